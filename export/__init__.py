@@ -1,0 +1,1 @@
+"""Artefacts that a trained run can be exported to, one file each."""

@@ -1,0 +1,1 @@
+"""neuroprompt: spiking prompts for frozen vision backbones, trained, baked, deployed and checked spike by spike."""

@@ -1,0 +1,101 @@
+"""A bundle: a folder of deployed files whose manifest names each with its SHA-256; it appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroprompt.errors import BadBundle, CannotWrite
+
+FORMAT = "neuroprompt-bundle-1"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle: `folder`, the `kind` ("lava", "onnx") and the rest of the manifest as `about`."""
+
+    folder: Path
+    kind: str
+    about: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path | str, kind: str | None = None) -> Bundle:
+        """Read the manifest and check every file's SHA-256; raises BadBundle. `kind` says which kind is expected."""
+        folder = Path(folder)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            found, files, about = manifest["kind"], manifest["files"], manifest["about"]
+            version = manifest["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            wanted = f"a folder with {MANIFEST}"
+            raise BadBundle(f"{folder} is no bundle ({error})", wanted, "see 'neuroprompt export --help'") from error
+        if version != FORMAT:
+            raise BadBundle(f"{folder} has format {version!r}", FORMAT, "export it again with this version")
+        if kind is not None and found != kind:
+            raise BadBundle(f"{folder} is a bundle for {found!r}", f"one for {kind!r}")
+        for name, digest in files.items():
+            file = folder / name
+            if not file.is_file():
+                raise BadBundle(f"{file} is missing", "every file of the manifest", "export it again")
+            if sha256(file) != digest:
+                raise BadBundle(f"{file} was changed", f"SHA-256 {digest[:12]}...", "export it again")
+        return cls(folder, found, about)
+
+
+@contextmanager
+def writing(out: Path | str, kind: str, about: dict[str, Any]) -> Iterator[Path]:
+    """Give a folder beside `out` to write into; on success add the manifest and rename it to `out`.
+
+    `about` may be filled while writing. An earlier bundle at `out` is replaced; anything else there is refused.
+    """
+    out = Path(out)
+    with whole_folder(out, replaces=MANIFEST) as folder:
+        yield folder
+        files = {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+        manifest = {"format": FORMAT, "kind": kind, "about": about, "files": files}
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+@contextmanager
+def whole_folder(out: Path, replaces: str) -> Iterator[Path]:
+    """A folder that appears at `out` whole or not at all; it may replace one that holds a file called `replaces`."""
+    if out.exists() and not (out / replaces).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise CannotWrite(f"{out} exists and is not ours", "a new or empty folder", "choose another --out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise CannotWrite(f"cannot write beside {out} ({error.strerror})", "a writable folder") from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
+            os.rename(out, old / "x")
+            os.rename(folder, out)
+            shutil.rmtree(old)
+        else:
+            os.rename(folder, out)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
+            got = f"cannot write {out} ({error.strerror})"
+            raise CannotWrite(got, "room on the disk", "free some and run again") from error
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The command `neuroprompt`, one small file per verb."""

@@ -1,0 +1,1 @@
+"""Scripts that run in a target's own runtime; they import nothing of neuroprompt."""

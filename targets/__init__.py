@@ -1,0 +1,1 @@
+"""Machines, simulators and runtimes, one file each."""
