@@ -5,9 +5,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from neuroprompt.errors import BadSetting, UnknownName
+
+_YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+_READERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": lambda word: _YES_NO[word.lower()],
+}
 
 
 class Plugin:
@@ -48,14 +57,35 @@ class Plugin:
     def named(cls, name: str, **settings: Any) -> Self:
         """The part called `name`, built with `settings`; raises UnknownName or BadSetting."""
         part = cls.part(name)
-        known = part.settings()
-        for key in settings:
-            if key not in known:
-                there_are = ", ".join(known) or "none"
-                raise BadSetting(f"{cls.kind} {name!r} has no setting {key!r}", f"one of: {there_are}")
+        part._check_known(settings, inspect.signature(part.__init__).parameters)
         return part(**settings)
 
     @classmethod
+    def typed(cls, name: str, words: Mapping[str, str]) -> dict[str, Any]:
+        """The settings in `words` (as typed by a user) as values of their own types; raises BadSetting."""
+        part = cls.part(name)
+        known, values = part.settings(), {}
+        part._check_known(words, known)
+        for key, word in words.items():
+            kind = _kind(known[key])
+            try:
+                values[key] = _READERS[kind](word)
+            except (KeyError, ValueError) as error:
+                raise BadSetting(f"{key}={word}", f"a value of type {kind}") from error
+        return values
+
+    @classmethod
     def settings(cls) -> dict[str, inspect.Parameter]:
-        """The settings of a part: the parameters of its constructor, in order."""
-        return {k: p for k, p in inspect.signature(cls.__init__).parameters.items() if k != "self"}
+        """The settings that a user may type: the constructor's parameters of type int, float, bool or str."""
+        return {k: p for k, p in inspect.signature(cls.__init__).parameters.items() if _kind(p) in _READERS}
+
+    @classmethod
+    def _check_known(cls, given: Iterable[str], known: Container[str]) -> None:
+        for key in given:
+            if key not in known:
+                there_are = ", ".join(cls.settings()) or "none"
+                raise BadSetting(f"{cls.kind} {cls.name!r} has no setting {key!r}", f"one of: {there_are}")
+
+
+def _kind(parameter: inspect.Parameter) -> str:
+    return parameter.annotation if isinstance(parameter.annotation, str) else parameter.annotation.__name__

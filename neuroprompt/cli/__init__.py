@@ -1,1 +1,30 @@
 """The command `neuroprompt`, one small file per verb."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+from neuroprompt.errors import NeuropromptError
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one line on stderr and exit code 2, Ctrl-C is 130."""
+    from neuroprompt.cli._app import app
+
+    try:
+        app()
+    except NeuropromptError as error:
+        _stop(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        _stop("stopped; what was saved so far stays (type the same command again to go on)", 130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        place = f" {error.filename}" if error.filename else ""
+        _stop(f"error: cannot write{place} ({error.strerror}); free some room or choose another place", 2)
+
+
+def _stop(line: str, code: int) -> None:
+    print(line, file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,100 @@
+"""What every verb shares: the result on stdout (a table, or one JSON object), everything else on stderr."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from neuroprompt.errors import BadSetting
+from neuroprompt.progress import Progress
+
+T = TypeVar("T")
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result alone on stdout as one JSON object.")]
+
+notes = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a verb's help: its examples, a line each."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  $ neuroprompt {line}".replace("[", r"\[") for line in lines)
+
+
+class TerminalProgress(Progress):
+    """Bars on stderr while work goes on; plain lines where stderr is no terminal."""
+
+    def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+        """Go through `items` with a bar called `what`."""
+        total = total if total is not None else len(items) if hasattr(items, "__len__") else None
+        with Bars(
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=notes,
+            transient=True,
+        ) as bars:
+            yield from bars.track(items, description=what, total=total)
+
+    def say(self, line: str) -> None:
+        """One line on stderr."""
+        notes.print(line, markup=False)
+
+
+def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
+    """Print `result` as JSON, or the tables and lines for a person."""
+    if json:
+        sys.stdout.write(jsonlib.dumps(result, indent=1, default=_plain) + "\n")
+        return
+    screen = Console(highlight=False)
+    for table in tables:
+        screen.print(table, markup=False) if isinstance(table, str) else screen.print(table)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table for a person; numbers are right-aligned from the second column on."""
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        made.add_row(*(str(cell) for cell in row))
+    return made
+
+
+def settings(pairs: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` words as a mapping; raises BadSetting."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise BadSetting(f"--set {pair!r}", "KEY=VALUE", "for example --set steps=8")
+        found[key.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+@contextmanager
+def stdout_is_ours() -> Any:
+    """Libraries that print go to stderr while this lasts, so that stdout holds the result alone."""
+    real, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = real
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        return value.item()
+    if hasattr(value, "__fspath__"):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,0 +1,45 @@
+"""Every folder of parts is a registry without a list."""
+
+from __future__ import annotations
+
+import pytest
+
+from neuroprompt.contracts import Backbone, Data, Exporter, Prices, Prompt, Target
+from neuroprompt.errors import BadSetting, UnknownName
+from neuroprompt.plugin import Plugin
+
+KINDS: list[type[Plugin]] = [Prompt, Backbone, Data, Exporter, Prices, Target]
+PARTS = [(kind, name) for kind in KINDS for name in kind.names()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_parts(kind: type[Plugin]) -> None:
+    assert kind.names()
+    assert kind.names() == sorted(kind.names())
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_every_file_is_one_part_that_says_what_it_is(kind: type[Plugin], name: str) -> None:
+    part = kind.part(name)
+    assert issubclass(part, kind)
+    assert part.name == name
+    assert part.__doc__
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unknown_name_lists_what_there_is(kind: type[Plugin]) -> None:
+    with pytest.raises(UnknownName) as caught:
+        kind.part("no-such-part")
+    assert kind.kind in str(caught.value)
+    assert all(name in str(caught.value) for name in kind.names())
+
+
+def test_settings_are_read_by_their_type() -> None:
+    values = Prompt.typed("spike-nvpt", {"steps": "8", "theta": "0.25", "deep": "no"})
+    assert values == {"steps": 8, "theta": 0.25, "deep": False}
+
+
+@pytest.mark.parametrize("word", [{"stepz": "8"}, {"steps": "many"}, {"deep": "perhaps"}, {"site": "1"}])
+def test_a_wrong_setting_is_refused(word: dict[str, str]) -> None:
+    with pytest.raises(BadSetting):
+        Prompt.typed("spike-nvpt", word)
