@@ -1,0 +1,85 @@
+"""Vision Transformers of timm: pre-norm blocks with plain attention, whatever their class token, registers or pooling."""
+
+from __future__ import annotations
+
+import torch
+from timm.layers import Attention
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from neuroprompt.backbones._baked import ConstantPrompt, EnteringPrompt, LeavingPrompt, with_blocks
+from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site
+from neuroprompt.errors import BadSetting
+
+
+class ViT(Backbone):
+    """A frozen timm VisionTransformer (no classifier) that prompt tokens may enter.
+
+    deep, L = depth:   x_i = Block_i([x_{i-1}, P_i]) without its last N tokens
+    shallow, L = 1:    x_0 = Block_0([x, P]);  x_i = Block_i(x_{i-1});  the last N tokens are dropped at the end
+
+    Prompts enter after the position table and CLIP's norm_pre and carry no position, and they are never pooled. They
+    stand last: attention does not see the order of tokens, so this equals VPT's [class, prompts, patches].
+
+    VPT: Jia et al., ECCV 2022 (arXiv 2203.12119), equations 4 to 8.
+    """
+
+    def __init__(self, model: VisionTransformer, spec: BackboneSpec, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.model = model
+        self.spec = spec
+        self.preprocess = preprocess
+        self.features = int(model.num_features)
+        height, width = model.patch_embed.img_size
+        image = (int(model.in_chans), int(height), int(width))
+        patch = int(height) // int(model.patch_embed.grid_size[0])
+        self.site = Site(depth=len(model.blocks), width=int(model.embed_dim), image=image, patch=patch)
+
+    @classmethod
+    def holds(cls, model: nn.Module) -> bool:
+        """Whether it is a VisionTransformer with timm's own forward pass, plain blocks and plain attention."""
+        return (
+            isinstance(model, VisionTransformer)
+            and type(model).forward_features is VisionTransformer.forward_features
+            and all(type(block) is Block and type(block.attn) is Attention for block in model.blocks)
+        )
+
+    def forward(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Features (B, F) of normalised images (B, C, H, W) with tokens (L, N, D); raises BadSetting on their shape."""
+        model = self.model
+        x: Tensor = model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
+        if tokens is None:
+            x = model.blocks(x)
+        else:
+            n = x.shape[1]
+            fresh = tokens if self._deep(tokens) else [tokens[0], *[None] * (self.site.depth - 1)]
+            for block, prompt in zip(model.blocks, fresh, strict=True):
+                if prompt is not None:
+                    x = torch.cat([x[:, :n], prompt.expand(x.shape[0], -1, -1)], dim=1)
+                x = block(x)
+            x = x[:, :n]
+        features: Tensor = model.forward_head(model.norm(x), pre_logits=True)
+        return features
+
+    def baked(self, tokens: Tensor | None) -> nn.Module:
+        """The same network with tokens (L, N, D) as constants; it shares its weights with this one.
+
+        deep: prompts are only keys and values. shallow: block 0's queries, keys and values of prompts are constants, and
+        the last block keeps no prompt. None: the bare network. Raises BadSetting on the tokens' shape.
+        """
+        model = self.model
+        if tokens is None:
+            return model
+        blocks = list(model.blocks)
+        if self._deep(tokens):
+            return with_blocks(model, [ConstantPrompt(b, p) for b, p in zip(blocks, tokens.detach(), strict=True)])
+        first = EnteringPrompt(blocks[0], tokens[0].detach())
+        return with_blocks(model, [first, *blocks[1:-1], LeavingPrompt(blocks[-1], tokens.shape[1])])
+
+    def _deep(self, tokens: Tensor) -> bool:
+        depth, width = self.site.depth, self.site.width
+        if tokens.ndim != 3 or len(tokens) not in (1, depth) or tokens.shape[2] != width:
+            raise BadSetting(
+                f"prompt tokens of shape {tuple(tokens.shape)}", f"(1 or {depth} blocks, tokens, {width} channels)"
+            )
+        return len(tokens) == depth
