@@ -32,13 +32,12 @@ class IF(nn.Module):
         super().__init__()
         if not threshold >= 0:
             raise BadSetting(f"threshold {threshold}", "a number of at least 0")
-        self.threshold = float(threshold)
+        self.threshold = float(torch.tensor(threshold, dtype=torch.float32))  # as snnTorch keeps it
         self.leaky = _leaky(1.0, self.threshold)
 
     def forward(self, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """One step: (current, v), both of one shape, -> (spikes of 0 and 1, v after reset)."""
-        spikes, v = self.leaky(current, v)
-        return spikes, v
+        return _step(self.leaky, current, v)
 
 
 class LIF(nn.Module):
@@ -55,13 +54,12 @@ class LIF(nn.Module):
         if not threshold >= 0:
             raise BadSetting(f"threshold {threshold}", "a number of at least 0")
         self.tau = float(tau)
-        self.threshold = float(threshold)
+        self.threshold = float(torch.tensor(threshold, dtype=torch.float32))  # as snnTorch keeps it
         self.leaky = _leaky(1.0 - 1.0 / self.tau, self.threshold)
 
     def forward(self, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """One step: (current, v), both of one shape, -> (spikes of 0 and 1, v after reset)."""
-        spikes, v = self.leaky(current / self.tau, v)
-        return spikes, v
+        return _step(self.leaky, current / self.tau, v)
 
 
 class Current(nn.Module):
@@ -101,6 +99,13 @@ def check_convention(neuron: snntorch.Leaky, name: str) -> None:
         wrong = "graded spikes"
     if wrong:
         raise Unsupported(f"{name} has {wrong}", 'snntorch.Leaky(reset_mechanism="zero")', "retrain with it")
+
+
+def _step(leaky: snntorch.Leaky, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    spikes, v = leaky(current, v)
+    # snnTorch keeps the last state as a buffer, and with it the whole graph of the step: no copy.deepcopy, and a leak.
+    leaky.mem = leaky.reset = torch.zeros(0, device=v.device)
+    return spikes, v
 
 
 def _leaky(beta: float, threshold: float) -> snntorch.Leaky:

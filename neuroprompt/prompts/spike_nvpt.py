@@ -1,0 +1,111 @@
+"""Spike-NVPT: binary prompt tokens that integrate-and-fire neurons make from learnable currents."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from snntorch import surrogate
+from torch import Tensor, nn
+
+from neuroprompt.contracts import Generator, Prompt, Site
+from neuroprompt.neurons import ATAN_ALPHA, IF, Current, spike_train
+from neuroprompt.prompts._init import need, need_blocks
+
+
+class SpikeNVPT(Prompt):
+    """Learnable currents P (L, N, D) -> IF neurons over T steps -> rates R -> bits B -> tokens.
+
+    Signal Filtering Layer:    U[t] = V[t-1] + P;  S[t] = 1[U[t] > Vth];  V[t] = U[t] (1 - S[t]);  R = (1/T) sum_t S[t]
+    Spike Discretization Unit: B = 1[R >= theta];  tokens = s B.      Both steps back-propagate with ATan(2).
+
+    Deep: L = depth, new tokens at every block; shallow: L = 1. `scale` is s; `learn_scale` learns one s a block (L
+    parameters beside the L N D of P). It is 1 and fixed by default, the literal bits: a pre-norm block normalises
+    its tokens first and LN(s B) = LN(B), so in the deep form s changes nothing. `l1` adds l1 * mean(R) to the loss.
+    P starts uniform in [0, Vth], so about half of the bits are 1 at theta 0.5. Raises BadSetting, Unsupported.
+
+    Zhan et al. 2026 (arXiv 2604.18284). T, Vth, theta, N, s and the init of P stand nowhere in it: ours.
+    """
+
+    enters = "tokens"
+    spiking = True
+    scale: Tensor
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        tokens: int = 10,
+        deep: bool = True,
+        steps: int = 4,
+        threshold: float = 1.0,
+        theta: float = 0.5,
+        scale: float = 1.0,
+        learn_scale: bool = False,
+        l1: float = 0.0,
+    ) -> None:
+        super().__init__()
+        need_blocks(site, "spike-nvpt")
+        need(tokens >= 1, "tokens", tokens, "at least 1")
+        need(steps >= 1, "steps", steps, "at least 1")
+        need(0 < threshold < math.inf, "threshold", threshold, "a number above 0")
+        need(0 < theta <= 1, "theta", theta, "a rate in (0, 1]")
+        need(math.isfinite(scale) and scale != 0, "scale", scale, "a number other than 0")
+        need(0 <= l1 < math.inf, "l1", l1, "a number of at least 0")
+        self.steps, self.theta, self.l1 = steps, theta, l1
+        # Spikes that make a bit: the smallest whole number >= theta T. 0.7 * 10 is 7.000000000000001 in floats.
+        self.least = math.ceil(theta * steps - 1e-9)
+        self.neurons = IF(threshold)
+        blocks = site.depth if deep else 1
+        self.p = nn.Parameter(torch.rand(blocks, tokens, site.width) * self.neurons.threshold)
+        if learn_scale:
+            self.scale = nn.Parameter(torch.full((blocks, 1, 1), scale))
+        else:
+            self.register_buffer("scale", torch.full((blocks, 1, 1), scale), persistent=False)
+
+    def tokens(self) -> Tensor:
+        """s B, (L, N, D). In eval mode the neurons run in float64, as every simulator of the exported graph does."""
+        if not self.training:
+            return self.decode(self.counts().flatten())
+        rate = spike_train(self.neurons, self._repeated(self.p.float())).mean(0)
+        soft: Tensor = surrogate.atan(alpha=ATAN_ALPHA)(rate - self.theta)
+        hard = self._bits(rate.detach() * self.steps)
+        # The value is `hard` (>= and not snnTorch's >), the gradient is that of `soft`.
+        return self.scale * (soft + (hard - soft).detach())
+
+    @torch.no_grad()
+    def counts(self) -> Tensor:
+        """Spikes of every neuron over the T steps, (L, N, D); float64 sums of a float32 current are exact."""
+        # On the CPU, because not every accelerator has float64.
+        current = self.p.cpu().double()
+        return spike_train(copy.deepcopy(self.neurons).cpu(), self._repeated(current)).sum(0)
+
+    def bits(self) -> Tensor:
+        """B as it is deployed, (L, N, D) of bool."""
+        return self._bits(self.counts()).bool()
+
+    def density(self) -> float:
+        """The share of bits that are 1."""
+        return float(self.bits().double().mean())
+
+    def generator(self) -> Generator:
+        """Current(P) -> IF, for T steps; neuron k is element k of P flattened."""
+        current = Current(self.p.detach().clone().flatten())
+        return Generator(nn.Sequential(current, IF(self.neurons.threshold)), self.steps)
+
+    def decode(self, counts: Tensor) -> Tensor:
+        """Tokens (L, N, D) from spike counts (L N D,): s 1[counts >= theta T]."""
+        counts = counts.to(self.p.device).reshape(self.p.shape)
+        return self.scale * self._bits(counts).to(self.scale.dtype)
+
+    def penalty(self) -> Tensor | float:
+        """l1 * mean(R); 0 by default."""
+        return self.l1 * spike_train(self.neurons, self._repeated(self.p.float())).mean() if self.l1 else 0.0
+
+    def _repeated(self, current: Tensor) -> Tensor:
+        return current.expand(self.steps, *current.shape)
+
+    def _bits(self, counts: Tensor) -> Tensor:
+        # Counts may be a mean times T, so within rounding of a whole number: compare half-way.
+        return (counts > self.least - 0.5).to(counts.dtype)

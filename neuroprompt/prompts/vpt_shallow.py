@@ -1,0 +1,27 @@
+"""VPT-shallow: learnable tokens that enter before the first block."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from neuroprompt.contracts import Prompt, Site
+from neuroprompt.prompts._init import need_blocks, vpt_uniform
+
+
+class VPTShallow(Prompt):
+    """Learnable tokens P (1, N, D) that enter block 1 and pass through the others.
+
+    [c_1, Z_1, X_1] = Block_1([c_0, P, X_0]);  [c_i, Z_i, X_i] = Block_i([c_{i-1}, Z_{i-1}, X_{i-1}]),  i = 2..L.
+    Jia et al. 2022 (VPT), Eqs. 1 to 3; N D parameters.
+    """
+
+    enters = "tokens"
+
+    def __init__(self, site: Site, *, tokens: int = 10) -> None:
+        super().__init__()
+        need_blocks(site, "vpt-shallow")
+        self.p = nn.Parameter(vpt_uniform(1, tokens, site))
+
+    def tokens(self) -> Tensor:
+        """P, (1, N, D)."""
+        return self.p
