@@ -1,0 +1,121 @@
+"""`neuroprompt demo`: the main job on embedded weights and data, over the same functions that the verbs call."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neuroprompt.cli._app import app
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.errors import RuntimeMissing
+
+NOISES = ("gaussian:0.1", "gaussian:0.2", "salt-pepper:0.05", "blur:2", "jpeg:25")
+
+
+@app.command(epilog=examples("demo", "demo --out somewhere --json"))
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the runs, the bundles and the report.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    json: Json = False,
+) -> None:
+    """Train a Spike-NVPT prompt on the embedded set, bake it, run it on Loihi's simulator, verify it, price it.
+
+    Takes about three minutes on two cores, and needs no download beyond packages.
+    """
+    started = time.perf_counter()
+    with stdout_is_ours():
+        result = _chain(out, seed, TerminalProgress())
+        result["seconds"] = round(time.perf_counter() - started, 1)
+        summary = _summary(result)
+        _report(out, result, summary)
+    emit(result, json, table("demo", ("", "value"), summary), f"report: {out / 'report.md'}")
+
+
+def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
+    from neuroprompt.bench import bench_bundle
+    from neuroprompt.bundle import Bundle
+    from neuroprompt.bundled import load_model
+    from neuroprompt.contracts import Exporter, Target
+    from neuroprompt.counts import activities
+    from neuroprompt.evaluate import evaluate
+    from neuroprompt.measure import verify
+    from neuroprompt.pricing import energy
+    from neuroprompt.train import configure, train
+
+    progress.say("1/6  train: a spiking prompt and, for comparison, a linear probe")
+    runs, accuracy = {}, {}
+    for method in ("linear", "spike-nvpt"):
+        runs[method] = train(configure(method=method, seed=seed), out / "runs" / method, progress)
+        accuracy[method] = evaluate(runs[method], NOISES, progress=progress)
+    progress.say("2/6  export: the backbone with the prompt baked in, and the spiking part")
+    exported = {
+        target: Exporter.named(target).export(runs["spike-nvpt"], out / target, progress=progress)
+        for target in ("onnx", "lava")
+    }
+    progress.say("3/6  Lava's runtime (built once, in your cache)")
+    if not Target.part("lava").available().ok:
+        try:
+            Target.part("lava").install()
+        except RuntimeMissing as error:
+            progress.say(f"     left out: {error}")
+    progress.say("4/6  verify: every target at hand against the reference, spike by spike")
+    lava, onnx = Bundle.open(out / "lava", "lava"), Bundle.open(out / "onnx", "onnx")
+    verified = verify(load_model(lava), progress=progress)
+    progress.say("5/6  bench: baked beside naive and bare")
+    benched = bench_bundle(onnx, batch=1, rounds=30, progress=progress)
+    progress.say("6/6  energy: estimated from counts, not measured")
+    generator, backbone = activities(lava)
+    return {
+        "accuracy": accuracy,
+        "onnx": exported["onnx"],
+        "lava": exported["lava"],
+        "verify": verified,
+        "bench": benched,
+        "energy": energy(generator, backbone, baked=True),
+        "same_bits": lava.about["bits_sha256"] == onnx.about["bits_sha256"],
+    }
+
+
+def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for method, figures in result["accuracy"].items():
+        noisy = sum(figures["noise"].values()) / len(figures["noise"])
+        rows.append((f"accuracy of {method}, clean / mean under noise", f"{figures['clean']:.1%} / {noisy:.1%}"))
+    for name, figures in result["verify"]["targets"].items():
+        rows.append((f"{name} against the reference", f"{figures['spike_exact']:.2%} of {figures['spikes']} spikes"))
+    for name in result["verify"]["skipped"]:
+        rows.append((f"{name} against the reference", "not at hand"))
+    bench, energy = result["bench"], result["energy"]
+    return [
+        *rows,
+        ("the chip's prompt bits and the baked ones", "the same" if result["same_bits"] else "DIFFERENT"),
+        ("largest difference, baked against PyTorch", f"{bench['max_abs_diff']:.1e}"),
+        ("time over the bare backbone: baked / naive", _ratios(bench)),
+        ("generator, once at deployment (estimated)", f"{energy['generator']['joules']:.3g} J"),
+        ("backbone, every picture (estimated)", f"{energy['backbone']['joules']:.3g} J"),
+        ("seconds in all", f"{result['seconds']:.0f}"),
+    ]
+
+
+def _ratios(bench: dict[str, Any]) -> str:
+    return f"{bench['ratio']['baked_over_bare']:.3f} / {bench['ratio']['naive_over_bare']:.3f}"
+
+
+def _report(out: Path, result: dict[str, Any], summary: list[tuple[str, str]]) -> None:
+    from neuroprompt.pictures import overview_of_bundle
+
+    overview_of_bundle(out / "lava", {m: a["noise"] for m, a in result["accuracy"].items()}, out / "overview.png")
+    lines = [
+        "# neuroprompt demo",
+        "",
+        "![prompt bits, spikes and accuracy under noise](overview.png)",
+        "",
+        "| | |",
+        "|---|---|",
+    ]
+    lines += [f"| {name} | {value} |" for name, value in summary]
+    lines += ["", "Energy is estimated from counts and published prices, not measured.", ""]
+    (out / "report.md").write_text("\n".join(lines))

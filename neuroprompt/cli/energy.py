@@ -1,0 +1,37 @@
+"""`neuroprompt energy`: counts of a bundle and what they would cost; estimated, not measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuroprompt.cli._app import app
+from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
+
+
+@app.command(
+    epilog=examples(
+        "energy out/lava",
+        "energy out/lava --generator-prices loihi --backbone-prices horowitz-45nm-int8",
+        "energy out/onnx --json",
+    )
+)
+def energy(
+    bundle: Annotated[Path, typer.Argument(help="A bundle of 'neuroprompt export'.")],
+    generator_prices: Annotated[str, typer.Option(help="Price list of the spiking part.")] = "loihi",
+    backbone_prices: Annotated[str, typer.Option(help="Price list of the backbone.")] = "horowitz-45nm-fp32",
+    json: Json = False,
+) -> None:
+    """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
+    from neuroprompt.bundle import Bundle
+    from neuroprompt.bundled import activities
+    from neuroprompt.pricing import energy as price
+    from neuroprompt.pricing import rows
+
+    with stdout_is_ours():
+        generator, backbone, baked = activities(Bundle.open(bundle))
+        result = price(generator, backbone, generator_prices, backbone_prices, baked=baked)
+    title, columns, lines = rows(result)
+    emit(result, json, table(title, columns, lines))

@@ -1,0 +1,79 @@
+"""`neuroprompt run`: run an exported bundle, pictures in ONNX Runtime or spikes on the Lava simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuroprompt.bundle import Bundle
+from neuroprompt.cli._app import app
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.errors import BadSetting
+
+
+@app.command(
+    epilog=examples(
+        "run out/onnx cat.jpg dog.png",
+        "run out/lava --precision fixed",
+        "run out/lava --precision float --out spikes.npz",
+    )
+)
+def run(
+    bundle: Annotated[Path, typer.Argument(help="A bundle of 'neuroprompt export'.")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures (or folders of them), for an ONNX bundle.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fixed (Loihi's integers) or float, for a Lava bundle.")] = "fixed",
+    target: Annotated[str, typer.Option(help="Which target runs a Lava bundle: lava, loihi, ...")] = "lava",
+    out: Annotated[Path | None, typer.Option(help="Write the spikes here, as .npz.")] = None,
+    json: Json = False,
+) -> None:
+    """Run a bundle for real: labels and probabilities, or spikes."""
+    opened = Bundle.open(bundle)
+    if opened.kind == "onnx":
+        _run_images(opened, images or [], json)
+    else:
+        _run_spikes(opened, target, precision, out, json)
+
+
+def _run_images(bundle: Bundle, images: list[Path], json: bool) -> None:
+    from neuroprompt.predict import predict
+
+    if not images:
+        raise BadSetting("no pictures", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")
+    with stdout_is_ours():
+        results = predict(bundle, images, TerminalProgress())
+    rows = [(r["file"], r["label"], f"{r['probability']:.1%}") for r in results]
+    emit({"images": results}, json, table("ONNX Runtime", ("picture", "label", "probability"), rows))
+
+
+def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, json: bool) -> None:
+    import numpy as np
+
+    from neuroprompt.bundled import load_model
+    from neuroprompt.measure import run_target
+
+    with stdout_is_ours():
+        model = load_model(bundle)
+        recording = run_target(target, model, precision)
+    nodes = {
+        name: {
+            "neurons": int(spikes.shape[1]),
+            "steps": int(spikes.shape[0]),
+            "spikes": int(spikes.sum()),
+            "rate": float(spikes.mean()),
+        }
+        for name, spikes in recording.spikes.items()
+    }
+    if out is not None:
+        np.savez_compressed(out, **{name: spikes for name, spikes in recording.spikes.items()})
+    rows = [(name, *node.values()) for name, node in nodes.items()]
+    rows = [(*row[:-1], f"{row[-1]:.3f}") for row in rows]
+    emit(
+        {"target": target, "precision": precision, "nodes": nodes, "seconds": recording.seconds},
+        json,
+        table(f"{target}, {precision}", ("population", "neurons", "steps", "spikes", "spikes a step"), rows),
+        f"{recording.seconds:.2f} s" + (f", spikes in {out}" if out else ""),
+    )

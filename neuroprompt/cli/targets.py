@@ -1,0 +1,65 @@
+"""`neuroprompt targets`: which machines and simulators are at hand, and how to get the others."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from neuroprompt.cli._app import app
+from neuroprompt.cli._output import Json, emit, examples, notes, table
+
+targets = typer.Typer(help="List the targets, or install the runtime of one.", no_args_is_help=True)
+app.add_typer(targets, name="targets")
+
+
+@targets.command(name="list", epilog=examples("targets list", "targets list --json"))
+def list_targets(json: Json = False) -> None:
+    """What is installed, how, in which precisions, and what to type for the rest."""
+    from neuroprompt.contracts import SpikingTarget, Target
+
+    found = {}
+    for name in Target.names():
+        part = Target.part(name)
+        at_hand = part.available()
+        found[name] = {
+            "available": at_hand.ok,
+            "version": at_hand.version,
+            "how": at_hand.how,
+            "runs": "spikes" if issubclass(part, SpikingTarget) else "pictures",
+            "precisions": list(part.precisions) if issubclass(part, SpikingTarget) else ["float"],
+            "about": part.about,
+            "fix": at_hand.fix,
+        }
+    rows = [
+        (
+            name,
+            "yes" if t["available"] else "no",
+            t["version"] or "-",
+            t["how"],
+            t["runs"],
+            "/".join(t["precisions"]),
+            t["about"] if t["available"] else t["fix"],
+        )
+        for name, t in found.items()
+    ]
+    columns = ("target", "here", "version", "how", "runs", "precision", "about, or what to type")
+    emit({"targets": found}, json, table("targets", columns, rows))
+
+
+@targets.command(name="install", epilog=examples("targets install lava"))
+def install(
+    name: Annotated[str, typer.Argument(help="A target of 'neuroprompt targets list'.")], json: Json = False
+) -> None:
+    """Build the runtime that a target needs, in your cache folder; nothing else is touched."""
+    from neuroprompt.contracts import Target
+
+    part = Target.part(name)
+    with notes.status(f"installing {name} ..."):
+        part.install()
+    at_hand = part.available()
+    emit(
+        {"target": name, "available": at_hand.ok, "version": at_hand.version, "how": at_hand.how},
+        json,
+        f"{name} {at_hand.version}: {at_hand.how}",
+    )

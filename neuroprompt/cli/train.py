@@ -1,0 +1,93 @@
+"""`neuroprompt train`: train a prompt for a frozen backbone into a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neuroprompt.cli._app import app
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, settings, stdout_is_ours, table
+
+Words = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method, e.g. steps=8; repeatable."),
+]
+
+
+@app.command(
+    epilog=examples(
+        "train --out runs/digits",
+        "train --method vpt-deep --tokens 10 --data folder:pictures --out runs/vpt",
+        "train --backbone vit_base_patch16_224.augreg_in21k --data torchvision:CIFAR100 --device cuda --out runs/c100",
+        "train --backbone deit_tiny_patch16_224 --weights deit.safetensors --image-size 112 --data folder:eurosat",
+    )
+)
+def train(
+    out: Annotated[Path, typer.Option(help="Run folder; the same command again goes on where it stopped.")] = Path(
+        "runs/spike-nvpt"
+    ),
+    method: Annotated[str, typer.Option(help="spike-nvpt, vpt-deep, vpt-shallow, linear, ...")] = "spike-nvpt",
+    data: Annotated[str, typer.Option(help="digits, folder:PATH or torchvision:NAME.")] = "digits",
+    backbone: Annotated[str, typer.Option(help="embedded, or any timm ViT.")] = "embedded",
+    weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
+    random_weights: Annotated[bool, typer.Option("--random-weights", help="Leave the backbone random.")] = False,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the input in pixels (default: the backbone's).")
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(help="Prompt tokens a block.")] = None,
+    words: Words = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training pictures.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many pictures of each split.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps (Lightning Fabric's accelerator).")] = "auto",
+    devices: Annotated[str, typer.Option(help="How many devices, or 'auto'.")] = "1",
+    strategy: Annotated[str, typer.Option(help="auto, ddp, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
+    json: Json = False,
+) -> None:
+    """Train a prompt and a head for a frozen backbone.
+
+    Ctrl-C leaves a checkpoint; the same command goes on from it and ends with the same result.
+    """
+    from neuroprompt.contracts import BackboneSpec, Prompt
+    from neuroprompt.train import configure
+    from neuroprompt.train import train as train_run
+
+    given = settings(words or [])
+    if tokens is not None:
+        given["tokens"] = str(tokens)
+    options = {
+        "epochs": epochs,
+        "batch": batch,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "optimiser": optimiser,
+        "limit": limit,
+    }
+    config = configure(
+        method=method,
+        settings=Prompt.typed(method, given),
+        backbone=BackboneSpec(backbone, str(weights) if weights else None, image_size, random_weights),
+        data=data,
+        seed=seed,
+        **{key: value for key, value in options.items() if value is not None},
+    )
+    with stdout_is_ours():
+        run = train_run(
+            config,
+            out,
+            TerminalProgress(),
+            accelerator=device,
+            devices=devices if devices == "auto" else int(devices),
+            strategy=strategy,
+            precision=precision,
+        )
+    result: dict[str, Any] = {"run": str(run.folder), "method": method, **run.metrics}
+    rows = [(key.replace("_", " "), value) for key, value in run.metrics.items() if not isinstance(value, list | dict)]
+    emit(result, json, table(f"{method} in {run.folder}", ("", "value"), rows), f"next: neuroprompt eval {run.folder}")

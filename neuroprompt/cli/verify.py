@@ -1,0 +1,79 @@
+"""`neuroprompt verify`: every target at hand against the reference, spike by spike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neuroprompt.cli._app import app
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.errors import BadSetting
+
+
+@app.command(
+    epilog=examples(
+        "verify out/lava",
+        "verify out/lava --targets snntorch,lava --json",
+        "verify graph.nir --steps 100",
+    )
+)
+def verify(
+    what: Annotated[Path, typer.Argument(help="A Lava bundle, or a .nir file.")],
+    targets: Annotated[str | None, typer.Option(help="Only these, comma-separated (default: all at hand).")] = None,
+    steps: Annotated[int | None, typer.Option(help="Time steps, for a .nir file.")] = None,
+    rate: Annotated[float, typer.Option(help="Rate of the random input spikes, for a .nir file.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
+    json: Json = False,
+) -> None:
+    """Run every target at hand and compare it with the reference, spike by spike; exit code 1 where a float target or
+    the chip's simulator and its emulator disagree.
+    """
+    from neuroprompt.measure import agrees
+    from neuroprompt.measure import verify as verify_model
+
+    with stdout_is_ours():
+        model, inputs = _model(what, steps, rate, seed)
+        names = [name.strip() for name in targets.split(",")] if targets else None
+        result = verify_model(model, inputs, names, TerminalProgress())
+    rows = [
+        (
+            name,
+            f"{r['spike_exact']:.4%}",
+            f"{r['jaccard']:.4f}",
+            _mismatch(r["first_mismatch"]),
+            r["spikes"],
+            f"{r['seconds']:.2f}",
+        )
+        for name, r in result["targets"].items()
+    ]
+    reference = result["reference"]
+    lines = [f"skipped {name}: {why}" for name, why in result["skipped"].items()]
+    columns = ("target", "spike exact", "jaccard", "first mismatch", "spikes", "seconds")
+    emit(result, json, table(f"against the reference ({reference['spikes']} spikes)", columns, rows), *lines)
+    if not agrees(result):
+        raise typer.Exit(1)
+
+
+def _model(what: Path, steps: int | None, rate: float, seed: int) -> tuple[Any, Any]:
+    import numpy as np
+
+    from neuroprompt.bundle import Bundle
+    from neuroprompt.bundled import load_model
+    from neuroprompt.deploy import model_of_graph
+    from neuroprompt.graph import input_size, read_graph
+
+    if what.is_dir():
+        return load_model(Bundle.open(what, "lava")), None
+    graph = read_graph(what)
+    if steps is None:
+        steps = int(graph.metadata.get("steps", 0)) or 100
+    if not 0 <= rate <= 1:
+        raise BadSetting(f"--rate {rate}", "a probability between 0 and 1")
+    inputs = (np.random.default_rng(seed).random((steps, input_size(graph))) < rate).astype(np.float64)
+    return model_of_graph(graph, steps, inputs), inputs
+
+
+def _mismatch(found: dict[str, Any] | None) -> str:
+    return "none" if found is None else f"{found['node']} step {found['step']} neuron {found['neuron']}"
