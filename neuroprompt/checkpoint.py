@@ -1,0 +1,274 @@
+"""A run folder: what was trained and how, as JSON and safetensors; read back whole, or refused in one line.
+
+run.json             the configuration
+prompt.safetensors   prompt and head (the backbone's weights are named by file and SHA-256, and stay where they are)
+metrics.json         what training measured
+state.safetensors    while training goes on: all that is needed to go on from here with the same result
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from neuroprompt.backbone import load_backbone
+from neuroprompt.bundle import sha256
+from neuroprompt.contracts import Backbone, BackboneSpec, Prompt
+from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
+from neuroprompt.model import PromptedModel
+
+FORMAT = "neuroprompt-run-1"
+RUN, PROMPT, METRICS, STATE = "run.json", "prompt.safetensors", "metrics.json", "state.safetensors"
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Mixed only: a threshold or current that is rounded to 16 bits would train other spikes than are deployed."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that decides the result of a training run.
+
+    `epochs`, `warmup` (epochs of linear rise before the cosine), `batch` (pictures a step), `lr` (peak), and
+    `prompt_lr_scale` (the prompt's step is lr times it). `limit`: at most so many pictures a split. `classes` and
+    `weights_sha256` are filled in by training: the latter is of the file `backbone.weights`, or of the loaded tensors
+    where there is no file. Raises BadSetting.
+    """
+
+    method: str = "spike-nvpt"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    backbone: BackboneSpec = field(default_factory=BackboneSpec)
+    data: str = "digits"
+    limit: int | None = None
+    seed: int = 0
+    epochs: int = 10
+    batch: int = 64
+    optimiser: str = "adamw"
+    lr: float = 1e-2
+    prompt_lr_scale: float = 1.0
+    weight_decay: float = 1e-4
+    warmup: float = 1.0
+    precision: str = "32-true"
+    classes: tuple[str, ...] = ()
+    weights_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in ("adamw", "sgd"):
+            raise BadSetting(f"optimiser {self.optimiser!r}", "adamw or sgd")
+        if self.precision not in PRECISIONS:
+            raise BadSetting(f"precision {self.precision!r}", f"one of {', '.join(PRECISIONS)}")
+        for name, least in (("epochs", 1), ("batch", 1), ("weight_decay", 0), ("warmup", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if not least <= value < math.inf:
+                raise BadSetting(f"{name} {value}", f"at least {least}")
+        for name in ("lr", "prompt_lr_scale"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadSetting(f"{name} {getattr(self, name)}", "a number above 0")
+        if self.limit is not None and self.limit < 1:
+            raise BadSetting(f"limit {self.limit}", "at least 1")
+
+    def json(self) -> dict[str, Any]:
+        """The configuration as JSON-able values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
+        """What `json` gave; raises TypeError, KeyError or BadSetting."""
+        made = {"backbone": BackboneSpec(**values["backbone"]), "classes": tuple(values["classes"])}
+        return cls(**{**values, **made})
+
+    def digest(self) -> str:
+        """A SHA-256 of the whole configuration: it ties the files of a run folder together."""
+        return hashlib.sha256(json.dumps(self.json(), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained prompt with its model in eval mode, on the CPU."""
+
+    folder: Path
+    config: RunConfig
+    model: PromptedModel
+    metrics: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path | str, weights: Path | None = None) -> Run:
+        """Read a run folder; `weights` where the backbone's file has moved. Raises BadCheckpoint, BadWeights."""
+        folder = Path(folder)
+        config = load_config(folder)
+        if config is None:
+            raise BadCheckpoint(f"{folder} is no run", f"a folder with {RUN}", "see 'neuroprompt train --help'")
+        if not (folder / PROMPT).is_file():
+            raise BadCheckpoint(f"{folder} has no {PROMPT}", "a run that was trained", "train it (again)")
+        tensors, about = _read_tensors(folder / PROMPT)
+        if about.get("method") != config.method:
+            got = f"{folder / PROMPT} is a prompt of method {about.get('method')!r}"
+            raise BadCheckpoint(got, f"{config.method!r} as in {RUN}", "put the run's own file back, or train again")
+        if about.get("config") != config.digest():
+            got = f"{folder / PROMPT} belongs to another run than {RUN} beside it"
+            raise BadCheckpoint(got, "files of one run", "put the run's own files back, or train again")
+        model = build(config, weights)
+        put(model, tensors, folder / PROMPT)
+        return cls(folder, config, model.eval(), _read_json(folder / METRICS))
+
+
+def build(config: RunConfig, weights: Path | None = None) -> PromptedModel:
+    """The untrained model of a configuration, its prompt and head drawn from `config.seed`.
+
+    Raises BadCheckpoint where the backbone's weights are not those of `config.weights_sha256`.
+    """
+    backbone = load_backbone_of(config, weights)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        try:
+            prompt = Prompt.named(config.method, site=backbone.site, **config.settings)
+        except TypeError as error:
+            raise BadSetting(f"settings {dict(config.settings)} of {config.method!r} ({error})") from error
+        return PromptedModel(backbone, prompt, len(config.classes))
+
+
+def load_backbone_of(config: RunConfig, weights: Path | None = None) -> Backbone:
+    """The backbone of a configuration, checked against its SHA-256 if it has one; `weights` takes the file's place."""
+    spec, expected = config.backbone, config.weights_sha256
+    fix = "give the file it was trained with: --weights FILE.safetensors"
+    if expected and spec.weights is not None:
+        file = Path(weights or spec.weights)
+        if not file.is_file():
+            raise BadCheckpoint(f"the backbone's weights are not at {file}", "the file of training", fix)
+        if sha256(file) != expected:
+            raise BadCheckpoint(f"{file} is not what the prompt was trained on", f"SHA-256 {expected[:12]}...", fix)
+    backbone = load_backbone(dataclasses.replace(spec, weights=str(weights)) if weights else spec)
+    if expected and spec.weights is None and digest_of(spec, backbone) != expected:
+        got = f"the weights of backbone {spec.name!r} are not those that the prompt was trained on"
+        raise BadCheckpoint(got, f"SHA-256 {expected[:12]}...", f"{fix}, or train again")
+    return backbone
+
+
+def digest_of(spec: BackboneSpec, backbone: Backbone) -> str:
+    """SHA-256 of the weights' file, or of the tensors where they come from timm's hub, the package or a seed."""
+    if spec.weights is not None:
+        return sha256(Path(spec.weights))
+    digest = hashlib.sha256()
+    for name, value in sorted(backbone.state_dict().items()):
+        # Position tables are resampled to the image's size, by arithmetic that may differ between releases.
+        if "pos" not in name:
+            digest.update(name.encode() + value.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def put(model: PromptedModel, tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Copy tensors into the parameters that learn; raises BadCheckpoint unless names and shapes are exactly theirs."""
+    learned = model.learned()
+    for name in sorted(learned.keys() | tensors.keys()):
+        got = tuple(tensors[name].shape) if name in tensors else None
+        expected = tuple(learned[name].shape) if name in learned else None
+        if got != expected:
+            raise BadCheckpoint(
+                f"{file} holds {name} of shape {got}" if got is not None else f"{file} lacks {name}",
+                f"shape {expected}" if expected is not None else f"only {', '.join(learned)}",
+                "train again, or put the run's own file back",
+            )
+    with torch.no_grad():
+        for name, parameter in learned.items():
+            parameter.copy_(tensors[name])
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def load_config(folder: Path) -> RunConfig | None:
+    """The configuration of a run folder, None where there is none; raises BadCheckpoint."""
+    file = folder / RUN
+    if not file.is_file():
+        return None
+    values = _read_json(file)
+    try:
+        if values["format"] != FORMAT:
+            raise BadCheckpoint(f"{file} has format {values['format']!r}", FORMAT, "train again with this version")
+        return RunConfig.from_json(values["config"])
+    except (KeyError, TypeError, ValueError, BadSetting) as error:
+        raise BadCheckpoint(f"{file} is not whole ({error})", "a run of this version", "train again") from error
+
+
+def save_config(folder: Path, config: RunConfig) -> None:
+    """Write run.json."""
+    _write_whole(folder / RUN, _json({"format": FORMAT, "config": config.json()}))
+
+
+def save_prompt(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor], metrics: Mapping[str, Any]) -> None:
+    """Write prompt.safetensors and metrics.json."""
+    about = {"method": config.method, "config": config.digest()}
+    _write_whole(folder / PROMPT, safetensors.torch.save(_plain(tensors), about))
+    _write_whole(folder / METRICS, _json(metrics))
+
+
+def save_state(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
+    """Write state.safetensors: tensors and numbers in one file, so that they can only appear together."""
+    about = {"config": config.digest(), "info": json.dumps(info)}
+    _write_whole(folder / STATE, safetensors.torch.save(_plain(tensors), about))
+
+
+def load_state(folder: Path, config: RunConfig) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """What `save_state` wrote, None where it wrote nothing; raises BadCheckpoint."""
+    if not (folder / STATE).is_file():
+        return None
+    tensors, about = _read_tensors(folder / STATE)
+    if about.get("config") != config.digest():
+        got = f"{folder / STATE} belongs to another run than {RUN} beside it"
+        raise BadCheckpoint(got, "files of one run", f"delete {folder / STATE} to start this run again")
+    info: dict[str, Any] = json.loads(about["info"])
+    return tensors, info
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=1) + "\n").encode()
+
+
+def _write_whole(file: Path, data: bytes) -> None:
+    """Write beside, then rename: whatever happens, `file` is the old one or the new one, whole."""
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, file)
+    except OSError as error:
+        got = f"cannot write {file} ({error.strerror})"
+        raise CannotWrite(got, "a writable place with room", "free some and type the same command again") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise BadCheckpoint(f"{file} cannot be read ({error})", "JSON", "train again, or put the file back") from error
+    if not isinstance(values, dict):
+        raise BadCheckpoint(f"{file} is not a JSON object", fix="train again, or put the file back")
+    return values
+
+
+def _read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        got = f"{file} is truncated or no safetensors file ({error})"
+        raise BadCheckpoint(got, "a whole file", "train again, or put the run's own file back") from error
