@@ -1,0 +1,41 @@
+"""Our own Loihi emulator: the integer arithmetic of Lava 0.10.0 in numpy, in process; bit for bit, and float too."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from typing import ClassVar, Literal
+
+from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.loihi_arithmetic import check_range, simulate
+from neuroprompt.program import Model
+
+
+class Loihi(SpikingTarget):
+    """Populations and projections by the rules of `neuroprompt.loihi_arithmetic`.
+
+    "fixed": the chip's integers, weights out of range are refused, never clipped. "float": Lava's float rule.
+    """
+
+    about = "Loihi emulator in numpy, bit-exact with Lava's fixed-point simulator"
+    precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float", "fixed")
+
+    @classmethod
+    def available(cls) -> Availability:
+        """Always: numpy is all it needs."""
+        return Availability(True, "in process", f"numpy {version('numpy')}")
+
+    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+        """Run `model` on `inputs` (T, n_in); raises Unsupported, and OutOfRange for integers that do not fit."""
+        program = model.program(precision)
+        if precision == "fixed":
+            check_range(program)
+        start = time.perf_counter()
+        traces = simulate(program, inputs)
+        return Recording(
+            spikes={name: t.spikes for name, t in traces.items()},
+            seconds=time.perf_counter() - start,
+            v={name: t.v for name, t in traces.items()} if states else {},
+            u={name: t.u for name, t in traces.items()} if states else {},
+            delay={p.name: p.depth for p in program.populations},
+        )
