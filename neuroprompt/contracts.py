@@ -251,7 +251,9 @@ class Price:
 class Prices(Plugin, ABC):
     """A price list; one file per list in `energy/`, each constant beside its paper.
 
-    `scope`: "per term" (may be added to other terms) or "all-in". `evidence`: measured, simulated or datasheet.
+    `prices` is by event: spikes, synops, updates_active, updates_inactive, macs (`neuroprompt.pricing.events`); an
+    event that the paper does not price is left out. `scope`: "per term" (may be added to other terms) or "all-in" (a
+    price holds the events beside it too). `evidence`: measured, simulated, datasheet, or estimated by the author.
     """
 
     kind = "price list"
@@ -259,6 +261,6 @@ class Prices(Plugin, ABC):
     title: ClassVar[str]
     prices: ClassVar[Mapping[str, Price]]
     scope: ClassVar[Literal["per term", "all-in"]]
-    evidence: ClassVar[Literal["measured", "simulated", "datasheet"]]
+    evidence: ClassVar[Literal["measured", "simulated", "datasheet", "estimated"]]
     technology: ClassVar[str]
     leaves_out: ClassVar[str]

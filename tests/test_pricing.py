@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuroprompt.activity import Activity
+from neuroprompt.contracts import Price, Prices
+from neuroprompt.errors import BadData, UnknownName, Unpriced
+from neuroprompt.pricing import COLUMNS, NOTE, TITLE, energy, estimate, events, rows, si
+
+# Joules are sums of products of positive doubles. A count below 2^53 is exact; the price's decimal, its product and the
+# sum (fsum) round once each: a result is within (1 + u)^3 of the true one, u = 2^-53. Of two results that share their
+# prices, each rounds twice, and adding them rounds once more: 5 u apart at most. 6 u holds both.
+CLOSE = 6 * 2.0**-53
+
+
+class AllIn(Prices):
+    """A list whose one price holds everything beside it, as TrueNorth's figure does."""
+
+    name = "all-in-example"
+    title = "an all-in list"
+    scope = "all-in"
+    evidence = "measured"
+    technology = "28 nm"
+    leaves_out = "nothing"
+    prices: ClassVar[Mapping[str, Price]] = {"synops": Price(26e-12, "Merolla et al., 2014, Table 1")}
+
+
+@st.composite
+def activities(draw: st.DrawFn) -> Activity:
+    count = st.integers(0, 2**40)
+    active = draw(count)
+    return Activity(draw(count), draw(count), active + draw(count), active)
+
+
+def by_hand(activity: Activity) -> Fraction:
+    """Loihi's picojoules, in exact arithmetic."""
+    return (
+        Fraction("1.7") * activity.spikes
+        + Fraction("23.6") * activity.synops
+        + 81 * activity.updates_active
+        + 52 * (activity.updates - activity.updates_active)
+    )
+
+
+def test_an_update_is_paid_once() -> None:
+    counts = events(Activity(spikes=3, synops=5, updates=10, updates_active=3, macs=7))
+    assert counts == {"spikes": 3, "synops": 5, "updates_active": 3, "updates_inactive": 7, "macs": 7}
+
+
+@pytest.mark.parametrize("wrong", [Activity(updates=2, updates_active=3), Activity(macs=-1)])
+def test_counts_that_cannot_be_are_refused(wrong: Activity) -> None:
+    with pytest.raises(BadData, match="counts of at least 0"):
+        estimate(wrong, Prices.named("loihi"))
+
+
+def test_a_spike_nvpt_generator_by_hand() -> None:
+    # 12 x 10 x 768 IF neurons, 4 steps, every neuron spikes once: 92160 spikes and active updates, 276480 inactive.
+    # 92160 x 1.7 + 92160 x 81 + 276480 x 52 = 156672 + 7464960 + 14376960 = 21998592 pJ
+    spent = estimate(Activity(spikes=92160, updates=368640, updates_active=92160), Prices.named("loihi"))
+    assert spent.joules == pytest.approx(21_998_592e-12, rel=CLOSE)
+    assert {t.event: t.count for t in spent.terms} == {
+        "spikes": 92160,
+        "updates_active": 92160,
+        "updates_inactive": 276480,
+    }
+
+
+@pytest.mark.parametrize(("name", "millijoules"), [("horowitz-45nm-fp32", 80.96), ("horowitz-45nm-int8", 4.048)])
+def test_a_vit_base_by_hand(name: str, millijoules: float) -> None:
+    # 17.6e9 x 4.6 pJ = 80.96 mJ; 17.6e9 x 0.23 pJ = 4.048 mJ
+    spent = estimate(Activity(macs=17_600_000_000), Prices.named(name))
+    assert spent.joules == pytest.approx(millijoules * 1e-3, rel=CLOSE)
+
+
+@given(activities())
+def test_the_estimate_is_the_exact_sum(activity: Activity) -> None:
+    exact = by_hand(activity) / 10**12
+    got = Fraction(estimate(activity, Prices.named("loihi")).joules)
+    assert abs(got - exact) <= Fraction(CLOSE) * exact
+
+
+@given(activities(), activities())
+def test_the_estimate_is_linear(a: Activity, b: Activity) -> None:
+    loihi = Prices.named("loihi")
+    apart = estimate(a, loihi).joules + estimate(b, loihi).joules
+    assert math.isclose(estimate(a + b, loihi).joules, apart, rel_tol=CLOSE, abs_tol=0)
+
+
+def test_nothing_costs_nothing() -> None:
+    assert estimate(Activity(), Prices.named("loihi")).joules == 0
+    assert estimate(Activity(), Prices.named("loihi")).terms == ()
+
+
+def test_an_unpriced_term_is_refused_by_name_and_the_fix_is_a_list_that_has_it() -> None:
+    with pytest.raises(Unpriced) as error:
+        estimate(Activity(synops=9, updates=8, updates_active=3), Prices.named("horowitz-45nm-fp32"))
+    said = str(error.value)
+    assert "3 updates_active, 5 updates_inactive without a price in 'horowitz-45nm-fp32'" in said
+    assert said.endswith("lists that price all of it: loihi")
+    assert "9 synops" not in said
+
+
+def test_an_unpriced_term_that_was_not_counted_does_no_harm() -> None:
+    spent = estimate(Activity(synops=10), Prices.named("horowitz-45nm-fp32"))
+    assert spent.joules == pytest.approx(9e-12, rel=CLOSE)
+
+
+def test_no_line_is_given_where_one_is_unpriced() -> None:
+    with pytest.raises(Unpriced, match=r"7 macs .* 'loihi'"):
+        energy(Activity(updates=4, macs=7), Activity(macs=5), baked=True)
+    with pytest.raises(Unpriced, match=r"5 macs .* 'loihi'"):
+        energy(Activity(updates=4), Activity(macs=5), backbone_prices="loihi", baked=True)
+
+
+def test_an_unknown_list_names_those_there_are() -> None:
+    with pytest.raises(UnknownName, match=r"loihi2.*horowitz-45nm-fp32, horowitz-45nm-int8, loihi"):
+        energy(Activity(), Activity(), generator_prices="loihi2", baked=True)
+
+
+GENERATOR, BACKBONE = Activity(spikes=10, updates=30, updates_active=10), Activity(macs=1000)
+MADE = (17 + 810 + 1040) * 1e-12
+RAN = 4600e-12
+
+
+def test_a_baked_generator_is_paid_once_and_never_again() -> None:
+    report = energy(GENERATOR, BACKBONE, baked=True)
+    generator, backbone, total = report["generator"], report["backbone"], report["total"]
+    assert generator["joules"] == generator["joules_per_deployment"] == pytest.approx(MADE, rel=CLOSE)
+    assert generator["joules_per_image"] == 0
+    assert backbone["joules"] == backbone["joules_per_image"] == pytest.approx(RAN, rel=CLOSE)
+    assert backbone["joules_per_deployment"] == 0
+    assert total["joules"] == pytest.approx(MADE + RAN, rel=CLOSE)
+    assert total["joules_per_image"] == backbone["joules"]
+    assert total["joules_per_deployment"] == generator["joules"]
+    assert total["share_generator"] == pytest.approx(1867 / 6467, rel=4 * CLOSE)
+    assert total["share_generator_per_image"] == 0
+
+
+def test_a_generator_that_is_not_baked_is_paid_for_every_image() -> None:
+    total = energy(GENERATOR, BACKBONE, baked=False)["total"]
+    assert total["joules_per_image"] == total["joules"] == pytest.approx(MADE + RAN, rel=CLOSE)
+    assert total["joules_per_deployment"] == 0
+    assert total["share_generator_per_image"] == total["share_generator"] > 0
+
+
+def test_the_report_is_json_and_says_what_it_is() -> None:
+    report = energy(GENERATOR, BACKBONE, baked=True)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["note"] == report["total"]["note"] == NOTE == "Estimated, not measured"
+    for part, name in (("generator", "loihi"), ("backbone", "horowitz-45nm-fp32")):
+        line = report[part]
+        assert line["prices"] == name
+        assert line["scope"] == "per term"
+        assert line["evidence"] == Prices.named(name).evidence
+        assert line["leaves_out"] == Prices.named(name).leaves_out
+        assert math.fsum(term["joules"] for term in line["terms"]) == line["joules"]
+        assert all(term["source"] for term in line["terms"])
+    assert report["generator"]["counts"] == GENERATOR.json()
+
+
+def test_the_share_of_nothing_is_not_a_number_and_not_given() -> None:
+    total = energy(Activity(), Activity(), baked=True)["total"]
+    assert total["joules"] == 0
+    assert total["share_generator"] is None
+    assert total["share_generator_per_image"] is None
+
+
+def test_an_all_in_price_holds_the_events_beside_it() -> None:
+    spent = estimate(Activity(spikes=3, synops=10, updates=20, updates_active=3), AllIn())
+    assert spent.joules == pytest.approx(260e-12, rel=CLOSE)
+    assert spent.included == ("spikes", "updates_active", "updates_inactive")
+    assert spent.json()["included"] == list(spent.included)
+
+
+def test_an_all_in_list_cannot_price_events_alone_that_it_has_no_price_for() -> None:
+    with pytest.raises(Unpriced, match="20 updates_inactive"):
+        estimate(Activity(updates=20), AllIn())
+
+
+def test_an_all_in_price_is_not_added_to_prices_per_term() -> None:
+    report = energy(Activity(synops=10, updates=20), BACKBONE, generator_prices=AllIn(), baked=False)
+    assert report["generator"]["joules"] > 0
+    assert report["backbone"]["joules"] > 0
+    figures: dict[str, Any] = {k: v for k, v in report["total"].items() if k.startswith(("joules", "share"))}
+    assert len(figures) == 5
+    assert set(figures.values()) == {None}
+    assert "all-in" in report["total"]["note"]
+    assert rows(report)[2][-3:] == ("-", "-", "-")
+
+
+def test_the_table_has_three_rows_and_says_estimated() -> None:
+    assert "estimated, not measured" in TITLE
+    table = rows(energy(GENERATOR, Activity(macs=17_600_000_000), baked=True))
+    assert [row[0] for row in table] == ["generator", "backbone", "total"]
+    assert {len(row) for row in table} == {len(COLUMNS)}
+    named = [dict(zip(COLUMNS, row, strict=True)) for row in table]
+    assert named[0]["counts"] == "10 spikes, 30 updates, 10 updates_active"
+    assert named[0]["per deployment"] == "1.87 nJ"
+    assert named[0]["per image"] == "0 J"
+    assert named[1]["per image"] == named[2]["per image"] == "81.0 mJ"
+    assert named[1]["evidence"] == "estimated"
+
+
+@pytest.mark.parametrize(
+    ("joules", "text"),
+    [
+        (None, "-"),
+        (0.0, "0 J"),
+        (3e-14, "0.03 pJ"),
+        (1.7e-12, "1.70 pJ"),
+        (23.6e-12, "23.6 pJ"),
+        (999.4e-12, "999 pJ"),
+        (999.6e-12, "1.00 nJ"),
+        (21.998592e-6, "22.0 µJ"),
+        (9.996e-6, "10.0 µJ"),
+        (0.08096, "81.0 mJ"),
+        (1.0, "1.00 J"),
+        (12345.0, "12,345 J"),
+    ],
+)
+def test_joules_with_a_prefix(joules: float | None, text: str) -> None:
+    assert si(joules) == text
+
+
+@given(st.floats(1e-12, 900.0))
+def test_a_prefix_keeps_three_digits(joules: float) -> None:
+    value, unit = si(joules).split()
+    back = float(value) * {"J": 1.0, "mJ": 1e-3, "µJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12}[unit]
+    assert 1 <= float(value) < 1000
+    # Half of the last of three digits, relative to the smallest number that has them.
+    assert back == pytest.approx(joules, rel=0.0051)
