@@ -167,10 +167,10 @@ def check_range(program: Program) -> None:
         _within(what, q.weights, -256 if mixed else -255, 254 if mixed else 255)
         odd = q.weights[stored_weights(q.weights) != q.weights]
         if odd.size:
-            raise OutOfRange(f"{what} is {odd[0]}, odd beside weights of the other sign", "even weights")
+            raise OutOfRange(f"{what} is {odd[0]:g}, odd beside weights of the other sign", "even weights")
 
 
 def _within(what: str, values: Array, low: int, high: int) -> None:
     bad = values[(values < low) | (values > high) | (values != np.rint(values))]
     if bad.size:
-        raise OutOfRange(f"{what} is {bad[0]}", f"an integer from {low} to {high}", "choose another scale")
+        raise OutOfRange(f"{what} is {bad[0]:g}", f"an integer from {low} to {high}", "choose another scale")

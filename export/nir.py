@@ -1,0 +1,36 @@
+"""A run's spiking part as a NIR file that has been read back and simulated before it appears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroprompt.bundle import writing
+from neuroprompt.contracts import Exporter
+from neuroprompt.deploy import check_graph
+from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.graph import dt_of, read_graph, to_nir, write_graph
+
+if TYPE_CHECKING:
+    from neuroprompt.checkpoint import Run
+
+FILE = "generator.nir"
+
+
+class Nir(Exporter):
+    """`generator.nir` in a bundle of kind "nir": written, read back, held spike by spike to the torch modules."""
+
+    def export(self, run: Run, out: Path, **options: Any) -> dict[str, Any]:
+        """Write the bundle at `out`; raises Unsupported where the prompt has no neurons, ParityError, CannotWrite."""
+        if options:
+            raise BadSetting(f"export to nir has no option {next(iter(options))!r}", "none")
+        prompt = run.model.prompt
+        generator = prompt.generator()
+        if generator is None:
+            raise Unsupported(f"{prompt.name!r} has no spiking generator", "a run of a spiking prompt")
+        graph = to_nir(generator)
+        about: dict[str, Any] = {"method": prompt.name, "steps": generator.steps, "dt_s": dt_of(graph), "file": FILE}
+        with writing(out, "nir", about) as folder:
+            write_graph(graph, folder / FILE)
+            about["checked"] = check_graph(read_graph(folder / FILE), generator)
+        return about

@@ -1,0 +1,101 @@
+"""From what was trained to what is deployed: a spiking model in all its forms, and the tokens its integers make."""
+
+from __future__ import annotations
+
+import copy
+
+import nir
+import numpy as np
+import snntorch
+import torch
+from torch import Tensor, nn
+
+from neuroprompt.contracts import Floats, Generator, Prompt, SpikingTarget, Target
+from neuroprompt.errors import ParityError
+from neuroprompt.graph import steps_of, to_nir
+from neuroprompt.lower import lower, stimulus
+from neuroprompt.neurons import IF, LIF, Current
+from neuroprompt.program import Model
+from neuroprompt.quantise import quantise
+
+
+def spiking_model(generator: Generator, inputs: Floats | None = None, scale: float | None = None) -> Model:
+    """The generator as NIR graph, float and integer program; `inputs` (T, n_in) and `scale` as in `quantise`."""
+    return model_of_graph(to_nir(generator), inputs=inputs, scale=scale)
+
+
+def model_of_graph(
+    graph: nir.NIRGraph, steps: int | None = None, inputs: Floats | None = None, scale: float | None = None
+) -> Model:
+    """The same for a NIR graph of any origin; `steps` where its metadata does not say."""
+    program = lower(graph, steps_of(graph) if steps is None else steps)
+    fixed, report = quantise(program, inputs, scale)
+    return Model(graph, program, fixed, report)
+
+
+def deployed_tokens(prompt: Prompt, model: Model | None = None) -> Tensor | None:
+    """The tokens (L, N, D) that a static prompt has once deployed: quantise first, bake second.
+
+    A spiking prompt's come from the spike counts of its integer generator (`model`, or a new one) on the Loihi
+    emulator, so that chip and baked file agree by construction; any other prompt's are its own. None where it has no tokens.
+    """
+    tokens = prompt.tokens()
+    if tokens is None:
+        return None
+    generator = None if prompt.per_image else prompt.generator()
+    if generator is None:
+        return tokens.detach()
+    model = spiking_model(generator) if model is None else model
+    target = Target.named("loihi")
+    assert isinstance(target, SpikingTarget)
+    spikes = target.run(model, stimulus(model.fixed_program), "fixed").spikes
+    counts = next(reversed(list(spikes.values()))).sum(axis=0)
+    with torch.no_grad():
+        return prompt.decode(torch.from_numpy(counts).to(tokens)).to(tokens)
+
+
+def check_graph(graph: nir.NIRGraph, generator: Generator, inputs: Floats | None = None) -> dict[str, int]:
+    """Hold the graph (on the reference target) to the torch modules in float64, spike by spike; raises ParityError.
+
+    Returns how many neurons, steps and spikes were compared.
+    """
+    program = lower(graph, generator.steps)
+    inputs = stimulus(program) if inputs is None else inputs
+    target = Target.named("reference")
+    assert isinstance(target, SpikingTarget)
+    theirs = target.run(Model(graph, program, program), inputs, "float").spikes
+    ours = _module_spikes(generator, inputs)
+    for (name, a), b in zip(theirs.items(), ours, strict=True):
+        if not np.array_equal(a, b):
+            step, neuron = (int(i) for i in np.argwhere(a != b)[0])
+            got = f"node {name!r} and its module differ at step {step}, neuron {neuron}, in {(a != b).sum()} spikes"
+            raise ParityError(got, "equal spikes", "a potential may lie on the threshold")
+    return {
+        "neurons": sum(a.shape[1] for a in theirs.values()),
+        "steps": generator.steps,
+        "spikes": sum(int(a.sum()) for a in theirs.values()),
+    }
+
+
+@torch.no_grad()
+def _module_spikes(generator: Generator, inputs: Floats) -> list[np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """Spikes (T, n) of every neuron module, in float64 and eval mode."""
+    chain = copy.deepcopy(generator.chain).cpu().double().eval()
+    for module in chain:
+        if isinstance(module, LIF):  # 1 - 1/tau was rounded to float32 when the module was made
+            module.leaky.beta.fill_(1 - 1 / module.tau)
+    neurons = [m for m in chain if isinstance(m, (IF, LIF, snntorch.Leaky))]
+    v: dict[nn.Module, Tensor] = {}
+    spikes: dict[nn.Module, list[Tensor]] = {m: [] for m in neurons}
+    for x in torch.from_numpy(inputs.astype(np.float64)):
+        signal = x
+        for module in chain:
+            if isinstance(module, Current):
+                signal = module()
+            elif module in spikes:
+                fired, v[module] = module(signal, v.get(module, torch.zeros_like(signal)))
+                signal = fired.double()
+                spikes[module].append(signal)
+            else:
+                signal = module(signal)
+    return [torch.stack(s).numpy() > 0 for s in spikes.values()]
