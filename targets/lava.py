@@ -1,0 +1,73 @@
+"""Intel's Lava simulator of Loihi 2, the real lava-nc, in a Python 3.10 of its own."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.program import Model
+from neuroprompt.runtime import WORKERS, Runtime
+
+RUNTIME = Runtime("lava", "3.10", WORKERS / "lava.txt")
+LAVA = next(line for line in RUNTIME.requirements.read_text().split() if line.startswith("lava-nc=="))
+INSTALL = "neuroprompt targets install lava"
+
+
+class Lava(SpikingTarget):
+    """Stock LIF and Dense processes: "float" is Lava's `floating_pt`, "fixed" its bit-accurate `fixed_pt`.
+
+    A run hands a folder to a worker in the runtime and gets one back; `time_limit` in seconds ends a run that hangs.
+    """
+
+    about = "Intel's Lava simulator of Loihi 2 (lava-nc), in its own Python 3.10"
+    precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float", "fixed")
+
+    def __init__(self, time_limit: float = 600.0) -> None:
+        if not time_limit > 0:
+            raise BadSetting(f"time_limit {time_limit}", "seconds above 0")
+        self.time_limit = time_limit
+
+    @classmethod
+    def available(cls) -> Availability:
+        """Whether the runtime is built; if not, what to type."""
+        how, version = f"a runtime of its own (Python {RUNTIME.python})", LAVA.replace("==", " ")
+        return Availability(RUNTIME.built, how, version, "" if RUNTIME.built else f"run '{INSTALL}'")
+
+    @classmethod
+    def install(cls) -> None:
+        """Build the runtime, some seconds and 250 MB; raises RuntimeMissing."""
+        RUNTIME.build()
+
+    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+        """Run `model` on input spikes (T, n_in) from rest; u and v are those after the reset of each step."""
+        program = model.program(precision)
+        if inputs.shape != (program.steps, program.inputs):
+            raise Unsupported(f"inputs of shape {inputs.shape}", f"{(program.steps, program.inputs)}: steps, lines")
+        if not np.isin(inputs, (0, 1)).all():
+            raise Unsupported(
+                "inputs with values other than 0 and 1", "spikes, the only input that Loihi's synapses take"
+            )
+        kinds = ("spikes", "u", "v") if states else ("spikes",)
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="np-") as name:
+            folder = Path(name)
+            (folder / "program.npz").write_bytes(program.to_bytes())
+            np.save(folder / "inputs.npy", inputs.astype(bool))
+            arguments = ["--precision", program.precision, "--program", str(folder / "program.npz")]
+            arguments += ["--inputs", str(folder / "inputs.npy"), "--out", str(folder / "spikes.npz")]
+            RUNTIME.run(WORKERS / "lava.py", [*arguments, *(["--states"] if states else [])], self.time_limit)
+            with np.load(folder / "spikes.npz", allow_pickle=False) as file:
+                found = {kind: {p.name: file[f"{kind}.{p.name}"] for p in program.populations} for kind in kinds}
+        return Recording(
+            spikes=found["spikes"],
+            seconds=time.perf_counter() - start,
+            v=found.get("v", {}),
+            u=found.get("u", {}),
+            delay={p.name: p.depth for p in program.populations},
+        )
