@@ -123,11 +123,12 @@ class Run:
 
 
 def build(config: RunConfig, weights: Path | None = None) -> PromptedModel:
-    """The untrained model of a configuration, its prompt and head drawn from `config.seed`.
+    """The untrained model of a configuration; raises BadCheckpoint where the backbone's weights have changed."""
+    return assemble(config, load_backbone_of(config, weights))
 
-    Raises BadCheckpoint where the backbone's weights are not those of `config.weights_sha256`.
-    """
-    backbone = load_backbone_of(config, weights)
+
+def assemble(config: RunConfig, backbone: Backbone) -> PromptedModel:
+    """The untrained model on a backbone that is loaded; prompt and head are drawn from `config.seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         try:
@@ -216,6 +217,11 @@ def save_state(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor], i
     """Write state.safetensors: tensors and numbers in one file, so that they can only appear together."""
     about = {"config": config.digest(), "info": json.dumps(info)}
     _write_whole(folder / STATE, safetensors.torch.save(_plain(tensors), about))
+
+
+def drop_state(folder: Path) -> None:
+    """Remove state.safetensors, where training has ended."""
+    (folder / STATE).unlink(missing_ok=True)
 
 
 def load_state(folder: Path, config: RunConfig) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
