@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from neuroprompt.activity import Activity
 from neuroprompt.bundle import Bundle
 from neuroprompt.bundled import load_model
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts import Recording, SpikingTarget, Target
+from neuroprompt.lower import stimulus
 from neuroprompt.measure import activity
+from neuroprompt.program import Model
 
 
 def activities(bundle: Bundle) -> tuple[Activity, Activity]:
-    """(generator, backbone) of a bundle: the generator on the emulator's integers, the baked backbone's MACs.
+    """(generator, backbone): one run of the generator in the emulator's integers, one picture's MACs of the backbone.
 
     An ONNX bundle holds no generator: its prompt was made once, before it was baked.
     """
@@ -20,8 +20,11 @@ def activities(bundle: Bundle) -> tuple[Activity, Activity]:
     if bundle.kind != "lava":
         return Activity(), backbone
     model = load_model(bundle)
-    inputs = np.zeros((model.steps, model.fixed_program.inputs))
+    return activity(model, emulate(model), stimulus(model.fixed_program), "fixed"), backbone
+
+
+def emulate(model: Model) -> Recording:
+    """One run of the integer program on our emulator."""
     emulator = Target.named("loihi")
     assert isinstance(emulator, SpikingTarget)
-    recording = emulator.run(model, inputs, "fixed")
-    return activity(model, recording, inputs, "fixed"), backbone
+    return emulator.run(model, stimulus(model.fixed_program), "fixed")

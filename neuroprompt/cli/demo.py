@@ -80,6 +80,8 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
 
 
 def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
+    from neuroprompt.pricing import si
+
     rows = []
     for method, figures in result["accuracy"].items():
         noisy = sum(figures["noise"].values()) / len(figures["noise"])
@@ -94,8 +96,8 @@ def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("the chip's prompt bits and the baked ones", "the same" if result["same_bits"] else "DIFFERENT"),
         ("largest difference, baked against PyTorch", f"{bench['max_abs_diff']:.1e}"),
         ("time over the bare backbone: baked / naive", _ratios(bench)),
-        ("generator, once at deployment (estimated)", f"{energy['generator']['joules']:.3g} J"),
-        ("backbone, every picture (estimated)", f"{energy['backbone']['joules']:.3g} J"),
+        ("generator, once at deployment (estimated)", si(energy["generator"]["joules_per_deployment"])),
+        ("backbone, every picture (estimated)", si(energy["backbone"]["joules_per_image"])),
         ("seconds in all", f"{result['seconds']:.0f}"),
     ]
 
@@ -105,9 +107,15 @@ def _ratios(bench: dict[str, Any]) -> str:
 
 
 def _report(out: Path, result: dict[str, Any], summary: list[tuple[str, str]]) -> None:
-    from neuroprompt.pictures import overview_of_bundle
+    import numpy as np
 
-    overview_of_bundle(out / "lava", {m: a["noise"] for m, a in result["accuracy"].items()}, out / "overview.png")
+    from neuroprompt.bundled import TOKENS, read_model
+    from neuroprompt.counts import emulate
+    from neuroprompt.pictures import overview
+
+    accuracy = {method: {"clean": a["clean"], **a["noise"]} for method, a in result["accuracy"].items()}
+    (spikes,) = emulate(read_model(out / "lava")).spikes.values()
+    overview(np.load(out / "lava" / TOKENS, allow_pickle=False), spikes, accuracy, out / "overview.png")
     lines = [
         "# neuroprompt demo",
         "",

@@ -26,12 +26,12 @@ def energy(
 ) -> None:
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
     from neuroprompt.bundle import Bundle
-    from neuroprompt.bundled import activities
+    from neuroprompt.counts import activities
+    from neuroprompt.pricing import COLUMNS, TITLE, rows
     from neuroprompt.pricing import energy as price
-    from neuroprompt.pricing import rows
 
     with stdout_is_ours():
-        generator, backbone, baked = activities(Bundle.open(bundle))
-        result = price(generator, backbone, generator_prices, backbone_prices, baked=baked)
-    title, columns, lines = rows(result)
-    emit(result, json, table(title, columns, lines))
+        generator, backbone = activities(Bundle.open(bundle))
+        result = price(generator, backbone, generator_prices, backbone_prices, baked=True)
+    left_out = [f"{part} leaves out: {result[part]['leaves_out']}" for part in ("generator", "backbone", "total")]
+    emit(result, json, table(TITLE, COLUMNS, rows(result)), *left_out)

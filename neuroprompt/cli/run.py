@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -53,11 +53,16 @@ def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, j
     import numpy as np
 
     from neuroprompt.bundled import load_model
-    from neuroprompt.measure import run_target
+    from neuroprompt.contracts import SpikingTarget, Target
+    from neuroprompt.lower import stimulus
 
+    machine = Target.named(target)
+    if not isinstance(machine, SpikingTarget) or precision not in machine.precisions:
+        runs = "/".join(machine.precisions) if isinstance(machine, SpikingTarget) else "no spiking models"
+        raise BadSetting(f"--target {target} --precision {precision}", f"a precision it has ({target} runs {runs})")
     with stdout_is_ours():
         model = load_model(bundle)
-        recording = run_target(target, model, precision)
+        recording = machine.run(model, stimulus(model.float_program), precision)
     nodes = {
         name: {
             "neurons": int(spikes.shape[1]),
@@ -68,9 +73,9 @@ def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, j
         for name, spikes in recording.spikes.items()
     }
     if out is not None:
-        np.savez_compressed(out, **{name: spikes for name, spikes in recording.spikes.items()})
-    rows = [(name, *node.values()) for name, node in nodes.items()]
-    rows = [(*row[:-1], f"{row[-1]:.3f}") for row in rows]
+        arrays: dict[str, Any] = dict(recording.spikes)
+        np.savez_compressed(out, allow_pickle=False, **arrays)
+    rows = [(name, n["neurons"], n["steps"], n["spikes"], f"{n['rate']:.3f}") for name, n in nodes.items()]
     emit(
         {"target": target, "precision": precision, "nodes": nodes, "seconds": recording.seconds},
         json,
