@@ -201,8 +201,18 @@ def load_config(folder: Path) -> RunConfig | None:
         raise BadCheckpoint(f"{file} is not whole ({error})", "a run of this version", "train again") from error
 
 
-def save_config(folder: Path, config: RunConfig) -> None:
-    """Write run.json."""
+def is_finished(folder: Path) -> bool:
+    """Whether training has ended there."""
+    return (folder / METRICS).is_file() and bool(_read_json(folder / METRICS).get("finished"))
+
+
+def begin(folder: Path, config: RunConfig) -> None:
+    """Make a new run folder with its run.json, or an old one new; raises CannotWrite where other files are in it."""
+    ours = {RUN, PROMPT, METRICS, STATE}
+    if folder.exists() and not (folder / RUN).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CannotWrite(f"{folder} exists and is no run", "a new or empty folder", "choose another --out")
+    for name in sorted(ours - {RUN}):
+        (folder / name).unlink(missing_ok=True)
     _write_whole(folder / RUN, _json({"format": FORMAT, "config": config.json()}))
 
 
