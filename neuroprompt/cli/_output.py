@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -35,6 +36,9 @@ class TerminalProgress(Progress):
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         """Go through `items` with a bar called `what`."""
         total = total if total is not None else len(items) if hasattr(items, "__len__") else None
+        if not notes.is_terminal:
+            yield from items
+            return
         with Bars(
             TextColumn("{task.description:<28}"),
             BarColumn(),
@@ -62,13 +66,29 @@ def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table for a person; numbers are right-aligned from the second column on."""
+    """A table for a person; columns of numbers are right-aligned."""
+    cells = [[str(cell) for cell in row] for row in rows]
     made = Table(title=title, title_justify="left", title_style="bold")
     for i, column in enumerate(columns):
-        made.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
-    for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        numbers = i > 0 and all(row[i][:1].isdigit() or row[i][:1] == "-" for row in cells)
+        made.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        made.add_row(*(escape(cell) for cell in row))
     return made
+
+
+def plain(value: object) -> str:
+    """A value for a person: four significant digits, thousands marked, yes and no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The rows of a two-column table: what stands in `values` but for lists and mappings."""
+    return [(k.replace("_", " "), plain(v)) for k, v in values.items() if not isinstance(v, list | dict)]
 
 
 def settings(pairs: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, stdout_is_ours, table
 
 
 @app.command(
@@ -35,5 +35,4 @@ def export(
     out = out or Path("out") / (target if target != "nir" else "generator.nir")
     with stdout_is_ours():
         result = exporter.export(Run.load(run, weights), out, progress=TerminalProgress())
-    rows = [(key.replace("_", " "), value) for key, value in result.items() if not isinstance(value, list | dict)]
-    emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), rows))
+    emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), facts(result)))

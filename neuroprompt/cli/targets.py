@@ -32,19 +32,12 @@ def list_targets(json: Json = False) -> None:
             "fix": at_hand.fix,
         }
     rows = [
-        (
-            name,
-            "yes" if t["available"] else "no",
-            t["version"] or "-",
-            t["how"],
-            t["runs"],
-            "/".join(t["precisions"]),
-            t["about"] if t["available"] else t["fix"],
-        )
+        (name, "yes" if t["available"] else "no", t["version"], t["how"], t["runs"], ", ".join(t["precisions"]))
         for name, t in found.items()
     ]
-    columns = ("target", "here", "version", "how", "runs", "precision", "about, or what to type")
-    emit({"targets": found}, json, table("targets", columns, rows))
+    lines = [f"{name}: {t['about']}" + ("" if t["available"] else f" ({t['fix']})") for name, t in found.items()]
+    columns = ("target", "here", "version", "how", "runs", "precision")
+    emit({"targets": found}, json, table("targets", columns, rows), *lines)
 
 
 @targets.command(name="install", epilog=examples("targets install lava"))

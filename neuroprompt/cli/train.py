@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, settings, stdout_is_ours, table
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, settings, stdout_is_ours, table
 
 Words = Annotated[
     list[str] | None,
@@ -89,5 +89,5 @@ def train(
             precision=precision,
         )
     result: dict[str, Any] = {"run": str(run.folder), "method": method, **run.metrics}
-    rows = [(key.replace("_", " "), value) for key, value in run.metrics.items() if not isinstance(value, list | dict)]
-    emit(result, json, table(f"{method} in {run.folder}", ("", "value"), rows), f"next: neuroprompt eval {run.folder}")
+    title = f"{method} in {run.folder}"
+    emit(result, json, table(title, ("", "value"), facts(run.metrics)), f"next: neuroprompt eval {run.folder}")

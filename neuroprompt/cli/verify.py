@@ -31,8 +31,9 @@ def verify(
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
     json: Json = False,
 ) -> None:
-    """Run every target at hand and compare it with the reference, spike by spike; exit code 1 where a float target or
-    the chip's simulator and its emulator disagree.
+    """Run every target at hand and compare it with the reference, spike by spike.
+
+    Exit code 1 where a float target differs from the reference, or Lava's integers from our emulator's.
     """
     from neuroprompt.measure import verify as verify_model
 
