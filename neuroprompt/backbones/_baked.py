@@ -13,115 +13,147 @@ import torch
 from timm.layers import Attention
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
-class ConstantPrompt(nn.Module):
+class Heads(nn.Module):
+    """timm's Attention with its joint projection split in three, and 1/sqrt(d) folded into the queries' weights.
+
+    The same arithmetic in fewer operators: a runtime need not cut, squeeze and transpose the joint result again.
+    """
+
+    def __init__(self, attn: Attention) -> None:
+        super().__init__()
+        # A norm on the queries would undo a scale in their weights: then it is applied behind the norm.
+        self.scale = 1.0 if isinstance(attn.q_norm, nn.Identity) else attn.scale
+        self.q = _rows(attn, 0, attn.scale / self.scale)
+        self.k, self.v = _rows(attn, 1), _rows(attn, 2)
+        self.attn = nn.ModuleDict({name: part for name, part in attn.named_children() if name != "qkv"})
+        self.split = (attn.num_heads, attn.head_dim)
+
+    def queries(self, y: Tensor) -> Tensor:
+        """(B, heads, n, d), scaled, of normalised tokens (B, n, D)."""
+        q: Tensor = self.attn["q_norm"](self.q(y).unflatten(-1, self.split)).transpose(1, 2)
+        return q if self.scale == 1.0 else q * self.scale
+
+    def keys(self, y: Tensor) -> Tensor:
+        """(B, heads, d, n): already transposed for the product with queries."""
+        k: Tensor = self.attn["k_norm"](self.k(y).unflatten(-1, self.split)).permute(0, 2, 3, 1)
+        return k
+
+    def values(self, y: Tensor) -> Tensor:
+        """(B, heads, n, d)."""
+        v: Tensor = self.v(y).unflatten(-1, self.split).transpose(1, 2)
+        return v
+
+    def forward(self, y: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """softmax(q k) v, then timm's norm, gate (of the queries' tokens y) and projection: (B, n, D)."""
+        x = self.attn["norm"](((q @ k).softmax(-1) @ v).transpose(1, 2).flatten(2))
+        if "gate" in self.attn:
+            x = x * self.attn["gate"](y).sigmoid()
+        out: Tensor = self.attn["proj"](x)
+        return out
+
+
+class _Baked(nn.Module):
+    """A block with split attention; what its subclasses differ in is which tokens are asked, and which are kept."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.heads = Heads(block.attn)
+        self.norm1, self.ls1 = block.norm1, block.ls1
+        self.norm2, self.mlp, self.ls2 = block.norm2, block.mlp, block.ls2
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the block: both residual branches."""
+        x = x + self.ls1(attended)
+        out: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
+        return out
+
+
+class ConstantPrompt(_Baked):
     """A block whose prompt tokens are constant keys and values, and leave no output (deep prompts, every block)."""
 
-    k: Tensor
-    v: Tensor
+    prompt_k: Tensor
+    prompt_v: Tensor
 
     def __init__(self, block: Block, prompt: Tensor) -> None:
-        super().__init__()
-        self.block = block
-        _, _, k, v = _constants(block, prompt)
-        self.register_buffer("k", k)
-        self.register_buffer("v", v)
+        super().__init__(block)
+        _store(self, block, prompt, "kv")
 
     def forward(self, x: Tensor) -> Tensor:
         """Image tokens (B, n, D) -> (B, n, D)."""
-        block = self.block
-        y = block.norm1(x)
-        q, k, v = _project(block.attn, y)
-        k, v = _append(k, self.k), _append(v, self.v)
-        return _finish(block, x, _attend(block.attn, y, q, k, v))
+        y, heads = self.norm1(x), self.heads
+        k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
+        return self.finish(x, heads(y, heads.queries(y), k, v))
 
 
-class EnteringPrompt(nn.Module):
+class EnteringPrompt(_Baked):
     """The first block of shallow prompts: queries, keys and values are constants, the outputs depend on the image."""
 
     prompt: Tensor
-    y: Tensor
-    q: Tensor
-    k: Tensor
-    v: Tensor
+    prompt_y: Tensor
+    prompt_q: Tensor
+    prompt_k: Tensor
+    prompt_v: Tensor
 
     def __init__(self, block: Block, prompt: Tensor) -> None:
-        super().__init__()
-        self.block = block
+        super().__init__(block)
         self.register_buffer("prompt", prompt[None])
-        for name, value in zip("yqkv", _constants(block, prompt), strict=True):
-            self.register_buffer(name, value)
+        _store(self, block, prompt, "yqkv")
 
     def forward(self, x: Tensor) -> Tensor:
         """Image tokens (B, n, D) -> image and prompt tokens (B, n + N, D)."""
-        block = self.block
-        y = block.norm1(x)
-        q, k, v = _project(block.attn, y)
-        q, k, v = _append(q, self.q), _append(k, self.k), _append(v, self.v)
-        if block.attn.gate is not None:
-            y = _append(y, self.y)
-        return _finish(block, _append(x, self.prompt), _attend(block.attn, y, q, k, v))
+        y, heads = self.norm1(x), self.heads
+        q = _append(heads.queries(y), self.prompt_q, -2)
+        k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
+        attended = heads(_append(y, self.prompt_y, -2), q, k, v)
+        return self.finish(_append(x, self.prompt, -2), attended)
 
 
-class LeavingPrompt(nn.Module):
+class LeavingPrompt(_Baked):
     """The last block of shallow prompts: `count` prompt tokens at the end are read, and nothing follows from them."""
 
     def __init__(self, block: Block, count: int) -> None:
-        super().__init__()
-        self.block = block
+        super().__init__(block)
         self.count = count
 
     def forward(self, x: Tensor) -> Tensor:
         """Image and prompt tokens (B, n + N, D) -> image tokens (B, n, D)."""
-        block, n = self.block, x.shape[1] - self.count
-        y = block.norm1(x)
-        q, k, v = _project(block.attn, y)
-        return _finish(block, x[:, :n], _attend(block.attn, y[:, :n], q[:, :, :n], k, v))
+        y, heads, n = self.norm1(x), self.heads, x.shape[1] - self.count
+        asked = y[:, :n]
+        return self.finish(x[:, :n], heads(asked, heads.queries(asked), heads.keys(y), heads.values(y)))
 
 
 def with_blocks(model: nn.Module, blocks: list[nn.Module]) -> nn.Module:
     """The same timm model with other blocks; every other part is shared, and `model` stays as it is."""
     twin = copy.copy(model)
     twin._modules = dict(model._modules)
-    twin.blocks = nn.Sequential(*blocks)
+    twin.blocks = nn.Sequential(*blocks).eval()
     return twin
 
 
-def _project(attn: Attention, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys, values (B, heads, n, d) of normalised tokens (B, n, D), as timm's Attention makes them."""
-    qkv = attn.qkv(y).reshape(y.shape[0], y.shape[1], 3, attn.num_heads, attn.head_dim).permute(2, 0, 3, 1, 4)
-    q, k, v = qkv.unbind(0)
-    return attn.q_norm(q), attn.k_norm(k), v
-
-
-def _attend(attn: Attention, y: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v, then timm's norm, gate (of the queries' tokens y) and projection; (B, n, D)."""
-    x = F.scaled_dot_product_attention(q, k, v)
-    x = attn.norm(x.transpose(1, 2).reshape(q.shape[0], q.shape[2], attn.attn_dim))
-    if attn.gate is not None:
-        x = x * attn.gate(y).sigmoid()
-    out: Tensor = attn.proj(x)
+def _rows(attn: Attention, part: int, scale: float = 1.0) -> nn.Linear:
+    """The projection of queries (0), keys (1) or values (2), from timm's joint one."""
+    weight, bias = attn.qkv.weight.detach(), attn.qkv.bias
+    out = nn.Linear(weight.shape[1], attn.attn_dim, bias=bias is not None, device="meta")
+    rows = slice(part * attn.attn_dim, (part + 1) * attn.attn_dim)
+    out.weight = nn.Parameter(weight[rows] * scale, requires_grad=False)
+    if bias is not None:
+        out.bias = nn.Parameter(bias.detach()[rows] * scale, requires_grad=False)
     return out
 
 
-def _finish(block: Block, x: Tensor, attended: Tensor) -> Tensor:
-    x = x + block.ls1(attended)
-    out: Tensor = x + block.ls2(block.mlp(block.norm2(x)))
-    return out
-
-
-def _append(x: Tensor, constant: Tensor) -> Tensor:
-    """`constant` (1, ..., N, d) after x (B, ..., n, d), for every image."""
-    return torch.cat([x, constant.expand(x.shape[0], *constant.shape[1:])], dim=-2)
+def _append(x: Tensor, constant: Tensor, dim: int) -> Tensor:
+    """`constant` (1, ...) behind x (B, ...) along `dim`, for every image."""
+    return torch.cat([x, constant.expand(x.shape[0], *constant.shape[1:])], dim=dim)
 
 
 @torch.no_grad()
-def _constants(block: Block, prompt: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """norm1(P) (1, N, D) and its queries, keys, values (1, heads, N, d), from float64."""
+def _store(module: nn.Module, block: Block, prompt: Tensor, names: str) -> None:
+    """Register y = norm1(P) and its queries, keys and values, from float64, as buffers `prompt_*` of `module`."""
     exact = copy.deepcopy(block).double().eval()
-    y = exact.norm1(prompt.detach().double()[None])
-    dtype = block.attn.qkv.weight.dtype
-    y, q, k, v = (part.to(dtype).contiguous() for part in (y, *_project(exact.attn, y)))
-    return y, q, k, v
+    heads = Heads(exact.attn)
+    y = exact.norm1(prompt.double()[None])
+    for name, make in zip("yqkv", (lambda y: y, heads.queries, heads.keys, heads.values), strict=True):
+        if name in names:
+            module.register_buffer(f"prompt_{name}", make(y).to(block.attn.qkv.weight.dtype).contiguous())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from neuroprompt.backbones._baked import ConstantPrompt, EnteringPrompt, LeavingPrompt, with_blocks
 from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site
-from neuroprompt.errors import BadSetting
+from neuroprompt.errors import BadSetting, Unsupported
 
 
 class ViT(Backbone):
@@ -26,13 +26,17 @@ class ViT(Backbone):
 
     def __init__(self, model: VisionTransformer, spec: BackboneSpec, preprocess: Preprocess) -> None:
         super().__init__()
+        if model.num_classes:
+            raise Unsupported("a backbone with a classifier", "a timm model made with num_classes=0")
         self.model = model
         self.spec = spec
         self.preprocess = preprocess
         self.features = int(model.num_features)
         height, width = model.patch_embed.img_size
         image = (int(model.in_chans), int(height), int(width))
-        patch = int(height) // int(model.patch_embed.grid_size[0])
+        patch = int(model.patch_embed.patch_size[0])
+        if height % patch or width % patch:  # timm would drop the border without a word
+            raise BadSetting(f"images of {height} x {width} pixels", f"a multiple of the patch size, {patch}")
         self.site = Site(depth=len(model.blocks), width=int(model.embed_dim), image=image, patch=patch)
 
     @classmethod

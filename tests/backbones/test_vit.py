@@ -1,0 +1,229 @@
+"""Vision Transformers: prompts in timm's blocks, baked equal to unbaked for every flavour, weights that do not fit."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from timm.layers import Attention
+from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer
+from torch import Tensor, nn
+
+from neuroprompt.backbone import EMBEDDED, load_backbone
+from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess
+from neuroprompt.errors import BadSetting, BadWeights, UnknownName, Unsupported
+
+SMALL: dict[str, Any] = dict(img_size=32, patch_size=8, embed_dim=32, depth=3, num_heads=4, num_classes=0)
+PIXELS = Preprocess((32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bicubic")
+FLAVOURS: dict[str, dict[str, Any]] = {
+    "class-token": {},
+    "registers": {"reg_tokens": 4, "no_embed_class": True, "init_values": 0.1},
+    "average": {"class_token": False, "global_pool": "avg"},
+    "average-fc-norm": {"global_pool": "avg", "fc_norm": True},
+    "map": {"class_token": False, "global_pool": "map"},
+    "clip": {"pre_norm": True},
+    "qk-norm": {"qk_norm": True},
+    "layer-scale": {"init_values": 0.1},
+    "dynamic-size": {"dynamic_img_size": True, "reg_tokens": 1},
+    "scaled": {"scale_attn_norm": True, "scale_mlp_norm": True},
+    "gated": {"gated": True},
+    "no-bias": {"qkv_bias": False, "final_norm": False},
+}
+
+
+def small(gated: bool = False, **flavour: Any) -> Backbone:
+    """A ViT whose weights are all random and large, so that no term hides behind another."""
+    model = VisionTransformer(**SMALL, **flavour)
+    if gated:  # timm's Attention has a gate, its VisionTransformer no argument for it
+        for block in model.blocks:
+            block.attn = Attention(32, num_heads=4, qkv_bias=True, gated=True)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3 if parameter.ndim == 1 else 0.2)
+    family = cast(Any, Backbone.part("vit"))
+    assert family.holds(model)
+    return cast(Backbone, family(model, BackboneSpec("small", random=True), PIXELS).requires_grad_(False).eval())
+
+
+@pytest.mark.parametrize("blocks", [1, 3], ids=["shallow", "deep"])
+@pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
+def test_baked_equals_unbaked(flavour: dict[str, Any], blocks: int) -> None:
+    backbone = small(**flavour)
+    before = copy.deepcopy(backbone.state_dict())
+    images, tokens = torch.randn(3, 3, 32, 32), torch.randn(blocks, 5, 32)
+    bare, unbaked = backbone(images), backbone(images, tokens)
+    baked = backbone.baked(tokens)(images)
+    # Both sides sum the same float32 products in another order: an error of some units in the last place (1e-7) a
+    # block, while the prompt itself moves the features by more than 1e-2.
+    assert (unbaked - bare).abs().max() > 1e-2
+    torch.testing.assert_close(baked, unbaked, rtol=0, atol=2e-6 * float(unbaked.abs().max()))
+    assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_in_float64_baked_and_unbaked_differ_by_rounding_alone(blocks: int) -> None:
+    backbone = small(qk_norm=True, reg_tokens=2).double()
+    images, tokens = torch.randn(2, 3, 32, 32).double(), torch.randn(blocks, 5, 32).double()
+    torch.testing.assert_close(backbone.baked(tokens)(images), backbone(images, tokens), rtol=0, atol=1e-13)
+
+
+def test_without_tokens_it_is_timms_own_network() -> None:
+    backbone = small()
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(backbone(images), backbone.baked(None)(images))
+    assert torch.equal(backbone(images), cast(Any, backbone).model(images))
+
+
+def test_deep_prompts_are_keys_and_values_of_every_block() -> None:
+    """A block's prompts are replaced, not carried on: changing block 2's leaves what block 1 saw untouched."""
+    backbone = small()
+    seen: dict[int, Tensor] = {}
+    for i, block in enumerate(cast(Any, backbone).model.blocks):
+        block.register_forward_pre_hook(lambda _m, args, i=i: seen.__setitem__(i, args[0]))
+    tokens = torch.randn(3, 5, 32)
+    backbone(torch.randn(2, 3, 32, 32), tokens)
+    for i in range(3):
+        assert seen[i].shape == (2, 17 + 5, 32)
+        assert torch.equal(seen[i][:, -5:], tokens[i].expand(2, -1, -1))
+
+
+def test_the_gradient_reaches_tokens_and_nothing_else() -> None:
+    backbone = small()
+    for blocks in (1, 3):
+        tokens = torch.randn(blocks, 5, 32, requires_grad=True)
+        backbone(torch.randn(2, 3, 32, 32), tokens).square().sum().backward()
+        assert tokens.grad is not None
+        assert all(float(g.abs().sum()) > 0 for g in tokens.grad)
+    assert all(parameter.grad is None for parameter in backbone.parameters())
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 32), (3, 5, 31), (5, 32)])
+def test_tokens_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
+    backbone = small()
+    with pytest.raises(BadSetting, match="1 or 3 blocks, tokens, 32 channels"):
+        backbone(torch.randn(1, 3, 32, 32), torch.randn(shape))
+    with pytest.raises(BadSetting):
+        backbone.baked(torch.randn(shape))
+
+
+@pytest.mark.parametrize(
+    "flavour", [{"block_fn": ResPostBlock}, {"block_fn": ParallelScalingBlock}, {"attn_layer": "diff"}]
+)
+def test_other_blocks_are_not_held(flavour: dict[str, Any]) -> None:
+    assert not cast(Any, Backbone.part("vit")).holds(VisionTransformer(**SMALL, **flavour))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("vit_small_patch14_reg4_dinov2", 28),
+        ("vit_xsmall_patch16_clip_224", 32),
+        ("deit_tiny_distilled_patch16_224", 32),
+        ("vit_wee_patch16_reg1_gap_256", 32),
+    ],
+)
+def test_named_timm_models(name: str, size: int) -> None:
+    try:
+        backbone = load_backbone(BackboneSpec(name, image_size=size, random=True))
+    except Unsupported:
+        assert name == "vit_wee_patch16_reg1_gap_256"  # parallel blocks
+        return
+    assert backbone.preprocess.size == (size, size)
+    tokens = torch.randn(backbone.site.depth, 3, backbone.site.width)
+    images = torch.randn(2, *backbone.site.image)
+    unbaked = backbone(images, tokens)
+    assert unbaked.shape == (2, backbone.features)
+    torch.testing.assert_close(backbone.baked(tokens)(images), unbaked, rtol=0, atol=2e-5)
+
+
+def test_real_weights_at_another_image_size(shared: Path) -> None:
+    file = shared / "assets" / "weights" / "deit_tiny_patch16_224.safetensors"
+    backbone = load_backbone(BackboneSpec("deit_tiny_patch16_224", str(file), 112))
+    assert backbone.site.image == (3, 112, 112)
+    assert backbone.preprocess.mean == pytest.approx((0.485, 0.456, 0.406))
+    weights = load_file(file)
+    own = cast(Any, backbone).model.state_dict()
+    assert set(own) == {key for key in weights if not key.startswith("head.")}
+    assert all(torch.equal(own[key], weights[key]) for key in own if key != "pos_embed")
+    tokens, images = torch.randn(12, 10, 192), torch.randn(2, 3, 112, 112)
+    unbaked = backbone(images, tokens)
+    # 12 real blocks: features of about +-3, float32 rounding of some 1e-6 of that.
+    torch.testing.assert_close(backbone.baked(tokens)(images), unbaked, rtol=0, atol=1e-5 * float(unbaked.abs().max()))
+
+
+def test_random_weights_are_always_the_same() -> None:
+    spec = BackboneSpec("embedded", random=True)
+    state = torch.random.get_rng_state()
+    a, b = load_backbone(spec), load_backbone(spec)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    assert not any(parameter.requires_grad for parameter in a.parameters())
+    assert load_backbone(BackboneSpec("embedded", image_size=32, random=True)).site.image == (3, 32, 32)
+
+
+def test_embedded_weights_from_a_file(tmp_path: Path) -> None:
+    model = VisionTransformer(**EMBEDDED)
+    save_file({key: value.half() for key, value in model.state_dict().items()}, tmp_path / "e.safetensors")
+    backbone = load_backbone(BackboneSpec("embedded", str(tmp_path / "e.safetensors")))
+    parameter = next(backbone.parameters())
+    assert parameter.dtype == torch.float32
+    assert torch.equal(parameter, next(model.parameters()).half().float())
+
+
+def test_names_that_timm_does_not_have() -> None:
+    with pytest.raises(UnknownName, match="vit_tiny_patch16_224"):
+        load_backbone(BackboneSpec("vit_tinny_patch16_224"))
+    with pytest.raises(UnknownName, match="augreg_in21k"):
+        load_backbone(BackboneSpec("vit_tiny_patch16_224.nothing"))
+    with pytest.raises(Unsupported, match="MetaFormer"):
+        load_backbone(BackboneSpec("poolformer_s12", random=True))
+
+
+def test_image_sizes_that_do_not_fit() -> None:
+    for size in (0, 30):
+        with pytest.raises(BadSetting):
+            load_backbone(BackboneSpec("embedded", image_size=size, random=True))
+    with pytest.raises(BadSetting, match="patch size, 16"):
+        load_backbone(BackboneSpec("vit_tiny_patch16_224", image_size=100, random=True))
+
+
+def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+    weights = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=7).state_dict()
+    file = str(tmp_path / "w.safetensors")
+    spec = BackboneSpec("vit_tiny_patch16_224", file, 32)
+    save_file(weights, file)
+    load_backbone(spec)  # a head of another size is not our business
+    without = {key: value for key, value in weights.items() if key != "blocks.3.attn.qkv.weight"}
+    save_file(without, file)
+    with pytest.raises(BadWeights, match=r"Missing.*blocks\.3\.attn\.qkv\.weight"):
+        load_backbone(spec)
+    save_file({**weights, "extra": torch.zeros(1)}, file)
+    with pytest.raises(BadWeights, match=r"Unexpected.*extra"):
+        load_backbone(spec)
+    save_file({**weights, "norm.weight": torch.zeros(5)}, file)
+    with pytest.raises(BadWeights, match=r"norm\.weight.*\[5\].*\[192\]"):
+        load_backbone(spec)
+    with pytest.raises(BadWeights, match="192"):
+        load_backbone(BackboneSpec("vit_small_patch16_224", file, 32))
+
+
+def test_weights_that_cannot_be_read(tmp_path: Path) -> None:
+    pickled = tmp_path / "w.pth"
+    torch.save({}, pickled)
+    noise = tmp_path / "w.safetensors"
+    noise.write_bytes(b"not a safetensors file")
+    for file, words in ((pickled, "save_file"), (noise, "cannot be read"), (tmp_path / "none", "there are no weights")):
+        with pytest.raises(BadWeights, match=words):
+            load_backbone(BackboneSpec("vit_tiny_patch16_224", str(file)))
+
+
+def test_no_hub_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(BadWeights, match="--random-weights") as caught:
+        load_backbone(BackboneSpec("vit_tiny_patch16_224"))
+    assert "\n" not in str(caught.value)
