@@ -37,7 +37,8 @@ def deployed_tokens(prompt: Prompt, model: Model | None = None) -> Tensor | None
     """The tokens (L, N, D) that a static prompt has once deployed: quantise first, bake second.
 
     A spiking prompt's come from the spike counts of its integer generator (`model`, or a new one) on the Loihi
-    emulator, so that chip and baked file agree by construction; any other prompt's are its own. None where it has no tokens.
+    emulator, so that chip and baked file agree by construction; any other prompt's are its own. None where it has
+    none.
     """
     tokens = prompt.tokens()
     if tokens is None:

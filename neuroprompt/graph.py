@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def write_graph(graph: nir.NIRGraph, path: Path | str) -> None:
         part.write_bytes(buffer.getvalue())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise CannotWrite(f"cannot write {path} ({error.strerror})", "a writable place with room") from error
 
 

@@ -53,8 +53,9 @@ def verify(
     """Run `model` on every spiking target at hand (or on `targets`) and compare each with the reference.
 
     `inputs` (T, n_in): None for zeros under constant drive, seeded spikes otherwise. Keys of "targets" are names, with
-    the precision where a target has more than one; fixed ones are also held to our emulator ("exact_with_emulator"), whose potentials are in the chip's units.
-    What cannot run stands in "skipped" with its reason and fix. Raises what a target raises while running.
+    the precision where a target has more than one; fixed ones are also held to our emulator ("exact_with_emulator"),
+    and their potentials are in the chip's units. What cannot run stands in "skipped" with its reason and fix. Raises
+    what a target raises while running.
     """
     inputs = stimulus(model.float_program) if inputs is None else inputs
     reference = _spiking(REFERENCE).run(model, inputs, "float", states=True)

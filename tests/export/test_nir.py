@@ -1,0 +1,66 @@
+"""The NIR file of a run: checked before it appears, and never half there."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neuroprompt import graph
+from neuroprompt.bundle import Bundle
+from neuroprompt.checkpoint import Run, RunConfig, build
+from neuroprompt.contracts import BackboneSpec, Exporter
+from neuroprompt.errors import BadSetting, CannotWrite, ParityError, Unsupported
+from neuroprompt.graph import read_graph
+
+
+def a_run(method: str) -> Run:
+    config = RunConfig(method=method, backbone=BackboneSpec("test_vit", random=True), classes=("a", "b"))
+    return Run(Path("run"), config, build(config).eval(), {})
+
+
+def test_the_file_is_the_prompt(tmp_path: Path) -> None:
+    run = a_run("spike-nvpt")
+    about = Exporter.named("nir").export(run, tmp_path / "out")
+    bundle = Bundle.open(tmp_path / "out", "nir")
+    assert bundle.about["checked"] == about["checked"]
+    read = read_graph(tmp_path / "out" / "generator.nir")
+    generator = run.model.prompt.generator()
+    assert generator is not None
+    (drive,) = generator.chain.parameters()
+    assert np.array_equal(read.nodes["current0"].bias, drive.detach().numpy())
+    assert about["checked"]["neurons"] == 6 * 10 * 64
+    assert about["checked"]["steps"] == generator.steps == 4
+    assert 0 < about["checked"]["spikes"] < 6 * 10 * 64 * 4
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_prompt_without_neurons_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match="'vpt-deep' has no spiking generator"):
+        Exporter.named("nir").export(a_run("vpt-deep"), tmp_path / "out")
+    with pytest.raises(BadSetting, match="'colour'"):
+        Exporter.named("nir").export(a_run("spike-nvpt"), tmp_path / "out", colour="red")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_differs_from_the_modules_does_not_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shifted(tensor: torch.Tensor) -> object:
+        return tensor.detach().numpy() + np.float32(0.2)
+
+    monkeypatch.setattr(graph, "_array", shifted)
+    with pytest.raises(ParityError):
+        Exporter.named("nir").export(a_run("spike-nvpt"), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CannotWrite, match="No space left"):
+        Exporter.named("nir").export(a_run("spike-nvpt"), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
