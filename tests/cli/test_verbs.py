@@ -1,0 +1,128 @@
+"""Every verb on a small real run: what scripts rely on in `--json`, and help that shows examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuroprompt.cli._app import VERBS
+from neuroprompt.contracts import SpikingTarget, Target
+
+Command = Callable[..., Any]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_examples(command: Command, verb: str) -> None:
+    words = ("targets", "list") if verb == "targets" else (verb,)
+    result = command(*words, "--help")
+    assert result.code == 0
+    assert "Examples" in result.out
+    assert f"neuroprompt {verb}" in result.out
+    assert "--json" in result.out
+
+
+def test_train_wrote_a_run_of_safetensors_and_json(trained: Path) -> None:
+    assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors"}
+
+
+def test_a_finished_run_is_returned_at_once(command: Command, trained: Path) -> None:
+    from neuroprompt.checkpoint import Run
+
+    before = {p.name: p.stat().st_mtime_ns for p in trained.iterdir()}
+    words = ("--random-weights", "--limit", "30", "--epochs", "1", "--batch", "10", "--tokens", "2")
+    result = command("train", *words, "--out", trained, "--json")
+    assert result.code == 0
+    assert result.json["prompt_parameters"] == sum(p.numel() for p in Run.load(trained).model.prompt.parameters())
+    assert {p.name: p.stat().st_mtime_ns for p in trained.iterdir()} == before
+
+
+def test_eval_gives_clean_and_noise(command: Command, trained: Path) -> None:
+    result = command("eval", trained, "--noise", "gaussian:0.1", "--noise", "jpeg:25", "--json")
+    assert result.code == 0
+    assert 0 <= result.json["clean"] <= 1
+    assert set(result.json["noise"]) == {"gaussian:0.1", "jpeg:25"}
+
+
+def test_both_exports_carry_the_same_bits(onnx_bundle: Path, lava_bundle: Path) -> None:
+    onnx, lava = (json.loads((b / "manifest.json").read_text())["about"] for b in (onnx_bundle, lava_bundle))
+    assert onnx["bits_sha256"] == lava["bits_sha256"]
+
+
+def test_run_labels_pictures(command: Command, onnx_bundle: Path, tmp_path: Path) -> None:
+    file = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (70, 50, 3), dtype=np.uint8)).save(file)
+    result = command("run", onnx_bundle, file, "--json")
+    assert result.code == 0
+    (found,) = result.json["images"]
+    assert found["label"] in [str(digit) for digit in range(10)]
+    assert 0.1 <= found["probability"] <= 1
+
+
+def test_run_gives_the_spikes_of_the_emulator(command: Command, lava_bundle: Path, tmp_path: Path) -> None:
+    result = command("run", lava_bundle, "--target", "loihi", "--out", tmp_path / "spikes.npz", "--json")
+    assert result.code == 0
+    with np.load(tmp_path / "spikes.npz") as spikes:
+        (node,) = result.json["nodes"].values()
+        assert node["spikes"] == sum(int(spikes[name].sum()) for name in spikes.files) > 0
+
+
+def test_run_on_the_real_lava_agrees_with_the_emulator(
+    command: Command, lava_bundle: Path, lava: SpikingTarget
+) -> None:
+    results = [command("run", lava_bundle, "--target", target, "--json") for target in ("lava", "loihi")]
+    assert [r.code for r in results] == [0, 0]
+    assert results[0].json["nodes"] == results[1].json["nodes"]
+
+
+def test_verify_says_what_scripts_rely_on(command: Command, lava_bundle: Path, lava: SpikingTarget) -> None:
+    result = command("verify", lava_bundle, "--json")
+    assert result.code == 0
+    targets = result.json["targets"]
+    assert set(targets) == {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
+    for name, found in targets.items():
+        assert found["spike_exact"] == 1.0, name
+        assert found["first_mismatch"] is None
+        assert found["spikes"] == result.json["reference"]["spikes"] > 0
+    assert targets["lava-fixed"]["exact_with_emulator"] == 1.0
+
+
+def test_verify_takes_a_nir_file_of_any_origin(command: Command, shared: Path) -> None:
+    graph = shared / "nir-paper" / "lif_norse.nir"
+    result = command("verify", graph, "--targets", "snntorch,loihi", "--steps", "300", "--rate", "0.9", "--json")
+    assert result.code == 0
+    assert result.json["targets"]["snntorch"]["spike_exact"] == 1.0
+    assert result.json["targets"]["snntorch"]["spikes"] > 0
+
+
+def test_energy_gives_three_lines_and_says_estimated(command: Command, lava_bundle: Path) -> None:
+    result = command("energy", lava_bundle, "--json")
+    assert result.code == 0
+    assert {"generator", "backbone", "total"} <= set(result.json)
+    assert "stimated" in result.json["note"]
+    assert result.json["backbone"]["counts"]["macs"] > 1e6
+    assert result.json["total"]["joules"] == pytest.approx(
+        result.json["generator"]["joules"] + result.json["backbone"]["joules"], rel=1e-12
+    )
+
+
+def test_bench_puts_all_four_in_one_run(command: Command, onnx_bundle: Path) -> None:
+    result = command("bench", onnx_bundle, "--rounds", "2", "--json")
+    assert result.code == 0
+    assert {"baked_over_bare", "naive_over_bare"} <= set(result.json["ratio"])
+    assert set(result.json["ms"]) == {"baked", "naive", "bare", "pytorch"}
+    assert result.json["max_abs_diff"] < 1e-3
+
+
+def test_targets_lists_every_target(command: Command) -> None:
+    assert set(command("targets", "list", "--json").json["targets"]) == set(Target.names())
+
+
+def test_doctor_looks_at_all_of_it(command: Command) -> None:
+    checks = command("doctor", "--json").json["checks"]
+    assert {"python", "torch", "onnxruntime", "disk", *(f"target {name}" for name in Target.names())} <= set(checks)
