@@ -19,7 +19,14 @@ from torch import Tensor, nn
 from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess
 from neuroprompt.errors import BadSetting, BadWeights, UnknownName, Unsupported
 
-EMBEDDED: dict[str, Any] = dict(img_size=64, patch_size=8, embed_dim=128, depth=6, num_heads=4, num_classes=0)
+EMBEDDED: dict[str, Any] = {
+    "img_size": 64,
+    "patch_size": 8,
+    "embed_dim": 128,
+    "depth": 6,
+    "num_heads": 4,
+    "num_classes": 0,
+}
 """The embedded backbone: a timm VisionTransformer of 1.2 M parameters, distilled from DeiT-Tiny."""
 
 
@@ -72,7 +79,7 @@ def _from_timm(spec: BackboneSpec) -> nn.Module:
         weights = _read(Path(spec.weights))
         for classifier in _classifiers(spec.name):
             weights = {key: value for key, value in weights.items() if not key.startswith(f"{classifier}.")}
-        source = dict(state_dict=weights, num_classes=0, label_offset=0)
+        source = {"state_dict": weights, "num_classes": 0, "label_offset": 0}
         return _fits(lambda: _create(spec, pretrained=True, pretrained_cfg_overlay=source), spec.weights, spec.name)
     try:
         return _create(spec, pretrained=True)

@@ -34,41 +34,30 @@ class _Counter(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
         if packet in PRODUCTS:
-            self.macs += PRODUCTS[packet](*args)
+            self.macs += PRODUCTS[packet](out, *args)
         elif func.__name__.startswith("_scaled_dot_product"):
-            self.macs += _attention(*args)
+            self.macs += _attention(out, *args)
         return out
 
 
-def _product(a: Tensor, b: Tensor) -> int:
-    """(..., n, k) x (..., k, m)."""
-    return a.numel() * b.shape[-1]
+def _convolution(out: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> int:
+    """Each output sees the weights of its filter; transposed: each input meets those of its channel."""
+    transposed = rest[4]
+    return (x if transposed else out).numel() * prod(weight.shape[1:])
 
 
-def _convolution(
-    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, *_: Any
-) -> int:
-    """Each output sees one weight per input channel of its group and place in the kernel; transposed: each input."""
-    if transposed:
-        return x.numel() * prod(weight.shape[1:])
-    spatial = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
-    ]
-    return x.shape[0] * prod(spatial) * weight.numel()
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, *_: Any) -> int:
+def _attention(out: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any) -> int:
     """q (..., n_q, d), k (..., n_k, d), v (..., n_k, d_v)."""
     return prod(q.shape[:-1]) * k.shape[-2] * (q.shape[-1] + v.shape[-1])
 
 
+# (result, arguments) -> multiply-accumulates
 PRODUCTS: dict[Any, Callable[..., int]] = {
-    aten.mm: _product,
-    aten.bmm: _product,
-    aten.addmm: lambda bias, a, b: _product(a, b),
-    aten.baddbmm: lambda bias, a, b: _product(a, b),
-    aten.mv: lambda a, b: a.numel(),
-    aten.addmv: lambda bias, a, b: a.numel(),
+    aten.mm: lambda out, a, b: out.numel() * a.shape[-1],
+    aten.bmm: lambda out, a, b: out.numel() * a.shape[-1],
+    aten.addmm: lambda out, bias, a, b: out.numel() * a.shape[-1],
+    aten.baddbmm: lambda out, bias, a, b: out.numel() * a.shape[-1],
+    aten.mv: lambda out, a, b: a.numel(),
+    aten.addmv: lambda out, bias, a, b: a.numel(),
     aten.convolution: _convolution,
 }

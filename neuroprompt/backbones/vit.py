@@ -1,4 +1,4 @@
-"""Vision Transformers of timm: pre-norm blocks with plain attention, whatever their class token, registers or pooling."""
+"""Vision Transformers of timm: pre-norm blocks with plain attention, with any class token, registers or pooling."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class ViT(Backbone):
     def baked(self, tokens: Tensor | None) -> nn.Module:
         """The same network with tokens (L, N, D) as constants; it shares its weights with this one.
 
-        deep: prompts are only keys and values. shallow: block 0's queries, keys and values of prompts are constants, and
-        the last block keeps no prompt. None: the bare network. Raises BadSetting on the tokens' shape.
+        deep: prompts are only keys and values. shallow: block 0's queries, keys and values of prompts are constants,
+        and the last block keeps no prompt. None: the bare network. Raises BadSetting on the tokens' shape.
         """
         model = self.model
         if tokens is None:

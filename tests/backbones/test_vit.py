@@ -18,7 +18,7 @@ from neuroprompt.backbone import EMBEDDED, load_backbone
 from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess
 from neuroprompt.errors import BadSetting, BadWeights, UnknownName, Unsupported
 
-SMALL: dict[str, Any] = dict(img_size=32, patch_size=8, embed_dim=32, depth=3, num_heads=4, num_classes=0)
+SMALL: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 4, "num_classes": 0}
 PIXELS = Preprocess((32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bicubic")
 FLAVOURS: dict[str, dict[str, Any]] = {
     "class-token": {},
