@@ -196,11 +196,8 @@ def _walk(graph: nir.NIRGraph) -> list[str]:
     if len(starts) != 1 or before[starts[0]]:
         raise Unsupported(f"the graph has inputs {starts}", "one Input that nothing leads to")
     names = starts
-    while after[names[-1]]:
-        following = after[names[-1]][0]
-        if following in names:  # Input has no predecessor and none has two, so this cannot be
-            raise Unsupported(f"node {following!r} is part of a loop", RUNNABLE)
-        names.append(following)
+    while after[names[-1]]:  # ends: Input has no predecessor, and no node has two
+        names.append(after[names[-1]][0])
     left = sorted(set(graph.nodes) - set(names))
     if left:
         raise Unsupported(f"node {left[0]!r} is not on the way from Input to Output", RUNNABLE)
