@@ -113,7 +113,8 @@ class Runtime:
             said, complained = Path(scratch) / "stdout", Path(scratch) / "stderr"
             with said.open("wb") as out, complained.open("wb") as err:
                 # -I: neither the script's folder nor the user's PYTHONPATH is searched for packages.
-                worker = [str(self.executable), "-I", str(script), *arguments]
+                # -W: else the last words after a failure are the resource tracker's.
+                worker = [str(self.executable), "-I", "-W", "ignore:resource_tracker", str(script), *arguments]
                 keeper = [str(self.executable), "-I", "-S", str(WORKERS / "keeper.py"), str(os.getpid()), *worker]
                 one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
                 child = subprocess.Popen(

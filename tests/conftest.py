@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.errors import RuntimeMissing
+from neuroprompt.runtime import WORKERS, Runtime
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -16,6 +20,19 @@ def shared() -> Path:
     if not (folder / "assets").is_dir():
         pytest.skip("no folder of real weights and data (NEUROPROMPT_SHARED) beside the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lava() -> SpikingTarget:
+    """The real Lava simulator; its runtime is built at first use, in the cache that every user of this machine has."""
+    try:
+        Runtime("lava", "3.10", WORKERS / "lava.txt").interpreter(install=True)
+    except RuntimeMissing as error:
+        pytest.skip(f"no Python 3.10 can be had: {error}")
+    target = Target.named("lava")
+    assert isinstance(target, SpikingTarget)
+    target.install()
+    return target
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,261 @@
+"""Runtimes of their own: found, built once beside other builders, and never a process left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.errors import NeuropromptError, RuntimeMissing, WorkerFailed
+from neuroprompt.program import Model, Population, Program
+from neuroprompt.runtime import WORKERS, Runtime, cache_folder
+
+PROC = Path("/proc")
+SHM = Path("/dev/shm")
+needs_proc = pytest.mark.skipif(not (PROC / "self/environ").exists(), reason="processes are counted in /proc")
+STEPS = 200_000
+"""Some minutes of Lava: it is always ended before."""
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
+    """A variable that every process started by a test inherits, however deep; at the end none may live."""
+    value = uuid.uuid4().hex
+    monkeypatch.setenv("NEUROPROMPT_TEST_MARK", value)
+    before = set(os.listdir(SHM))
+    yield value.encode()
+    for pid in marked(value.encode()):
+        os.kill(pid, signal.SIGKILL)
+    assert not {name for name in os.listdir(SHM) if name.startswith("psm_")} - before
+
+
+def marked(mark: bytes) -> dict[int, str]:
+    """The command line of every living process with that mark, except this one."""
+    found = {}
+    for folder in PROC.iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if mark in (folder / "environ").read_bytes():
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+    return found
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def assert_all_gone(mark: bytes) -> None:
+    until(lambda: not marked(mark), 10)
+
+
+def program() -> Program:
+    return Program("fixed", STEPS, 1, (Population("only", 2, 4095, 0, 10, np.array([3, 5], np.int32), 6),), ())
+
+
+def start_lava(time_limit: float = 300) -> tuple[threading.Thread, list[BaseException]]:
+    """A long run of the real simulator in another thread, and what it raises."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        target = Target.named("lava", time_limit=time_limit)
+        assert isinstance(target, SpikingTarget)
+        try:
+            target.run(Model(nir.NIRGraph({}, []), program(), program()), np.zeros((STEPS, 1)), "fixed")
+        except NeuropromptError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, raised
+
+
+def worker_of(mark: bytes) -> int:
+    """The worker itself, once it has all of Lava's processes around it."""
+
+    def workers() -> list[int]:
+        return sorted(pid for pid, line in marked(mark).items() if "lava.py" in line and "keeper.py" not in line)
+
+    until(lambda: len(workers()) >= 5)  # worker, memory manager, LIF, sink, runtime service
+    return workers()[0]
+
+
+# --- the end of a worker ----------------------------------------------------------------------------------------------
+
+
+@needs_proc
+def test_a_killed_worker_is_named_and_leaves_nothing(lava: SpikingTarget, mark: bytes) -> None:
+    thread, raised = start_lava()
+    os.kill(worker_of(mark), signal.SIGKILL)
+    thread.join(30)
+    assert [str(e) for e in raised] == ["the lava worker was killed by signal 9"]
+    assert_all_gone(mark)
+
+
+@needs_proc
+def test_a_killed_process_of_lava_ends_the_worker_with_one_line(lava: SpikingTarget, mark: bytes) -> None:
+    thread, raised = start_lava()
+    worker = worker_of(mark)
+    lif = max(pid for pid in marked(mark) if (PROC / f"{pid}/stat").read_text().split()[3] == str(worker))
+    os.kill(lif, signal.SIGKILL)
+    thread.join(30)
+    assert isinstance(raised[0], WorkerFailed)
+    assert "a process of the Lava simulator died" in str(raised[0])
+    assert_all_gone(mark)
+
+
+@needs_proc
+def test_a_hanging_worker_is_ended_at_its_time_limit(lava: SpikingTarget, mark: bytes) -> None:
+    thread, raised = start_lava(time_limit=4)
+    thread.join(60)
+    assert [str(e) for e in raised] == ["the lava worker did not end within its time limit of 4 s"]
+    assert_all_gone(mark)
+
+
+PARENT = """
+import sys, numpy as np
+from pathlib import Path
+from neuroprompt.runtime import WORKERS, Runtime
+folder = Path(sys.argv[1])
+arguments = ["--program", str(folder / "program.npz"), "--out", str(folder / "spikes.npz")]
+Runtime("lava", "3.10", WORKERS / "lava.txt").run(WORKERS / "lava.py", arguments, 300)
+"""
+
+
+@needs_proc
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_outlives_a_parent_that_is_killed_or_interrupted(
+    lava: SpikingTarget, mark: bytes, tmp_path: Path, how: signal.Signals
+) -> None:
+    (tmp_path / "program.npz").write_bytes(program().to_bytes())
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stderr=subprocess.PIPE)
+    worker_of(mark)
+    parent.send_signal(how)
+    _, complaint = parent.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in complaint if how == signal.SIGINT else parent.returncode == -how
+    assert_all_gone(mark)
+
+
+@needs_proc
+def test_the_script_alone_leaves_nothing_when_it_is_killed(lava: SpikingTarget, mark: bytes, tmp_path: Path) -> None:
+    """As a person runs it from a bundle, without neuroprompt around it."""
+    (tmp_path / "program.fixed.npz").write_bytes(program().to_bytes())
+    script = tmp_path / "run_lava.py"
+    script.write_bytes((WORKERS / "lava.py").read_bytes())
+    python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
+    alone = subprocess.Popen([python, script], cwd=tmp_path)
+    worker_of_script = lambda: [pid for pid, line in marked(mark).items() if "run_lava.py" in line]  # noqa: E731
+    until(lambda: len(worker_of_script()) >= 5)
+    alone.kill()
+    alone.wait()
+    assert_all_gone(mark)
+
+
+# --- finding and building ---------------------------------------------------------------------------------------------
+
+
+def tiny(folder: Path) -> Runtime:
+    """A runtime of the Python that runs now, without packages."""
+    (folder / "none.txt").write_text("")
+    return Runtime("tiny", f"{sys.version_info.major}.{sys.version_info.minor}", folder / "none.txt")
+
+
+def test_builders_side_by_side_leave_one_whole_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
+    runtime = tiny(tmp_path)
+    assert not runtime.built
+    with pytest.raises(RuntimeMissing, match="run 'neuroprompt targets install tiny'"):
+        runtime.run(WORKERS / "keeper.py", [], 10)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: runtime.build(), range(3)))
+    assert runtime.built
+    assert cache_folder() == tmp_path / "cache"
+    assert [p.name for p in (tmp_path / "cache/runtimes").iterdir()] == [runtime.folder.name]
+
+    (tmp_path / "none.txt").write_text("numpy==1.26.4")
+    assert not runtime.built, "other pins are another runtime"
+
+
+def test_a_runtime_whose_python_was_removed_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
+    runtime = tiny(tmp_path)
+    runtime.build()
+    for link in runtime.executable.parent.glob("python*"):
+        link.unlink()
+    runtime.executable.symlink_to(tmp_path / "gone")
+    assert not runtime.built
+    runtime.build()
+    script = tmp_path / "script.py"
+    script.write_text("import sys, os, json; print(json.dumps([sys.argv[1:], os.environ['OMP_NUM_THREADS']]))")
+    assert json.loads(runtime.run(script, ["a", "b c"], 30)) == [["a", "b c"], "1"]
+
+
+def test_the_last_line_of_a_worker_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
+    runtime = tiny(tmp_path)
+    runtime.build()
+    script = tmp_path / "script.py"
+    script.write_text("raise ValueError('no such thing')")
+    with pytest.raises(WorkerFailed, match=r"^the tiny worker failed with exit code 1: ValueError: no such thing$"):
+        runtime.run(script, [], 30)
+
+
+def test_no_python_of_that_version_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without Python 3.10, and not allowed to fetch one."""
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX", "NEUROPROMPT_LAVA_PYTHON"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
+    monkeypatch.setenv("UV_PYTHON_PREFERENCE", "only-managed")
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    with pytest.raises(
+        RuntimeMissing, match=r"^no Python 3.10 was found, which lava needs; expected .*install 3.10'$"
+    ) as e:
+        Target.part("lava").install()
+    assert "\n" not in str(e.value)
+    assert not list((tmp_path / "cache").rglob("*"))
+
+
+def test_a_named_python_that_does_not_start_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    shim = tmp_path / "python3.10"
+    shim.write_text("#!/bin/sh\necho 'command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("NEUROPROMPT_LAVA_PYTHON", str(shim))
+    with pytest.raises(RuntimeMissing, match=r"^NEUROPROMPT_LAVA_PYTHON=.*python3.10 does not start as Python 3.10"):
+        Target.part("lava").install()
+
+
+def test_a_shim_on_path_that_does_not_start_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    shims, versions = tmp_path / "shims", tmp_path / f"pyenv/versions/{version}.99/bin"
+    for folder in (shims, versions):
+        folder.mkdir(parents=True)
+    (shims / f"python{version}").write_text("#!/bin/sh\nexit 127\n")
+    (shims / f"python{version}").chmod(0o755)
+    (versions / f"python{version}").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(shims))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    assert tiny(tmp_path).interpreter() == versions / f"python{version}"
