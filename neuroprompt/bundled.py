@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,23 @@ def load_model(bundle: Bundle) -> Model:
 
 
 def bits_of(tokens: Tensor) -> NDArray[np.uint8]:
-    """B of binary tokens s B (L, N, D), s != 0, as 0 and 1."""
+    """B of binary tokens s B (L, N, D), as 0 and 1."""
     return (tokens.detach().cpu() != 0).numpy().astype(np.uint8)
 
 
+def write_bits(tokens: Tensor, file: Path) -> None:
+    """Write the bits as `.npy`; raises OSError with its number, which np.save to a full disk does not."""
+    data = io.BytesIO()
+    np.save(data, bits_of(tokens), allow_pickle=False)
+    file.write_bytes(data.getvalue())
+
+
 def bits_sha256(tokens: Tensor) -> str:
-    """SHA-256 of the bits, one byte each in C order: equal where two exports carry the same prompt."""
-    return hashlib.sha256(np.ascontiguousarray(bits_of(tokens)).tobytes()).hexdigest()
+    """SHA-256 of the bits, one byte each in C order; of the float32 values where tokens (L, N, D) are not binary.
+
+    Equal where two exports carry the same prompt.
+    """
+    values = tokens.detach().cpu().float()
+    binary = all(block[block != 0].unique().numel() <= 1 for block in values)
+    data = bits_of(values) if binary else values.numpy()
+    return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()

@@ -14,6 +14,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import nir
 import numpy as np
@@ -103,7 +104,7 @@ class Program:
                 projections = tuple(
                     Projection(weights=file[f"weights.{i}"], **p) for i, p in enumerate(header["projections"])
                 )
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             got = f"the program cannot be read ({error})"
             raise BadBundle(got, "an .npz of neuroprompt", "export it again") from error
         return cls(header["precision"], header["steps"], header["inputs"], populations, projections)

@@ -161,8 +161,7 @@ def test_the_script_alone_leaves_nothing_when_it_is_killed(lava: SpikingTarget, 
     script.write_bytes((WORKERS / "lava.py").read_bytes())
     python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
     alone = subprocess.Popen([python, script], cwd=tmp_path)
-    worker_of_script = lambda: [pid for pid, line in marked(mark).items() if "run_lava.py" in line]  # noqa: E731
-    until(lambda: len(worker_of_script()) >= 5)
+    until(lambda: sum("run_lava.py" in line for line in marked(mark).values()) >= 5)
     alone.kill()
     alone.wait()
     assert_all_gone(mark)
@@ -185,7 +184,8 @@ def test_builders_side_by_side_leave_one_whole_runtime(tmp_path: Path, monkeypat
     with pytest.raises(RuntimeMissing, match="run 'neuroprompt targets install tiny'"):
         runtime.run(WORKERS / "keeper.py", [], 10)
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: runtime.build(), range(3)))
+        for builder in [pool.submit(runtime.build) for _ in range(3)]:
+            builder.result()
     assert runtime.built
     assert cache_folder() == tmp_path / "cache"
     assert [p.name for p in (tmp_path / "cache/runtimes").iterdir()] == [runtime.folder.name]

@@ -19,6 +19,7 @@ from importlib import metadata
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires
@@ -42,7 +43,6 @@ TAG = {"float": "floating_pt", "fixed": "fixed_pt"}
 KINDS = ("spikes", "u", "v")
 NO_MEMORY = {"float": 1.0, "fixed": 4095}
 LIMITS = {"vth": (0, 2**17 - 1), "du": (0, 4095), "dv": (0, 4095), "bias_exp": (0, 7), "bias": (-4096, 4095)}
-LINUX_PR_SET_PDEATHSIG = 1
 
 
 # --- our processes: one that feeds every port from rows, one that writes every port to a file -------------------------
@@ -129,7 +129,7 @@ def read_program(path: Path, precision: str) -> dict[str, Any]:
                 population["bias"] = file[f"bias.{i}"]
             for i, projection in enumerate(program["projections"]):
                 projection["weights"] = file[f"weights.{i}"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise SystemExit(f"{path} is not a program ({error})") from error
     if (program["precision"], program["format"]) != (precision, FORMAT):
         raise SystemExit(f"{path} is {program['precision']} {program['format']}; expected {precision} {FORMAT}")
@@ -156,8 +156,7 @@ def check(population: dict[str, Any], precision: str) -> None:
 
 def within(values: Any, low: int, high: int) -> bool:
     """Whether all values are integers from low to high."""
-    values = np.asarray(values)
-    return bool(np.all((values >= low) & (values <= high) & (values == np.rint(values))))
+    return bool(np.all((np.asarray(values) >= low) & (np.asarray(values) <= high) & (values == np.rint(values))))
 
 
 def bias_of(population: dict[str, Any]) -> Any:
@@ -190,8 +189,8 @@ def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> t
     for i, p in enumerate(populations):
         late, shape = p["depth"] > 0, (chip_steps, p["size"])
         for kind in KINDS if states else KINDS[:1]:
-            file, dtype = folder / f"{kind}.{i}.npy", bool if kind == "spikes" else number
-            np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape).flush()
+            dtype = bool if kind == "spikes" else number
+            np.lib.format.open_memmap(folder / f"{kind}.{i}.npy", "w+", dtype, shape).flush()
         lif = LIF(
             shape=(p["size"],),
             du=p["du"],
@@ -236,8 +235,8 @@ def simulate(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -
     config = Loihi2SimCfg(select_tag=TAG[program["precision"]], exception_proc_model_map=models)
     # Lava keeps 64 rows of shared memory for each connection by default; processes move in step, so 2 are enough.
     sink.run(RunSteps(chip_steps, blocking=False), config, {"pypy_channel_size": 2})
-    done = threading.Event()
-    threading.Thread(target=abort_when_one_dies, args=(mp.active_children(), done, folder), daemon=True).start()
+    watched = (mp.active_children(), done := threading.Event(), folder)
+    threading.Thread(target=abort_when_one_dies, args=watched, daemon=True).start()
     sink.wait()
     done.set()
     sink.stop()
@@ -262,7 +261,7 @@ def abort_when_one_dies(children: list[Any], done: threading.Event, folder: Path
 def die_with_parent() -> None:
     """Have Linux kill this process when the one that forked it is gone, so that no Lava process stays behind."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(LINUX_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def main() -> None:
@@ -280,8 +279,8 @@ def main() -> None:
     add("--states", action="store_true", help="also write currents u and voltages v")
     add("--out", type=Path, default=Path("spikes.npz"), help="where the spikes go (default: spikes.npz)")
     given = parser.parse_args()
-    path = given.program or Path(__file__).resolve().parent / f"program.{given.precision}.npz"
-    program = read_program(path, given.precision)
+    beside = Path(__file__).resolve().parent / f"program.{given.precision}.npz"
+    program = read_program(given.program or beside, given.precision)
     inputs = read_inputs(program, given.inputs)
     os.register_at_fork(after_in_child=die_with_parent)
     start = time.perf_counter()
