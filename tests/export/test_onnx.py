@@ -1,0 +1,207 @@
+"""ONNX export: baked equal to unbaked PyTorch, lean, with a dynamic batch, metadata and nothing that spikes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from neuroprompt.backbone import EMBEDDED, load_backbone
+from neuroprompt.bench import bench_bundle
+from neuroprompt.bundle import Bundle
+from neuroprompt.checkpoint import Run, RunConfig, assemble
+from neuroprompt.contracts import BackboneSpec, Exporter
+from neuroprompt.dataset import load_data
+from neuroprompt.deploy import deployed_tokens
+from neuroprompt.errors import BadBundle, BadData, BadSetting, ParityError, Unsupported
+from neuroprompt.onnxfile import metadata, operators, to_onnx
+from neuroprompt.parity import Unbaked, check_file, compare
+from neuroprompt.predict import predict, read_picture
+
+CLASSES = tuple("0123456789")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_blocks() -> Iterator[None]:
+    """Exporting takes about a second a block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EMBEDDED, "depth", 3)
+        yield
+
+
+def untrained(method: str, data: str = "digits", image_size: int = 16, **settings: Any) -> Run:
+    """A run whose prompt and head are as drawn; an export does not care whether they learned."""
+    spec = BackboneSpec("embedded", image_size=image_size, random=True)
+    config = RunConfig(method=method, settings=settings, backbone=spec, data=data, limit=40, classes=CLASSES)
+    model = assemble(config, load_backbone(spec)).eval()
+    nn.init.normal_(model.head.weight)
+    return Run(Path("nowhere"), config, model, {})
+
+
+@pytest.fixture(scope="module")
+def spiking() -> Run:
+    torch.manual_seed(1)
+    return untrained("spike-nvpt", tokens=4)
+
+
+@pytest.fixture(scope="module")
+def exported(spiking: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("onnx") / "bundle"
+    result = Exporter.named("onnx").export(spiking, out)
+    return Bundle.open(out, "onnx"), result
+
+
+def test_the_file_agrees_with_unbaked_pytorch(spiking: Run, exported: tuple[Bundle, dict[str, Any]]) -> None:
+    bundle, result = exported
+    assert result["max_rel_diff"] <= 1e-4
+    assert result["top1_agreement"] == 1
+    assert result["min_cosine"] > 0.9999
+    assert result["batches"] == [1, 3, 8]
+    assert result["pictures"] == "digits, test split"
+    tokens = deployed_tokens(spiking.model.prompt)
+    unbaked = Unbaked(spiking.model.backbone, tokens, spiking.model.head)
+    again = check_file(bundle.folder / "model.onnx", unbaked, torch.randn(6, 3, 16, 16), batches=(5, 1))
+    assert again["max_rel_diff"] <= 1e-4
+
+
+def test_what_the_bundle_says(spiking: Run, exported: tuple[Bundle, dict[str, Any]]) -> None:
+    bundle, result = exported
+    said = metadata(bundle.folder / "model.onnx")
+    assert json.loads(said["mean"]) == pytest.approx([0.485, 0.456, 0.406])
+    assert json.loads(said["std"]) == pytest.approx([0.229, 0.224, 0.225])
+    assert json.loads(said["size"]) == [16, 16]
+    assert json.loads(said["labels"]) == list(CLASSES)
+    assert (said["interpolation"], said["method"], said["backbone"]) == ("bicubic", "spike-nvpt", "embedded")
+    assert said["bits_sha256"] == bundle.about["bits_sha256"] == result["bits_sha256"]
+    assert bundle.about["backbone_macs"] > 1e6
+    kept = load_file(bundle.folder / "prompt.safetensors")
+    assert kept["tokens"].shape == (3, 4, 128)
+    assert torch.equal(kept["head.weight"], spiking.model.head.weight)
+    assert json.dumps(bundle.about)
+
+
+def test_the_graph_is_lean_and_tells_nothing_of_this_machine(
+    spiking: Run, exported: tuple[Bundle, dict[str, Any]], tmp_path: Path
+) -> None:
+    bundle, _ = exported
+    file = bundle.folder / "model.onnx"
+    found = operators(file)
+    assert set(found) <= {
+        *("Add", "Mul", "MatMul", "Gemm", "Conv", "LayerNormalization", "Softmax", "Gelu"),
+        *("Concat", "Expand", "Reshape", "Transpose", "Shape", "Gather", "Slice", "Squeeze", "Unsqueeze"),
+    }
+    to_onnx(nn.Sequential(spiking.model.backbone.baked(None), spiking.model.head), (3, 16, 16), tmp_path / "bare.onnx")
+    assert sum(found.values()) <= sum(operators(tmp_path / "bare.onnx").values())
+    assert str(Path(torch.__file__).parents[1]).encode() not in file.read_bytes()
+    onnx.checker.check_model(str(file), full_check=True)
+    (images,) = onnx.load(str(file)).graph.input
+    batch, *rest = images.type.tensor_type.shape.dim
+    assert batch.dim_param == "batch"
+    assert [d.dim_value for d in rest] == [3, 16, 16]
+
+
+@pytest.mark.parametrize("method", ["vpt-shallow", "linear-probe"])
+def test_other_methods(method: str, tmp_path: Path) -> None:
+    result = Exporter.named("onnx").export(untrained(method), tmp_path / "out")
+    assert result["max_rel_diff"] <= 1e-4
+    assert ("tokens" in load_file(tmp_path / "out" / "prompt.safetensors")) == (method == "vpt-shallow")
+
+
+def test_a_bundle_predicts_what_the_run_does(
+    spiking: Run, exported: tuple[Bundle, dict[str, Any]], tmp_path: Path
+) -> None:
+    bundle, _ = exported
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (row,) = predict(bundle, [tmp_path])
+    resized = Image.fromarray(pixels).resize((16, 16), Image.Resampling.BICUBIC)
+    image = torch.from_numpy(np.asarray(resized).copy()).permute(2, 0, 1)[None].float() / 255
+    unbaked = Unbaked(spiking.model.backbone, deployed_tokens(spiking.model.prompt), spiking.model.head)
+    with torch.no_grad():
+        shares = unbaked(spiking.model.normalise(image)).softmax(1)[0]
+    assert row["label"] == CLASSES[int(shares.argmax())]
+    assert row["probability"] == pytest.approx(float(shares.max()), rel=1e-3)
+    assert len(row["top5"]) == 5
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    with pytest.raises(BadData, match=r"b\.png"):
+        predict(bundle, [tmp_path / "b.png"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadData, match="no pictures"):
+        predict(bundle, [tmp_path / "empty"])
+
+
+def test_pictures_are_read_as_training_reads_them(shared: Path) -> None:
+    folder = shared / "assets" / "data" / "eurosat10"
+    data = load_data(f"folder:{folder}", (24, 24), "bicubic", 0, limit=20)
+    file = sorted((folder / "test" / data.classes[0]).iterdir())[0]
+    about = {"size": [24, 24], "mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bicubic"}
+    mine = torch.from_numpy(np.asarray(read_picture(file, about)))
+    whole = load_data(f"folder:{folder}", (24, 24), "bicubic", 0).test
+    assert torch.equal(mine, whole[0][0].float() / 255)
+
+
+def test_bench_of_a_bundle(exported: tuple[Bundle, dict[str, Any]]) -> None:
+    bundle, _ = exported
+    result = bench_bundle(bundle, rounds=2, batch=2)
+    assert set(result["ms"]) == {"baked", "naive", "bare", "pytorch"}
+    assert result["nodes"]["baked"] == bundle.about["nodes"]["baked"]
+    assert result["max_rel_diff"] <= 1e-4
+    (bundle.folder / "prompt.safetensors").rename(bundle.folder / "gone")
+    try:
+        with pytest.raises(BadBundle, match="does not say what it was made of"):
+            bench_bundle(bundle)
+    finally:
+        (bundle.folder / "gone").rename(bundle.folder / "prompt.safetensors")
+
+
+def test_no_data_means_noise_and_says_so(tmp_path: Path) -> None:
+    result = Exporter.named("onnx").export(untrained("vpt-deep", f"folder:{tmp_path}/gone", tokens=2), tmp_path / "out")
+    assert "seeded noise" in result["pictures"]
+
+
+def test_a_file_that_differs_never_appears(spiking: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Off(nn.Module):
+        def __init__(self, right: nn.Module) -> None:
+            super().__init__()
+            self.right = right
+
+        def forward(self, images: Tensor) -> Tensor:
+            features: Tensor = self.right(images)
+            return features * 1.01
+
+    right = type(spiking.model.backbone).baked
+    monkeypatch.setattr(type(spiking.model.backbone), "baked", lambda self, tokens: Off(right(self, tokens)))
+    with pytest.raises(ParityError, match=r"'logits'.*at most 0\.0001"):
+        Exporter.named("onnx").export(spiking, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parity_names_what_differs() -> None:
+    expected = np.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]], dtype=np.float32)
+    assert compare(expected, expected)["max_abs_diff"] == 0
+    with pytest.raises(ParityError, match="of the logits' range"):
+        compare(expected + np.float32(0.1), expected)
+    with pytest.raises(ParityError):
+        compare(np.full_like(expected, np.nan), expected)
+    close = np.array([[0.0, 1.0, 1.00001]], dtype=np.float32)
+    assert compare(close[:, [0, 2, 1]], close, tolerance=1e-4)["top1_agreement"] == 0  # a tie within the difference
+    with pytest.raises(BadData, match="at least 12"):
+        check_file(Path("x"), nn.Identity(), torch.zeros(3, 3, 4, 4))
+
+
+def test_wrong_options_and_methods(spiking: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSetting, match="'quick'"):
+        Exporter.named("onnx").export(spiking, tmp_path / "out", quick=True)
+    monkeypatch.setattr(type(spiking.model.prompt), "per_image", True)
+    with pytest.raises(Unsupported, match="spike-nvpt"):
+        Exporter.named("onnx").export(spiking, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
