@@ -48,10 +48,10 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     raise Unsupported(f"backbone {spec.name!r} is a {type(model).__name__}", f"a model of these families: {families}")
 
 
-def _embedded(spec: BackboneSpec) -> nn.Module:
+def _embedded(spec: BackboneSpec) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model: nn.Module = VisionTransformer(**EMBEDDED)
+        model: Any = VisionTransformer(**EMBEDDED)
     if not spec.random:
         file = Path(spec.weights) if spec.weights else resources.files(Backbone.folder) / "embedded.safetensors"
         weights = _read(Path(str(file)))
@@ -61,7 +61,7 @@ def _embedded(spec: BackboneSpec) -> nn.Module:
     return model
 
 
-def _from_timm(spec: BackboneSpec) -> nn.Module:
+def _from_timm(spec: BackboneSpec) -> Any:
     """timm's model without its classifier; an image size of one's own resamples the position table."""
     architecture, _, tag = spec.name.partition(".")
     if not timm.is_model(architecture):
@@ -90,14 +90,14 @@ def _from_timm(spec: BackboneSpec) -> nn.Module:
         raise BadWeights(got, "a network", "give --weights FILE.safetensors, or --random-weights") from error
 
 
-def _create(spec: BackboneSpec, **source: Any) -> nn.Module:
+def _create(spec: BackboneSpec, **source: Any) -> Any:
     logging.getLogger("timm").setLevel(logging.ERROR)
     if spec.image_size is None:
-        return timm.create_model(spec.name, num_classes=0, **source)  # type: ignore[no-any-return]
+        return timm.create_model(spec.name, num_classes=0, **source)
     try:
         return _sized(lambda: timm.create_model(spec.name, num_classes=0, img_size=spec.image_size, **source), spec)
     except TypeError:  # a convolutional net takes every size, and has no such argument
-        return timm.create_model(spec.name, num_classes=0, **source)  # type: ignore[no-any-return]
+        return timm.create_model(spec.name, num_classes=0, **source)
 
 
 def _classifiers(name: str) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ def bench_bundle(
     try:
         config = RunConfig.from_json(bundle.about["run"])
         kept = load_file(bundle.folder / "prompt.safetensors")
-        head = nn.Linear(*reversed(kept["head.weight"].shape))
+        classes, width = kept["head.weight"].shape
+        head = nn.Linear(width, classes)
         head.load_state_dict({"weight": kept["head.weight"], "bias": kept["head.bias"]})
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         got = f"{bundle.folder} does not say what it was made of ({error})"
@@ -88,7 +89,7 @@ def bench_models(
     pytorch = Unbaked(backbone, tokens, head).eval()
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         files = {name: Path(folder) / f"{name}.onnx" for name in ("baked", "naive", "bare")}
-        modules = {
+        modules: dict[str, Callable[[], nn.Module]] = {
             "baked": lambda: nn.Sequential(backbone.baked(tokens), head),
             "naive": lambda: pytorch,
             "bare": lambda: nn.Sequential(backbone.baked(None), head),

@@ -48,11 +48,11 @@ def check_file(
         raise BadData(f"{len(images)} images to compare on", f"at least {sum(batches)}")
     images = images[: sum(batches)]
     with torch.inference_mode():
-        expected = torch.cat([module(part) for part in images.split(max(batches))]).numpy()
+        expected = np.concatenate([module(part).numpy() for part in torch.split(images, max(batches))])
     runtime = Target.named("onnxruntime")
     assert isinstance(runtime, ImageTarget)
     got = []
-    for part, size in zip(images.split(list(batches)), batches, strict=True):
+    for part, size in zip(torch.split(images, list(batches)), batches, strict=True):
         got.append(runtime.logits(file, part.numpy()))
         if got[-1].shape != (size, expected.shape[1]):
             raise ParityError(f"output {OUTPUT!r} has shape {got[-1].shape}", f"{(size, expected.shape[1])}")

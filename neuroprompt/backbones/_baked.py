@@ -8,10 +8,10 @@ V = W_v norm1(P): constants. They are computed in float64, once, and rounded to 
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
-from timm.layers import Attention
-from timm.models.vision_transformer import Block
+from timm.layers.attention import Attention
 from torch import Tensor, nn
 
 
@@ -57,7 +57,7 @@ class Heads(nn.Module):
 class _Baked(nn.Module):
     """A block with split attention; what its subclasses differ in is which tokens are asked, and which are kept."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Any) -> None:  # timm's Block; its parts are typed as plain modules
         super().__init__()
         self.heads = Heads(block.attn)
         self.norm1, self.ls1 = block.norm1, block.ls1
@@ -76,7 +76,7 @@ class ConstantPrompt(_Baked):
     prompt_k: Tensor
     prompt_v: Tensor
 
-    def __init__(self, block: Block, prompt: Tensor) -> None:
+    def __init__(self, block: Any, prompt: Tensor) -> None:
         super().__init__(block)
         _store(self, block, prompt, "kv")
 
@@ -96,7 +96,7 @@ class EnteringPrompt(_Baked):
     prompt_k: Tensor
     prompt_v: Tensor
 
-    def __init__(self, block: Block, prompt: Tensor) -> None:
+    def __init__(self, block: Any, prompt: Tensor) -> None:
         super().__init__(block)
         self.register_buffer("prompt", prompt[None])
         _store(self, block, prompt, "yqkv")
@@ -113,7 +113,7 @@ class EnteringPrompt(_Baked):
 class LeavingPrompt(_Baked):
     """The last block of shallow prompts: `count` prompt tokens at the end are read, and nothing follows from them."""
 
-    def __init__(self, block: Block, count: int) -> None:
+    def __init__(self, block: Any, count: int) -> None:
         super().__init__(block)
         self.count = count
 
@@ -149,7 +149,7 @@ def _append(x: Tensor, constant: Tensor, dim: int) -> Tensor:
 
 
 @torch.no_grad()
-def _store(module: nn.Module, block: Block, prompt: Tensor, names: str) -> None:
+def _store(module: nn.Module, block: Any, prompt: Tensor, names: str) -> None:
     """Register y = norm1(P) and its queries, keys and values, from float64, as buffers `prompt_*` of `module`."""
     exact = copy.deepcopy(block).double().eval()
     heads = Heads(exact.attn)

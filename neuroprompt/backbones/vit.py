@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from timm.layers import Attention
+from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
@@ -74,7 +76,7 @@ class ViT(Backbone):
         model = self.model
         if tokens is None:
             return model
-        blocks = list(model.blocks)
+        blocks: list[Any] = list(model.blocks)
         if self._deep(tokens):
             return with_blocks(model, [ConstantPrompt(b, p) for b, p in zip(blocks, tokens.detach(), strict=True)])
         first = EnteringPrompt(blocks[0], tokens[0].detach())
