@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from neuroprompt import checkpoint
 from neuroprompt.backbone import load_backbone
+from neuroprompt.bundle import sha256
 from neuroprompt.checkpoint import Run, RunConfig
 from neuroprompt.contracts import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
@@ -24,7 +25,7 @@ CLASSES = ("ant", "bee", "cat")
 def write_run(folder: Path, **options: object) -> RunConfig:
     config = RunConfig(**{"backbone": SPEC, "classes": CLASSES, "settings": {"tokens": 3}, **options})  # type: ignore[arg-type]
     if config.backbone.weights is not None:
-        config = dataclasses.replace(config, weights_sha256=checkpoint.sha256(Path(config.backbone.weights)))
+        config = dataclasses.replace(config, weights_sha256=sha256(Path(config.backbone.weights)))
     else:
         digest = checkpoint.digest_of(config.backbone, load_backbone(config.backbone))
         config = dataclasses.replace(config, weights_sha256=digest)
@@ -124,7 +125,7 @@ def test_tensors_that_do_not_fit(run: Path) -> None:
 
 def test_weights_that_moved_or_changed(tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
-    state = load_backbone(BackboneSpec(random=True)).model.state_dict()
+    state = load_backbone(BackboneSpec(random=True)).get_submodule("model").state_dict()
     save_file(state, weights)
     write_run(tmp_path / "a", backbone=BackboneSpec(weights=str(weights), image_size=16))
     moved = weights.rename(tmp_path / "moved.safetensors")

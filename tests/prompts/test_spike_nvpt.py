@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -19,11 +20,11 @@ SITE = Site(depth=3, width=8, image=(3, 32, 32), patch=16)
 POSITIVE = st.floats(2.0**-20, 8.0, width=32)
 
 
-def spike_nvpt(site: Site = SITE, **settings: object) -> Prompt:
+def spike_nvpt(site: Site = SITE, **settings: Any) -> Any:
     return Prompt.named("spike-nvpt", site=site, **settings)
 
 
-def with_currents(p: torch.Tensor, **settings: object) -> Prompt:
+def with_currents(p: torch.Tensor, **settings: Any) -> Any:
     prompt = spike_nvpt(Site(1, p.numel(), (3, 32, 32), 16), tokens=1, **settings)
     prompt.p.data = p.view(1, 1, -1)
     return prompt.eval()
@@ -49,7 +50,6 @@ def test_counts_are_the_closed_form_exactly(p: list[float], threshold: float, st
 def test_a_threshold_that_float32_rounds_is_the_same_everywhere() -> None:
     prompt = spike_nvpt(threshold=0.3)
     generator = prompt.generator()
-    assert generator is not None
     neurons = generator.chain[1]
     assert neurons.threshold == float(neurons.leaky.threshold) == float(prompt.neurons.leaky.threshold)
 
@@ -73,10 +73,8 @@ def test_at_four_steps_the_bits_are_a_plain_threshold(theta: float, from_: float
 def test_training_and_evaluation_give_the_same_tokens() -> None:
     prompt = spike_nvpt(tokens=50, scale=0.5, learn_scale=True)
     trained = prompt.train().tokens()
-    assert trained is not None
     assert trained.requires_grad
     tokens = prompt.eval().tokens()
-    assert tokens is not None
     assert torch.equal(trained, tokens)
     assert set(tokens.unique().tolist()) == {0.0, 0.5}
     assert prompt.density() == float((tokens != 0).double().mean())
@@ -86,7 +84,6 @@ def test_training_and_evaluation_give_the_same_tokens() -> None:
 def test_gradient_is_the_product_of_two_arctangents() -> None:
     prompt = spike_nvpt(tokens=20, steps=1, threshold=0.75, theta=0.5)
     tokens = prompt.train().tokens()
-    assert tokens is not None
     weights = torch.randn_like(tokens)
     (tokens * weights).sum().backward()
     p = prompt.p.detach()
@@ -105,7 +102,6 @@ def test_bits_can_be_learned() -> None:
     optimiser = torch.optim.Adam(prompt.parameters(), lr=0.05)
     for _ in range(100):
         tokens = prompt.tokens()
-        assert tokens is not None
         optimiser.zero_grad()
         ((tokens - target) ** 2).sum().backward()
         optimiser.step()
@@ -115,11 +111,9 @@ def test_bits_can_be_learned() -> None:
 def test_the_generator_and_decode_are_the_tokens() -> None:
     prompt = spike_nvpt(tokens=5, theta=0.75, scale=0.1, threshold=0.3, steps=7).eval()
     generator = prompt.generator()
-    assert generator is not None
     current, neurons = generator.chain
     spikes = spike_train(neurons, current().detach().double().expand(generator.steps, -1))
     tokens = prompt.tokens()
-    assert tokens is not None
     assert torch.equal(prompt.decode(spikes.sum(0)), tokens)
     assert spikes.sum() > 0
 
@@ -129,8 +123,6 @@ def test_evaluation_keeps_nothing_stale() -> None:
     before = prompt.tokens()
     prompt.p.data.fill_(2.0)
     after = prompt.tokens()
-    assert before is not None
-    assert after is not None
     assert not bool(before.all())
     assert bool(after.all())
 
@@ -138,7 +130,6 @@ def test_evaluation_keeps_nothing_stale() -> None:
 def test_a_trained_prompt_can_be_copied_and_moved_to_float64() -> None:
     prompt = spike_nvpt().train()
     tokens = prompt.tokens()
-    assert tokens is not None
     tokens.sum().backward()
     copied = copy.deepcopy(prompt).double().eval()
     assert torch.equal(copied.tokens(), prompt.eval().tokens())
@@ -146,14 +137,12 @@ def test_a_trained_prompt_can_be_copied_and_moved_to_float64() -> None:
 
 def test_shallow_deep_scale_and_penalty() -> None:
     tokens = spike_nvpt(deep=False, tokens=7).tokens()
-    assert tokens is not None
     assert tokens.shape == (1, 7, 8)
     assert [name for name, _ in spike_nvpt().named_parameters()] == ["p"]
     assert spike_nvpt(learn_scale=True).scale.numel() == 3
     assert spike_nvpt().penalty() == 0
     prompt = spike_nvpt(l1=2.0)
     penalty = prompt.penalty()
-    assert isinstance(penalty, torch.Tensor)
     torch.testing.assert_close(float(penalty.detach()), 2 * float(prompt.counts().mean()) / 4)
     penalty.backward()
     assert prompt.p.grad.abs().sum() > 0
@@ -163,6 +152,6 @@ def test_shallow_deep_scale_and_penalty() -> None:
     "wrong",
     [{"tokens": 0}, {"steps": 0}, {"threshold": 0.0}, {"theta": 0.0}, {"theta": 1.1}, {"scale": 0.0}, {"l1": -1.0}],
 )
-def test_settings_out_of_range(wrong: dict[str, float]) -> None:
+def test_settings_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadSetting, match=next(iter(wrong))):
         spike_nvpt(**wrong)
