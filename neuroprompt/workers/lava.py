@@ -96,10 +96,7 @@ def with_ports(model: Any, process: Any, ports: dict[str, Any]) -> Any:
 
 
 class Recorded:
-    """Mixed into a stock LIF model: after its own, unchanged step a row of u and v (after reset) goes to a file.
-
-    Var.get would stop the run at every step, and move 92,160 neurons one value at a time.
-    """
+    """Mixed into a stock LIF model: after its own, unchanged step a row of u and v (after reset) goes to a file."""
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -183,8 +180,7 @@ def read_inputs(program: dict[str, Any], path: Any) -> Any:
 def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> tuple[Any, dict[Any, Any], int]:
     """The sink, which all others hang together with; which process model runs each process; chip steps."""
     precision, populations = program["precision"], program["populations"]
-    number = NUMBER[precision]
-    chip_steps = program["steps"] + max((p["depth"] for p in populations), default=0)
+    number, chip_steps = NUMBER[precision], program["steps"] + max(p["depth"] for p in populations)
     lifs, models, feeds, fed = {}, {}, {}, {}
     for i, p in enumerate(populations):
         late, shape = p["depth"] > 0, (chip_steps, p["size"])
@@ -233,12 +229,13 @@ def simulate(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -
     sink, models, chip_steps = build(program, inputs, folder, states)
     # The model of every process is named: else Lava runs every Python file beside this script to find one.
     config = Loihi2SimCfg(select_tag=TAG[program["precision"]], exception_proc_model_map=models)
+    done = threading.Event()
+    watcher = threading.Thread(target=abort_when_one_dies, args=(sink, done, folder), daemon=True)
+    watcher.start()
     # Lava keeps 64 rows of shared memory for each connection by default; processes move in step, so 2 are enough.
-    sink.run(RunSteps(chip_steps, blocking=False), config, {"pypy_channel_size": 2})
-    watched = (mp.active_children(), done := threading.Event(), folder)
-    threading.Thread(target=abort_when_one_dies, args=watched, daemon=True).start()
-    sink.wait()
+    sink.run(RunSteps(chip_steps), config, {"pypy_channel_size": 2})
     done.set()
+    watcher.join()
     sink.stop()
     return {
         f"{kind}.{p['name']}": np.load(folder / f"{kind}.{i}.npy")[p["depth"] : p["depth"] + program["steps"]]
@@ -247,15 +244,19 @@ def simulate(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -
     }
 
 
-def abort_when_one_dies(children: list[Any], done: threading.Event, folder: Path) -> None:
+def abort_when_one_dies(sink: Any, done: threading.Event, folder: Path) -> None:
     """Lava waits for ever when one of its processes is killed: end everything with one line instead."""
-    wait([child.sentinel for child in children])
-    if not done.wait(1.0):
-        for child in children:
-            child.kill()
-        shutil.rmtree(folder, ignore_errors=True)
-        print("a process of the Lava simulator died", file=sys.stderr, flush=True)
-        os._exit(1)
+    sentinels: dict[Any, int] = {}
+    while not done.wait(0.1):
+        started = getattr(sink.runtime, "_messaging_infrastructure", None)
+        sentinels |= {a: a.sentinel for a in (started.actors if started else ()) if a not in sentinels}
+        # A process that ended by an error of its own is told by Lava, within this second.
+        if wait(sentinels.values(), timeout=0) and not done.wait(1.0):
+            for child in mp.active_children():
+                child.kill()
+            shutil.rmtree(folder, ignore_errors=True)
+            print("a process of the Lava simulator died", file=sys.stderr, flush=True)
+            os._exit(1)
 
 
 def die_with_parent() -> None:
@@ -288,8 +289,7 @@ def main() -> None:
         found = simulate(program, inputs, Path(folder), given.states)
     with given.out.open("wb") as file:
         np.savez(file, **found)
-    seconds = time.perf_counter() - start
-    print(f"Lava {metadata.version('lava-nc')}, {given.precision} point, {program['steps']} steps, {seconds:.1f} s")
+    print(f"Lava {metadata.version('lava-nc')}, {given.precision} point, {time.perf_counter() - start:.1f} s")
     print(f"{'population':24} {'neurons':>10} {'spikes':>10}")
     for p in program["populations"]:
         print(f"{p['name']:24} {p['size']:10} {int(found['spikes.' + p['name']].sum()):10}")
