@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,6 @@ def _from_timm(spec: BackboneSpec) -> Any:
 
 
 def _create(spec: BackboneSpec, **source: Any) -> Any:
-    logging.getLogger("timm").setLevel(logging.ERROR)
     if spec.image_size is None:
         return timm.create_model(spec.name, num_classes=0, **source)
     try:

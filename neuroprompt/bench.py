@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from neuroprompt.backbone import load_backbone
 from neuroprompt.bundle import Bundle
 from neuroprompt.checkpoint import RunConfig, load_backbone_of
-from neuroprompt.contracts import Backbone, BackboneSpec, ImageTarget, Target
+from neuroprompt.contracts import Backbone, BackboneSpec, Floats, ImageTarget, Target
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.onnxfile import operators, to_onnx
 from neuroprompt.parity import Unbaked, compare
@@ -86,27 +86,27 @@ def bench_models(
     if batch < 1 or rounds < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}", "both at least 1")
     images = torch.randn(batch, *backbone.site.image, generator=torch.Generator().manual_seed(0))
-    pytorch = Unbaked(backbone, tokens, head).eval()
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        files = {name: Path(folder) / f"{name}.onnx" for name in ("baked", "naive", "bare")}
-        modules: dict[str, Callable[[], nn.Module]] = {
-            "baked": lambda: nn.Sequential(backbone.baked(tokens), head),
-            "naive": lambda: pytorch,
-            "bare": lambda: nn.Sequential(backbone.baked(None), head),
-        }
-        if baked_file is not None:
-            files["baked"] = baked_file
-            del modules["baked"]
+    threads = torch.get_num_threads()
+    unbaked = Unbaked(backbone, tokens, head).eval()
+    modules: dict[str, Callable[[], nn.Module]] = {
+        "baked": lambda: nn.Sequential(backbone.baked(tokens), head),
+        "naive": lambda: unbaked,
+        "bare": lambda: nn.Sequential(backbone.baked(None), head),
+    }
+    runs: dict[str, Callable[[], Any]] = {"pytorch": lambda: _pytorch(unbaked, images)}
+    nodes = {}
+    with tempfile.TemporaryDirectory() as folder:
         for name, module in progress.track(list(modules.items()), "exporting graphs"):
-            with torch.inference_mode(False):
-                to_onnx(module(), backbone.site.image, files[name])
-        threads = torch.get_num_threads()
-        runs: dict[str, Callable[[], Any]] = {name: _runner(file, images, threads) for name, file in files.items()}
-        runs["pytorch"] = lambda: pytorch(images).numpy()
-        outputs = {name: run() for name, run in runs.items()}
-        checked = compare(outputs["baked"], outputs["pytorch"])
+            file = Path(folder) / f"{name}.onnx"
+            if name == "baked" and baked_file is not None:
+                file = baked_file
+            else:
+                to_onnx(module(), backbone.site.image, file)
+            nodes[name] = sum(operators(file).values())
+            runs[name] = _runner(file, images, threads)
+            if name == "baked":
+                checked = compare(runs["baked"](), runs["pytorch"]())
         seconds = _in_turn(runs, rounds, progress)
-        nodes = {name: sum(operators(file).values()) for name, file in files.items()}
     ratios = {f"{a}_over_{b}": [x / y for x, y in zip(seconds[a], seconds[b], strict=True)] for a, b in RATIOS}
     milliseconds = {name: [1e3 * s for s in times] for name, times in seconds.items()}
     return {
@@ -122,6 +122,12 @@ def bench_models(
         "rounds": rounds,
         "threads": threads,
     }
+
+
+@torch.inference_mode()
+def _pytorch(module: nn.Module, images: Tensor) -> Floats:
+    logits: Floats = module(images).numpy()
+    return logits
 
 
 def _runner(file: Path, images: Tensor, threads: int) -> Callable[[], Any]:
