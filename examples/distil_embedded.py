@@ -14,19 +14,19 @@ from pathlib import Path
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms as T
 
-STUDENT = dict(img_size=64, patch_size=8, embed_dim=128, depth=6, num_heads=4, num_classes=0)
+STUDENT = {"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4, "num_classes": 0}
 MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
 
 @torch.inference_mode()
 def views(folders: list[Path], count: int, weights: Path, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Augmented 64x64 views (uint8) and the teacher's tokens for them (fp16, (V, 65, 192))."""
-    source = dict(pretrained=True, pretrained_cfg_overlay=dict(file=str(weights)))
+    source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
     teacher = timm.create_model("deit_tiny_patch16_224", img_size=128, num_classes=0, **source).to(device).eval()
     files = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
     augment = T.Compose(
@@ -73,7 +73,7 @@ def distil(args: argparse.Namespace) -> None:
             want = ((tokens[pick].float() - centre) / spread).to(device)
             loss = sum(
                 1 - F.cosine_similarity(head(o), w, dim=-1).mean()
-                for head, o, w in zip(heads, (out[:, 0], out[:, 1:]), (want[:, 0], want[:, 1:]))
+                for head, o, w in zip(heads, (out[:, 0], out[:, 1:]), (want[:, 0], want[:, 1:]), strict=True)
             )
             optimiser.zero_grad()
             loss.backward()

@@ -1,1 +1,73 @@
-"""neuroprompt: spiking prompts for frozen vision backbones, trained, baked, deployed and checked spike by spike."""
+"""neuroprompt: spiking prompts for frozen vision backbones, trained, baked, deployed and checked spike by spike.
+
+    import neuroprompt as npt
+
+    run = npt.train(npt.configure(data="digits", method="spike-nvpt"), "runs/digits")
+    npt.evaluate(run, ["gaussian:0.1", "jpeg:25"])
+    npt.Exporter.named("onnx").export(run, "out/onnx")
+    npt.Exporter.named("lava").export(run, "out/lava")
+    npt.verify(npt.load_model(npt.Bundle.open("out/lava")))
+
+Names are imported at their first use, because torch takes seconds and `neuroprompt --help` should not.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neuroprompt.activity import Activity
+    from neuroprompt.benchmark import bench_backbone, bench_bundle
+    from neuroprompt.bundle import Bundle
+    from neuroprompt.bundled import load_model
+    from neuroprompt.checkpoint import Run, RunConfig
+    from neuroprompt.contracts import Backbone, BackboneSpec, Data, Exporter, Prices, Prompt, Target
+    from neuroprompt.counts import activities
+    from neuroprompt.deploy import model_of_graph
+    from neuroprompt.errors import NeuropromptError
+    from neuroprompt.evaluation import evaluate
+    from neuroprompt.graph import read_graph
+    from neuroprompt.measure import compare, verify
+    from neuroprompt.prediction import predict
+    from neuroprompt.pricing import energy as estimate_energy
+    from neuroprompt.training import configure, train
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Activity": "activity",
+    "Backbone": "contracts",
+    "BackboneSpec": "contracts",
+    "Bundle": "bundle",
+    "Data": "contracts",
+    "Exporter": "contracts",
+    "NeuropromptError": "errors",
+    "Prices": "contracts",
+    "Prompt": "contracts",
+    "Run": "checkpoint",
+    "RunConfig": "checkpoint",
+    "Target": "contracts",
+    "activities": "counts",
+    "bench_backbone": "benchmark",
+    "bench_bundle": "benchmark",
+    "compare": "measure",
+    "configure": "training",
+    "estimate_energy": "pricing.energy",
+    "evaluate": "evaluation",
+    "load_model": "bundled",
+    "model_of_graph": "deploy",
+    "predict": "prediction",
+    "read_graph": "graph",
+    "train": "training",
+    "verify": "measure",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'neuroprompt' has no attribute {name!r}")
+    module, _, other = _HOME[name].partition(".")
+    return getattr(importlib.import_module(f"neuroprompt.{module}"), other or name)

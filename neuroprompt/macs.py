@@ -19,7 +19,7 @@ def count_macs(module: nn.Module, inputs: Tensor) -> int:
     A product (n, k) x (k, m) is n k m; a convolution one per weight that an output sees; attention its products q k^T
     and softmax(.) v, n_q n_k (d + d_v) a head. Biases, norms, softmax, pooling and activations are not counted.
     """
-    counter = _Counter()
+    counter = _Counter()  # type: ignore[no-untyped-call]
     with torch.inference_mode(False), torch.no_grad(), counter:
         module(inputs[:1].clone())
     return counter.macs

@@ -40,10 +40,10 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     from neuroprompt.bundled import load_model
     from neuroprompt.contracts import Exporter, Target
     from neuroprompt.counts import activities
-    from neuroprompt.evaluate import evaluate
+    from neuroprompt.evaluation import evaluate
     from neuroprompt.measure import verify
     from neuroprompt.pricing import energy
-    from neuroprompt.train import configure, train
+    from neuroprompt.training import configure, train
 
     progress.say("1/6  train: a spiking prompt and, for comparison, a linear probe")
     runs, accuracy = {}, {}

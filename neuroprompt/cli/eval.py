@@ -31,7 +31,7 @@ def evaluate(
 ) -> None:
     """Accuracy on the test pictures, clean and with noise added before normalisation."""
     from neuroprompt.checkpoint import Run
-    from neuroprompt.evaluate import evaluate as evaluate_run
+    from neuroprompt.evaluation import evaluate as evaluate_run
 
     with stdout_is_ours():
         loaded = Run.load(run, weights)

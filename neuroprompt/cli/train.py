@@ -56,8 +56,8 @@ def train(
     Ctrl-C leaves a checkpoint; the same command goes on from it and ends with the same result.
     """
     from neuroprompt.contracts import BackboneSpec, Prompt
-    from neuroprompt.train import configure
-    from neuroprompt.train import train as train_run
+    from neuroprompt.training import configure
+    from neuroprompt.training import train as train_run
 
     given = settings(words or [])
     if tokens is not None:

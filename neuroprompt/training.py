@@ -23,7 +23,7 @@ from neuroprompt.checkpoint import PRECISIONS, Run, RunConfig
 from neuroprompt.contracts import Pictures, Prompt
 from neuroprompt.dataset import absolute, batches, load_data
 from neuroprompt.errors import BadCheckpoint, BadSetting
-from neuroprompt.evaluate import as_floats, correct, size_of
+from neuroprompt.evaluation import as_floats, correct, size_of
 from neuroprompt.model import PromptedModel
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.stepping import PREFIX, flat_state, make_optimiser, restore, set_rate, uninterrupted

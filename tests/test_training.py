@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from neuroprompt.checkpoint import Run, RunConfig
 from neuroprompt.contracts import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite, UnknownName
-from neuroprompt.evaluate import evaluate
+from neuroprompt.evaluation import evaluate
 from neuroprompt.progress import Progress
-from neuroprompt.train import configure, train
+from neuroprompt.training import configure, train
 
 T = TypeVar("T")
 TINY = BackboneSpec(random=True, image_size=16)
@@ -114,7 +114,7 @@ def test_the_seed_decides(unbroken: Run, tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 import torch
-from neuroprompt.train import train
+from neuroprompt.training import train
 import test_train
 torch.set_num_threads(1)
 how, out = sys.argv[1:]

@@ -11,9 +11,9 @@ from neuroprompt.checkpoint import Run
 from neuroprompt.contracts import BackboneSpec
 from neuroprompt.dataset import load_data
 from neuroprompt.errors import BadData, BadSetting
-from neuroprompt.evaluate import evaluate
+from neuroprompt.evaluation import evaluate
 from neuroprompt.noise import Noise
-from neuroprompt.train import configure, train
+from neuroprompt.training import configure, train
 
 
 @pytest.fixture(scope="module")
