@@ -10,6 +10,7 @@ the teacher's standardised tokens, for the class token and for the patches.
 import argparse
 import math
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -19,7 +20,14 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms as T
 
-STUDENT = {"img_size": 64, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4, "num_classes": 0}
+STUDENT: dict[str, Any] = {
+    "img_size": 64,
+    "patch_size": 8,
+    "embed_dim": 128,
+    "depth": 6,
+    "num_heads": 4,
+    "num_classes": 0,
+}
 MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
 
@@ -71,10 +79,8 @@ def distil(args: argparse.Namespace) -> None:
                 group["lr"] = 1.5e-3 * min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / steps)))
             out = student.forward_features(((images[pick].float() / 255 - MEAN) / STD).to(device))
             want = ((tokens[pick].float() - centre) / spread).to(device)
-            loss = sum(
-                1 - F.cosine_similarity(head(o), w, dim=-1).mean()
-                for head, o, w in zip(heads, (out[:, 0], out[:, 1:]), (want[:, 0], want[:, 1:]), strict=True)
-            )
+            pairs = zip(heads, (out[:, 0], out[:, 1:]), (want[:, 0], want[:, 1:]), strict=True)
+            loss = torch.stack([1 - F.cosine_similarity(head(o), w, dim=-1).mean() for head, o, w in pairs]).sum()
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)

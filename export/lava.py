@@ -15,7 +15,7 @@ from neuroprompt.bundle import writing
 from neuroprompt.bundled import TOKENS, bits_sha256, read_model, write_bits, write_model
 from neuroprompt.contracts import Exporter, Prompt
 from neuroprompt.deploy import check_graph, deployed_tokens, spiking_model
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.errors import Unsupported
 from neuroprompt.macs import count_macs
 from neuroprompt.measure import verify
 from neuroprompt.program import Model
@@ -36,11 +36,8 @@ class Lava(Exporter):
     spike by spike, and the emulator's float and fixed programs against the reference, which is reported.
     """
 
-    def export(self, run: Run, out: Path, **options: Any) -> dict[str, Any]:
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
         """Write the bundle at `out`; raises Unsupported where the prompt has no neurons, ParityError, CannotWrite."""
-        progress: Progress = options.pop("progress", SILENT)
-        if options:
-            raise BadSetting(f"export to lava has no option {next(iter(options))!r}", "none but progress")
         prompt = run.model.prompt
         generator = prompt.generator()
         if generator is None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from neuroprompt.bundle import writing
 from neuroprompt.contracts import Exporter
 from neuroprompt.deploy import check_graph
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.errors import Unsupported
 from neuroprompt.graph import dt_of, read_graph, to_nir, write_graph
+from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from neuroprompt.checkpoint import Run
@@ -20,10 +21,8 @@ FILE = "generator.nir"
 class Nir(Exporter):
     """`generator.nir` in a bundle of kind "nir": written, read back, held spike by spike to the torch modules."""
 
-    def export(self, run: Run, out: Path, **options: Any) -> dict[str, Any]:
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
         """Write the bundle at `out`; raises Unsupported where the prompt has no neurons, ParityError, CannotWrite."""
-        if options:
-            raise BadSetting(f"export to nir has no option {next(iter(options))!r}", "none")
         prompt = run.model.prompt
         generator = prompt.generator()
         if generator is None:

@@ -18,7 +18,7 @@ from neuroprompt.bundled import bits_sha256
 from neuroprompt.contracts import Exporter
 from neuroprompt.dataset import load_data
 from neuroprompt.deploy import deployed_tokens
-from neuroprompt.errors import BadData, BadSetting, ParityError, Unsupported
+from neuroprompt.errors import BadData, ParityError, Unsupported
 from neuroprompt.macs import count_macs
 from neuroprompt.onnxfile import operators, to_onnx
 from neuroprompt.parity import BATCHES, Unbaked, check_file
@@ -44,15 +44,8 @@ class Onnx(Exporter):
     and 8.
     """
 
-    def export(self, run: Run, out: Path, **options: Any) -> dict[str, Any]:
-        """Write the bundle at `out`; `images` (B, 3, H, W) in [0, 1] replace the run's own for the comparison.
-
-        Raises Unsupported for a prompt that depends on the image, ParityError, CannotWrite.
-        """
-        progress: Progress = options.pop("progress", SILENT)
-        images: Tensor | None = options.pop("images", None)
-        if options:
-            raise BadSetting(f"export to onnx has no option {next(iter(options))!r}", "progress or images")
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
+        """Write the bundle at `out`; raises Unsupported for a prompt per image, ParityError, CannotWrite."""
         model, backbone = run.model, run.model.backbone
         if model.prompt.per_image or model.prompt.enters == "pixels":
             got = f"the prompt of {run.config.method!r} is no constant tokens"
@@ -75,7 +68,7 @@ class Onnx(Exporter):
             kept |= {} if tokens is None else {"tokens": tokens}
             save_file({name: value.detach().contiguous() for name, value in kept.items()}, folder / PROMPT)
             progress.say("comparing ONNX Runtime with PyTorch")
-            pictures, origin = _pictures(run, images)
+            pictures, origin = _pictures(run)
             unbaked = Unbaked(backbone, tokens, model.head).eval()
             about["parity"] = check_file(folder / MODEL, unbaked, model.normalise(pictures)) | {"pictures": origin}
         result = {"nodes": about["nodes"]["baked"], "backbone_macs": about["backbone_macs"], **about["parity"]}
@@ -108,11 +101,9 @@ def _properties(about: Mapping[str, Any]) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
-def _pictures(run: Run, images: Tensor | None) -> tuple[Tensor, str]:
+def _pictures(run: Run) -> tuple[Tensor, str]:
     """Images in [0, 1] to compare on, and where they are from: the test split, spread evenly over its classes."""
     count = sum(BATCHES)
-    if images is not None:
-        return images, "given"
     config, preprocess = run.config, run.model.backbone.preprocess
     try:
         test = load_data(config.data, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit).test

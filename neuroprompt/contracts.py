@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroprompt.plugin import Plugin
+from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from neuroprompt.checkpoint import Run
@@ -233,7 +234,7 @@ class Exporter(Plugin, ABC):
     folder = "neuroprompt.export"
 
     @abstractmethod
-    def export(self, run: Run, out: Path, **options: Any) -> dict[str, Any]:
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
         """Write the artefact whole or not at all; returns what was checked, as JSON-able values."""
 
 

@@ -15,7 +15,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, fact
     epilog=examples(
         "export runs/digits --target onnx --out out/onnx",
         "export runs/digits --target lava --out out/lava",
-        "export runs/digits --target nir --out out/generator.nir",
+        "export runs/digits --target nir --out out/nir",
     )
 )
 def export(
@@ -32,7 +32,7 @@ def export(
     from neuroprompt.contracts import Exporter
 
     exporter = Exporter.named(target)
-    out = out or Path("out") / (target if target != "nir" else "generator.nir")
+    out = out or Path("out") / target
     with stdout_is_ours():
         result = exporter.export(Run.load(run, weights), out, progress=TerminalProgress())
     emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), facts(result)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +18,7 @@ def list_targets(json: Json = False) -> None:
     """What is installed, how, in which precisions, and what to type for the rest."""
     from neuroprompt.contracts import SpikingTarget, Target
 
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in Target.names():
         part = Target.part(name)
         at_hand = part.available()
@@ -31,7 +31,7 @@ def list_targets(json: Json = False) -> None:
             "about": part.about,
             "fix": at_hand.fix,
         }
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, "yes" if t["available"] else "no", t["version"], t["how"], t["runs"], ", ".join(t["precisions"]))
         for name, t in found.items()
     ]

@@ -16,7 +16,7 @@ from neuroprompt.bundle import Bundle
 from neuroprompt.bundled import bits_sha256, load_model, read_model
 from neuroprompt.checkpoint import Run, RunConfig, build
 from neuroprompt.contracts import BackboneSpec, Exporter, SpikingTarget, Target
-from neuroprompt.errors import BadBundle, BadSetting, CannotWrite, Unsupported
+from neuroprompt.errors import BadBundle, CannotWrite, Unsupported
 from neuroprompt.runtime import WORKERS, Runtime
 
 FILES = {
@@ -125,8 +125,6 @@ def test_a_prompt_without_neurons_is_refused_and_names_those_with(tmp_path: Path
         Unsupported, match=r"'vpt-deep' has no spiking generator; expected a run of one of: .*spike-nvpt"
     ):
         Exporter.named("lava").export(a_run("vpt-deep"), tmp_path / "out")
-    with pytest.raises(BadSetting, match="'colour'"):
-        Exporter.named("lava").export(a_run("spike-nvpt"), tmp_path / "out", colour="red")
     assert not list(tmp_path.iterdir())
 
 

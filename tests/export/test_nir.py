@@ -13,7 +13,7 @@ from neuroprompt import graph
 from neuroprompt.bundle import Bundle
 from neuroprompt.checkpoint import Run, RunConfig, build
 from neuroprompt.contracts import BackboneSpec, Exporter
-from neuroprompt.errors import BadSetting, CannotWrite, ParityError, Unsupported
+from neuroprompt.errors import CannotWrite, ParityError, Unsupported
 from neuroprompt.graph import read_graph
 
 
@@ -41,8 +41,6 @@ def test_the_file_is_the_prompt(tmp_path: Path) -> None:
 def test_a_prompt_without_neurons_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="'vpt-deep' has no spiking generator"):
         Exporter.named("nir").export(a_run("vpt-deep"), tmp_path / "out")
-    with pytest.raises(BadSetting, match="'colour'"):
-        Exporter.named("nir").export(a_run("spike-nvpt"), tmp_path / "out", colour="red")
     assert not list(tmp_path.iterdir())
 
 

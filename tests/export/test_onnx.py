@@ -22,7 +22,7 @@ from neuroprompt.checkpoint import Run, RunConfig, assemble
 from neuroprompt.contracts import BackboneSpec, Exporter
 from neuroprompt.dataset import load_data
 from neuroprompt.deploy import deployed_tokens
-from neuroprompt.errors import BadBundle, BadData, BadSetting, ParityError, Unsupported
+from neuroprompt.errors import BadBundle, BadData, ParityError, Unsupported
 from neuroprompt.onnxfile import metadata, operators
 from neuroprompt.parity import Unbaked, check_file, compare
 from neuroprompt.predict import predict, read_picture
@@ -113,10 +113,9 @@ def test_shallow_prompts_and_a_data_set_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_no_prompt_at_all(tmp_path: Path) -> None:
-    given = torch.rand(12, 3, 16, 16)
-    result = Exporter.named("onnx").export(untrained("linear"), tmp_path / "out", images=given)
+    result = Exporter.named("onnx").export(untrained("linear"), tmp_path / "out")
     assert result["max_rel_diff"] <= 1e-4
-    assert (result["pictures"], result["bits_sha256"]) == ("given", None)
+    assert result["bits_sha256"] is None
     assert "tokens" not in load_file(tmp_path / "out" / "prompt.safetensors")
 
 
@@ -197,9 +196,9 @@ def test_parity_names_what_differs() -> None:
         check_file(Path("x"), nn.Identity(), torch.zeros(3, 3, 4, 4))
 
 
-def test_wrong_options_and_methods(spiking: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadSetting, match="'quick'"):
-        Exporter.named("onnx").export(spiking, tmp_path / "out", quick=True)
+def test_a_prompt_that_depends_on_the_image_is_refused(
+    spiking: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(type(spiking.model.prompt), "per_image", True)
     with pytest.raises(Unsupported, match="spike-nvpt"):
         Exporter.named("onnx").export(spiking, tmp_path / "out")
