@@ -16,6 +16,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms as T
@@ -34,8 +35,12 @@ MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.2
 @torch.inference_mode()
 def views(folders: list[Path], count: int, weights: Path, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Augmented 64x64 views (uint8) and the teacher's tokens for them (fp16, (V, 65, 192))."""
-    source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
-    teacher = timm.create_model("deit_tiny_patch16_224", img_size=128, num_classes=0, **source).to(device).eval()
+    file = {"file": str(weights)}
+    teacher = timm.create_model(
+        "deit_tiny_patch16_224", pretrained=True, pretrained_cfg_overlay=file, img_size=128, num_classes=0
+    )
+    assert isinstance(teacher, VisionTransformer)
+    teacher.to(device).eval()
     files = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
     augment = T.Compose(
         [
@@ -67,7 +72,7 @@ def distil(args: argparse.Namespace) -> None:
     images, tokens = views(args.folders, args.views, args.weights, device)
     sample = tokens[:4096].float()
     centre, spread = sample.mean((0, 1)), sample.std((0, 1))
-    student = timm.models.vision_transformer.VisionTransformer(**STUDENT).to(device)
+    student = VisionTransformer(**STUDENT).to(device)
     heads = nn.ModuleList([nn.Linear(128, 192), nn.Linear(128, 192)]).to(device)
     parameters = [*student.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.05)

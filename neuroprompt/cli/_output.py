@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -35,7 +35,7 @@ class TerminalProgress(Progress):
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         """Go through `items` with a bar called `what`."""
-        total = total if total is not None else len(items) if hasattr(items, "__len__") else None
+        total = len(items) if total is None and isinstance(items, Sized) else total
         if not notes.is_terminal:
             yield from items
             return

@@ -35,7 +35,7 @@ def bench(
     json: Json = False,
 ) -> None:
     """Time the baked graph beside the naive one, the bare backbone and PyTorch; only ratios within one run count."""
-    from neuroprompt.bench import bench_backbone, bench_bundle
+    from neuroprompt.benchmark import bench_backbone, bench_bundle
     from neuroprompt.bundle import Bundle
     from neuroprompt.contracts import BackboneSpec
 

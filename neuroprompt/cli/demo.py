@@ -35,7 +35,7 @@ def demo(
 
 
 def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
-    from neuroprompt.bench import bench_bundle
+    from neuroprompt.benchmark import bench_bundle
     from neuroprompt.bundle import Bundle
     from neuroprompt.bundled import load_model
     from neuroprompt.contracts import Exporter, Target

@@ -39,7 +39,7 @@ def run(
 
 
 def _run_images(bundle: Bundle, images: list[Path], json: bool) -> None:
-    from neuroprompt.predict import predict
+    from neuroprompt.prediction import predict
 
     if not images:
         raise BadSetting("no pictures", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuroprompt.backbone import EMBEDDED, load_backbone
-from neuroprompt.bench import bench_bundle
+from neuroprompt.benchmark import bench_bundle
 from neuroprompt.bundle import Bundle
 from neuroprompt.checkpoint import Run, RunConfig, assemble
 from neuroprompt.contracts import BackboneSpec, Exporter
@@ -25,7 +25,7 @@ from neuroprompt.deploy import deployed_tokens
 from neuroprompt.errors import BadBundle, BadData, ParityError, Unsupported
 from neuroprompt.onnxfile import metadata, operators
 from neuroprompt.parity import Unbaked, check_file, compare
-from neuroprompt.predict import predict, read_picture
+from neuroprompt.prediction import predict, read_picture
 
 CLASSES = tuple("0123456789")
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from neuroprompt import bench
+from neuroprompt import benchmark
 from neuroprompt.backbone import EMBEDDED, load_backbone
-from neuroprompt.bench import bench_backbone, bench_models
+from neuroprompt.benchmark import bench_backbone, bench_models
 from neuroprompt.contracts import BackboneSpec
 from neuroprompt.errors import BadSetting, ParityError
 
@@ -37,7 +37,7 @@ def test_models_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> No
     backbone = load_backbone(SPEC)
     right = type(backbone).baked
     monkeypatch.setattr(type(backbone), "baked", lambda self, tokens: right(self, None))
-    monkeypatch.setattr(bench, "_in_turn", lambda *_: pytest.fail("timed"))
+    monkeypatch.setattr(benchmark, "_in_turn", lambda *_: pytest.fail("timed"))
     with pytest.raises(ParityError):
         bench_models(backbone, torch.randn(2, 4, 128), nn.Linear(128, 5))
 
