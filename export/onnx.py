@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from neuroprompt.bundle import writing
@@ -66,7 +66,7 @@ class Onnx(Exporter):
             about["nodes"] = {"baked": sum(found.values())}
             kept = {"head.weight": model.head.weight, "head.bias": model.head.bias}
             kept |= {} if tokens is None else {"tokens": tokens}
-            save_file({name: value.detach().contiguous() for name, value in kept.items()}, folder / PROMPT)
+            (folder / PROMPT).write_bytes(save({name: value.detach().contiguous() for name, value in kept.items()}))
             progress.say("comparing ONNX Runtime with PyTorch")
             pictures, origin = _pictures(run)
             unbaked = Unbaked(backbone, tokens, model.head).eval()
