@@ -63,7 +63,34 @@ _HOME = {
     "verify": "measure",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = [
+    "Activity",
+    "Backbone",
+    "BackboneSpec",
+    "Bundle",
+    "Data",
+    "Exporter",
+    "NeuropromptError",
+    "Prices",
+    "Prompt",
+    "Run",
+    "RunConfig",
+    "Target",
+    "__version__",
+    "activities",
+    "bench_backbone",
+    "bench_bundle",
+    "compare",
+    "configure",
+    "estimate_energy",
+    "evaluate",
+    "load_model",
+    "model_of_graph",
+    "predict",
+    "read_graph",
+    "train",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -136,6 +136,10 @@ class Backbone(nn.Module, Plugin, ABC):
     def baked(self, tokens: Tensor | None) -> nn.Module:
         """A module (images -> features) in which static tokens are constants; exact, and free of prompt generation."""
 
+    @abstractmethod
+    def lean(self) -> Backbone:
+        """The same backbone in the form that `baked` gives it, for an honest comparison of what a prompt costs."""
+
 
 # --- data ------------------------------------------------------------------------------------------------------------
 

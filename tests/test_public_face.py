@@ -32,7 +32,7 @@ def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse(Path(neuroprompt.__file__).read_text())
     (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
     names = {a.asname or a.name for n in guarded.body if isinstance(n, ast.ImportFrom) for a in n.names}
-    assert names | {"__version__"} == set(neuroprompt.__all__)
+    assert names | {"__version__"} == set(neuroprompt.__all__) == {*neuroprompt._HOME, "__version__"}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from timm.layers.attention import Attention
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 
@@ -70,6 +71,15 @@ class _Baked(nn.Module):
         return out
 
 
+class LeanBlock(_Baked):
+    """A block without a prompt of its own, in the same form as the others of this file."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, n, D) -> (B, n, D)."""
+        y, heads = self.norm1(x), self.heads
+        return self.finish(x, heads(y, heads.queries(y), heads.keys(y), heads.values(y)))
+
+
 class ConstantPrompt(_Baked):
     """A block whose prompt tokens are constant keys and values, and leave no output (deep prompts, every block)."""
 
@@ -124,7 +134,7 @@ class LeavingPrompt(_Baked):
         return self.finish(x[:, :n], heads(asked, heads.queries(asked), heads.keys(y), heads.values(y)))
 
 
-def with_blocks(model: nn.Module, blocks: list[nn.Module]) -> nn.Module:
+def with_blocks(model: VisionTransformer, blocks: list[nn.Module]) -> VisionTransformer:
     """The same timm model with other blocks; every other part is shared, and `model` stays as it is."""
     twin = copy.copy(model)
     twin._modules = dict(model._modules)

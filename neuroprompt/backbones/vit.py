@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from neuroprompt.backbones._baked import ConstantPrompt, EnteringPrompt, LeavingPrompt, with_blocks
+from neuroprompt.backbones._baked import ConstantPrompt, EnteringPrompt, LeanBlock, LeavingPrompt, with_blocks
 from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site
 from neuroprompt.errors import BadSetting, Unsupported
 
@@ -73,14 +74,22 @@ class ViT(Backbone):
         deep: prompts are only keys and values. shallow: block 0's queries, keys and values of prompts are constants,
         and the last block keeps no prompt. None: the bare network. Raises BadSetting on the tokens' shape.
         """
-        model = self.model
         if tokens is None:
-            return model
+            return self.lean().model
+        model = self.model
         blocks: list[Any] = list(model.blocks)
         if self._deep(tokens):
             return with_blocks(model, [ConstantPrompt(b, p) for b, p in zip(blocks, tokens.detach(), strict=True)])
         first = EnteringPrompt(blocks[0], tokens[0].detach())
-        return with_blocks(model, [first, *blocks[1:-1], LeavingPrompt(blocks[-1], tokens.shape[1])])
+        between = [LeanBlock(block) for block in blocks[1:-1]]
+        return with_blocks(model, [first, *between, LeavingPrompt(blocks[-1], tokens.shape[1])])
+
+    def lean(self) -> ViT:
+        """The same backbone in the form that `baked` has, its attention in fewer operators; it shares its weights."""
+        twin = copy.copy(self)
+        twin._modules = dict(self._modules)
+        twin.model = with_blocks(self.model, [LeanBlock(block) for block in self.model.blocks])
+        return twin
 
     def _deep(self, tokens: Tensor) -> bool:
         depth, width = self.site.depth, self.site.width

@@ -74,8 +74,19 @@ def test_in_float64_baked_and_unbaked_differ_by_rounding_alone(blocks: int) -> N
 def test_without_tokens_it_is_timms_own_network() -> None:
     backbone = small()
     images = torch.randn(2, 3, 32, 32)
-    assert torch.equal(backbone(images), backbone.baked(None)(images))
-    assert torch.equal(backbone(images), cast(Any, backbone).model(images))
+    features = backbone(images)
+    assert torch.equal(features, cast(Any, backbone).model(images))
+    # The lean form sums the same products in another order; see the tolerance above.
+    for lean in (backbone.baked(None), backbone.lean()):
+        torch.testing.assert_close(lean(images), features, rtol=0, atol=2e-6 * float(features.abs().max()))
+
+
+def test_the_lean_form_takes_prompts_as_the_backbone_does() -> None:
+    backbone = small()
+    images, tokens = torch.randn(2, 3, 32, 32), torch.randn(3, 5, 32)
+    features = backbone(images, tokens)
+    atol = 2e-6 * float(features.abs().max())
+    torch.testing.assert_close(backbone.lean()(images, tokens), features, rtol=0, atol=atol)
 
 
 def test_deep_prompts_are_keys_and_values_of_every_block() -> None:

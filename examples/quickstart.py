@@ -1,0 +1,26 @@
+"""The main job in Python: train a spiking prompt, bake it, export it to Lava, verify it spike by spike, price it.
+
+python examples/quickstart.py [FOLDER]     (about two minutes on two cores)
+"""
+
+import sys
+from pathlib import Path
+
+import neuroprompt as npt
+
+out = Path(sys.argv[1] if len(sys.argv) > 1 else "quickstart")
+
+run = npt.train(npt.configure(method="spike-nvpt", data="digits", settings={"tokens": 10, "steps": 4}), out / "run")
+accuracy = npt.evaluate(run, ["gaussian:0.1", "jpeg:25"])
+print(f"accuracy: clean {accuracy['clean']:.1%}, {accuracy['noise']}")
+
+baked = npt.Exporter.named("onnx").export(run, out / "onnx")
+print(f"ONNX Runtime against PyTorch: largest difference {baked['max_abs_diff']:.1e}")
+
+npt.Exporter.named("lava").export(run, out / "lava")
+bundle = npt.Bundle.open(out / "lava")
+for name, found in npt.verify(npt.load_model(bundle))["targets"].items():
+    print(f"{name}: {found['spike_exact']:.2%} of (step, neuron) cells as in the reference, {found['spikes']} spikes")
+
+energy = npt.estimate_energy(*npt.activities(bundle), baked=True)
+print(f"{energy['note']}: {energy['backbone']['joules_per_image']:.2e} J a picture, prompt included")
