@@ -77,7 +77,7 @@ def distil(args: argparse.Namespace) -> None:
     parameters = [*student.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.05)
     steps, warm, step = args.epochs * (len(images) // 128), 300, 0
-    for epoch in range(args.epochs):
+    for epoch in range(min(args.epochs, args.stop)):
         total = 0.0
         for pick in torch.randperm(len(images)).split(128)[: len(images) // 128]:
             for group in optimiser.param_groups:
@@ -102,5 +102,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("embedded.safetensors"))
     parser.add_argument("--views", type=int, default=8, help="augmented views of each picture")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--stop", type=int, default=10**6, help="end after this pass, on the schedule of --epochs")
     parser.add_argument("--seed", type=int, default=0)
     distil(parser.parse_args())
