@@ -48,7 +48,7 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     progress.say("1/6  train: a spiking prompt and, for comparison, a linear probe")
     runs, accuracy = {}, {}
     for method in ("linear", "spike-nvpt"):
-        runs[method] = train(configure(method=method, seed=seed), out / "runs" / method, progress)
+        runs[method] = train(configure(method=method, seed=seed, epochs=8, batch=32), out / "runs" / method, progress)
         accuracy[method] = evaluate(runs[method], NOISES, progress=progress)
     progress.say("2/6  export: the backbone with the prompt baked in, and the spiking part")
     exported = {
@@ -65,7 +65,7 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     lava, onnx = Bundle.open(out / "lava", "lava"), Bundle.open(out / "onnx", "onnx")
     verified = verify(load_model(lava), progress=progress)
     progress.say("5/6  bench: baked beside naive and bare")
-    benched = bench_bundle(onnx, batch=1, rounds=30, progress=progress)
+    benched = bench_bundle(onnx, batch=1, rounds=20, progress=progress)
     progress.say("6/6  energy: estimated from counts, not measured")
     generator, backbone = activities(lava)
     return {
