@@ -68,7 +68,7 @@ def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table for a person; columns of numbers are right-aligned."""
     cells = [[str(cell) for cell in row] for row in rows]
-    made = Table(title=title, title_justify="left", title_style="bold")
+    made = Table(title=title, title_justify="left", title_style="bold", min_width=len(title))
     for i, column in enumerate(columns):
         numbers = i > 0 and all(row[i][:1].isdigit() or row[i][:1] == "-" for row in cells)
         made.add_column(column, justify="right" if numbers else "left", overflow="fold")

@@ -86,8 +86,10 @@ def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     for method, figures in result["accuracy"].items():
         noisy = sum(figures["noise"].values()) / len(figures["noise"])
         rows.append((f"accuracy of {method}, clean / mean under noise", f"{figures['clean']:.1%} / {noisy:.1%}"))
+    cells = result["verify"]["reference"]["steps"] * result["verify"]["reference"]["neurons"]
     for name, figures in result["verify"]["targets"].items():
-        rows.append((f"{name} against the reference", f"{figures['spike_exact']:.2%} of {figures['spikes']} spikes"))
+        agreed = f"{figures['spike_exact']:.2%} of {cells:,} (step, neuron) cells, {figures['spikes']:,} spikes"
+        rows.append((f"{name} against the reference", agreed))
     for name in result["verify"]["skipped"]:
         rows.append((f"{name} against the reference", "not at hand"))
     bench, energy = result["bench"], result["energy"]
