@@ -12,7 +12,11 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, fact
 
 Words = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method, e.g. steps=8; repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of the method, e.g. steps=8 or theta=0.25; repeatable; a wrong one lists all.",
+    ),
 ]
 
 
@@ -28,7 +32,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Run folder; the same command again goes on where it stopped.")] = Path(
         "runs/spike-nvpt"
     ),
-    method: Annotated[str, typer.Option(help="spike-nvpt, vpt-deep, vpt-shallow, linear, ...")] = "spike-nvpt",
+    method: Annotated[str, typer.Option(help="spike-nvpt, vpt-deep, vpt-shallow or linear.")] = "spike-nvpt",
     data: Annotated[str, typer.Option(help="digits, folder:PATH or torchvision:NAME.")] = "digits",
     backbone: Annotated[str, typer.Option(help="embedded, or any timm ViT.")] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
@@ -36,18 +40,18 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(help="Side of the input in pixels (default: the backbone's).")
     ] = None,
-    tokens: Annotated[int | None, typer.Option(help="Prompt tokens a block.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="Prompt tokens a block (default: 10).")] = None,
     words: Words = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training pictures.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Weight decay.")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="adamw or sgd.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training pictures (default: 10).")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a step (default: 64).")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate (default: 0.01).")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay (default: 0.0001).")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="adamw (default) or sgd.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many pictures of each split.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps (Lightning Fabric's accelerator).")] = "auto",
     devices: Annotated[str, typer.Option(help="How many devices, or 'auto'.")] = "1",
-    strategy: Annotated[str, typer.Option(help="auto, ddp, ...")] = "auto",
+    strategy: Annotated[str, typer.Option(help="auto or ddp.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
     json: Json = False,
 ) -> None:
