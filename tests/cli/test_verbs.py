@@ -126,3 +126,19 @@ def test_targets_lists_every_target(command: Command) -> None:
 def test_doctor_looks_at_all_of_it(command: Command) -> None:
     checks = command("doctor", "--json").json["checks"]
     assert {"python", "torch", "onnxruntime", "disk", *(f"target {name}" for name in Target.names())} <= set(checks)
+
+
+@pytest.mark.slow
+def test_a_trained_prompt_of_vit_b_size_is_the_same_everywhere(
+    command: Command, lava: SpikingTarget, tmp_path: Path
+) -> None:
+    # 12 blocks x 10 tokens x 768 channels, moved by real training steps; small pictures keep it short.
+    backbone = ("--backbone", "vit_base_patch16_224", "--random-weights", "--image-size", "32")
+    trained = command("train", *backbone, "--limit", 20, "--batch", 10, "--epochs", 1, "--out", tmp_path / "run")
+    assert trained.code == 0
+    assert command("export", tmp_path / "run", "--target", "lava", "--out", tmp_path / "lava").code == 0
+    result = command("verify", tmp_path / "lava", "--json")
+    assert result.code == 0
+    assert result.json["reference"]["neurons"] == 12 * 10 * 768
+    assert set(result.json["targets"]) == {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
+    assert all(found["spike_exact"] == 1.0 for found in result.json["targets"].values())
