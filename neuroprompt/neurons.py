@@ -33,7 +33,7 @@ class IF(nn.Module):
         if not threshold >= 0:
             raise BadSetting(f"threshold {threshold}", "a number of at least 0")
         self.threshold = float(torch.tensor(threshold, dtype=torch.float32))  # as snnTorch keeps it
-        self.leaky = _leaky(1.0, self.threshold)
+        self.leaky = leaky(1.0, self.threshold)
 
     def forward(self, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """One step: (current, v), both of one shape, -> (spikes of 0 and 1, v after reset)."""
@@ -55,7 +55,7 @@ class LIF(nn.Module):
             raise BadSetting(f"threshold {threshold}", "a number of at least 0")
         self.tau = float(tau)
         self.threshold = float(torch.tensor(threshold, dtype=torch.float32))  # as snnTorch keeps it
-        self.leaky = _leaky(1.0 - 1.0 / self.tau, self.threshold)
+        self.leaky = leaky(1.0 - 1.0 / self.tau, self.threshold)
 
     def forward(self, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """One step: (current, v), both of one shape, -> (spikes of 0 and 1, v after reset)."""
@@ -108,7 +108,8 @@ def _step(leaky: snntorch.Leaky, current: Tensor, v: Tensor) -> tuple[Tensor, Te
     return spikes, v
 
 
-def _leaky(beta: float, threshold: float) -> snntorch.Leaky:
+def leaky(beta: float | Tensor, threshold: float | Tensor) -> snntorch.Leaky:
+    """snnTorch's Leaky in our convention: strict >, reset to 0 in the same step, ATan(2)."""
     return snntorch.Leaky(
         beta=beta,
         threshold=threshold,

@@ -12,15 +12,13 @@ from typing import Any
 
 import nir
 import numpy as np
-import snntorch
 import torch
-from snntorch import surrogate
 from torch import Tensor, nn
 
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
 from neuroprompt.graph import chain, dt_of
-from neuroprompt.neurons import ATAN_ALPHA
+from neuroprompt.neurons import leaky
 from neuroprompt.program import Model
 
 
@@ -75,21 +73,11 @@ def _neurons(name: str, node: Any, dt: float) -> tuple[Callable[[Tensor], Tensor
     r = _tensor(node.r)
     threshold = _tensor(node.v_threshold)
     if isinstance(node, nir.IF):
-        return lambda i: r * i, _leaky(torch.ones_like(r), threshold)
+        return lambda i: r * i, leaky(torch.ones_like(r), threshold)
     leak, v_leak = dt / _tensor(node.tau), _tensor(node.v_leak)
     if torch.any(leak > 1):
         raise Unsupported(f"node {name!r} has tau = {node.tau.min()} s", f"at least one time step of {dt} s")
-    return lambda i: (v_leak + r * i) * leak, _leaky(1 - leak, threshold)
-
-
-def _leaky(beta: Tensor, threshold: Tensor) -> snntorch.Leaky:
-    return snntorch.Leaky(
-        beta=beta,
-        threshold=threshold,
-        spike_grad=surrogate.atan(alpha=ATAN_ALPHA),
-        reset_mechanism="zero",
-        reset_delay=False,
-    )
+    return lambda i: (v_leak + r * i) * leak, leaky(1 - leak, threshold)
 
 
 def _tensor(values: Any) -> Tensor:
