@@ -28,12 +28,10 @@ RATIOS = (("baked", "bare"), ("naive", "bare"), ("pytorch", "bare"), ("baked", "
 WARM_UP = 3
 
 
-def bench_bundle(
-    bundle: Bundle, weights: Path | None = None, batch: int = 1, rounds: int = 20, progress: Progress = SILENT
-) -> dict[str, Any]:
-    """`bench_models` for the file of an ONNX bundle; `weights` where the backbone's file has moved.
+def bench_bundle(bundle: Bundle, weights: Path | None = None, **timing: Any) -> dict[str, Any]:
+    """`bench_models` (with its batch, rounds, threads and progress) for the file of an ONNX bundle.
 
-    Raises BadBundle, BadCheckpoint, BadWeights.
+    `weights` where the backbone's file has moved. Raises BadBundle, BadCheckpoint, BadWeights.
     """
     try:
         config = RunConfig.from_json(bundle.about["run"])
@@ -46,13 +44,11 @@ def bench_bundle(
         raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'", "export it again") from error
     backbone, tokens = load_backbone_of(config, weights), kept.get("tokens")
     baked = bundle.folder / "model.onnx"
-    return bench_models(backbone, tokens, head, batch=batch, rounds=rounds, progress=progress, baked_file=baked)
+    return bench_models(backbone, tokens, head, baked_file=baked, **timing)
 
 
-def bench_backbone(
-    spec: BackboneSpec, tokens: int, batch: int = 1, rounds: int = 20, progress: Progress = SILENT
-) -> dict[str, Any]:
-    """`bench_models` with `tokens` random bits as deep prompt tokens and a random head of 1000 classes."""
+def bench_backbone(spec: BackboneSpec, tokens: int, **timing: Any) -> dict[str, Any]:
+    """`bench_models` (with its settings) on `tokens` tokens of random bits a block, and a random head of 1000 classes."""
     if tokens < 1:
         raise BadSetting(f"{tokens} tokens", "at least 1")
     backbone = load_backbone(spec)
@@ -60,7 +56,7 @@ def bench_backbone(
         torch.manual_seed(0)
         bits = (torch.rand(backbone.site.depth, tokens, backbone.site.width) < 0.5).float()
         head = nn.Linear(backbone.features, 1000)
-    return bench_models(backbone, bits, head, batch=batch, rounds=rounds, progress=progress)
+    return bench_models(backbone, bits, head, **timing)
 
 
 def bench_models(
@@ -70,6 +66,7 @@ def bench_models(
     *,
     batch: int = 1,
     rounds: int = 20,
+    threads: int | None = None,
     progress: Progress = SILENT,
     baked_file: Path | None = None,
 ) -> dict[str, Any]:
@@ -78,23 +75,24 @@ def bench_models(
     baked: the deployed graph. naive: the prompt exported as ordinary tokens. bare: exported without a prompt. All three
     have the attention of `Backbone.lean`, so that a ratio tells what the prompt costs and nothing else. pytorch: the
     unbaked model in PyTorch. Every round runs all four, in an order drawn anew, and a ratio is the median over rounds
-    of the two times of one round: what else the machine does meets all alike.
+    of the two times of one round: what else the machine does meets all alike. `threads` are torch's own by default; 1
+    is steadier on a busy machine, where two threads wait for each other.
 
     {"ratio": {"baked_over_bare", "naive_over_bare", "pytorch_over_bare", "baked_over_naive"}, "ratio_quartiles",
     "ms", "ms_quartiles", "nodes" of each graph, "max_abs_diff" and "max_rel_diff" (of the logits' range; baked against
     PyTorch), "top1_agreement", "batch", "rounds", "threads"}. Raises ParityError where baked and PyTorch differ.
     """
-    if batch < 1 or rounds < 1:
-        raise BadSetting(f"batch {batch}, rounds {rounds}", "both at least 1")
+    threads = torch.get_num_threads() if threads is None else threads
+    if batch < 1 or rounds < 1 or threads < 1:
+        raise BadSetting(f"batch {batch}, rounds {rounds}, threads {threads}", "each at least 1")
     images = torch.randn(batch, *backbone.site.image, generator=torch.Generator().manual_seed(0))
-    threads = torch.get_num_threads()
     unbaked = Unbaked(backbone, tokens, head).eval()
     modules: dict[str, Callable[[], nn.Module]] = {
         "baked": lambda: nn.Sequential(backbone.baked(tokens), head),
         "naive": lambda: Unbaked(backbone.lean(), tokens, head),
         "bare": lambda: nn.Sequential(backbone.baked(None), head),
     }
-    runs: dict[str, Callable[[], Any]] = {"pytorch": lambda: _pytorch(unbaked, images)}
+    runs: dict[str, Callable[[], Any]] = {"pytorch": lambda: _pytorch(unbaked, images, threads)}
     nodes = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, module in progress.track(list(modules.items()), "exporting graphs"):
@@ -126,8 +124,13 @@ def bench_models(
 
 
 @torch.inference_mode()
-def _pytorch(module: nn.Module, images: Tensor) -> Floats:
-    logits: Floats = module(images).numpy()
+def _pytorch(module: nn.Module, images: Tensor, threads: int) -> Floats:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        logits: Floats = module(images).numpy()
+    finally:
+        torch.set_num_threads(usual)
     return logits
 
 

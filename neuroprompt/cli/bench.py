@@ -32,6 +32,9 @@ def bench(
     tokens: Annotated[int, typer.Option(help="Prompt tokens a block, with --backbone.")] = 10,
     batch: Annotated[int, typer.Option(help="Pictures a run.")] = 1,
     rounds: Annotated[int, typer.Option(help="Rounds; each runs all four, in turn.")] = 20,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of each (default: torch's); 1 is steadier on a busy machine.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Time the baked graph beside the naive one, the bare backbone and PyTorch; only ratios within one run count."""
@@ -41,15 +44,17 @@ def bench(
 
     if (bundle is None) == (backbone is None):
         raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
+    timing = {"batch": batch, "rounds": rounds, "threads": threads, "progress": TerminalProgress()}
     with stdout_is_ours():
         if bundle is not None:
             opened = Bundle.open(bundle, "onnx")
-            result = bench_bundle(opened, weights=weights, batch=batch, rounds=rounds, progress=TerminalProgress())
+            result = bench_bundle(opened, weights, **timing)
         else:
             spec = BackboneSpec(backbone or "", str(weights) if weights else None, image_size, random_weights)
-            result = bench_backbone(spec, tokens, batch=batch, rounds=rounds, progress=TerminalProgress())
+            result = bench_backbone(spec, tokens, **timing)
+    over_bare = {name: f"{result['ratio'][f'{name}_over_bare']:.3f}" for name in result["ms"] if name != "bare"}
     rows = [
-        (name, f"{ms:.2f}", f"{ms / result['ms']['bare']:.3f}", result["nodes"].get(name, "-"))
+        (name, f"{ms:.2f}", over_bare.get(name, "1.000"), result["nodes"].get(name, "-"))
         for name, ms in result["ms"].items()
     ]
     emit(

@@ -185,6 +185,14 @@ def test_embedded_weights_from_a_file(tmp_path: Path) -> None:
     assert torch.equal(parameter, next(model.parameters()).half().float())
 
 
+def test_the_packages_own_weights() -> None:
+    backbone, random = load_backbone(BackboneSpec()), load_backbone(BackboneSpec(random=True))
+    assert (backbone.site, backbone.features) == (random.site, 128)
+    for name, parameter in backbone.named_parameters():
+        assert torch.isfinite(parameter).all(), name
+        assert not torch.equal(parameter, random.get_parameter(name)), name
+
+
 def test_names_that_timm_does_not_have() -> None:
     with pytest.raises(UnknownName, match="vit_tiny_patch16_224"):
         load_backbone(BackboneSpec("vit_tinny_patch16_224"))
