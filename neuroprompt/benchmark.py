@@ -48,7 +48,7 @@ def bench_bundle(bundle: Bundle, weights: Path | None = None, **timing: Any) -> 
 
 
 def bench_backbone(spec: BackboneSpec, tokens: int, **timing: Any) -> dict[str, Any]:
-    """`bench_models` (with its settings) on `tokens` tokens of random bits a block, and a random head of 1000 classes."""
+    """`bench_models` (with its settings) on `tokens` tokens of random bits a block, and a random head."""
     if tokens < 1:
         raise BadSetting(f"{tokens} tokens", "at least 1")
     backbone = load_backbone(spec)
