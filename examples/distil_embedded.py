@@ -10,7 +10,6 @@ the teacher's standardised tokens, for the class token and for the patches.
 import argparse
 import math
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
@@ -21,14 +20,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms as T
 
-STUDENT: dict[str, Any] = {
-    "img_size": 64,
-    "patch_size": 8,
-    "embed_dim": 128,
-    "depth": 6,
-    "num_heads": 4,
-    "num_classes": 0,
-}
+from neuroprompt.backbone import EMBEDDED
+
 MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
 
@@ -72,7 +65,7 @@ def distil(args: argparse.Namespace) -> None:
     images, tokens = views(args.folders, args.views, args.weights, device)
     sample = tokens[:4096].float()
     centre, spread = sample.mean((0, 1)), sample.std((0, 1))
-    student = VisionTransformer(**STUDENT).to(device)
+    student = VisionTransformer(**EMBEDDED).to(device)
     heads = nn.ModuleList([nn.Linear(128, 192), nn.Linear(128, 192)]).to(device)
     parameters = [*student.parameters(), *heads.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=1.5e-3, weight_decay=0.05)
