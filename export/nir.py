@@ -11,15 +11,21 @@ from neuroprompt.deploy import check_graph
 from neuroprompt.errors import Unsupported
 from neuroprompt.graph import dt_of, read_graph, to_nir, write_graph
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.samples import sample_pictures
 
 if TYPE_CHECKING:
     from neuroprompt.checkpoint import Run
 
 FILE = "generator.nir"
+LANES = 32
+"""Runs of the generator, with inputs of real pictures, on which graph and modules are compared."""
 
 
 class Nir(Exporter):
-    """`generator.nir` in a bundle of kind "nir": written, read back, held spike by spike to the torch modules."""
+    """`generator.nir` in a bundle of kind "nir": written, read back, held spike by spike to the torch modules.
+
+    A generator whose prompt depends on the image is held to them on inputs made of test pictures of the run.
+    """
 
     def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
         """Write the bundle at `out`; raises Unsupported where the prompt has no neurons, ParityError, CannotWrite."""
@@ -27,9 +33,13 @@ class Nir(Exporter):
         generator = prompt.generator()
         if generator is None:
             raise Unsupported(f"{prompt.name!r} has no spiking generator", "a run of a spiking prompt")
-        graph = to_nir(generator)
+        graph, inputs = to_nir(generator), None
         about: dict[str, Any] = {"method": prompt.name, "steps": generator.steps, "dt_s": dt_of(graph), "file": FILE}
+        if prompt.per_image:
+            pictures, about["pictures"] = sample_pictures(run, 2)
+            lanes = prompt.drive(pictures)
+            inputs = lanes[:: -(-len(lanes) // LANES)].double().numpy()
         with writing(out, "nir", about) as folder:
             write_graph(graph, folder / FILE)
-            about["checked"] = check_graph(read_graph(folder / FILE), generator)
+            about["checked"] = check_graph(read_graph(folder / FILE), generator, inputs)
         return about

@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from neuroprompt.bundle import writing
 from neuroprompt.bundled import bits_sha256
 from neuroprompt.contracts import Exporter
-from neuroprompt.dataset import load_data
+from neuroprompt.counts import spikes_in_graph
 from neuroprompt.deploy import deployed_tokens
-from neuroprompt.errors import BadData, ParityError, Unsupported
+from neuroprompt.errors import ParityError
+from neuroprompt.forms import Unbaked, deployed
 from neuroprompt.macs import count_macs
 from neuroprompt.onnxfile import operators, to_onnx
-from neuroprompt.parity import BATCHES, Unbaked, check_file
+from neuroprompt.parity import BATCHES, check_file
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.samples import sample_pictures
 
 if TYPE_CHECKING:
     from neuroprompt.checkpoint import Run
 
-MODEL, PROMPT = "model.onnx", "prompt.safetensors"
+MODEL, PROMPT, TOKENS = "model.onnx", "prompt.safetensors", "tokens"
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "onnx", "onnxruntime", "snntorch", "numpy")
 
 STEPS = frozenset({"Loop", "Scan", "If", "LSTM", "GRU", "RNN"})
@@ -37,22 +39,20 @@ THRESHOLDS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Sig
 
 
 class Onnx(Exporter):
-    """model.onnx (baked backbone and head), prompt.safetensors (its tokens and the head, to build it again).
+    """model.onnx (backbone, prompt and head), prompt.safetensors (what training learned, to build it again).
 
-    The prompt is quantised first and baked second: the file holds what the integer generator makes. Before it appears,
-    the file runs in ONNX Runtime beside the unbaked PyTorch model on pictures of the run's test split, at batch 1, 3
-    and 8.
+    A static prompt is quantised first and baked second: the file holds what the integer generator makes. One that
+    depends on the image is made in the graph; where neurons make it, their spikes are counted. Before it appears, the
+    file runs in ONNX Runtime beside the unbaked PyTorch model on pictures of the run's test split, at batch 1, 3 and 8.
     """
 
     def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
-        """Write the bundle at `out`; raises Unsupported for a prompt per image, ParityError, CannotWrite."""
+        """Write the bundle at `out`; raises Unsupported, ParityError, CannotWrite."""
         model, backbone = run.model, run.model.backbone
-        if model.prompt.per_image or model.prompt.enters == "pixels":
-            got = f"the prompt of {run.config.method!r} is no constant tokens"
-            raise Unsupported(got, "a method whose tokens are the same for every image")
-        progress.say("the prompt that the integers make")
+        static = not model.prompt.per_image
+        progress.say("the prompt that the integers make" if model.prompt.spiking and static else "the graph's form")
         tokens = deployed_tokens(model.prompt)
-        baked = nn.Sequential(backbone.baked(tokens), model.head).eval()
+        baked = deployed(model, tokens)
         about = _about(run, tokens)
         about["backbone_macs"] = count_macs(baked, torch.zeros(1, *backbone.site.image))
         with writing(out, "onnx", about) as folder:
@@ -60,18 +60,19 @@ class Onnx(Exporter):
             to_onnx(baked, backbone.site.image, folder / MODEL, _properties(about))
             found = operators(folder / MODEL)
             making = sorted(found.keys() & (STEPS | THRESHOLDS))
-            if making:
+            if static and making:
                 got = f"the exported graph holds {', '.join(making)}"
                 raise ParityError(got, "no operator that steps through time or makes spikes")
             about["nodes"] = {"baked": sum(found.values())}
-            kept = {"head.weight": model.head.weight, "head.bias": model.head.bias}
-            kept |= {} if tokens is None else {"tokens": tokens}
-            (folder / PROMPT).write_bytes(save({name: value.detach().contiguous() for name, value in kept.items()}))
+            kept = model.kept() | ({} if tokens is None else {TOKENS: tokens.clone()})
+            (folder / PROMPT).write_bytes(save({name: value.contiguous() for name, value in kept.items()}))
             progress.say("comparing ONNX Runtime with PyTorch")
-            pictures, origin = _pictures(run)
-            unbaked = Unbaked(backbone, tokens, model.head).eval()
-            about["parity"] = check_file(folder / MODEL, unbaked, model.normalise(pictures)) | {"pictures": origin}
+            pictures, origin = sample_pictures(run, sum(BATCHES))
+            parity = check_file(folder / MODEL, Unbaked(model, tokens), model.inputs(pictures))
+            about["parity"] = parity | {"pictures": origin}
+            about["spiking"] = spikes_in_graph(model, pictures)
         result = {"nodes": about["nodes"]["baked"], "backbone_macs": about["backbone_macs"], **about["parity"]}
+        result |= about["spiking"] or {}
         return {**result, "bits_sha256": about["bits_sha256"], "about": about}
 
 
@@ -80,7 +81,7 @@ def _about(run: Run, tokens: Tensor | None) -> dict[str, Any]:
     return {
         "method": run.config.method,
         "backbone": asdict(backbone.spec),
-        "preprocess": asdict(backbone.preprocess),
+        "preprocess": asdict(run.model.preprocess),
         "classes": list(run.config.classes),
         "bits_sha256": None if tokens is None else bits_sha256(tokens),
         "run": run.config.json(),
@@ -99,17 +100,3 @@ def _properties(about: Mapping[str, Any]) -> dict[str, str]:
         "neuroprompt": about["versions"]["neuroprompt-toolkit"],
     }
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-
-
-def _pictures(run: Run) -> tuple[Tensor, str]:
-    """Images in [0, 1] to compare on, and where they are from: the test split, spread evenly over its classes."""
-    count = sum(BATCHES)
-    config, preprocess = run.config, run.model.backbone.preprocess
-    try:
-        test = load_data(config.data, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit).test
-    except BadData as error:
-        noise = torch.rand(count, *run.model.backbone.site.image, generator=torch.Generator().manual_seed(0))
-        return noise, f"seeded noise, because the run's data cannot be read: {error}"
-    total = len(test)  # type: ignore[arg-type]
-    chosen = [test[i * total // count][0] for i in range(count)]
-    return torch.stack(chosen).float() / 255, f"{config.data}, test split"

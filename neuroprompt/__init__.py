@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from neuroprompt.benchmark import bench_backbone, bench_bundle
     from neuroprompt.bundle import Bundle
     from neuroprompt.bundled import load_model
-    from neuroprompt.checkpoint import Run, RunConfig
-    from neuroprompt.contracts import Backbone, BackboneSpec, Data, Exporter, Prices, Prompt, Target
+    from neuroprompt.checkpoint import Run
+    from neuroprompt.contracts import Backbone, BackboneSpec, Data, Exporter, Head, Prices, Prompt, Target
     from neuroprompt.counts import activities
     from neuroprompt.deploy import model_of_graph
     from neuroprompt.errors import NeuropromptError
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from neuroprompt.measure import compare, verify
     from neuroprompt.prediction import predict
     from neuroprompt.pricing import energy as estimate_energy
-    from neuroprompt.training import configure, train
+    from neuroprompt.progress import Progress
+    from neuroprompt.runconfig import RunConfig, configure
+    from neuroprompt.training import train
 
 __version__ = "0.1.0"
 
@@ -42,17 +44,19 @@ _HOME = {
     "Bundle": "bundle",
     "Data": "contracts",
     "Exporter": "contracts",
+    "Head": "contracts",
     "NeuropromptError": "errors",
     "Prices": "contracts",
+    "Progress": "progress",
     "Prompt": "contracts",
     "Run": "checkpoint",
-    "RunConfig": "checkpoint",
+    "RunConfig": "runconfig",
     "Target": "contracts",
     "activities": "counts",
     "bench_backbone": "benchmark",
     "bench_bundle": "benchmark",
     "compare": "measure",
-    "configure": "training",
+    "configure": "runconfig",
     "estimate_energy": "pricing.energy",
     "evaluate": "evaluation",
     "load_model": "bundled",
@@ -70,8 +74,10 @@ __all__ = [
     "Bundle",
     "Data",
     "Exporter",
+    "Head",
     "NeuropromptError",
     "Prices",
+    "Progress",
     "Prompt",
     "Run",
     "RunConfig",

@@ -47,6 +47,34 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     raise Unsupported(f"backbone {spec.name!r} is a {type(model).__name__}", f"a model of these families: {families}")
 
 
+def load_classifier(spec: BackboneSpec) -> nn.Linear:
+    """The classifier that came with the backbone's weights: features (B, F) -> logits (B, S) of its own classes.
+
+    Frozen. Raises Unsupported where it has none, and all that `load_backbone` raises.
+    """
+    names = () if spec.name == "embedded" else _classifiers(spec.name)
+    fix = "choose the linear head, or weights with a classifier"
+    if len(names) != 1:
+        got = f"backbone {spec.name!r} has no classifier of its own"
+        raise Unsupported(got, "one that was trained with classes", fix)
+    if spec.weights:
+        weights = _read(Path(spec.weights))
+        weight, bias = (weights.get(f"{names[0]}.{key}") for key in ("weight", "bias"))
+        if weight is None or bias is None:
+            raise BadWeights(f"{spec.weights} holds no {names[0]}", "weights with a classifier", fix)
+        weight = weight.flatten(1)
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+        layer.load_state_dict({"weight": weight, "bias": bias})
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            made: Any = timm.create_model(spec.name, pretrained=not spec.random)
+        layer = made.get_classifier()
+        if not isinstance(layer, nn.Linear):
+            raise Unsupported(f"the classifier of {spec.name!r} is a {type(layer).__name__}", "a linear layer", fix)
+    return layer.requires_grad_(False)
+
+
 def _embedded(spec: BackboneSpec) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

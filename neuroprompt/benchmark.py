@@ -17,52 +17,53 @@ from torch import Tensor, nn
 
 from neuroprompt.backbone import load_backbone
 from neuroprompt.bundle import Bundle
-from neuroprompt.checkpoint import RunConfig, load_backbone_of
-from neuroprompt.contracts import Backbone, BackboneSpec, Floats, ImageTarget, Target
+from neuroprompt.checkpoint import build, put
+from neuroprompt.contracts import BackboneSpec, Floats, Head, ImageTarget, Prompt, Target
 from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.forms import Unbaked, bare, deployed
+from neuroprompt.model import PromptedModel
 from neuroprompt.onnxfile import operators, to_onnx
-from neuroprompt.parity import Unbaked, compare
+from neuroprompt.parity import compare
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.runconfig import RunConfig
 
-RATIOS = (("baked", "bare"), ("naive", "bare"), ("pytorch", "bare"), ("baked", "naive"))
+RATIOS = (("baked", "bare"), ("naive", "bare"), ("lean", "bare"), ("pytorch", "bare"), ("baked", "lean"))
 WARM_UP = 3
 
 
 def bench_bundle(bundle: Bundle, weights: Path | None = None, **timing: Any) -> dict[str, Any]:
-    """`bench_models` (with its batch, rounds, threads and progress) for the file of an ONNX bundle.
+    """`bench_model` (with its batch, rounds, threads and progress) for the file of an ONNX bundle.
 
     `weights` where the backbone's file has moved. Raises BadBundle, BadCheckpoint, BadWeights.
     """
     try:
         config = RunConfig.from_json(bundle.about["run"])
         kept = load_file(bundle.folder / "prompt.safetensors")
-        classes, width = kept["head.weight"].shape
-        head = nn.Linear(width, classes)
-        head.load_state_dict({"weight": kept["head.weight"], "bias": kept["head.bias"]})
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, SafetensorError) as error:
         got = f"{bundle.folder} does not say what it was made of ({error})"
         raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'", "export it again") from error
-    backbone, tokens = load_backbone_of(config, weights), kept.get("tokens")
-    baked = bundle.folder / "model.onnx"
-    return bench_models(backbone, tokens, head, baked_file=baked, **timing)
+    tokens = kept.pop("tokens", None)
+    model = build(config, weights)
+    put(model, kept, bundle.folder / "prompt.safetensors")
+    return bench_model(model, tokens, baked_file=bundle.folder / "model.onnx", **timing)
 
 
 def bench_backbone(spec: BackboneSpec, tokens: int, **timing: Any) -> dict[str, Any]:
-    """`bench_models` (with its settings) on `tokens` tokens of random bits a block, and a random head."""
+    """`bench_model` (with its settings) on `tokens` tokens of random bits a block, and a random head."""
     if tokens < 1:
         raise BadSetting(f"{tokens} tokens", "at least 1")
     backbone = load_backbone(spec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         bits = (torch.rand(backbone.site.depth, tokens, backbone.site.width) < 0.5).float()
-        head = nn.Linear(backbone.features, 1000)
-    return bench_models(backbone, bits, head, **timing)
+        head = Head.named("linear", features=backbone.features, classes=1000)
+        model = PromptedModel(backbone, Prompt.named("vpt-deep", site=backbone.site, tokens=tokens), head)
+    return bench_model(model, bits, **timing)
 
 
-def bench_models(
-    backbone: Backbone,
+def bench_model(
+    model: PromptedModel,
     tokens: Tensor | None,
-    head: nn.Module,
     *,
     batch: int = 1,
     rounds: int = 20,
@@ -70,27 +71,32 @@ def bench_models(
     progress: Progress = SILENT,
     baked_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Milliseconds a run (median) of four forms of one model, on the same images, with the same number of threads.
+    """Milliseconds a run (median) of five forms of one model, on the same images, with the same number of threads.
 
-    baked: the deployed graph. naive: the prompt exported as ordinary tokens. bare: exported without a prompt. All three
-    have the attention of `Backbone.lean`, so that a ratio tells what the prompt costs and nothing else. pytorch: the
-    unbaked model in PyTorch. Every round runs all four, in an order drawn anew, and a ratio is the median over rounds
-    of the two times of one round: what else the machine does meets all alike. `threads` are torch's own by default; 1
-    is steadier on a busy machine, where two threads wait for each other.
+    bare: the backbone and head as timm's own modules export them, without a prompt. naive: the same with the prompt as
+    ordinary tokens. baked: the deployed graph, its prompt constant and its attention in fewer operators. lean: the bare
+    backbone in the baked one's form, so that baked_over_lean is what the prompt alone costs, and lean_over_bare what
+    the form saves. pytorch: the unbaked model in PyTorch. Every round runs all five, in an order drawn anew, and a
+    ratio is the median over rounds of the two times of one round: what else the machine does meets all alike.
+    `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
 
-    {"ratio": {"baked_over_bare", "naive_over_bare", "pytorch_over_bare", "baked_over_naive"}, "ratio_quartiles",
-    "ms", "ms_quartiles", "nodes" of each graph, "max_abs_diff" and "max_rel_diff" (of the logits' range; baked against
-    PyTorch), "top1_agreement", "batch", "rounds", "threads"}. Raises ParityError where baked and PyTorch differ.
+    {"ratio": {"baked_over_bare", "naive_over_bare", "lean_over_bare", "pytorch_over_bare", "baked_over_lean"},
+    "ratio_quartiles", "ms", "ms_quartiles", "nodes" of each graph, "max_abs_diff" and "max_rel_diff" (of the logits'
+    range; baked against PyTorch), "top1_agreement", "batch", "rounds", "threads"}. Raises ParityError where baked and
+    PyTorch differ.
     """
     threads = torch.get_num_threads() if threads is None else threads
     if batch < 1 or rounds < 1 or threads < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}, threads {threads}", "each at least 1")
-    images = torch.randn(batch, *backbone.site.image, generator=torch.Generator().manual_seed(0))
-    unbaked = Unbaked(backbone, tokens, head).eval()
+    shape = model.backbone.site.image
+    pictures = torch.rand(batch, shape[0], *model.preprocess.size, generator=torch.Generator().manual_seed(0))
+    images = model.inputs(pictures)  # zeros around a smaller picture, as the deployed file takes it
+    unbaked = Unbaked(model, tokens)
     modules: dict[str, Callable[[], nn.Module]] = {
-        "baked": lambda: nn.Sequential(backbone.baked(tokens), head),
-        "naive": lambda: Unbaked(backbone.lean(), tokens, head),
-        "bare": lambda: nn.Sequential(backbone.baked(None), head),
+        "baked": lambda: deployed(model, tokens),
+        "lean": lambda: bare(model, lean=True),
+        "bare": lambda: bare(model),
+        "naive": lambda: unbaked,
     }
     runs: dict[str, Callable[[], Any]] = {"pytorch": lambda: _pytorch(unbaked, images, threads)}
     nodes = {}
@@ -100,19 +106,19 @@ def bench_models(
             if name == "baked" and baked_file is not None:
                 file = baked_file
             else:
-                to_onnx(module(), backbone.site.image, file)
+                to_onnx(module(), shape, file)
             nodes[name] = sum(operators(file).values())
             runs[name] = _runner(file, images, threads)
             if name == "baked":
                 checked = compare(runs["baked"](), runs["pytorch"]())
-        seconds = _in_turn(runs, rounds, progress)
+        seconds = in_turn(runs, rounds, progress)
     ratios = {f"{a}_over_{b}": [x / y for x, y in zip(seconds[a], seconds[b], strict=True)] for a, b in RATIOS}
     milliseconds = {name: [1e3 * s for s in times] for name, times in seconds.items()}
     return {
         "ratio": {name: statistics.median(values) for name, values in ratios.items()},
-        "ratio_quartiles": {name: _quartiles(values) for name, values in ratios.items()},
+        "ratio_quartiles": {name: quartiles(values) for name, values in ratios.items()},
         "ms": {name: statistics.median(times) for name, times in milliseconds.items()},
-        "ms_quartiles": {name: _quartiles(times) for name, times in milliseconds.items()},
+        "ms_quartiles": {name: quartiles(times) for name, times in milliseconds.items()},
         "nodes": nodes,
         "max_abs_diff": checked["max_abs_diff"],
         "max_rel_diff": checked["max_rel_diff"],
@@ -141,7 +147,7 @@ def _runner(file: Path, images: Tensor, threads: int) -> Callable[[], Any]:
     return lambda: runtime.logits(file, array)
 
 
-def _in_turn(runs: Mapping[str, Callable[[], Any]], rounds: int, progress: Progress) -> dict[str, list[float]]:
+def in_turn(runs: Mapping[str, Callable[[], Any]], rounds: int, progress: Progress) -> dict[str, list[float]]:
     """Seconds of every run in every round; the first rounds warm up and are not kept."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     order, draw = list(runs), random.Random(0)
@@ -155,7 +161,8 @@ def _in_turn(runs: Mapping[str, Callable[[], Any]], rounds: int, progress: Progr
     return seconds
 
 
-def _quartiles(values: list[float]) -> list[float]:
+def quartiles(values: list[float]) -> list[float]:
+    """The first and the third."""
     if len(values) < 2:
         return values * 2
     first, _, third = statistics.quantiles(values, n=4, method="inclusive")

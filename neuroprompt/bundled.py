@@ -1,4 +1,4 @@
-"""The spiking model and the prompt's bits inside a bundle: written, and read back."""
+"""The spiking model, its sample inputs and the prompt's bits inside a bundle: written, and read back."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neuroprompt.bundle import Bundle
+from neuroprompt.contracts import Floats
 from neuroprompt.errors import BadBundle
 from neuroprompt.graph import read_graph, write_graph
 from neuroprompt.program import Model, Program
 
 GRAPH, REPORT, TOKENS = "generator.nir", "scale_report.json", "tokens.npy"
 PROGRAMS = {"float": "program.float.npz", "fixed": "program.fixed.npz"}
+SAMPLE = "factors.{}.npy"
 
 
 def write_model(model: Model, folder: Path) -> None:
@@ -47,6 +49,32 @@ def load_model(bundle: Bundle) -> Model:
     return read_model(bundle.folder)
 
 
+def write_samples(factors: Floats, folder: Path) -> None:
+    """Write what drives the neurons for a few pictures, (k, T, n), a float32 file each."""
+    for i, sample in enumerate(factors):
+        _write_array(sample.astype(np.float32), folder / SAMPLE.format(i))
+
+
+def load_tried(bundle: Bundle) -> tuple[Model, Floats | None, int]:
+    """The spiking model of an opened bundle, inputs to try it with, and how many pictures those are of.
+
+    A generator whose inputs depend on the image is tried on the bundle's own samples, in as many lanes; any other on
+    what `stimulus` gives: None and 1.
+    """
+    model, count = load_model(bundle), int(bundle.about.get("samples", 0))
+    if not count:
+        return model, None, 1
+    samples = [np.load(bundle.folder / SAMPLE.format(i), allow_pickle=False) for i in range(count)]
+    return model.lanes(count), side_by_side(np.stack(samples)), count
+
+
+def side_by_side(factors: NDArray[Any]) -> Floats:
+    """(k, T, n) as the inputs (T, k n) of k lanes; float64."""
+    count, steps, lines = factors.shape
+    lanes: Floats = factors.astype(np.float64).transpose(1, 0, 2).reshape(steps, count * lines)
+    return lanes
+
+
 def bits_of(tokens: Tensor) -> NDArray[np.uint8]:
     """B of binary tokens s B (L, N, D), as 0 and 1."""
     return (tokens.detach().cpu() != 0).numpy().astype(np.uint8)
@@ -54,9 +82,7 @@ def bits_of(tokens: Tensor) -> NDArray[np.uint8]:
 
 def write_bits(tokens: Tensor, file: Path) -> None:
     """Write the bits as `.npy`; raises OSError with its number, which np.save to a full disk does not."""
-    data = io.BytesIO()
-    np.save(data, bits_of(tokens), allow_pickle=False)
-    file.write_bytes(data.getvalue())
+    _write_array(bits_of(tokens), file)
 
 
 def bits_sha256(tokens: Tensor) -> str:
@@ -68,3 +94,9 @@ def bits_sha256(tokens: Tensor) -> str:
     binary = all(block[block != 0].unique().numel() <= 1 for block in values)
     data = bits_of(values) if binary else values.numpy()
     return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()
+
+
+def _write_array(values: NDArray[Any], file: Path) -> None:
+    data = io.BytesIO()
+    np.save(data, values, allow_pickle=False)
+    file.write_bytes(data.getvalue())

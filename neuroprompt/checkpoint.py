@@ -11,85 +11,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from neuroprompt.backbone import load_backbone
+from neuroprompt.backbone import load_backbone, load_classifier
 from neuroprompt.bundle import sha256
-from neuroprompt.contracts import Backbone, BackboneSpec, Prompt
+from neuroprompt.contracts import Backbone, BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
 from neuroprompt.model import PromptedModel
+from neuroprompt.runconfig import RunConfig
 
 FORMAT = "neuroprompt-run-1"
 RUN, PROMPT, METRICS, STATE = "run.json", "prompt.safetensors", "metrics.json", "state.safetensors"
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-"""Mixed only: a threshold or current that is rounded to 16 bits would train other spikes than are deployed."""
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """All that decides the result of a training run.
-
-    `epochs`, `warmup` (epochs of linear rise before the cosine), `batch` (pictures a step), `lr` (peak), and
-    `prompt_lr_scale` (the prompt's step is lr times it). `limit`: at most so many pictures a split. `classes` and
-    `weights_sha256` are filled in by training: the latter is of the file `backbone.weights`, or of the loaded tensors
-    where there is no file. Raises BadSetting.
-    """
-
-    method: str = "spike-nvpt"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    backbone: BackboneSpec = field(default_factory=BackboneSpec)
-    data: str = "digits"
-    limit: int | None = None
-    seed: int = 0
-    epochs: int = 10
-    batch: int = 64
-    optimiser: str = "adamw"
-    lr: float = 1e-2
-    prompt_lr_scale: float = 1.0
-    weight_decay: float = 1e-4
-    warmup: float = 1.0
-    precision: str = "32-true"
-    classes: tuple[str, ...] = ()
-    weights_sha256: str = ""
-
-    def __post_init__(self) -> None:
-        if self.optimiser not in ("adamw", "sgd"):
-            raise BadSetting(f"optimiser {self.optimiser!r}", "adamw or sgd")
-        if self.precision not in PRECISIONS:
-            raise BadSetting(f"precision {self.precision!r}", f"one of {', '.join(PRECISIONS)}")
-        for name, least in (("epochs", 1), ("batch", 1), ("weight_decay", 0), ("warmup", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if not least <= value < math.inf:
-                raise BadSetting(f"{name} {value}", f"at least {least}")
-        for name in ("lr", "prompt_lr_scale"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadSetting(f"{name} {getattr(self, name)}", "a number above 0")
-        if self.limit is not None and self.limit < 1:
-            raise BadSetting(f"limit {self.limit}", "at least 1")
-
-    def json(self) -> dict[str, Any]:
-        """The configuration as JSON-able values."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
-        """What `json` gave; raises TypeError, KeyError or BadSetting."""
-        made = {"backbone": BackboneSpec(**values["backbone"]), "classes": tuple(values["classes"])}
-        return cls(**{**values, **made})
-
-    def digest(self) -> str:
-        """A SHA-256 of the whole configuration: it ties the files of a run folder together."""
-        return hashlib.sha256(json.dumps(self.json(), sort_keys=True).encode()).hexdigest()
+P = TypeVar("P", Prompt, Head)
 
 
 @dataclass(frozen=True)
@@ -129,13 +71,28 @@ def build(config: RunConfig, weights: Path | None = None) -> PromptedModel:
 
 def assemble(config: RunConfig, backbone: Backbone) -> PromptedModel:
     """The untrained model on a backbone that is loaded; prompt and head are drawn from `config.seed`."""
+    part = Head.part(config.head)
+    given: dict[str, Any] = {"features": backbone.features, "classes": len(config.classes)}
+    if part.needs_classifier:
+        given["classifier"] = load_classifier(config.backbone)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        try:
-            prompt = Prompt.named(config.method, site=backbone.site, **config.settings)
-        except TypeError as error:
-            raise BadSetting(f"settings {dict(config.settings)} of {config.method!r} ({error})") from error
-        return PromptedModel(backbone, prompt, len(config.classes))
+        prompt = _made(Prompt, config.method, config.settings, site=backbone.site)
+        head = _made(Head, config.head, config.head_settings, **given)  # type: ignore[type-abstract]
+        return PromptedModel(backbone, prompt, head)
+
+
+def picture_size(config: RunConfig, backbone: Backbone) -> tuple[int, int]:
+    """(height, width) to which the pictures of a run are resized: the prompt may want less than the backbone."""
+    with torch.random.fork_rng(devices=[]):
+        return _made(Prompt, config.method, config.settings, site=backbone.site).picture() or backbone.preprocess.size
+
+
+def _made(kind: type[P], name: str, settings: Mapping[str, Any], **given: Any) -> P:
+    try:
+        return kind.named(name, **given, **settings)
+    except TypeError as error:
+        raise BadSetting(f"settings {dict(settings)} of {name!r} ({error})") from error
 
 
 def load_backbone_of(config: RunConfig, weights: Path | None = None) -> Backbone:
@@ -168,20 +125,20 @@ def digest_of(spec: BackboneSpec, backbone: Backbone) -> str:
 
 
 def put(model: PromptedModel, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Copy tensors into the parameters that learn; raises BadCheckpoint unless names and shapes are exactly theirs."""
-    learned = model.learned()
-    for name in sorted(learned.keys() | tensors.keys()):
+    """Copy tensors into all that training changes; raises BadCheckpoint unless names and shapes are exactly theirs."""
+    kept = model.kept()
+    for name in sorted(kept.keys() | tensors.keys()):
         got = tuple(tensors[name].shape) if name in tensors else None
-        expected = tuple(learned[name].shape) if name in learned else None
+        expected = tuple(kept[name].shape) if name in kept else None
         if got != expected:
             raise BadCheckpoint(
                 f"{file} holds {name} of shape {got}" if got is not None else f"{file} lacks {name}",
-                f"shape {expected}" if expected is not None else f"only {', '.join(learned)}",
+                f"shape {expected}" if expected is not None else f"only {', '.join(kept)}",
                 "train again, or put the run's own file back",
             )
     with torch.no_grad():
-        for name, parameter in learned.items():
-            parameter.copy_(tensors[name])
+        for name, value in kept.items():
+            value.copy_(tensors[name])
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -213,20 +170,20 @@ def begin(folder: Path, config: RunConfig) -> None:
         raise CannotWrite(f"{folder} exists and is no run", "a new or empty folder", "choose another --out")
     for name in sorted(ours - {RUN}):
         (folder / name).unlink(missing_ok=True)
-    _write_whole(folder / RUN, _json({"format": FORMAT, "config": config.json()}))
+    write_whole(folder / RUN, _json({"format": FORMAT, "config": config.json()}))
 
 
 def save_prompt(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor], metrics: Mapping[str, Any]) -> None:
     """Write prompt.safetensors and metrics.json."""
     about = {"method": config.method, "config": config.digest()}
-    _write_whole(folder / PROMPT, safetensors.torch.save(_plain(tensors), about))
-    _write_whole(folder / METRICS, _json(metrics))
+    write_whole(folder / PROMPT, safetensors.torch.save(_plain(tensors), about))
+    write_whole(folder / METRICS, _json(metrics))
 
 
 def save_state(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
     """Write state.safetensors: tensors and numbers in one file, so that they can only appear together."""
     about = {"config": config.digest(), "info": json.dumps(info)}
-    _write_whole(folder / STATE, safetensors.torch.save(_plain(tensors), about))
+    write_whole(folder / STATE, safetensors.torch.save(_plain(tensors), about))
 
 
 def drop_state(folder: Path) -> None:
@@ -254,7 +211,7 @@ def _json(values: Mapping[str, Any]) -> bytes:
     return (json.dumps(values, indent=1) + "\n").encode()
 
 
-def _write_whole(file: Path, data: bytes) -> None:
+def write_whole(file: Path, data: bytes) -> None:
     """Write beside, then rename: whatever happens, `file` is the old one or the new one, whole."""
     beside = file.with_name(f".{file.name}.part")
     try:

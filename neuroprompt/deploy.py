@@ -21,15 +21,19 @@ from neuroprompt.quantise import quantise
 
 def spiking_model(generator: Generator, inputs: Floats | None = None, scale: float | None = None) -> Model:
     """The generator as NIR graph, float and integer program; `inputs` (T, n_in) and `scale` as in `quantise`."""
-    return model_of_graph(to_nir(generator), inputs=inputs, scale=scale)
+    return model_of_graph(to_nir(generator), inputs=inputs, scale=scale, largest=generator.largest)
 
 
 def model_of_graph(
-    graph: nir.NIRGraph, steps: int | None = None, inputs: Floats | None = None, scale: float | None = None
+    graph: nir.NIRGraph,
+    steps: int | None = None,
+    inputs: Floats | None = None,
+    scale: float | None = None,
+    largest: float = 0.0,
 ) -> Model:
     """The same for a NIR graph of any origin; `steps` where its metadata does not say."""
     program = lower(graph, steps_of(graph) if steps is None else steps)
-    fixed, report = quantise(program, inputs, scale)
+    fixed, report = quantise(program, inputs, scale, largest)
     return Model(graph, program, fixed, report)
 
 
@@ -43,7 +47,7 @@ def deployed_tokens(prompt: Prompt, model: Model | None = None) -> Tensor | None
     tokens = prompt.tokens()
     if tokens is None:
         return None
-    generator = None if prompt.per_image else prompt.generator()
+    generator = prompt.generator()
     if generator is None:
         return tokens.detach()
     model = spiking_model(generator) if model is None else model
@@ -58,24 +62,23 @@ def deployed_tokens(prompt: Prompt, model: Model | None = None) -> Tensor | None
 def check_graph(graph: nir.NIRGraph, generator: Generator, inputs: Floats | None = None) -> dict[str, int]:
     """Hold the graph (on the reference target) to the torch modules in float64, spike by spike; raises ParityError.
 
-    Returns how many neurons, steps and spikes were compared.
+    `inputs` (T, n_in), or (lanes, T, n_in) for runs of their own. Returns how many neurons (of one lane), steps and
+    spikes were compared.
     """
     program = lower(graph, generator.steps)
     inputs = stimulus(program) if inputs is None else inputs
     target = Target.named("reference")
     assert isinstance(target, SpikingTarget)
-    theirs = target.run(Model(graph, program, program), inputs, "float").spikes
-    ours = _module_spikes(generator, inputs)
-    for (name, a), b in zip(theirs.items(), ours, strict=True):
-        if not np.array_equal(a, b):
-            step, neuron = (int(i) for i in np.argwhere(a != b)[0])
-            got = f"node {name!r} and its module differ at step {step}, neuron {neuron}, in {(a != b).sum()} spikes"
-            raise ParityError(got, "equal spikes", "a potential may lie on the threshold")
-    return {
-        "neurons": sum(a.shape[1] for a in theirs.values()),
-        "steps": generator.steps,
-        "spikes": sum(int(a.sum()) for a in theirs.values()),
-    }
+    model, spikes = Model(graph, program, program), 0
+    for lane in inputs if inputs.ndim == 3 else inputs[None]:
+        theirs = target.run(model, lane, "float").spikes
+        for (name, a), b in zip(theirs.items(), _module_spikes(generator, lane), strict=True):
+            if not np.array_equal(a, b):
+                step, neuron = (int(i) for i in np.argwhere(a != b)[0])
+                got = f"node {name!r} and its module differ at step {step}, neuron {neuron}, in {(a != b).sum()} spikes"
+                raise ParityError(got, "equal spikes", "a potential may lie on the threshold")
+            spikes += int(a.sum())
+    return {"neurons": sum(p.size for p in program.populations), "steps": generator.steps, "spikes": spikes}
 
 
 @torch.no_grad()

@@ -39,6 +39,7 @@ def to_nir(generator: Generator) -> nir.NIRGraph:
     LIF        LIF(tau = tau dt, r = 1, v_leak = 0, v_threshold, v_reset = 0)
     Leaky      IF where beta = 1, else LIF(tau = dt / (1 - beta), r = 1 / (1 - beta)): its input has no gain
 
+    Neurons may come first where the generator says for how many inputs, which then drive them one to one.
     All neuron parameters are vectors of the node's shape. Metadata: dt in seconds, steps, reset, format. Raises
     Unsupported, naming the module and the reason.
     """
@@ -47,7 +48,9 @@ def to_nir(generator: Generator) -> nir.NIRGraph:
     for index, (child, module) in enumerate(generator.chain.named_children()):
         name = f"{type(module).__name__.lower()}{child}" if child.isdigit() else child
         name = f"{name}_" if name in ("input", "output") else name
-        if index == 0 and not isinstance(module, (Current, nn.Linear)):
+        if index == 0 and generator.inputs and not isinstance(module, (Current, nn.Linear)):
+            size = generator.inputs
+        elif index == 0 and not isinstance(module, (Current, nn.Linear)):
             raise Unsupported(f"{name} is a {type(module).__name__}", "Current or nn.Linear as the first module")
         if index > 0 and isinstance(module, Current):
             raise Unsupported(f"{name} is a Current after other modules", "Current as the first module only")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.program import Population, Program
+from neuroprompt.program import Population, Program, is_spikes
 
 Array = NDArray[Any]
 
@@ -40,13 +40,10 @@ class Trace:
 def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
     """Run `program` from rest on `inputs` (T, n_in); a Trace for every population.
 
-    Fixed programs take spikes only (0 and 1). Raises Unsupported for other inputs and for sources of unequal depth.
+    Raises what Program.encode raises, and Unsupported for sources of unequal depth.
     """
-    if inputs.shape != (program.steps, program.inputs):
-        raise Unsupported(f"inputs of shape {inputs.shape}", f"{(program.steps, program.inputs)}: steps, input lines")
     fixed = program.precision == "fixed"
-    if fixed and program.projections and not is_spikes(inputs):
-        raise Unsupported("inputs with values other than 0 and 1", "spikes", 'use precision "float"')
+    inputs = program.encode(inputs)
     emitted: dict[str, Array] = {"input": inputs}
     depths = {"input": 0}
     traces = {}
@@ -64,16 +61,16 @@ def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
     return traces
 
 
-def is_spikes(inputs: Array) -> bool:
-    """Whether all values are 0 or 1."""
-    return bool(np.all((inputs == 0) | (inputs == 1)))
-
-
 # --- float ------------------------------------------------------------------------------------------------------------
 
 
 def drive_float(weights: Array, spikes: Array) -> Array:
-    """What Lava's float Dense delivers, (T, out): the sum of active columns, or W x for inputs that are no spikes."""
+    """What Lava's float Dense delivers, (T, out): the sum of active columns, or W x for inputs that are no spikes.
+
+    One to one: w x.
+    """
+    if weights.ndim == 1:
+        return weights * spikes
     if is_spikes(spikes):
         return np.stack([weights[:, active].sum(axis=1) for active in spikes.astype(bool)])
     return np.stack([weights.dot(x) for x in spikes])
@@ -113,7 +110,9 @@ def stored_weights(weights: Array) -> NDArray[np.int32]:
 
 
 def drive_fixed(weights: Array, spikes: Array) -> NDArray[np.int64]:
-    """W s for every step, (T, out); float64 products of integers are exact here, and much faster."""
+    """W s for every step, (T, out), or w x one to one; float64 products of integers are exact, and much faster."""
+    if weights.ndim == 1:
+        return weights.astype(np.int64) * spikes.astype(np.int64)
     return (spikes.astype(np.float64) @ weights.T.astype(np.float64)).astype(np.int64)
 
 

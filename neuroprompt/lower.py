@@ -1,4 +1,4 @@
-"""From a NIR graph to the float program that Loihi and its simulators run: populations and dense projections."""
+"""From a NIR graph to the float program that Loihi and its simulators run: populations and projections."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def lower(graph: nir.NIRGraph, steps: int) -> Program:
     LIF   v <- (1 - dt/tau) v + (v_leak + r I) dt/tau      dv = dt/tau,  weights r dv W,      bias dv (v_leak + r b)
 
     with I = W x + b and du = 1 (no memory in u). Linear nodes in a row are multiplied out; neurons without weights
-    before them get an identity; weights that are all 0 leave the bias alone, and no projection. Raises Unsupported,
-    naming the node, where a population cannot hold it.
+    before them are driven one to one; weights that are all 0 leave the bias alone, and no projection. Raises
+    Unsupported, naming the node, where a population cannot hold it.
     """
     if steps < 1:
         raise BadSetting(f"steps {steps}", "at least 1 time step")
@@ -42,7 +42,7 @@ def lower(graph: nir.NIRGraph, steps: int) -> Program:
         elif isinstance(node, (nir.IF, nir.LIF)):
             dv, gain, offset, vth = _neuron(name, node, dt_of(graph))
             size = gain.size
-            w = np.diag(gain) if weights is None else gain[:, None] * weights
+            w = gain if weights is None else gain[:, None] * weights
             driven = bool(np.any(w != 0))
             depth = depth + 1 if driven else 0
             if driven:
@@ -60,6 +60,12 @@ def stimulus(program: Program) -> NDArray[np.float64]:
     if all(p.source != "input" for p in program.projections):
         return np.zeros(shape)
     return (np.random.default_rng(0).random(shape) < 0.5).astype(np.float64)
+
+
+def takes_numbers(program: Program) -> bool:
+    """Whether the input lines may carry any number: all of them drive neurons one to one."""
+    listening = [p for p in program.projections if p.source == "input"]
+    return bool(listening) and all(p.one_to_one for p in listening)
 
 
 def _neuron(name: str, node: Any, dt: float) -> tuple[float, Vector, Vector, float]:

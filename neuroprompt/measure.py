@@ -89,11 +89,11 @@ def verify(
 def activity(model: Model, recording: Recording, inputs: Floats, precision: str) -> Activity:
     """Spikes, synaptic operations and updates of one run, by NeuroBench's definitions.
 
-    synops: for every spike (of input lines too), the non-zero weights of that precision that leave its neuron.
+    synops: for every spike, and every input that is not 0, the non-zero weights of that precision that it meets.
     """
     program = model.program(precision)
-    emitted: dict[str, NDArray[Any]] = {"input": inputs != 0, **recording.spikes}
-    fan_out = {(p.source, p.target): np.count_nonzero(p.weights, axis=0) for p in program.projections}
+    emitted: dict[str, NDArray[Any]] = {"input": program.encode(inputs) != 0, **recording.spikes}
+    fan_out = {(p.source, p.target): np.count_nonzero(np.atleast_2d(p.weights), axis=0) for p in program.projections}
     synops = sum(int(emitted[source].sum(axis=0) @ count) for (source, _), count in fan_out.items())
     cells = _all(recording)
     return Activity(spikes=int(cells.sum()), synops=synops, updates=cells.size, updates_active=int(cells.sum()))

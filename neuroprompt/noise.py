@@ -1,18 +1,17 @@
-"""The four noises that test a prompt's robustness, on images in [0, 1] before normalisation."""
+"""Noises that test a prompt's robustness, on images in [0, 1] before normalisation: four, and those of ImageNet-C."""
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
+from neuroprompt.corruptions import PARAMETERS, SEVERITIES, corrupt
+from neuroprompt.distortions import as_jpeg
 from neuroprompt.errors import BadSetting
 
 LEVELS: dict[str, tuple[float, ...]] = {
@@ -23,7 +22,11 @@ LEVELS: dict[str, tuple[float, ...]] = {
 }
 """The levels that "all" stands for (ours: the paper gives none): sigma, probability, sigma in pixels, quality."""
 
-_EXAMPLES = ("gaussian:SIGMA", "salt-pepper:P", "blur:SIGMA", "jpeg:QUALITY")
+EVERY_CORRUPTION = "imagenet-c"
+"""The name of all corruptions of ImageNet-C at all severities."""
+
+_EXAMPLES = ("gaussian:SIGMA", "salt-pepper:P", "blur:SIGMA", "jpeg:QUALITY", "TYPE:SEVERITY with TYPE of ImageNet-C")
+_KINDS = {*LEVELS, *PARAMETERS}
 _RANGES = {
     "gaussian": (0.0, 10.0, "a standard deviation in (0, 10]"),
     "salt-pepper": (0.0, 1.0, "a probability in (0, 1]"),
@@ -40,16 +43,19 @@ class Noise:
     salt-pepper:p   a pixel turns black with probability p/2, white with p/2, all channels together
     blur:s          convolution with a Gaussian of s pixels, cut at 3 s
     jpeg:q          Pillow's JPEG at quality q, there and back
+    TYPE:s          a corruption of ImageNet-C (motion_blur, fog, ...; see `corruptions`) at severity s, 1 to 5
     """
 
     kind: str
     level: float
 
     def __post_init__(self) -> None:
-        if self.kind not in LEVELS:
-            raise BadSetting(f"no noise is called {self.kind!r}", f"all, or one of {', '.join(_EXAMPLES)}")
-        low, high, expected = _RANGES[self.kind]
-        if not low < self.level <= high or (self.kind == "jpeg" and self.level % 1):
+        if self.kind not in _KINDS:
+            expected = f"all, {EVERY_CORRUPTION}, or one of {', '.join(_EXAMPLES)}"
+            raise BadSetting(f"no noise is called {self.kind!r}", f"{expected} ({', '.join(PARAMETERS)})")
+        low, high, expected = _RANGES.get(self.kind, (0, len(SEVERITIES), "a whole severity from 1 to 5"))
+        whole = self.kind == "jpeg" or self.kind in PARAMETERS
+        if not low < self.level <= high or (whole and self.level % 1):
             raise BadSetting(f"noise {self}", expected, f"for example {_example(self.kind)}")
 
     def __str__(self) -> str:
@@ -60,12 +66,14 @@ class Noise:
         """`kind:level`, e.g. "gaussian:0.1"; raises BadSetting."""
         kind, _, level = name.partition(":")
         try:
-            return cls(kind, float(level) if kind in LEVELS else math.nan)
+            return cls(kind, float(level) if kind in _KINDS else math.nan)
         except ValueError as error:
             raise BadSetting(f"noise {name!r}", f"{kind}:LEVEL", f"for example {_example(kind)}") from error
 
     def __call__(self, image: Tensor, seed: int) -> Tensor:
         """The image (3, H, W) with noise; the same seed gives the same noise."""
+        if self.kind in PARAMETERS:
+            return corrupt(image, self.kind, int(self.level), seed)
         generator = torch.Generator().manual_seed(seed)
         if self.kind == "gaussian":
             return (image + self.level * torch.randn(image.shape, generator=generator)).clamp(0, 1)
@@ -77,25 +85,25 @@ class Noise:
             radius = min(math.ceil(3 * self.level), min(image.shape[1:]) - 1)
             blurred: Tensor = gaussian_blur(image, [2 * radius + 1] * 2, [float(self.level)] * 2)
             return blurred
-        return _jpeg(image, int(self.level))
+        there = as_jpeg(image.permute(1, 2, 0).double().numpy(), int(self.level))
+        return torch.from_numpy(there).float().permute(2, 0, 1).contiguous()
 
 
 def parse_noises(names: Sequence[str]) -> list[Noise]:
-    """Each of `names` as a Noise, "all" as every kind at every level of LEVELS; raises BadSetting."""
+    """Each of `names` as a Noise; raises BadSetting.
+
+    "all" stands for every kind at every level of LEVELS, "imagenet-c" for every corruption at every severity.
+    """
+    groups: dict[str, Mapping[str, Sequence[float]]] = {
+        "all": LEVELS,
+        EVERY_CORRUPTION: dict.fromkeys(PARAMETERS, SEVERITIES),
+    }
     noises: list[Noise] = []
     for name in names:
-        every = [Noise(kind, level) for kind, levels in LEVELS.items() for level in levels]
-        noises += every if name == "all" else [Noise.parse(name)]
+        every = [Noise(kind, level) for kind, levels in groups.get(name, {}).items() for level in levels]
+        noises += every or [Noise.parse(name)]
     return list(dict.fromkeys(noises))
 
 
 def _example(kind: str) -> str:
-    return f"{kind}:{LEVELS[kind][1]:g}"
-
-
-def _jpeg(image: Tensor, quality: int) -> Tensor:
-    pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    back = np.asarray(Image.open(file), dtype=np.float32)
-    return torch.from_numpy(back / 255).permute(2, 0, 1).contiguous()
+    return f"{kind}:{LEVELS.get(kind, SEVERITIES)[1]:g}"

@@ -25,7 +25,11 @@ INPUT, OUTPUT = "images", "logits"
 
 
 def to_onnx(
-    module: nn.Module, image: tuple[int, int, int], file: Path, metadata: Mapping[str, str] | None = None
+    module: nn.Module,
+    image: tuple[int, int, int],
+    file: Path,
+    metadata: Mapping[str, str] | None = None,
+    output: str = OUTPUT,
 ) -> None:
     """Write `module` (images (B, C, H, W) -> logits (B, K)) to `file`, with `metadata` as its metadata_props.
 
@@ -39,7 +43,7 @@ def to_onnx(
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=[output],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )

@@ -11,28 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuroprompt.contracts import Backbone, Floats, ImageTarget, Target
+from neuroprompt.contracts import Floats, ImageTarget, Target
 from neuroprompt.errors import BadData, ParityError
 from neuroprompt.onnxfile import OUTPUT
 
 TOLERANCE = 1e-4
 BATCHES = (1, 3, 8)
-
-
-class Unbaked(nn.Module):
-    """logits = head(backbone(images, tokens)): the prompt as ordinary tokens, as in training; images are normalised."""
-
-    tokens: Tensor | None
-
-    def __init__(self, backbone: Backbone, tokens: Tensor | None, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone, self.head = backbone, head
-        self.register_buffer("tokens", None if tokens is None else tokens.detach())
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, K) of normalised images (B, C, H, W)."""
-        logits: Tensor = self.head(self.backbone(images, self.tokens))
-        return logits
 
 
 def check_file(

@@ -33,9 +33,7 @@ class Plugin:
     @classmethod
     def names(cls) -> list[str]:
         """The names of all parts of this kind, sorted."""
-        package = importlib.import_module(cls.folder)
-        files = (module.name for module in pkgutil.iter_modules(package.__path__))
-        return sorted(name.replace("_", "-") for name in files if not name.startswith("_"))
+        return names_in(cls.folder)
 
     @classmethod
     def part(cls, name: str) -> type[Self]:
@@ -85,6 +83,13 @@ class Plugin:
             if key not in known:
                 there_are = ", ".join(cls.settings()) or "none"
                 raise BadSetting(f"{cls.kind} {cls.name!r} has no setting {key!r}", f"one of: {there_are}")
+
+
+def names_in(folder: str) -> list[str]:
+    """The names of all parts in a package, sorted; imports none of them."""
+    package = importlib.import_module(folder)
+    files = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name.replace("_", "-") for name in files if not name.startswith("_"))
 
 
 def _kind(parameter: inspect.Parameter) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from neuroprompt.bundle import Bundle
+from neuroprompt.canvas import margins
 from neuroprompt.contracts import Floats, ImageTarget, Target
 from neuroprompt.errors import BadData
 from neuroprompt.progress import SILENT, Progress
@@ -26,19 +27,22 @@ def predict(bundle: Bundle, paths: Sequence[Path | str], progress: Progress = SI
     assert isinstance(runtime, ImageTarget)
     preprocess, classes = bundle.about["preprocess"], bundle.about["classes"]
     found = []
-    for file in progress.track(_files(paths), "pictures"):
-        logits = runtime.logits(bundle.folder / "model.onnx", read_picture(file, preprocess)[None])[0].astype(
-            np.float64
-        )
-        exponents = np.exp(logits - logits.max())
-        shares = exponents / exponents.sum()
-        top = [(classes[i], float(shares[i])) for i in np.argsort(-shares)[:5]]
-        found.append({"file": str(file), "label": top[0][0], "probability": top[0][1], "top5": [list(t) for t in top]})
+    for file in progress.track(picture_files(paths), "pictures"):
+        logits = runtime.logits(bundle.folder / "model.onnx", read_picture(file, preprocess)[None])
+        found.append(labelled(file, logits[0], classes))
     return found
 
 
+def labelled(file: Path, logits: Floats, classes: Sequence[str]) -> dict[str, Any]:
+    """What `predict` says of one picture, from its logits (K,)."""
+    exponents = np.exp(logits.astype(np.float64) - float(logits.max()))
+    shares = exponents / exponents.sum()
+    top = [[classes[i], float(shares[i])] for i in np.argsort(-shares)[:5]]
+    return {"file": str(file), "label": top[0][0], "probability": top[0][1], "top5": top}
+
+
 def read_picture(file: Path, preprocess: Mapping[str, Any]) -> Floats:
-    """One picture as the backbone's input (3, H, W): resized, scaled to [0, 1], (x - mean) / std; raises BadData."""
+    """One picture as the file's input (3, H, W): see `Preprocess`; raises BadData."""
     height, width = preprocess["size"]
     try:
         with Image.open(file) as opened:
@@ -50,10 +54,14 @@ def read_picture(file: Path, preprocess: Mapping[str, Any]) -> Floats:
     pixels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255
     mean, std = (np.asarray(preprocess[key], dtype=np.float32)[:, None, None] for key in ("mean", "std"))
     normalised: Floats = (pixels - mean) / std
+    if preprocess.get("canvas"):
+        left, right, top, bottom = margins((height, width), preprocess["canvas"])
+        normalised = np.pad(normalised, ((0, 0), (top, bottom), (left, right)))
     return normalised
 
 
-def _files(paths: Sequence[Path | str]) -> list[Path]:
+def picture_files(paths: Sequence[Path | str]) -> list[Path]:
+    """The files of `paths`, a folder standing for the pictures in it; raises BadData where it holds none."""
     found: list[Path] = []
     for path in map(Path, paths):
         inside = [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path]

@@ -13,7 +13,7 @@ from neuroprompt.errors import BadData, Unpriced
 
 NOTE = "Estimated, not measured"
 TITLE = "Energy (estimated, not measured)"
-COLUMNS = ("part", "counts", "prices", "scope", "evidence", "one run", "per deployment", "per image")
+COLUMNS = ("part", "prices", "scope", "evidence", "once", "an image")
 
 
 @dataclass(frozen=True)
@@ -127,15 +127,23 @@ def energy(
 
 
 def rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """What `energy` gave, as the three rows of a table under COLUMNS; its title is TITLE."""
+    """What `energy` gave, as three rows of a table under COLUMNS, with TITLE; `once` is at deployment."""
     table = []
     for part in ("generator", "backbone", "total"):
         line = report[part]
-        counts = ", ".join(f"{count:,} {term}" for term, count in line.get("counts", {}).items() if count)
         named = tuple(line.get(key, "") for key in ("prices", "scope", "evidence"))
-        spent = tuple(si(line[key]) for key in ("joules", "joules_per_deployment", "joules_per_image"))
-        table.append((part, counts, *named, *spent))
+        table.append((part, *named, *(si(line[key]) for key in ("joules_per_deployment", "joules_per_image"))))
     return table
+
+
+def counted(report: Mapping[str, Any]) -> list[str]:
+    """What was counted, a line for each part that has counts."""
+    lines = []
+    for part in ("generator", "backbone"):
+        terms = [f"{count:,} {term.replace('_', ' ')}" for term, count in report[part]["counts"].items() if count]
+        if terms:
+            lines.append(f"{part}, one run: {', '.join(terms)}; {si(report[part]['joules'])}")
+    return lines
 
 
 def si(joules: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What runs on Loihi or its simulators: populations of LIF neurons and dense projections between them.
+"""What runs on Loihi or its simulators: populations of LIF neurons, and projections between them.
 
 A float program says what was trained; a fixed program holds the chip's integers. Both are plain arrays (`.npz`,
 never pickle), so that a machine without neuroprompt can run them.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from zipfile import BadZipFile
 
@@ -20,9 +20,12 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.errors import BadBundle
+from neuroprompt.errors import BadBundle, OutOfRange, Unsupported
 
 FORMAT = "neuroprompt-program-1"
+GRADED = 2**17 - 1
+"""The largest number of a graded line: shifted by 6 bits it must fit the 24 bits of u."""
+
 Array = NDArray[Any]
 
 
@@ -47,22 +50,55 @@ class Population:
 
 @dataclass(frozen=True)
 class Projection:
-    """Dense weights (out, in) from `source` ("input" or a population) to `target`; arrives one step later."""
+    """Weights from `source` ("input" or a population) to `target`: dense (out, in), or one to one (n,).
+
+    One to one, neuron i gets weights[i] times line i. Either arrives one step later.
+    """
 
     source: str
     target: str
     weights: Array
 
+    @property
+    def one_to_one(self) -> bool:
+        """Whether every neuron has the one line of its own number."""
+        return self.weights.ndim == 1
+
 
 @dataclass(frozen=True)
 class Program:
-    """Populations in topological order, projections between them, for `steps` steps of `inputs` input lines."""
+    """Populations in topological order, projections between them, for `steps` steps of `inputs` input lines.
+
+    Lines that drive neurons one to one may carry any number, all others spikes, 0 and 1. In a fixed program a number x
+    of such a line is the whole number round(x input_scale), and times its weight must lie within GRADED; where
+    input_scale is 0 it takes spikes only.
+    """
 
     precision: Literal["float", "fixed"]
     steps: int
     inputs: int
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
+    input_scale: float = 0.0
+
+    def encode(self, inputs: Array) -> Array:
+        """What is sent for `inputs` (T, n_in): themselves, or the whole numbers of a fixed program's graded lines.
+
+        Raises Unsupported where shape or kind do not fit, OutOfRange where a number is too large.
+        """
+        if inputs.shape != (self.steps, self.inputs):
+            raise Unsupported(f"inputs of shape {inputs.shape}", f"{(self.steps, self.inputs)}: steps, input lines")
+        if self.precision == "float" or (is_spikes(inputs) and not self.input_scale):
+            return inputs
+        if not self.input_scale:
+            got = "inputs with values other than 0 and 1"
+            raise Unsupported(got, "spikes, the only input of this integer program", 'use precision "float"')
+        sent = np.rint(inputs * self.input_scale)
+        heaviest = max(int(np.abs(p.weights).max()) for p in self.projections if p.source == "input")
+        if np.abs(sent).max(initial=0) * heaviest > GRADED:
+            beyond = f"an input of {np.abs(inputs).max():g} becomes {np.abs(sent).max() * heaviest:g}"
+            raise OutOfRange(beyond, f"at most {GRADED} on the chip", "fit the integers on inputs as large as these")
+        return sent.astype(np.int64)
 
     def into(self, name: str) -> list[Projection]:
         """The projections that end at population `name`."""
@@ -82,6 +118,7 @@ class Program:
             "inputs": self.inputs,
             "populations": [{k: _plain(v) for k, v in vars(p).items() if k != "bias"} for p in self.populations],
             "projections": [{"source": p.source, "target": p.target} for p in self.projections],
+            "input_scale": float(self.input_scale),
         }
         arrays: dict[str, Array] = {"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)}
         arrays |= {f"bias.{i}": p.bias for i, p in enumerate(self.populations)}
@@ -107,7 +144,8 @@ class Program:
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             got = f"the program cannot be read ({error})"
             raise BadBundle(got, "an .npz of neuroprompt", "export it again") from error
-        return cls(header["precision"], header["steps"], header["inputs"], populations, projections)
+        scale = header.get("input_scale", 0.0)  # older programs take spikes only
+        return cls(header["precision"], header["steps"], header["inputs"], populations, projections, scale)
 
 
 @dataclass(frozen=True)
@@ -127,6 +165,45 @@ class Model:
     def program(self, precision: str) -> Program:
         """The program for "float" or "fixed"."""
         return self.fixed_program if precision == "fixed" else self.float_program
+
+    def lanes(self, count: int) -> Model:
+        """`count` copies side by side, as more neurons of the same populations; their inputs follow one another.
+
+        Only for one-to-one programs; raises Unsupported for others, whose weights would grow with the square.
+        """
+        if not all(p.one_to_one for p in self.float_program.projections):
+            raise Unsupported("lanes of a program with dense weights", "projections that are all one to one")
+        graph = nir.NIRGraph(
+            {name: _repeated(node, count) for name, node in self.graph.nodes.items()},
+            self.graph.edges,
+            metadata=self.graph.metadata,
+        )
+        return Model(graph, _wide(self.float_program, count), _wide(self.fixed_program, count), self.scale_report)
+
+
+def is_spikes(inputs: Array) -> bool:
+    """Whether all values are 0 or 1."""
+    return bool(np.all((inputs == 0) | (inputs == 1)))
+
+
+def _wide(program: Program, count: int) -> Program:
+    populations = (replace(p, size=p.size * count, bias=np.tile(p.bias, count)) for p in program.populations)
+    projections = (replace(p, weights=np.tile(p.weights, count)) for p in program.projections)
+    return replace(
+        program,
+        inputs=program.inputs * count,
+        populations=tuple(populations),
+        projections=tuple(projections),
+    )
+
+
+def _repeated(node: Any, count: int) -> Any:
+    if isinstance(node, nir.Input):
+        return nir.Input({"input": np.array([int(np.prod(node.input_type["input"])) * count])})
+    if isinstance(node, nir.Output):
+        return nir.Output({"output": np.array([int(np.prod(node.output_type["output"])) * count])})
+    names = ("r", "v_threshold", "v_reset", *(("tau", "v_leak") if isinstance(node, nir.LIF) else ()))
+    return type(node)(**{name: np.tile(getattr(node, name).reshape(-1), count) for name in names})
 
 
 def _plain(value: Any) -> Any:

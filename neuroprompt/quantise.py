@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.errors import BadSetting, OutOfRange, Unsupported
+from neuroprompt.fitting import NO_MEMORY, Fitted, best_threshold, decay, mixed, rounded
+from neuroprompt.graded import fit_graded, report_graded, scales_for
 from neuroprompt.loihi_arithmetic import (
-    DECAY_ONE,
     MANTISSA,
     SHIFT,
     VTH_MAX,
     Array,
-    Trace,
     check_range,
     drive_fixed,
-    is_spikes,
     simulate,
     step_fixed,
     stored_weights,
 )
-from neuroprompt.lower import stimulus
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.lower import stimulus, takes_numbers
+from neuroprompt.program import Population, Program, Projection, is_spikes
 
-NO_MEMORY = DECAY_ONE - 1
-"""du of a current without memory."""
 OCTAVES = 6
 """How far below the largest scale without clipping the search goes; it also tries one octave above."""
 PER_OCTAVE = 4
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """One population in integers, with its incoming weights, what it did on the calibration inputs, and its scale."""
-
-    population: Population
-    weights: tuple[Array, ...]
-    trace: Trace
-    scale: float
-    match: float
-    changed: int
-
-
 def quantise(
-    program: Program, inputs: Array | None = None, scale: float | None = None
+    program: Program, inputs: Array | None = None, scale: float | None = None, largest: float = 0.0
 ) -> tuple[Program, dict[str, Any]]:
     """The integer program that fires most like `program` (float) on `inputs` (T, n_in), and the scale report.
 
@@ -57,7 +42,11 @@ def quantise(
     Populations are fitted in order, each on the integer spikes of those before it; of equal matches the one that
     changes fewest values wins, then the larger scale. A population under constant drive is fitted neuron by neuron, and
     is exact wherever the 13-bit bias can say its period (see `_fit_constant`). With `scale` given nothing is searched
-    and nothing clipped: what does not fit raises OutOfRange. Raises Unsupported for inputs other than 0 and 1.
+    and nothing clipped: what does not fit raises OutOfRange.
+
+    Lines that drive neurons one to one may carry numbers: those become whole numbers too, at a scale at which none of
+    at most `largest` (default: the largest of `inputs`) in magnitude overflows; see `neuroprompt.graded`. Raises
+    Unsupported for other inputs than 0 and 1 into dense weights.
     """
     if program.precision != "float":
         raise BadSetting("a program that is fixed already", "a float program")
@@ -65,16 +54,23 @@ def quantise(
         raise BadSetting(f"scale {scale}", "a number above 0")
     inputs = stimulus(program) if inputs is None else inputs
     wanted = simulate(program, inputs)
-    if program.projections and not is_spikes(inputs):
+    graded = takes_numbers(program) and (largest > 0 or not is_spikes(inputs))
+    if program.projections and not graded and not is_spikes(inputs):
         raise Unsupported("calibration inputs other than 0 and 1", "spikes: Loihi's integers are fitted on them")
     emitted: dict[str, Array] = {"input": inputs}
     report: dict[str, Any] = {"populations": {}, "projections": {}}
+    input_scale = 0.0
     populations, projections = [], []
     for population in program.populations:
         incoming = program.into(population.name)
         arriving = [emitted[p.source] for p in incoming]
         spikes = wanted[population.name].spikes
-        if scale is not None:
+        numbers = graded and [p.source for p in incoming] == ["input"]
+        if numbers:
+            beyond = largest or float(np.abs(inputs).max())
+            at = scales_for(program, population, incoming[0], beyond, scale)
+            fitted, input_scale = fit_graded(population, incoming[0], inputs, spikes, at), at[1]
+        elif scale is not None:
             fitted = _at_scale(population, incoming, arriving, spikes, scale, clip=False)
         elif incoming:
             fitted = _fit_driven(population, incoming, arriving, spikes)
@@ -85,8 +81,15 @@ def quantise(
         emitted[population.name] = fitted.trace.spikes
         report["populations"][population.name] = _population_report(population, fitted, spikes)
         for p, w in zip(incoming, fitted.weights, strict=True):
-            report["projections"][f"{p.source} -> {p.target}"] = _projection_report(p, w, fitted.scale)
-    fixed = replace(program, precision="fixed", populations=tuple(populations), projections=tuple(projections))
+            said = report_graded(p, fitted, inputs, input_scale) if numbers else _projection_report(p, w, fitted.scale)
+            report["projections"][f"{p.source} -> {p.target}"] = said
+    fixed = replace(
+        program,
+        precision="fixed",
+        populations=tuple(populations),
+        projections=tuple(projections),
+        input_scale=input_scale,
+    )
     check_range(fixed)
     cells = sum(t.spikes.size for t in wanted.values())
     equal = sum(int((t.spikes == emitted[name]).sum()) for name, t in wanted.items())
@@ -117,52 +120,29 @@ def _at_scale(
     *,
     clip: bool,
 ) -> Fitted:
-    rounded = [_rounded(p.weights * scale, keep_odd=not clip) for p in incoming]
+    whole = [rounded(p.weights * scale, keep_odd=not clip) for p in incoming]
     bias = np.rint(population.bias * scale)
     fixed = replace(
-        population, du=NO_MEMORY, dv=_decay(population), bias=bias, bias_exp=SHIFT, vth=round(population.vth * scale)
+        population, du=NO_MEMORY, dv=decay(population), bias=bias, bias_exp=SHIFT, vth=round(population.vth * scale)
     )
     if not clip:
-        _refuse(fixed, incoming, rounded)
-    weights = tuple(stored_weights(w) for w in rounded)
+        _refuse(fixed, incoming, whole)
+    weights = tuple(stored_weights(w) for w in whole)
     fixed = replace(fixed, bias=np.clip(bias, *MANTISSA).astype(np.int32))
-    changed = sum(int((w != r).sum()) for w, r in zip(weights, rounded, strict=True)) + int((fixed.bias != bias).sum())
+    changed = sum(int((w != r).sum()) for w, r in zip(weights, whole, strict=True)) + int((fixed.bias != bias).sum())
     drive = sum((drive_fixed(w, s) for w, s in zip(weights, arriving, strict=True)), np.zeros(spikes.shape, np.int64))
-    # A sum of integers is above a threshold exactly where it is above its whole part, so both roundings are candidates.
-    options = {fixed.vth, int(np.floor(population.vth * scale))}
-    found = []
-    for vth in sorted(options):
-        option = replace(fixed, vth=vth)
-        trace = step_fixed(option, drive)
-        found.append(Fitted(option, weights, trace, scale, float((trace.spikes == spikes).mean()), changed))
-    return max(found, key=lambda f: f.match)
+    fixed, trace, match = best_threshold(fixed, population.vth * scale, drive, spikes)
+    return Fitted(fixed, weights, trace, scale, match, changed)
 
 
-def _decay(population: Population) -> int:
-    """dv in 4096ths; the chip's largest is 4095, so tau = 1 step keeps 1/4096 of v."""
-    return min(round(float(population.dv) * DECAY_ONE), DECAY_ONE - 1)
-
-
-def _rounded(exact: NDArray[np.float64], *, keep_odd: bool) -> NDArray[np.float64]:
-    """Whole numbers, even ones where signs are mixed; whole numbers already stay, so that odd ones can be refused."""
-    whole = np.rint(exact)
-    if not _mixed(exact) or (keep_odd and np.array_equal(whole, exact)):
-        return whole
-    return 2 * np.rint(exact / 2)
-
-
-def _refuse(population: Population, incoming: list[Projection], rounded: list[Array]) -> None:
+def _refuse(population: Population, incoming: list[Projection], whole: list[Array]) -> None:
     """Raise OutOfRange where values at a scale of the user's do not fit, or leave no weight at all."""
-    projections = tuple(replace(p, weights=w) for p, w in zip(incoming, rounded, strict=True))
+    projections = tuple(replace(p, weights=w) for p, w in zip(incoming, whole, strict=True))
     check_range(Program("fixed", 1, 1, (population,), projections))
     for p in projections:
         if not p.weights.any():
             got = f"every weight from {p.source!r} to {p.target!r} becomes 0"
             raise OutOfRange(got, "weights of 1 or more at this scale", "choose a larger scale")
-
-
-def _mixed(weights: Array) -> bool:
-    return bool(weights.min() < 0 < weights.max())
 
 
 # --- constant drive ---------------------------------------------------------------------------------------------------
@@ -181,7 +161,7 @@ def _fit_constant(population: Population, spikes: Array) -> Fitted:
     best: Fitted | None = None
     # Thresholds above 4094 leave no bias that fires at once: for long runs of slow neurons only.
     for vth in (4092, 4094, *(4094 * 2**j for j in range(1, 6))):
-        fixed = replace(population, du=NO_MEMORY, dv=_decay(population), vth=vth, bias_exp=SHIFT)
+        fixed = replace(population, du=NO_MEMORY, dv=decay(population), vth=vth, bias_exp=SHIFT)
         ladder = replace(fixed, size=mantissas.size, bias=mantissas)
         periods = _first(step_fixed(ladder, np.zeros((steps, mantissas.size), np.int64)).spikes)
         high = np.searchsorted(-periods, -period, side="right") - 1
@@ -232,15 +212,15 @@ def _population_report(population: Population, fitted: Fitted, spikes: Array) ->
 
 def _projection_report(projection: Projection, weights: Array, scale: float) -> dict[str, Any]:
     exact = projection.weights * scale
-    mixed = _mixed(projection.weights)
-    low, high = (-256, 254) if mixed else (-255, 255)
-    clipped = (np.rint(exact) > high + mixed) | (np.rint(exact) < low)
+    signed = mixed(projection.weights)
+    low, high = (-256, 254) if signed else (-255, 255)
+    clipped = (np.rint(exact) > high + signed) | (np.rint(exact) < low)
     return {
         "scale": scale,
         "bits": _bits(weights),
         "clipped": int(clipped.sum()),
         "zeroed": int(((projection.weights != 0) & (weights == 0)).sum()),
-        "odd_to_even": int((np.rint(exact) % 2 != 0).sum()) if mixed else 0,
+        "odd_to_even": int((np.rint(exact) % 2 != 0).sum()) if signed else 0,
         "max_error": float((np.abs(weights / scale - projection.weights)).max()),
     }
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neuroprompt.checkpoint import RunConfig
+from neuroprompt.runconfig import RunConfig
 
 PREFIX = "optimiser."
 
@@ -20,7 +20,7 @@ PREFIX = "optimiser."
 def make_optimiser(config: RunConfig, learned: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
     """AdamW, or SGD with momentum 0.9; the prompt's rate is the head's times `prompt_lr_scale`."""
     groups: list[dict[str, Any]] = []
-    for prefix, scale in (("prompt.", config.prompt_lr_scale), ("head.", 1.0)):
+    for prefix, scale in (("prompt.", config.prompt_lr_scale), ("head.", 1.0), ("backbone.", 1.0)):
         parameters = [p for name, p in learned.items() if name.startswith(prefix)]
         if parameters:
             groups.append({"params": parameters, "peak": config.lr * scale})

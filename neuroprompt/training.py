@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
 import time
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,21 +17,16 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import TensorDataset
 
 from neuroprompt import checkpoint
-from neuroprompt.checkpoint import PRECISIONS, Run, RunConfig
-from neuroprompt.contracts import Pictures, Prompt
+from neuroprompt.checkpoint import Run
+from neuroprompt.contracts import Pictures
 from neuroprompt.dataset import absolute, batches, load_data
+from neuroprompt.devices import launch
 from neuroprompt.errors import BadCheckpoint, BadSetting
 from neuroprompt.evaluation import as_floats, correct, size_of
 from neuroprompt.model import PromptedModel
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.runconfig import RunConfig
 from neuroprompt.stepping import PREFIX, flat_state, make_optimiser, restore, set_rate, uninterrupted
-
-
-def configure(**options: Any) -> RunConfig:
-    """A RunConfig of `options`, its method and data checked by name; raises UnknownName, BadSetting."""
-    config = RunConfig(**options)
-    Prompt.part(config.method)
-    return dataclasses.replace(config, data=absolute(config.data))
 
 
 def train(
@@ -60,7 +53,7 @@ def train(
     KeyboardInterrupt a checkpoint is written first.
     """
     out = Path(out)
-    fabric = _fabric(accelerator, devices, strategy, precision or config.precision)
+    fabric = launch(accelerator, devices, strategy, precision or config.precision)
     config = dataclasses.replace(
         config, data=absolute(config.data), precision=str(fabric.strategy.precision.precision), classes=()
     )
@@ -70,8 +63,8 @@ def train(
     if resume and _same_run(out, config) and checkpoint.is_finished(out):
         return Run.load(out)
     backbone = checkpoint.load_backbone_of(dataclasses.replace(config, weights_sha256=""))
-    size, interpolation = backbone.preprocess.size, backbone.preprocess.interpolation
-    data = load_data(config.data, size, interpolation, config.seed, config.limit)
+    size = checkpoint.picture_size(config, backbone)
+    data = load_data(config.data, size, backbone.preprocess.interpolation, config.seed, config.limit)
     digest = checkpoint.digest_of(config.backbone, backbone)
     config = dataclasses.replace(config, classes=data.classes, weights_sha256=digest)
     model = checkpoint.assemble(config, backbone)
@@ -108,8 +101,11 @@ class _Loop:
         fabric.to_device(model)
         self.model = model
         # Where nothing in front of the head learns, its input is computed once.
-        self.head_only = model.prompt.enters == "nowhere"
+        self.head_only = model.prompt.enters == "nowhere" and not model.prompt.tunes_backbone
         self.learned = model.learned()
+        if not self.learned:
+            got = f"method {config.method!r} with head {config.head!r}, of which nothing learns"
+            raise BadSetting(got, "a prompt or a head with parameters", "choose another --method or --head")
         self.optimiser = make_optimiser(config, self.learned)
         self.done = _Done()
 
@@ -143,6 +139,8 @@ class _Loop:
                 rank, world = self.fabric.global_rank, self.fabric.world_size
                 # A process that a short last row leaves without a picture takes one that counts nothing.
                 mine = batches(train, [row[rank::world] or row[:1] for row in rows])
+                if done.step == 0:
+                    self._refit(epoch, train)
                 self.model.train()
                 what = f"epoch {epoch + 1} of {config.epochs}"
                 for row, (images, labels) in zip(rows, self.progress.track(mine, what, len(rows)), strict=True):
@@ -175,6 +173,30 @@ class _Loop:
         if self.fabric.is_global_zero:
             checkpoint.drop_state(self.out)
 
+    @torch.no_grad()
+    def _refit(self, epoch: int, train: Pictures) -> None:
+        """Where the head maps the backbone's own classes: count what it calls each class now, and map anew."""
+        head = self.model.head
+        if head.refit == "never" or (head.refit == "once" and epoch):
+            return
+        self.model.eval()
+        mine = range(self.fabric.global_rank, size_of(train), self.fabric.world_size)
+        rows = [mine[i : i + self.config.batch] for i in range(0, len(mine), self.config.batch)]
+        counts: Tensor | None = None
+        for inputs, labels in self.progress.track(batches(train, rows), "output mapping", len(rows)):
+            features = self.fabric.to_device(inputs)
+            if not self.head_only:
+                features = self.model.features(as_floats(features))
+            called = head.source(features).float()
+            if counts is None:
+                counts = torch.zeros(called.shape[1], len(self.config.classes), device=called.device)
+            where = (called.argmax(1), self.fabric.to_device(labels))
+            counts.index_put_(where, torch.ones(len(labels), device=called.device), accumulate=True)
+        assert counts is not None
+        total = self.fabric.all_reduce(counts, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        head.fit(total.cpu())
+
     def _loss(self, learner: nn.Module, images: Tensor, labels: Tensor, weight: float) -> Tensor:
         inputs = images if self.head_only else as_floats(images)
         logits = learner(self.fabric.to_device(inputs))
@@ -192,7 +214,8 @@ class _Loop:
         }
         tokens = self.model.eval().prompt.tokens()
         if self.model.prompt.spiking and tokens is not None:
-            entry["density"] = float((tokens != 0).double().mean())
+            widths = self.model.backbone.site.widths[: len(tokens)]
+            entry["density"] = float((tokens != 0).sum()) / (tokens.shape[1] * sum(widths))
         with uninterrupted():
             done.history.append(entry)
             done.epoch, done.step, done.loss = epoch + 1, 0, 0.0
@@ -233,7 +256,7 @@ class _Loop:
     def _save_state(self) -> None:
         if self.fabric.is_global_zero:
             info = {"done": dataclasses.asdict(self.done), "precision": self.fabric.strategy.precision.state_dict()}
-            checkpoint.save_state(self.out, self.config, {**self.learned, **flat_state(self.optimiser)}, info)
+            checkpoint.save_state(self.out, self.config, {**self.model.kept(), **flat_state(self.optimiser)}, info)
         self.saved_at = time.monotonic()
 
     def _save_prompt(self) -> None:
@@ -241,7 +264,7 @@ class _Loop:
             return
         done = self.done
         last = done.history[-1] if done.history else {}
-        sizes = {"prompt": 0, "head": 0}
+        sizes = {"prompt": 0, "head": 0, "backbone": 0}
         for name, parameter in self.learned.items():
             sizes[name.partition(".")[0]] += parameter.numel()
         metrics = {
@@ -251,26 +274,11 @@ class _Loop:
             "images_per_second": round(done.images / done.seconds, 1) if done.seconds else 0.0,
             "prompt_parameters": sizes["prompt"],
             "head_parameters": sizes["head"],
+            **({"backbone_parameters": sizes["backbone"]} if sizes["backbone"] else {}),
             "device": str(self.fabric.device),
             "history": done.history,
         }
-        checkpoint.save_prompt(self.out, self.config, self.learned, metrics)
-
-
-def _fabric(accelerator: str, devices: int | str, strategy: str, precision: str) -> Fabric:
-    if strategy not in ("auto", "ddp"):
-        raise BadSetting(f"strategy {strategy!r}", "auto or ddp", "a prompt is small: there is nothing to shard")
-    if precision not in PRECISIONS:
-        raise BadSetting(f"precision {precision!r}", f"one of {', '.join(PRECISIONS)}")
-    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # fp16 on a CPU becomes bf16, and is recorded as such
-            fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)  # type: ignore[arg-type]
-        fabric.launch()
-    except (RuntimeError, ValueError) as error:
-        got = f"accelerator {accelerator!r} with {devices} devices cannot be had ({error})"
-        raise BadSetting(got, "a device that is there", "try --device auto --devices 1") from error
-    return fabric
+        checkpoint.save_prompt(self.out, self.config, self.model.kept(), metrics)
 
 
 def _same_run(out: Path, config: RunConfig) -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.program import Model
+from neuroprompt.lower import takes_numbers
+from neuroprompt.program import Model, is_spikes
 from neuroprompt.runtime import WORKERS, Runtime
 
 RUNTIME = Runtime("lava", "3.10", WORKERS / "lava.txt")
@@ -45,20 +46,22 @@ class Lava(SpikingTarget):
         RUNTIME.build()
 
     def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
-        """Run `model` on input spikes (T, n_in) from rest; u and v are those after the reset of each step."""
+        """Run `model` on inputs (T, n_in) from rest; u and v are those after the reset of each step.
+
+        Inputs are spikes, or numbers where they drive neurons one to one. Raises what Program.encode raises.
+        """
         program = model.program(precision)
-        if inputs.shape != (program.steps, program.inputs):
-            raise Unsupported(f"inputs of shape {inputs.shape}", f"{(program.steps, program.inputs)}: steps, lines")
-        if not np.isin(inputs, (0, 1)).all():
+        program.encode(inputs)  # refuses in this process what the worker would refuse in its own
+        if not is_spikes(inputs) and not takes_numbers(program):
             raise Unsupported(
-                "inputs with values other than 0 and 1", "spikes, the only input that Loihi's synapses take"
+                "inputs with values other than 0 and 1", "spikes, the only input that Loihi's dense synapses take"
             )
         kinds = ("spikes", "u", "v") if states else ("spikes",)
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:
             folder = Path(name)
             (folder / "program.npz").write_bytes(program.to_bytes())
-            np.save(folder / "inputs.npy", inputs.astype(bool))
+            np.save(folder / "inputs.npy", inputs, allow_pickle=False)
             arguments = ["--precision", program.precision, "--program", str(folder / "program.npz")]
             arguments += ["--inputs", str(folder / "inputs.npy"), "--out", str(folder / "spikes.npz")]
             RUNTIME.run(WORKERS / "lava.py", [*arguments, *(["--states"] if states else [])], self.time_limit)

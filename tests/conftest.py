@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def lava() -> SpikingTarget:
     assert isinstance(target, SpikingTarget)
     target.install()
     return target
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Quicker for nets as small as these, and the same bits in a child process on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

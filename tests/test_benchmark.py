@@ -1,16 +1,16 @@
-"""Bench: four forms of one model in one run, compared before they are timed."""
+"""Bench: five forms of one model in one run, compared before they are timed."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
-from neuroprompt import benchmark
+from neuroprompt import benchmark, checkpoint
 from neuroprompt.backbone import EMBEDDED, load_backbone
-from neuroprompt.benchmark import bench_backbone, bench_models
+from neuroprompt.benchmark import bench_backbone, bench_model
 from neuroprompt.contracts import BackboneSpec
 from neuroprompt.errors import BadSetting, ParityError
+from neuroprompt.runconfig import RunConfig
 
 SPEC = BackboneSpec("embedded", image_size=16, random=True)
 
@@ -22,12 +22,14 @@ def _few_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bench_of_a_backbone() -> None:
     result = bench_backbone(SPEC, 50, batch=2, rounds=3)
-    assert set(result["ms"]) == {"baked", "naive", "bare", "pytorch"}
-    assert set(result["ratio"]) == {"baked_over_bare", "naive_over_bare", "pytorch_over_bare", "baked_over_naive"}
+    assert set(result["ms"]) == {"baked", "naive", "lean", "bare", "pytorch"}
+    over_bare = {f"{form}_over_bare" for form in ("baked", "naive", "lean", "pytorch")}
+    assert set(result["ratio"]) == over_bare | {"baked_over_lean"}
     assert all(value > 0 for value in [*result["ms"].values(), *result["ratio"].values()])
     # A block gains an Expand and a Concat each for keys and values; the batch's size is read once: two nodes.
-    assert result["nodes"]["bare"] < result["nodes"]["baked"] <= result["nodes"]["bare"] + 4 + 2
-    assert result["nodes"]["bare"] < result["nodes"]["naive"]
+    nodes = result["nodes"]
+    assert nodes["lean"] < nodes["baked"] <= nodes["lean"] + 4 + 2
+    assert nodes["lean"] < nodes["bare"] < nodes["naive"]
     assert result["max_rel_diff"] <= 1e-4
     assert result["max_abs_diff"] > 0  # two implementations of floating point: equal would mean one was not run
     assert (result["batch"], result["rounds"], result["threads"]) == (2, 3, torch.get_num_threads())
@@ -35,13 +37,21 @@ def test_bench_of_a_backbone() -> None:
         assert low <= result["ms"][name] <= high
 
 
+def test_bench_of_a_framed_picture() -> None:
+    model = checkpoint.assemble(RunConfig("evp", backbone=SPEC, classes=("a", "b")), load_backbone(SPEC))
+    torch.nn.init.normal_(model.prompt.get_parameter("delta"))
+    result = bench_model(model, None, batch=2, rounds=1)
+    assert result["max_rel_diff"] <= 1e-4
+    assert result["nodes"]["baked"] == result["nodes"]["lean"] < result["nodes"]["naive"]
+
+
 def test_models_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    backbone = load_backbone(SPEC)
-    right = type(backbone).baked
-    monkeypatch.setattr(type(backbone), "baked", lambda self, tokens: right(self, None))
-    monkeypatch.setattr(benchmark, "_in_turn", lambda *_: pytest.fail("timed"))
+    model = checkpoint.assemble(RunConfig("vpt-deep", backbone=SPEC, classes=("a", "b")), load_backbone(SPEC))
+    right = type(model.backbone).baked
+    monkeypatch.setattr(type(model.backbone), "baked", lambda self, *_: right(self))
+    monkeypatch.setattr(benchmark, "in_turn", lambda *_: pytest.fail("timed"))
     with pytest.raises(ParityError):
-        bench_models(backbone, torch.randn(1, 4, 128), nn.Linear(128, 5))
+        bench_model(model, torch.randn(1, 4, 128))
 
 
 def test_wrong_settings() -> None:

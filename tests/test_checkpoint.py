@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from neuroprompt import checkpoint
 from neuroprompt.backbone import load_backbone
 from neuroprompt.bundle import sha256
-from neuroprompt.checkpoint import Run, RunConfig
+from neuroprompt.checkpoint import Run
 from neuroprompt.contracts import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
+from neuroprompt.runconfig import RunConfig
 
 SPEC = BackboneSpec(random=True, image_size=16)
 CLASSES = ("ant", "bee", "cat")

@@ -57,7 +57,8 @@ def test_linear_nodes_are_multiplied_out_and_missing_ones_are_identities() -> No
     program = lower(graph(3, nir.Affine(W, B), nir.Linear(second), neurons(1), neurons(1)), 5)
     assert np.array_equal(program.projections[0].weights, second @ W)
     assert np.array_equal(program.populations[0].bias, second @ B)
-    assert np.array_equal(program.projections[1].weights, [[1.0]])
+    assert program.projections[1].one_to_one
+    assert np.array_equal(program.projections[1].weights, [1.0])
     assert [p.depth for p in program.populations] == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""The four noises: what each does to an image, that it is repeatable, and what is refused."""
+"""Noises: what each does to an image, that it is repeatable, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from neuroprompt.corruptions import PARAMETERS, corrupt
 from neuroprompt.errors import BadSetting
 from neuroprompt.noise import LEVELS, Noise, parse_noises
 
@@ -71,6 +72,20 @@ def test_jpeg_is_pillows() -> None:
     assert np.array_equal((noisy * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), expected)
 
 
+def test_a_corruption_is_a_noise_with_a_severity() -> None:
+    image = torch.rand(3, 40, 40)
+    noise = Noise.parse("motion_blur:3")
+    assert str(noise) == "motion_blur:3"
+    assert torch.equal(noise(image, seed=5), corrupt(image, "motion_blur", 3, 5))
+
+
+def test_imagenet_c_is_every_corruption_at_every_severity_once() -> None:
+    every = parse_noises(["fog:2", "imagenet-c"])
+    assert len(every) == 75
+    assert str(every[0]) == "fog:2"
+    assert {str(noise) for noise in every} == {f"{kind}:{s}" for kind in PARAMETERS for s in range(1, 6)}
+
+
 def test_all_is_every_level_once() -> None:
     every = parse_noises(["gaussian:0.1", "all"])
     assert len(every) == sum(len(levels) for levels in LEVELS.values()) == 12
@@ -78,8 +93,28 @@ def test_all_is_every_level_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["gauss:0.1", "gaussian", "gaussian:x", "gaussian:-1", "salt-pepper:1.5", "jpeg:0", "jpeg:2.5", "blur:nan"]
+    "name",
+    [
+        "gauss:0.1",
+        "gaussian",
+        "gaussian:x",
+        "gaussian:-1",
+        "salt-pepper:1.5",
+        "jpeg:0",
+        "jpeg:2.5",
+        "blur:nan",
+        "fog:0",
+        "fog:6",
+        "fog:1.5",
+        "fog",
+        "foggy:1",
+    ],
 )
 def test_wrong_noises(name: str) -> None:
     with pytest.raises(BadSetting):
         Noise.parse(name)
+
+
+def test_an_unknown_noise_names_all_there_are() -> None:
+    with pytest.raises(BadSetting, match=r"'foggy'.*imagenet-c.*gaussian:SIGMA.*motion_blur"):
+        Noise.parse("foggy:1")

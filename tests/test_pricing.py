@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from neuroprompt.activity import Activity
 from neuroprompt.contracts import Price, Prices
 from neuroprompt.errors import BadData, UnknownName, Unpriced
-from neuroprompt.pricing import COLUMNS, NOTE, TITLE, energy, estimate, events, rows, si
+from neuroprompt.pricing import COLUMNS, NOTE, TITLE, counted, energy, estimate, events, rows, si
 
 # Joules are sums of products of positive doubles. A count below 2^53 is exact; the price's decimal, its product and the
 # sum (fsum) round once each: a result is within (1 + u)^3 of the true one, u = 2^-53. Of two results that share their
@@ -193,19 +193,21 @@ def test_an_all_in_price_is_not_added_to_prices_per_term() -> None:
     assert len(figures) == 5
     assert set(figures.values()) == {None}
     assert "all-in" in report["total"]["note"]
-    assert rows(report)[2][-3:] == ("-", "-", "-")
+    assert rows(report)[2][-2:] == ("-", "-")
 
 
 def test_the_table_has_three_rows_and_says_estimated() -> None:
     assert "estimated, not measured" in TITLE
-    table = rows(energy(GENERATOR, Activity(macs=17_600_000_000), baked=True))
+    report = energy(GENERATOR, Activity(macs=17_600_000_000), baked=True)
+    table = rows(report)
     assert [row[0] for row in table] == ["generator", "backbone", "total"]
     assert {len(row) for row in table} == {len(COLUMNS)}
     named = [dict(zip(COLUMNS, row, strict=True)) for row in table]
-    assert named[0]["counts"] == "10 spikes, 30 updates, 10 updates_active"
-    assert named[0]["per deployment"] == "1.87 nJ"
-    assert named[0]["per image"] == "0 J"
-    assert named[1]["per image"] == named[2]["per image"] == "81.0 mJ"
+    assert named[0]["once"] == "1.87 nJ"
+    assert named[0]["an image"] == "0 J"
+    assert named[1]["an image"] == named[2]["an image"] == "81.0 mJ"
+    assert counted(report)[0] == "generator, one run: 10 spikes, 30 updates, 10 updates active; 1.87 nJ"
+    assert len(counted(energy(Activity(), Activity(macs=1), baked=True))) == 1
     assert named[1]["evidence"] == "estimated"
 
 

@@ -12,8 +12,8 @@ import pytest
 import neuroprompt
 
 FACE = """
-    Activity Backbone BackboneSpec Bundle Data Exporter NeuropromptError Prices Prompt Run RunConfig Target
-    __version__ activities bench_backbone bench_bundle compare configure estimate_energy evaluate load_model
+    Activity Backbone BackboneSpec Bundle Data Exporter Head NeuropromptError Prices Progress Prompt Run RunConfig
+    Target __version__ activities bench_backbone bench_bundle compare configure estimate_energy evaluate load_model
     model_of_graph predict read_graph train verify
 """
 

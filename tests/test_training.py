@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,15 +17,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from neuroprompt.checkpoint import Run, RunConfig
+from neuroprompt.checkpoint import Run
 from neuroprompt.contracts import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite, UnknownName
 from neuroprompt.evaluation import evaluate
 from neuroprompt.progress import Progress
-from neuroprompt.training import configure, train
+from neuroprompt.runconfig import RunConfig, configure
+from neuroprompt.training import train
 
 T = TypeVar("T")
 TINY = BackboneSpec(random=True, image_size=16)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def config(method: str = "spike-nvpt", **options: object) -> RunConfig:
@@ -39,15 +41,6 @@ def learned(folder: Path) -> dict[str, torch.Tensor]:
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Quicker for nets as small as these, and the same bits in a child process on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

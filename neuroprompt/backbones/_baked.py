@@ -12,14 +12,20 @@ from typing import Any
 
 import torch
 from timm.layers.attention import Attention
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuroprompt.errors import BadSetting, Unsupported
 
 
 class Heads(nn.Module):
-    """timm's Attention with its joint projection split in three, and 1/sqrt(d) folded into the queries' weights.
+    """timm's Attention in fewer operators: exact, but for the order of floating-point sums.
 
-    The same arithmetic in fewer operators: a runtime need not cut, squeeze and transpose the joint result again.
+    The joint projection is split in three, so that a runtime need not cut, squeeze and transpose its result again;
+    1/sqrt(d) stands in the queries' weights. A bias of the keys adds q.b to all scores of a query, which softmax does
+    not see: it is dropped. Attention's weights sum to 1, so that a bias of the values moves into the last projection.
     """
 
     def __init__(self, attn: Attention) -> None:
@@ -29,10 +35,15 @@ class Heads(nn.Module):
         self.q = _rows(attn, 0, attn.scale / self.scale)
         self.k, self.v = _rows(attn, 1), _rows(attn, 2)
         self.attn = nn.ModuleDict({name: part for name, part in attn.named_children() if name != "qkv"})
+        if isinstance(attn.k_norm, nn.Identity):
+            self.k.register_parameter("bias", None)
+        if isinstance(attn.norm, nn.Identity) and "gate" not in self.attn and self.v.bias is not None:
+            self.attn["proj"] = _with_bias(attn.proj, self.v.bias)
+            self.v.register_parameter("bias", None)
         self.split = (attn.num_heads, attn.head_dim)
 
     def queries(self, y: Tensor) -> Tensor:
-        """(B, heads, n, d), scaled, of normalised tokens (B, n, D)."""
+        """(B, heads, n, d), scaled by 1/sqrt(d), of normalised tokens (B, n, D)."""
         q: Tensor = self.attn["q_norm"](self.q(y).unflatten(-1, self.split)).transpose(1, 2)
         return q if self.scale == 1.0 else q * self.scale
 
@@ -74,10 +85,12 @@ class _Baked(nn.Module):
 class LeanBlock(_Baked):
     """A block without a prompt of its own, in the same form as the others of this file."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, n, D) -> (B, n, D)."""
+    def forward(self, x: Tensor, temperature: Tensor | None = None) -> Tensor:
+        """Tokens (B, n, D) -> (B, n, D); scores of attention are divided by `temperature`, a scalar."""
         y, heads = self.norm1(x), self.heads
-        return self.finish(x, heads(y, heads.queries(y), heads.keys(y), heads.values(y)))
+        q = heads.queries(y)
+        q = q if temperature is None else q / temperature
+        return self.finish(x, heads(y, q, heads.keys(y), heads.values(y)))
 
 
 class ConstantPrompt(_Baked):
@@ -134,11 +147,53 @@ class LeavingPrompt(_Baked):
         return self.finish(x[:, :n], heads(asked, heads.queries(asked), heads.keys(y), heads.values(y)))
 
 
+def tempered(block: Any, x: Tensor, temperature: Tensor) -> Tensor:
+    """`block` of tokens (B, n, D), its scores of attention divided by `temperature`, a scalar.
+
+    A LeanBlock, or timm's Block with its own weights, which may learn; dropout is off, as it is in any backbone here.
+    """
+    if isinstance(block, LeanBlock):
+        cooled: Tensor = block(x, temperature)
+        return cooled
+    attn, y = block.attn, block.norm1(x)
+    q, k, v = attn.qkv(y).unflatten(-1, (3, attn.num_heads, attn.head_dim)).permute(2, 0, 3, 1, 4)
+    q, k = attn.q_norm(q) / temperature, attn.k_norm(k)
+    mixed = attn.norm(F.scaled_dot_product_attention(q, k, v, scale=attn.scale).transpose(1, 2).flatten(2))
+    if getattr(attn, "gate", None) is not None:
+        mixed = mixed * attn.gate(y).sigmoid()
+    x = x + block.ls1(attn.proj(mixed))
+    out: Tensor = x + block.ls2(block.mlp(block.norm2(x)))
+    return out
+
+
 def with_blocks(model: VisionTransformer, blocks: list[nn.Module]) -> VisionTransformer:
     """The same timm model with other blocks; every other part is shared, and `model` stays as it is."""
     twin = copy.copy(model)
     twin._modules = dict(model._modules)
     twin.blocks = nn.Sequential(*blocks).eval()
+    return twin
+
+
+@torch.no_grad()
+def with_overlay(model: VisionTransformer, overlay: Tensor) -> VisionTransformer:
+    """The same timm model with W overlay, the patch embedding of (C, H, W) without its bias, in the position table.
+
+    Raises Unsupported where the embedding is more than one convolution, or there is no table of positions, BadSetting
+    where the overlay is not as large as the images.
+    """
+    embed: Any = model.patch_embed
+    if not isinstance(embed, PatchEmbed) or not isinstance(embed.norm, nn.Identity) or model.pos_embed is None:
+        got = "a Vision Transformer whose patches are not one convolution and a table of positions"
+        raise Unsupported(got, "one that can hold a pixel prompt", "choose another --backbone or --method")
+    image = (embed.proj.in_channels, *embed.img_size)
+    if tuple(overlay.shape) != image:
+        raise BadSetting(f"an overlay of shape {tuple(overlay.shape)}", f"{image}")
+    exact = nn.functional.conv2d(overlay.double()[None], embed.proj.weight.double(), stride=embed.proj.stride)
+    table = model.pos_embed.detach().double().clone()
+    table[:, -exact.shape[2] * exact.shape[3] :] += exact.flatten(2).transpose(1, 2)
+    twin = copy.copy(model)
+    twin._parameters = dict(model._parameters)
+    twin.pos_embed = nn.Parameter(table.to(model.pos_embed.dtype), requires_grad=False)
     return twin
 
 
@@ -153,6 +208,17 @@ def _rows(attn: Attention, part: int, scale: float = 1.0) -> nn.Linear:
     return out
 
 
+def _with_bias(proj: nn.Linear, before: Tensor) -> nn.Linear:
+    """proj(x + before) as one layer; it shares its weight with `proj`."""
+    out = nn.Linear(proj.in_features, proj.out_features, device="meta")
+    moved = proj.weight.detach().double() @ before.detach().double()
+    if proj.bias is not None:
+        moved = moved + proj.bias.detach().double()
+    out.weight = proj.weight
+    out.bias = nn.Parameter(moved.to(proj.weight.dtype), requires_grad=False)
+    return out
+
+
 def _append(x: Tensor, constant: Tensor, dim: int) -> Tensor:
     """`constant` (1, ...) behind x (B, ...) along `dim`, for every image."""
     return torch.cat([x, constant.expand(x.shape[0], *constant.shape[1:])], dim=dim)
@@ -164,6 +230,6 @@ def _store(module: nn.Module, block: Any, prompt: Tensor, names: str) -> None:
     exact = copy.deepcopy(block).double().eval()
     heads = Heads(exact.attn)
     y = exact.norm1(prompt.double()[None])
-    for name, make in zip("yqkv", (lambda y: y, heads.queries, heads.keys, heads.values), strict=True):
-        if name in names:
-            module.register_buffer(f"prompt_{name}", make(y).to(block.attn.qkv.weight.dtype).contiguous())
+    constants = {"y": y, "q": heads.queries(y), "k": heads.keys(y), "v": heads.values(y)}
+    for name in names:
+        module.register_buffer(f"prompt_{name}", constants[name].to(block.attn.qkv.weight.dtype).contiguous())

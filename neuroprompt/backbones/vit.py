@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -10,9 +9,18 @@ from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from neuroprompt.backbones._baked import ConstantPrompt, EnteringPrompt, LeanBlock, LeavingPrompt, with_blocks
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.backbones._baked import (
+    ConstantPrompt,
+    EnteringPrompt,
+    LeanBlock,
+    LeavingPrompt,
+    tempered,
+    with_blocks,
+    with_overlay,
+)
+from neuroprompt.backbones._patches import image_and_patch
+from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site, Stream
+from neuroprompt.errors import BadSetting
 
 
 class ViT(Backbone):
@@ -28,18 +36,9 @@ class ViT(Backbone):
     """
 
     def __init__(self, model: VisionTransformer, spec: BackboneSpec, preprocess: Preprocess) -> None:
-        super().__init__()
-        if model.num_classes:
-            raise Unsupported("a backbone with a classifier", "a timm model made with num_classes=0")
+        super().__init__(model, spec, preprocess, int(model.num_features))
         self.model = model
-        self.spec = spec
-        self.preprocess = preprocess
-        self.features = int(model.num_features)
-        height, width = model.patch_embed.img_size
-        image = (int(model.in_chans), int(height), int(width))
-        patch = int(model.patch_embed.patch_size[0])
-        if height % patch or width % patch:  # timm would drop the border without a word
-            raise BadSetting(f"images of {height} x {width} pixels", f"a multiple of the patch size, {patch}")
+        image, patch = image_and_patch(model)
         self.site = Site(depth=len(model.blocks), width=int(model.embed_dim), image=image, patch=patch)
 
     @classmethod
@@ -51,14 +50,16 @@ class ViT(Backbone):
             and all(type(block) is Block and type(block.attn) is Attention for block in model.blocks)
         )
 
-    def forward(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W) with tokens (L, N, D); raises BadSetting on their shape."""
         model = self.model
         x: Tensor = model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
+        n = x.shape[1]
         if tokens is None:
             x = model.blocks(x)
+        elif isinstance(tokens, Stream):
+            x = self._stream(x, tokens)
         else:
-            n = x.shape[1]
             fresh = tokens if self._deep(tokens) else [tokens[0], *[None] * (self.site.depth - 1)]
             for block, prompt in zip(model.blocks, fresh, strict=True):
                 if prompt is not None:
@@ -68,28 +69,35 @@ class ViT(Backbone):
         features: Tensor = model.forward_head(model.norm(x), pre_logits=True)
         return features
 
-    def baked(self, tokens: Tensor | None) -> nn.Module:
+    def _stream(self, x: Tensor, stream: Stream) -> Tensor:
+        """Image tokens behind the last block, with prompt tokens that `stream` makes anew between blocks."""
+        n, skip = x.shape[1], self.model.num_prefix_tokens
+        prompts, heat = stream.enter(x[:, skip:]), stream.temperatures
+        for i, block in enumerate(self.model.blocks):
+            x = torch.cat([x, prompts], dim=1)
+            x = block(x) if heat is None else tempered(block, x, heat[i])
+            x, prompts = x[:, :n], x[:, n:]
+            if i + 1 < self.site.depth:
+                prompts = stream.after(i, prompts, x[:, skip:])
+        return x
+
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
         """The same network with tokens (L, N, D) as constants; it shares its weights with this one.
 
         deep: prompts are only keys and values. shallow: block 0's queries, keys and values of prompts are constants,
-        and the last block keeps no prompt. None: the bare network. Raises BadSetting on the tokens' shape.
+        and the last block keeps no prompt. overlay (C, H, W): the patch embedding is linear, so that it goes into the
+        position table. Neither: the bare network in the same form, which takes a Stream too. Raises BadSetting on their
+        shape.
         """
-        if tokens is None:
-            return self.lean().model
-        model = self.model
+        model = self.model if overlay is None else with_overlay(self.model, overlay)
         blocks: list[Any] = list(model.blocks)
+        if tokens is None:
+            return ViT(with_blocks(model, [LeanBlock(block) for block in blocks]), self.spec, self.preprocess).eval()
         if self._deep(tokens):
             return with_blocks(model, [ConstantPrompt(b, p) for b, p in zip(blocks, tokens.detach(), strict=True)])
         first = EnteringPrompt(blocks[0], tokens[0].detach())
         between = [LeanBlock(block) for block in blocks[1:-1]]
         return with_blocks(model, [first, *between, LeavingPrompt(blocks[-1], tokens.shape[1])])
-
-    def lean(self) -> ViT:
-        """The same backbone in the form that `baked` has, its attention in fewer operators; it shares its weights."""
-        twin = copy.copy(self)
-        twin._modules = dict(self._modules)
-        twin.model = with_blocks(self.model, [LeanBlock(block) for block in self.model.blocks])
-        return twin
 
     def _deep(self, tokens: Tensor) -> bool:
         depth, width = self.site.depth, self.site.width

@@ -91,13 +91,13 @@ def facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(k.replace("_", " "), plain(v)) for k, v in values.items() if not isinstance(v, list | dict)]
 
 
-def settings(pairs: Sequence[str]) -> dict[str, str]:
-    """`KEY=VALUE` words as a mapping; raises BadSetting."""
+def settings(pairs: Sequence[str], option: str = "--set", example: str = "steps=8") -> dict[str, str]:
+    """`KEY=VALUE` words of `option` as a mapping; raises BadSetting."""
     found = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise BadSetting(f"--set {pair!r}", "KEY=VALUE", "for example --set steps=8")
+            raise BadSetting(f"{option} {pair!r}", "KEY=VALUE", f"for example {option} {example}")
         found[key.strip().replace("-", "_")] = value.strip()
     return found
 

@@ -43,12 +43,13 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     from neuroprompt.evaluation import evaluate
     from neuroprompt.measure import verify
     from neuroprompt.pricing import energy
-    from neuroprompt.training import configure, train
+    from neuroprompt.runconfig import configure
+    from neuroprompt.training import train
 
     progress.say("1/6  train: a spiking prompt and, for comparison, a linear probe")
     runs, accuracy = {}, {}
     for method in ("linear", "spike-nvpt"):
-        runs[method] = train(configure(method=method, seed=seed, epochs=8, batch=32), out / "runs" / method, progress)
+        runs[method] = train(configure(method=method, seed=seed, epochs=6, batch=32), out / "runs" / method, progress)
         accuracy[method] = evaluate(runs[method], NOISES, progress=progress)
     progress.say("2/6  export: the backbone with the prompt baked in, and the spiking part")
     exported = {
@@ -65,7 +66,7 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     lava, onnx = Bundle.open(out / "lava", "lava"), Bundle.open(out / "onnx", "onnx")
     verified = verify(load_model(lava), progress=progress)
     progress.say("5/6  bench: baked beside naive and bare")
-    benched = bench_bundle(onnx, batch=1, rounds=20, progress=progress)
+    benched = bench_bundle(onnx, batch=1, rounds=10, progress=progress)
     progress.say("6/6  energy: estimated from counts, not measured")
     generator, backbone = activities(lava)
     return {

@@ -27,11 +27,13 @@ def energy(
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
     from neuroprompt.bundle import Bundle
     from neuroprompt.counts import activities
-    from neuroprompt.pricing import COLUMNS, TITLE, rows
+    from neuroprompt.pricing import COLUMNS, TITLE, counted, rows
     from neuroprompt.pricing import energy as price
 
     with stdout_is_ours():
-        generator, backbone = activities(Bundle.open(bundle))
-        result = price(generator, backbone, generator_prices, backbone_prices, baked=True)
+        opened = Bundle.open(bundle)
+        generator, backbone = activities(opened)
+        baked = not opened.about.get("per_image", False)
+        result = price(generator, backbone, generator_prices, backbone_prices, baked=baked)
     left_out = [f"{part} leaves out: {result[part]['leaves_out']}" for part in ("generator", "backbone", "total")]
-    emit(result, json, table(TITLE, COLUMNS, rows(result)), *left_out)
+    emit(result, json, table(TITLE, COLUMNS, rows(result)), *counted(result), *left_out)

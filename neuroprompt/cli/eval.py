@@ -1,11 +1,13 @@
-"""`neuroprompt eval`: accuracy of a run on clean and on noisy pictures."""
+"""`neuroprompt eval`: accuracy of one run or of several seeds, on clean, noisy and corrupted pictures and elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
@@ -15,26 +17,93 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdo
     name="eval",
     epilog=examples(
         "eval runs/digits",
-        "eval runs/digits --noise gaussian:0.1 --noise jpeg:25",
-        "eval runs/digits --noise all --json",
+        "eval runs/digits --noise gaussian:0.1 --noise motion_blur:3",
+        "eval runs/digits --noise imagenet-c --csv corruptions.csv",
+        "eval runs/photos --ood folder:sketches --json",
+        "eval runs/seed0 runs/seed1 runs/seed2 --noise all --json",
     ),
 )
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder of 'neuroprompt train'.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run folders of 'neuroprompt train'; several differ in their seed alone."
+        ),
+    ],
     noise: Annotated[
         list[str] | None,
-        typer.Option(help="gaussian:SIGMA, salt-pepper:P, blur:SIGMA, jpeg:QUALITY, or 'all'; repeatable."),
+        typer.Option(
+            help="gaussian:SIGMA, salt-pepper:P, blur:SIGMA, jpeg:QUALITY, or 'all' of them; TYPE:SEVERITY of "
+            "ImageNet-C (motion_blur:3), or 'imagenet-c', all 15 types at 5 severities; repeatable."
+        ),
+    ] = None,
+    ood: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATA",
+            help="Another data set, e.g. folder:PATH, with some of the run's classes by name; repeatable. "
+            "The class is chosen among those that it has.",
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="test or val.")] = "test",
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a row for every run and accuracy there, too.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Accuracy on the test pictures, clean and with noise added before normalisation."""
-    from neuroprompt.checkpoint import Run
-    from neuroprompt.evaluation import evaluate as evaluate_run
+    """Accuracy on the test pictures, clean and with noise added before normalisation.
 
+    Several runs of one configuration with different seeds: mean and sample standard deviation.
+    """
+    from neuroprompt.checkpoint import Run
+    from neuroprompt.errors import CannotWrite
+    from neuroprompt.evaluation import evaluate as evaluate_run
+    from neuroprompt.seeds import evaluate_seeds, save_csv
+
+    if csv is not None and (csv.is_dir() or not csv.absolute().parent.is_dir()):  # known before an hour's work
+        raise CannotWrite(f"cannot write {csv}", "a file in a folder that exists", "choose another --csv")
+    progress = TerminalProgress()
     with stdout_is_ours():
-        loaded = Run.load(run, weights)
-        result = evaluate_run(loaded, noise or [], split=split, progress=TerminalProgress())
-    rows = [("clean", f"{result['clean']:.1%}"), *((name, f"{value:.1%}") for name, value in result["noise"].items())]
-    emit(result, json, table(f"{loaded.config.method} on {result['images']} pictures", ("pictures", "accuracy"), rows))
+        loaded = [Run.load(run, weights) for run in runs]
+        if len(loaded) == 1:
+            result = evaluate_run(loaded[0], noise or [], split=split, ood=ood or [], progress=progress)
+            results, mean, std = [result], result, None
+        else:
+            result = evaluate_seeds(loaded, noise or [], split, ood=ood or [], progress=progress)
+            results, mean, std = result["runs"], result["mean"], result["std"]
+        if csv is not None:
+            save_csv(loaded, results, csv)
+    seeds = f", {len(loaded)} seeds" if std else ""
+    title = f"{loaded[0].config.method} on {results[0]['images']} pictures{seeds}"
+    emit(result, json, *_tables(title, mean, std))
+
+
+def _tables(title: str, mean: Mapping[str, Any], std: Mapping[str, Any] | None) -> list[Table]:
+    """The accuracies, with their deviations where there are several runs, and one table of all corruptions."""
+    corruption = mean.get("corruption", {"types": {}})
+    of_all = [_rows(mean), _rows(std)] if std else [_rows(mean)]
+    rows = [(name, *(f"{values[name]:.1%}" for values in of_all)) for name in of_all[0]]
+    tables = [table(title, ("pictures", "accuracy", "std")[: 1 + len(of_all)], rows)]
+    if corruption["types"]:
+        cells = [
+            (kind, *(_percent(mean["noise"].get(f"{kind}:{severity}")) for severity in range(1, 6)), _percent(of_type))
+            for kind, of_type in corruption["types"].items()
+        ]
+        columns = ("at severity", "1", "2", "3", "4", "5", "mean")
+        tables.append(table("accuracy under corruption", columns, cells))
+    return tables
+
+
+def _rows(accuracies: Mapping[str, Any]) -> dict[str, float]:
+    """All but the cells of the corruption table."""
+    corruption = accuracies.get("corruption", {"types": {}})
+    found = {"clean": accuracies["clean"]}
+    found |= {name: a for name, a in accuracies["noise"].items() if name.partition(":")[0] not in corruption["types"]}
+    if corruption["types"]:
+        found["mean corruption accuracy"] = corruption["mean"]
+    return found | {name: of["accuracy"] for name, of in accuracies.get("ood", {}).items()}
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

@@ -18,15 +18,18 @@ from neuroprompt.errors import BadSetting
         "run out/onnx cat.jpg dog.png",
         "run out/lava --precision fixed",
         "run out/lava --precision float --out spikes.npz",
+        "run out/lava cat.jpg --target loihi",
     )
 )
 def run(
     bundle: Annotated[Path, typer.Argument(help="A bundle of 'neuroprompt export'.")],
     images: Annotated[
-        list[Path] | None, typer.Argument(help="Pictures (or folders of them), for an ONNX bundle.")
+        list[Path] | None,
+        typer.Argument(help="Pictures or folders; for prompts made once and Lava, none."),
     ] = None,
     precision: Annotated[str, typer.Option(help="fixed (Loihi's integers) or float, for a Lava bundle.")] = "fixed",
     target: Annotated[str, typer.Option(help="Which target runs a Lava bundle: lava, loihi, ...")] = "lava",
+    lanes: Annotated[int, typer.Option(help="Pictures side by side on the target.")] = 8,
     out: Annotated[Path | None, typer.Option(help="Write the spikes here, as .npz.")] = None,
     json: Json = False,
 ) -> None:
@@ -34,6 +37,8 @@ def run(
     opened = Bundle.open(bundle)
     if opened.kind == "onnx":
         _run_images(opened, images or [], json)
+    elif opened.about.get("per_image"):
+        _run_hybrid(opened, images or [], (target, precision, lanes), out, json)
     else:
         _run_spikes(opened, target, precision, out, json)
 
@@ -47,6 +52,22 @@ def _run_images(bundle: Bundle, images: list[Path], json: bool) -> None:
         results = predict(bundle, images, TerminalProgress())
     rows = [(r["file"], r["label"], f"{r['probability']:.1%}") for r in results]
     emit({"images": results}, json, table("ONNX Runtime", ("picture", "label", "probability"), rows))
+
+
+def _run_hybrid(bundle: Bundle, images: list[Path], how: tuple[str, str, int], out: Path | None, json: bool) -> None:
+    from neuroprompt.pipeline import Pipeline
+
+    if not images:
+        raise BadSetting("no pictures", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")
+    if out is not None:
+        raise BadSetting(f"--out {out}", "a bundle whose spikes are the same for every picture")
+    target, precision, lanes = how
+    with stdout_is_ours():
+        results = Pipeline(bundle, target, precision, lanes).predict(images, TerminalProgress())
+    columns = ("picture", "label", "probability", "spikes a step")
+    rows = [(r["file"], r["label"], f"{r['probability']:.1%}", f"{r['spike_density']:.3f}") for r in results]
+    found = {"target": target, "precision": precision, "images": results}
+    emit(found, json, table(f"ONNX Runtime, with {target} ({precision}) between", columns, rows))
 
 
 def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, json: bool) -> None:

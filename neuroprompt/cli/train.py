@@ -9,6 +9,12 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, settings, stdout_is_ours, table
+from neuroprompt.plugin import names_in
+
+
+def _one_of(folder: str) -> str:
+    return f"One of {', '.join(names_in(folder))}."
+
 
 Words = Annotated[
     list[str] | None,
@@ -18,6 +24,12 @@ Words = Annotated[
         help="A setting of the method, e.g. steps=8 or theta=0.25; repeatable; a wrong one lists all.",
     ),
 ]
+HeadWords = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--head-set", metavar="KEY=VALUE", help="A setting of the output mapping, e.g. sources=2; repeatable."
+    ),
+]
 
 
 @app.command(
@@ -25,6 +37,7 @@ Words = Annotated[
         "train --out runs/digits",
         "train --method vpt-deep --tokens 10 --data folder:pictures --out runs/vpt",
         "train --backbone vit_base_patch16_224.augreg_in21k --data torchvision:CIFAR100 --device cuda --out runs/c100",
+        "train --method lor-vp --head iterative --head-set sources=2 --backbone deit_tiny_patch16_224 --out runs/ilm",
         "train --backbone deit_tiny_patch16_224 --weights deit.safetensors --image-size 112 --data folder:eurosat",
     )
 )
@@ -32,15 +45,17 @@ def train(
     out: Annotated[Path, typer.Option(help="Run folder; the same command again goes on where it stopped.")] = Path(
         "runs/spike-nvpt"
     ),
-    method: Annotated[str, typer.Option(help="spike-nvpt, vpt-deep, vpt-shallow or linear.")] = "spike-nvpt",
+    method: Annotated[str, typer.Option(help=_one_of("neuroprompt.prompts"))] = "spike-nvpt",
     data: Annotated[str, typer.Option(help="digits, folder:PATH or torchvision:NAME.")] = "digits",
-    backbone: Annotated[str, typer.Option(help="embedded, or any timm ViT.")] = "embedded",
+    backbone: Annotated[str, typer.Option(help="embedded, or a timm ViT, Swin, ResNet or EfficientNet.")] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Leave the backbone random.")] = False,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the input in pixels (default: the backbone's).")
     ] = None,
     tokens: Annotated[int | None, typer.Option(help="Prompt tokens a block (default: 10).")] = None,
+    head: Annotated[str, typer.Option(help=f"The output mapping. {_one_of('neuroprompt.heads')}")] = "linear",
+    head_words: HeadWords = None,
     words: Words = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training pictures (default: 10).")] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures a step (default: 64).")] = None,
@@ -59,8 +74,8 @@ def train(
 
     Ctrl-C leaves a checkpoint; the same command goes on from it and ends with the same result.
     """
-    from neuroprompt.contracts import BackboneSpec, Prompt
-    from neuroprompt.training import configure
+    from neuroprompt.contracts import BackboneSpec, Head, Prompt
+    from neuroprompt.runconfig import configure
     from neuroprompt.training import train as train_run
 
     given = settings(words or [])
@@ -76,6 +91,8 @@ def train(
     }
     config = configure(
         method=method,
+        head=head,
+        head_settings=Head.typed(head, settings(head_words or [], "--head-set", "sources=2")),
         settings=Prompt.typed(method, given),
         backbone=BackboneSpec(backbone, str(weights) if weights else None, image_size, random_weights),
         data=data,

@@ -64,12 +64,12 @@ def _model(what: Path, steps: int | None, rate: float, seed: int) -> tuple[Model
     import numpy as np
 
     from neuroprompt.bundle import Bundle
-    from neuroprompt.bundled import load_model
+    from neuroprompt.bundled import load_tried
     from neuroprompt.deploy import model_of_graph
     from neuroprompt.graph import chain, read_graph, steps_of
 
     if what.is_dir():
-        return load_model(Bundle.open(what)), None
+        return load_tried(Bundle.open(what))[:2]
     if not 0 <= rate <= 1:
         raise BadSetting(f"--rate {rate}", "a probability from 0 to 1")
     graph = read_graph(what)

@@ -93,7 +93,14 @@ def thin(labels: NDArray[np.int64], limit: int, seed: int) -> Indices:
 
 
 def labelled(
-    train: PictureList, test: PictureList, classes: Sequence[str], *, seed: int, limit: int, fix: str = ""
+    train: PictureList,
+    test: PictureList,
+    classes: Sequence[str],
+    *,
+    seed: int,
+    limit: int,
+    drawn: bool = False,
+    fix: str = "",
 ) -> Labelled:
     """The three splits: a fifth of the training pictures validates; `limit` > 0 keeps at most so many of each split."""
     if len(classes) < 2:
@@ -108,4 +115,4 @@ def labelled(
     for pictures, indices in ((train, rest), (train, val), (test, np.arange(len(test)))):
         kept = indices[thin(pictures.labels[indices], limit, seed)] if limit else indices
         parts.append(pictures.some(kept).ready())
-    return Labelled(parts[0], parts[1], parts[2], tuple(classes))
+    return Labelled(parts[0], parts[1], parts[2], tuple(classes), drawn)

@@ -26,4 +26,4 @@ class Digits(Data):
         whole = PictureList(lambda i: Image.fromarray(pixels[i]), labels, size, interpolation)
         train, test = (whole.some(part) for part in split(whole.labels, share=0.25, seed=0))
         classes = [str(digit) for digit in range(10)]
-        return labelled(train, test, classes, seed=seed, limit=self.limit)
+        return labelled(train, test, classes, seed=seed, limit=self.limit, drawn=True)

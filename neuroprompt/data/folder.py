@@ -44,7 +44,8 @@ class Folder(Data):
         else:
             whole = PictureList(lambda i: _open(files[i]), labels, size, interpolation)
             train, test = (whole.some(part) for part in split(whole.labels, share=0.2, seed=0))
-        return labelled(train, test, classes, seed=seed, limit=self.limit, fix=f"add pictures to {train_folder}")
+        fix = f"add pictures to {train_folder}"
+        return labelled(train, test, classes, seed=seed, limit=self.limit, drawn=not two, fix=fix)
 
 
 def _classes(folder: Path) -> list[str]:

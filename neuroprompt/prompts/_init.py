@@ -1,11 +1,13 @@
-"""What token prompts share: the check that there are blocks to enter, and VPT's initial values."""
+"""What token prompts share: the checks of the blocks they enter, how their values lie, and VPT's initial values."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from neuroprompt.contracts import Site
 from neuroprompt.errors import BadSetting, Unsupported
@@ -16,8 +18,19 @@ def need_blocks(site: Site, method: str) -> None:
     if site.depth < 1:
         raise Unsupported(
             f"{method} enters as tokens, and this backbone has no blocks that take tokens",
-            "a Vision Transformer",
+            "a Vision Transformer or a Swin Transformer",
             "choose another --backbone or --method",
+        )
+
+
+def need_one_width(site: Site, method: str) -> None:
+    """Raise Unsupported where blocks differ in width, so that what one makes of a prompt cannot enter the next."""
+    if len(set(site.widths)) > 1:
+        least, most = min(site.widths), max(site.widths)
+        raise Unsupported(
+            f"{method} hands tokens on from block to block, and this backbone's blocks have {least} to {most} channels",
+            "a Vision Transformer",
+            "choose another --backbone, or a method with tokens of its own at every block, such as vpt-deep",
         )
 
 
@@ -27,11 +40,41 @@ def need(sound: bool, setting: str, value: object, expected: str) -> None:
         raise BadSetting(f"{setting} {value}", expected)
 
 
-def vpt_uniform(blocks: int, tokens: int, site: Site) -> Tensor:
-    """Prompt tokens (blocks, N, D) ~ U(-v, v), v = sqrt(6 / (3 patch^2 + D)): Xavier's range of the patch embedding.
+@dataclass(frozen=True)
+class Layout:
+    """How the values of `count` tokens a block lie in a parameter, where block i has widths[i] channels.
 
-    Jia et al. 2022 (VPT), released code.
+    As (L, N, D) where all widths are equal. Otherwise in a row without padding, block by block and token by token:
+    (N sum_i widths[i],).
+    """
+
+    count: int
+    widths: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The parameter's shape."""
+        if len(set(self.widths)) == 1:
+            return len(self.widths), self.count, self.widths[0]
+        return (self.count * sum(self.widths),)
+
+    def dense(self, values: Tensor) -> Tensor:
+        """(L, N, D) of values of that shape; zeros where a block has fewer than D channels."""
+        if values.ndim == 3:
+            return values
+        widest = max(self.widths)
+        parts = values.split([self.count * width for width in self.widths])
+        return torch.stack(
+            [F.pad(part.view(self.count, -1), (0, widest - w)) for part, w in zip(parts, self.widths, strict=True)]
+        )
+
+
+def vpt_uniform(blocks: int, tokens: int, site: Site) -> Tensor:
+    """Prompt tokens of the first `blocks` blocks ~ U(-v, v), v = sqrt(6 / (3 patch^2 + D)), as `Layout` has them.
+
+    That is Xavier's range of the patch embedding. Where blocks differ in width, D is the first one's for all. Jia et
+    al. 2022 (VPT), released code.
     """
     need(tokens >= 1, "tokens", tokens, "at least 1")
-    v = math.sqrt(6.0 / (3 * site.patch**2 + site.width))
-    return torch.empty(blocks, tokens, site.width).uniform_(-v, v)
+    v = math.sqrt(6.0 / (3 * site.patch**2 + site.widths[0]))
+    return torch.empty(Layout(tokens, site.widths[:blocks]).shape).uniform_(-v, v)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from neuroprompt.contracts import Generator, Prompt, Site
 from neuroprompt.neurons import ATAN_ALPHA, IF, Current, spike_train
-from neuroprompt.prompts._init import need, need_blocks
+from neuroprompt.prompts._init import Layout, need, need_blocks, need_one_width
 
 
 class SpikeNVPT(Prompt):
@@ -20,8 +20,9 @@ class SpikeNVPT(Prompt):
     Signal Filtering Layer:    U[t] = V[t-1] + P;  S[t] = 1[U[t] > Vth];  V[t] = U[t] (1 - S[t]);  R = (1/T) sum_t S[t]
     Spike Discretization Unit: B = 1[R >= theta];  tokens = s B.      Both steps back-propagate with ATan(2).
 
-    Deep: L = depth, new tokens at every block; shallow: L = 1. `scale` is s; `learn_scale` learns one s a block (L
-    parameters beside the L N D of P). It is 1 and fixed by default, the literal bits: a pre-norm block normalises
+    Deep: L = depth, new tokens at every block; shallow: L = 1. Where blocks differ in width (Swin), P lies in a row
+    without padding, a neuron each, and B is 0 behind a block's own channels. `scale` is s; `learn_scale` learns one s
+    a block (L parameters beside P's). It is 1 and fixed by default, the literal bits: a pre-norm block normalises
     its tokens first and LN(s B) = LN(B), so in the deep form s changes nothing. `l1` adds l1 * mean(R) to the loss.
     P starts uniform in [0, Vth], so about half of the bits are 1 at theta 0.5. Raises BadSetting, Unsupported.
 
@@ -57,8 +58,11 @@ class SpikeNVPT(Prompt):
         # Spikes that make a bit: the smallest whole number >= theta T. 0.7 * 10 is 7.000000000000001 in floats.
         self.least = math.ceil(theta * steps - 1e-9)
         self.neurons = IF(threshold)
+        if not deep:
+            need_one_width(site, "shallow spike-nvpt")
         blocks = site.depth if deep else 1
-        self.p = nn.Parameter(torch.rand(blocks, tokens, site.width) * self.neurons.threshold)
+        self.layout = Layout(tokens, site.widths[:blocks])
+        self.p = nn.Parameter(torch.rand(self.layout.shape) * self.neurons.threshold)
         if learn_scale:
             self.scale = nn.Parameter(torch.full((blocks, 1, 1), scale))
         else:
@@ -72,22 +76,22 @@ class SpikeNVPT(Prompt):
         soft: Tensor = surrogate.atan(alpha=ATAN_ALPHA)(rate - self.theta)
         hard = self._bits(rate.detach() * self.steps)
         # The value is `hard` (>= and not snnTorch's >), the gradient is that of `soft`.
-        return self.scale * (soft + (hard - soft).detach())
+        return self.scale * self.layout.dense(soft + (hard - soft).detach())
 
     @torch.no_grad()
     def counts(self) -> Tensor:
-        """Spikes of every neuron over the T steps, (L, N, D); float64 sums of a float32 current are exact."""
+        """Spikes of every neuron over the T steps, of P's shape; float64 sums of a float32 current are exact."""
         # On the CPU, because not every accelerator has float64.
         current = self.p.cpu().double()
         return spike_train(copy.deepcopy(self.neurons).cpu(), self._repeated(current)).sum(0)
 
     def bits(self) -> Tensor:
         """B as it is deployed, (L, N, D) of bool."""
-        return self._bits(self.counts()).bool()
+        return self.layout.dense(self._bits(self.counts())).bool()
 
     def density(self) -> float:
         """The share of bits that are 1."""
-        return float(self.bits().double().mean())
+        return float(self._bits(self.counts()).double().mean())
 
     def generator(self) -> Generator:
         """Current(P) -> IF, for T steps; neuron k is element k of P flattened."""
@@ -95,9 +99,9 @@ class SpikeNVPT(Prompt):
         return Generator(nn.Sequential(current, IF(self.neurons.threshold)), self.steps)
 
     def decode(self, counts: Tensor) -> Tensor:
-        """Tokens (L, N, D) from spike counts (L N D,): s 1[counts >= theta T]."""
+        """Tokens (L, N, D) from spike counts (n,), one a neuron: s 1[counts >= theta T]."""
         counts = counts.to(self.p.device).reshape(self.p.shape)
-        return self.scale * self._bits(counts).to(self.scale.dtype)
+        return self.scale * self.layout.dense(self._bits(counts).to(self.scale.dtype))
 
     def penalty(self) -> Tensor | float:
         """l1 * mean(R); 0 by default."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from neuroprompt.contracts import Prompt, Site
-from neuroprompt.prompts._init import need_blocks, vpt_uniform
+from neuroprompt.prompts._init import Layout, need_blocks, vpt_uniform
 
 
 class VPTDeep(Prompt):
     """Learnable tokens P (L, N, D) that replace the prompt slots before every block.
 
-    [c_i, _, X_i] = Block_i([c_{i-1}, P_i, X_{i-1}]),  i = 1..L.  Jia et al. 2022 (VPT), Eq. 4; L N D parameters.
+    [c_i, _, X_i] = Block_i([c_{i-1}, P_i, X_{i-1}]),  i = 1..L.  Jia et al. 2022 (VPT), Eq. 4; L N D parameters,
+    or N times the sum of all widths where blocks differ (Swin).
     """
 
     enters = "tokens"
@@ -19,8 +20,9 @@ class VPTDeep(Prompt):
     def __init__(self, site: Site, *, tokens: int = 10) -> None:
         super().__init__()
         need_blocks(site, "vpt-deep")
+        self.layout = Layout(tokens, site.widths)
         self.p = nn.Parameter(vpt_uniform(site.depth, tokens, site))
 
     def tokens(self) -> Tensor:
         """P, (L, N, D)."""
-        return self.p
+        return self.layout.dense(self.p)

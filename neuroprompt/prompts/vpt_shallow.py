@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from neuroprompt.contracts import Prompt, Site
-from neuroprompt.prompts._init import need_blocks, vpt_uniform
+from neuroprompt.prompts._init import need_blocks, need_one_width, vpt_uniform
 
 
 class VPTShallow(Prompt):
@@ -20,6 +20,7 @@ class VPTShallow(Prompt):
     def __init__(self, site: Site, *, tokens: int = 10) -> None:
         super().__init__()
         need_blocks(site, "vpt-shallow")
+        need_one_width(site, "vpt-shallow")
         self.p = nn.Parameter(vpt_uniform(1, tokens, site))
 
     def tokens(self) -> Tensor:

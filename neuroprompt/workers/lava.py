@@ -1,7 +1,7 @@
 """Run a neuroprompt program on Intel's Lava simulator of Loihi 2; needs only lava-nc 0.10.0 and numpy, on Python 3.10.
 
-Lava's own LIF and Dense processes, unchanged, are fed from files and spike into files: data moves row by row through
-memory maps, because Lava's Var.get and RingBuffer read-out move it element by element.
+Lava's own LIF, Dense and Sparse processes, unchanged, are fed from files and spike into files: data moves row by row
+through memory maps, because Lava's Var.get and RingBuffer read-out move it element by element.
 """
 
 import argparse
@@ -36,6 +36,9 @@ from lava.proc.dense.models import PyDenseModelBitAcc, PyDenseModelFloat
 from lava.proc.dense.process import Dense
 from lava.proc.lif.models import PyLifModelBitAcc, PyLifModelFloat
 from lava.proc.lif.process import LIF
+from lava.proc.sparse.models import PySparseModelBitAcc, PySparseModelFloat
+from lava.proc.sparse.process import Sparse
+from scipy.sparse import diags
 
 FORMAT = "neuroprompt-program-1"
 NUMBER: dict[str, Any] = {"float": float, "fixed": np.int32}
@@ -43,9 +46,6 @@ TAG = {"float": "floating_pt", "fixed": "fixed_pt"}
 KINDS = ("spikes", "u", "v")
 NO_MEMORY = {"float": 1.0, "fixed": 4095}
 LIMITS = {"vth": (0, 2**17 - 1), "du": (0, 4095), "dv": (0, 4095), "bias_exp": (0, 7), "bias": (-4096, 4095)}
-
-
-# --- our processes: one that feeds every port from rows, one that writes every port to a file -------------------------
 
 
 class Source(AbstractProcess):
@@ -111,10 +111,7 @@ class Recorded:
 
 LIF_MODEL = {"float": PyLifModelFloat, "fixed": PyLifModelBitAcc}
 RECORDED_MODEL = {key: type(f"Recorded{model.__name__}", (Recorded, model), {}) for key, model in LIF_MODEL.items()}
-DENSE_MODEL = {"float": PyDenseModelFloat, "fixed": PyDenseModelBitAcc}
-
-
-# --- the program and its input ----------------------------------------------------------------------------------------
+SYNAPSES = {"float": (PyDenseModelFloat, PySparseModelFloat), "fixed": (PyDenseModelBitAcc, PySparseModelBitAcc)}
 
 
 def read_program(path: Path, precision: str) -> dict[str, Any]:
@@ -122,10 +119,9 @@ def read_program(path: Path, precision: str) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             program: dict[str, Any] = json.loads(file["header"].tobytes())
-            for i, population in enumerate(program["populations"]):
-                population["bias"] = file[f"bias.{i}"]
-            for i, projection in enumerate(program["projections"]):
-                projection["weights"] = file[f"weights.{i}"]
+            for key, parts in (("bias", "populations"), ("weights", "projections")):
+                for i, part in enumerate(program[parts]):
+                    part[key] = file[f"{key}.{i}"]
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise SystemExit(f"{path} is not a program ({error})") from error
     if (program["precision"], program["format"]) != (precision, FORMAT):
@@ -162,19 +158,22 @@ def bias_of(population: dict[str, Any]) -> Any:
 
 
 def read_inputs(program: dict[str, Any], path: Any) -> Any:
-    """Input spikes (steps, inputs), bool; zeros where nothing listens and no file is given."""
+    """What is sent, (steps, inputs): spikes as bool, or numbers where every neuron has a line of its own."""
     expected = (program["steps"], program["inputs"])
-    if path is None:
-        if any(p["source"] == "input" for p in program["projections"]):
-            raise SystemExit(f"this program needs --inputs, an .npy of {expected} spikes")
-        return np.zeros(expected, bool)
-    inputs = np.load(path, allow_pickle=False)
-    if inputs.shape != expected or not within(inputs, 0, 1):
-        raise SystemExit(f"{path} holds {inputs.shape}; expected spikes of 0 and 1, {expected}")
-    return inputs.astype(bool)
-
-
-# --- the run ----------------------------------------------------------------------------------------------------------
+    heard = [p["weights"] for p in program["projections"] if p["source"] == "input"]
+    if path is None and heard:
+        raise SystemExit(f"this program needs --inputs, an .npy of {expected}: steps, lines")
+    inputs = np.zeros(expected) if path is None else np.load(path, allow_pickle=False)
+    fixed, scale = program["precision"] == "fixed", program.get("input_scale", 0)
+    numbers, spikes = bool(scale) if fixed else all(w.ndim == 1 for w in heard), within(inputs, 0, 1)
+    if inputs.shape != expected or not (numbers or spikes):
+        raise SystemExit(f"{path} holds {inputs.shape}; expected {'' if numbers else 'spikes of 0 and 1, '}{expected}")
+    if not scale:
+        return inputs.astype(bool if spikes else float)
+    sent = np.rint(inputs * scale)
+    if max(np.abs(w).max() for w in heard) * np.abs(sent).max() > LIMITS["vth"][1]:
+        raise SystemExit(f"{path} holds {np.abs(inputs).max()}, too large for the chip: more than its factors can be")
+    return sent.astype(np.int32)
 
 
 def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> tuple[Any, dict[Any, Any], int]:
@@ -185,8 +184,7 @@ def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> t
     for i, p in enumerate(populations):
         late, shape = p["depth"] > 0, (chip_steps, p["size"])
         for kind in KINDS if states else KINDS[:1]:
-            dtype = bool if kind == "spikes" else number
-            np.lib.format.open_memmap(folder / f"{kind}.{i}.npy", "w+", dtype, shape).flush()
+            np.lib.format.open_memmap(folder / f"{kind}.{i}.npy", "w+", number if kind in "uv" else bool, shape).flush()
         lif = LIF(
             shape=(p["size"],),
             du=p["du"],
@@ -203,8 +201,10 @@ def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> t
             feeds[f"bias{i}"] = (np.broadcast_to(row, (program["steps"], p["size"])), p["depth"])
             fed[f"bias{i}"] = lif.a_in
     for i, p in enumerate(program["projections"]):
-        dense = Dense(weights=np.asarray(p["weights"], number))
-        models[dense] = DENSE_MODEL[precision]
+        weights, one_to_one = np.asarray(p["weights"], number), p["weights"].ndim == 1
+        bits = 24 if p["source"] == "input" and inputs.dtype != bool else 0  # without, Lava takes any number for 1
+        dense = Sparse(weights=diags(weights).tocsr(), num_message_bits=bits) if one_to_one else Dense(weights=weights)
+        models[dense] = SYNAPSES[precision][one_to_one]
         dense.a_out.connect(lifs[p["target"]].a_in)
         if p["source"] == "input":
             feeds[f"input{i}"], fed[f"input{i}"] = (inputs, 0), dense.s_in
@@ -276,7 +276,7 @@ def main() -> None:
     add = parser.add_argument
     add("--precision", choices=("fixed", "float"), default="fixed", help="the chip's integers (default), or float")
     add("--program", type=Path, help="a program (default: program.PRECISION.npz beside this script)")
-    add("--inputs", type=Path, help="input spikes, an .npy of 0 and 1 (steps, lines); none where the drive is constant")
+    add("--inputs", type=Path, help="an .npy (steps, lines): spikes, or factors; none where the drive is constant")
     add("--states", action="store_true", help="also write currents u and voltages v")
     add("--out", type=Path, default=Path("spikes.npz"), help="where the spikes go (default: spikes.npz)")
     given = parser.parse_args()

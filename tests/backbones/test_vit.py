@@ -22,13 +22,16 @@ SMALL: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "dept
 PIXELS = Preprocess((32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bicubic")
 FLAVOURS: dict[str, dict[str, Any]] = {
     "class-token": {},
-    "registers": {"reg_tokens": 4, "no_embed_class": True, "init_values": 0.1},
+    "dinov2": {"init_values": 0.1},
+    "dinov2-registers": {"reg_tokens": 4, "no_embed_class": True, "init_values": 0.1},
+    "no-embed-class": {"no_embed_class": True},
     "average": {"class_token": False, "global_pool": "avg"},
     "average-fc-norm": {"global_pool": "avg", "fc_norm": True},
-    "map": {"class_token": False, "global_pool": "map"},
+    "siglip": {"class_token": False, "global_pool": "map"},
     "clip": {"pre_norm": True},
     "qk-norm": {"qk_norm": True},
-    "layer-scale": {"init_values": 0.1},
+    "siglip-prefix": {"global_pool": "map", "reg_tokens": 2, "pool_include_prefix": True},
+    "average-and-max": {"global_pool": "avgmax", "class_token": False},
     "dynamic-size": {"dynamic_img_size": True, "reg_tokens": 1},
     "scaled": {"scale_attn_norm": True, "scale_mlp_norm": True},
     "gated": {"gated": True},
@@ -64,6 +67,39 @@ def test_baked_equals_unbaked(flavour: dict[str, Any], blocks: int) -> None:
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
 
 
+@pytest.mark.parametrize("blocks", [0, 1, 3], ids=["overlay", "overlay+shallow", "overlay+deep"])
+@pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
+def test_a_baked_overlay_equals_an_added_one(flavour: dict[str, Any], blocks: int) -> None:
+    backbone = small(**flavour)
+    before = copy.deepcopy(backbone.state_dict())
+    images, overlay = torch.randn(3, 3, 32, 32), torch.randn(3, 32, 32)
+    tokens = torch.randn(blocks, 5, 32) if blocks else None
+    added = backbone(images + overlay, tokens)
+    assert (added - backbone(images, tokens)).abs().max() > 1e-2
+    baked = backbone.baked(tokens, overlay)(images)
+    # float32 sums in another order; see the tolerance above. The overlay goes through twice as many of them.
+    torch.testing.assert_close(baked, added, rtol=0, atol=4e-6 * float(added.abs().max()))
+    assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("flavour", [{"reg_tokens": 2}, {"reg_tokens": 2, "no_embed_class": True}, {"pre_norm": True}])
+def test_in_float64_a_baked_overlay_differs_by_rounding_alone(flavour: dict[str, Any]) -> None:
+    backbone = small(**flavour).double()
+    images, overlay = torch.randn(2, 3, 32, 32).double(), torch.randn(3, 32, 32).double()
+    torch.testing.assert_close(backbone.baked(None, overlay)(images), backbone(images + overlay), rtol=0, atol=1e-13)
+
+
+def test_overlays_that_cannot_be_baked() -> None:
+    with pytest.raises(BadSetting, match=r"\(3, 16, 16\).*\(3, 32, 32\)"):
+        small().baked(None, torch.randn(3, 16, 16))
+    with pytest.raises(Unsupported, match="table of positions"):
+        small(pos_embed="none").baked(None, torch.randn(3, 32, 32))
+    hybrid = load_backbone(BackboneSpec("vit_tiny_r_s16_p8_224", image_size=32, random=True))
+    with pytest.raises(Unsupported, match="one convolution") as caught:
+        hybrid.baked(None, torch.randn(3, 32, 32))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_in_float64_baked_and_unbaked_differ_by_rounding_alone(blocks: int) -> None:
     backbone = small(qk_norm=True, reg_tokens=2).double()
@@ -77,16 +113,8 @@ def test_without_tokens_it_is_timms_own_network() -> None:
     features = backbone(images)
     assert torch.equal(features, cast(Any, backbone).model(images))
     # The lean form sums the same products in another order; see the tolerance above.
-    for lean in (backbone.baked(None), backbone.lean()):
-        torch.testing.assert_close(lean(images), features, rtol=0, atol=2e-6 * float(features.abs().max()))
-
-
-def test_the_lean_form_takes_prompts_as_the_backbone_does() -> None:
-    backbone = small()
-    images, tokens = torch.randn(2, 3, 32, 32), torch.randn(3, 5, 32)
-    features = backbone(images, tokens)
-    atol = 2e-6 * float(features.abs().max())
-    torch.testing.assert_close(backbone.lean()(images, tokens), features, rtol=0, atol=atol)
+    lean = backbone.baked(None)(images)
+    torch.testing.assert_close(lean, features, rtol=0, atol=2e-6 * float(features.abs().max()))
 
 
 def test_deep_prompts_are_keys_and_values_of_every_block() -> None:
@@ -135,6 +163,9 @@ def test_other_blocks_are_not_held(flavour: dict[str, Any]) -> None:
         ("vit_xsmall_patch16_clip_224", 32),
         ("deit_tiny_distilled_patch16_224", 32),
         ("vit_wee_patch16_reg1_gap_256", 32),
+        pytest.param("vit_base_patch32_224", 32, marks=pytest.mark.slow),
+        pytest.param("vit_base_patch16_224_miil", 32, marks=pytest.mark.slow),
+        pytest.param("vit_base_patch32_clip_224", 32, marks=pytest.mark.slow),
     ],
 )
 def test_named_timm_models(name: str, size: int) -> None:
@@ -149,6 +180,9 @@ def test_named_timm_models(name: str, size: int) -> None:
     unbaked = backbone(images, tokens)
     assert unbaked.shape == (2, backbone.features)
     torch.testing.assert_close(backbone.baked(tokens)(images), unbaked, rtol=0, atol=2e-5)
+    overlay = torch.randn(backbone.site.image)
+    added = backbone(images + overlay, tokens)
+    torch.testing.assert_close(backbone.baked(tokens, overlay)(images), added, rtol=0, atol=2e-5)
 
 
 def test_real_weights_at_another_image_size(shared: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from PIL import Image
 
 from neuroprompt.cli._app import VERBS
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts import BackboneSpec, SpikingTarget, Target
+from neuroprompt.dataset import load_data
 
 Command = Callable[..., Any]
 
@@ -47,6 +49,65 @@ def test_eval_gives_clean_and_noise(command: Command, trained: Path) -> None:
     assert result.code == 0
     assert 0 <= result.json["clean"] <= 1
     assert set(result.json["noise"]) == {"gaussian:0.1", "jpeg:25"}
+
+
+def test_eval_without_corruptions_or_other_data_has_the_keys_it_always_had(command: Command, trained: Path) -> None:
+    assert set(command("eval", trained, "--json").json) == {"clean", "noise", "images"}
+
+
+def digits_in_folders(folder: Path, *names: str) -> Path:
+    pictures = load_data("digits", (16, 16), "bicubic", 0).test
+    for i in range(60):
+        image, label = pictures[i]
+        if str(label) in names:
+            (folder / str(label)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / str(label) / f"{i}.png")
+    return folder
+
+
+def test_eval_of_corruptions_elsewhere_and_a_csv(command: Command, trained: Path, tmp_path: Path) -> None:
+    name = f"folder:{digits_in_folders(tmp_path / 'few', '3', '5')}"
+    noises = ("--noise", "contrast:1", "--noise", "contrast:5", "--noise", "jpeg:25")
+    words = ("eval", trained, *noises, "--ood", name, "--csv", tmp_path / "a.csv")
+    result = command(*words, "--json")
+    assert result.code == 0
+    assert set(result.json) == {"clean", "noise", "images", "corruption", "ood"}
+    assert set(result.json["corruption"]["types"]) == {"contrast"}
+    assert result.json["ood"][name]["classes"] == 2
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["noise"] for row in rows] == ["clean", "contrast:1", "contrast:5", "jpeg:25", "clean"]
+    assert float(rows[0]["accuracy"]) == result.json["clean"]
+    shown = command(*words).out
+    assert max(map(len, shown.splitlines())) <= 80
+    for word in ("mean corruption accuracy", "contrast", "jpeg:25", "at severity"):
+        assert word in shown
+
+
+@pytest.fixture(scope="module")
+def other_seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from neuroprompt.runconfig import RunConfig
+    from neuroprompt.training import train
+
+    config = RunConfig(backbone=BackboneSpec(random=True), settings={"tokens": 2}, limit=30, epochs=1, batch=10, seed=1)
+    folder = tmp_path_factory.mktemp("seeds") / "b"
+    train(config, folder, accelerator="cpu")
+    return folder
+
+
+def test_eval_of_several_seeds(command: Command, trained: Path, other_seed: Path) -> None:
+    result = command("eval", trained, other_seed, "--noise", "jpeg:25", "--json")
+    assert result.code == 0
+    assert set(result.json) == {"runs", "mean", "std"}
+    one, two = result.json["runs"]
+    assert (one["seed"], two["seed"]) == (0, 1)
+    assert one["run"] == str(trained)
+    assert set(one) == {"run", "seed", "clean", "noise", "images"}
+    assert result.json["mean"]["noise"]["jpeg:25"] == (one["noise"]["jpeg:25"] + two["noise"]["jpeg:25"]) / 2
+    assert result.json["std"]["clean"] == pytest.approx(abs(one["clean"] - two["clean"]) / 2**0.5)
+    shown = command("eval", trained, other_seed).out
+    assert "2 seeds" in shown
+    assert "std" in shown
 
 
 def test_both_exports_carry_the_same_bits(onnx_bundle: Path, lava_bundle: Path) -> None:
@@ -115,7 +176,7 @@ def test_bench_puts_all_four_in_one_run(command: Command, onnx_bundle: Path) -> 
     result = command("bench", onnx_bundle, "--rounds", "2", "--json")
     assert result.code == 0
     assert {"baked_over_bare", "naive_over_bare"} <= set(result.json["ratio"])
-    assert set(result.json["ms"]) == {"baked", "naive", "bare", "pytorch"}
+    assert set(result.json["ms"]) == {"baked", "naive", "lean", "bare", "pytorch"}
     assert result.json["max_abs_diff"] < 1e-3
 
 

@@ -54,7 +54,7 @@ def train_words(out: Path, *more: object) -> tuple[object, ...]:
     [
         (("--method", "spike-nvtp"), ("spike-nvtp", "spike-nvpt")),
         (("--backbone", "vit_hugest"), ("vit_hugest",)),
-        (("--backbone", "resnet18"), ("resnet18",)),
+        (("--backbone", "mobilevit_xxs"), ("mobilevit_xxs",)),
         (("--data", "digitz"), ("digitz", "digits")),
         (("--data", "folder"), ("folder:PATH",)),
         (("--set", "stepz=3"), ("stepz", "steps")),
@@ -117,6 +117,33 @@ def test_a_checkpoint_of_another_method(command: Command, trained: Path, tmp_pat
     mixed = shutil.copytree(trained, tmp_path / "mixed")
     shutil.copyfile(other / "prompt.safetensors", mixed / "prompt.safetensors")
     refused(command("eval", mixed), "linear", "spike-nvpt")
+
+
+def test_runs_that_cannot_be_compared(command: Command, trained: Path, tmp_path: Path) -> None:
+    refused(command("eval", trained, trained), "same seed")
+    other = tmp_path / "other"
+    assert command(*train_words(other, "--method", "linear", "--seed", "1")).code == 0
+    refused(command("eval", trained, other, "--csv", tmp_path / "a.csv"), "method", "spike-nvpt", "linear")
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_elsewhere_with_strange_classes(command: Command, trained: Path, tmp_path: Path) -> None:
+    refused(command("eval", trained, "--ood", f"folder:{pictures(tmp_path / 'p')}"), "class0", "not trained on")
+
+
+def test_output_mappings(command: Command, tmp_path: Path) -> None:
+    def words(*more: str) -> tuple[object, ...]:
+        return train_words(tmp_path / "run", "--method", "lor-vp", *more)
+
+    tiny = ("--backbone", "test_vit", "--image-size", "32", "--head", "iterative")
+    refused(command(*words("--head", "itterative")), "itterative", "iterative")
+    refused(command(*words("--head", "iterative")), "embedded", "classifier")
+    refused(command(*words(*tiny, "--head-set", "source=2")), "source", "sources")
+    refused(command(*words(*tiny, "--head-set", "sources")), "--head-set", "sources=2")
+    refused(command(*words(*tiny, "--head-set", "sources=101")), "1010", "1000")
+    refused(command(*train_words(tmp_path / "run", "--method", "linear", *tiny)), "nothing learns")
+    assert not (tmp_path / "run").exists()
+    assert command(*words(*tiny, "--head-set", "sources=2")).code == 0
 
 
 def test_no_run_at_all(command: Command, tmp_path: Path) -> None:
@@ -194,6 +221,9 @@ def test_a_full_disk_leaves_nothing_half_written(trained: Path, tmp_path: Path) 
 def test_wrong_noise_and_wrong_options(command: Command, trained: Path, lava_bundle: Path) -> None:
     refused(command("eval", trained, "--noise", "gausian:0.1"), "gausian")
     refused(command("eval", trained, "--noise", "jpeg:900"), "jpeg")
+    refused(command("eval", trained, "--noise", "fog:9"), "fog:9", "1 to 5")
+    refused(command("eval", trained, "--ood", "folder:nowhere"), "nowhere")
+    refused(command("eval", trained, "--csv", trained / "no" / "a.csv"), "a.csv")
     refused(command("bench"), "--backbone")
     refused(command("energy", lava_bundle, "--generator-prices", "loihi2"), "loihi2", "loihi")
     refused(command("run", lava_bundle, "--precision", "half", "--target", "loihi"), "half")

@@ -14,9 +14,10 @@ import torch
 
 from neuroprompt.bundle import Bundle
 from neuroprompt.bundled import bits_sha256, load_model, read_model
-from neuroprompt.checkpoint import Run, RunConfig, build
+from neuroprompt.checkpoint import Run, build
 from neuroprompt.contracts import BackboneSpec, Exporter, SpikingTarget, Target
 from neuroprompt.errors import BadBundle, CannotWrite, Unsupported
+from neuroprompt.runconfig import RunConfig
 from neuroprompt.runtime import WORKERS, Runtime
 
 FILES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ import torch
 
 from neuroprompt import graph
 from neuroprompt.bundle import Bundle
-from neuroprompt.checkpoint import Run, RunConfig, build
+from neuroprompt.checkpoint import Run, build
 from neuroprompt.contracts import BackboneSpec, Exporter
 from neuroprompt.errors import CannotWrite, ParityError, Unsupported
 from neuroprompt.graph import read_graph
+from neuroprompt.runconfig import RunConfig
+
+
+def chain_of(read: Any) -> list[Any]:
+    return [node for _, node in graph.chain(read)]
 
 
 def a_run(method: str) -> Run:
@@ -36,6 +42,20 @@ def test_the_file_is_the_prompt(tmp_path: Path) -> None:
     assert about["checked"]["steps"] == generator.steps == 4
     assert 0 < about["checked"]["spikes"] < 6 * 10 * 64 * 4
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_generator_that_takes_images_is_checked_on_rows_of_pictures(tmp_path: Path) -> None:
+    """One graph for the whole generator: Input -> Linear -> Linear -> LIF, one row of an image a run."""
+    run = a_run("lorsp")
+    about = Exporter.named("nir").export(run, tmp_path / "out")
+    read = read_graph(tmp_path / "out" / "generator.nir")
+    channels, _, width = run.model.backbone.site.image
+    assert [type(node).__name__ for node in chain_of(read)] == ["Input", "Linear", "Linear", "LIF", "Output"]
+    assert read.nodes["input"].input_type["input"].tolist() == [channels * 4 * width]
+    assert about["checked"]["neurons"] == channels * width
+    assert about["pictures"] == "digits, test split"
+    # 32 lanes of 4 steps: spikes are fewer than half of all
+    assert 0.1 < about["checked"]["spikes"] / (32 * 4 * channels * width) < 0.5
 
 
 def test_a_prompt_without_neurons_is_refused(tmp_path: Path) -> None:

@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from neuroprompt.backbone import EMBEDDED, load_backbone
 from neuroprompt.benchmark import bench_bundle
 from neuroprompt.bundle import Bundle
-from neuroprompt.checkpoint import Run, RunConfig, assemble
+from neuroprompt.checkpoint import Run, assemble
 from neuroprompt.contracts import BackboneSpec, Exporter
 from neuroprompt.dataset import load_data
 from neuroprompt.deploy import deployed_tokens
-from neuroprompt.errors import BadBundle, BadData, ParityError, Unsupported
+from neuroprompt.errors import BadBundle, BadData, ParityError
+from neuroprompt.forms import Unbaked
 from neuroprompt.onnxfile import metadata, operators
-from neuroprompt.parity import Unbaked, check_file, compare
+from neuroprompt.parity import check_file, compare
 from neuroprompt.prediction import predict, read_picture
+from neuroprompt.runconfig import RunConfig
 
 CLASSES = tuple("0123456789")
 
@@ -43,7 +45,7 @@ def untrained(method: str, data: str = "digits", image_size: int = 16, **setting
     spec = BackboneSpec("embedded", image_size=image_size, random=True)
     config = RunConfig(method=method, settings=settings, backbone=spec, data=data, limit=40, classes=CLASSES)
     model = assemble(config, load_backbone(spec)).eval()
-    nn.init.normal_(model.head.weight)
+    nn.init.normal_(model.head.get_parameter("weight"))
     return Run(Path("nowhere"), config, model, {})
 
 
@@ -68,7 +70,7 @@ def test_the_file_agrees_with_unbaked_pytorch(spiking: Run, exported: tuple[Bund
     assert result["batches"] == [1, 3, 8]
     assert result["pictures"] == "digits, test split"
     tokens = deployed_tokens(spiking.model.prompt)
-    unbaked = Unbaked(spiking.model.backbone, tokens, spiking.model.head)
+    unbaked = Unbaked(spiking.model, tokens)
     again = check_file(bundle.folder / "model.onnx", unbaked, torch.randn(6, 3, 16, 16), batches=(5, 1))
     assert again["max_rel_diff"] <= 1e-4
 
@@ -85,7 +87,7 @@ def test_what_the_bundle_says(spiking: Run, exported: tuple[Bundle, dict[str, An
     assert bundle.about["backbone_macs"] > 1e6
     kept = load_file(bundle.folder / "prompt.safetensors")
     assert kept["tokens"].shape == (2, 4, 128)
-    assert torch.equal(kept["head.weight"], spiking.model.head.weight)
+    assert torch.equal(kept["head.weight"], spiking.model.head.get_parameter("weight"))
     assert json.dumps(bundle.about)
 
 
@@ -128,7 +130,7 @@ def test_a_bundle_predicts_what_the_run_does(
     (row,) = predict(bundle, [tmp_path])
     resized = Image.fromarray(pixels).resize((16, 16), Image.Resampling.BICUBIC)
     image = torch.from_numpy(np.asarray(resized).copy()).permute(2, 0, 1)[None].float() / 255
-    unbaked = Unbaked(spiking.model.backbone, deployed_tokens(spiking.model.prompt), spiking.model.head)
+    unbaked = Unbaked(spiking.model, deployed_tokens(spiking.model.prompt))
     with torch.no_grad():
         shares = unbaked(spiking.model.normalise(image)).softmax(1)[0]
     assert row["label"] == CLASSES[int(shares.argmax())]
@@ -155,9 +157,9 @@ def test_pictures_are_read_as_training_reads_them(shared: Path) -> None:
 def test_bench_of_a_bundle(exported: tuple[Bundle, dict[str, Any]]) -> None:
     bundle, _ = exported
     result = bench_bundle(bundle, rounds=2, batch=2, threads=1)
-    assert set(result["ms"]) == {"baked", "naive", "bare", "pytorch"}
+    assert set(result["ms"]) == {"baked", "naive", "lean", "bare", "pytorch"}
     # Two blocks, each with an Expand and a Concat for keys and values; the batch's size is read once: two nodes.
-    assert result["nodes"]["baked"] == bundle.about["nodes"]["baked"] <= result["nodes"]["bare"] + 2 * 4 + 2
+    assert result["nodes"]["baked"] == bundle.about["nodes"]["baked"] <= result["nodes"]["lean"] + 2 * 4 + 2
     assert result["max_rel_diff"] <= 1e-4
     assert result["threads"] == 1
     (bundle.folder / "prompt.safetensors").rename(bundle.folder / "gone")
@@ -179,7 +181,7 @@ def test_a_file_that_differs_never_appears(spiking: Run, tmp_path: Path, monkeyp
             return features * 1.01
 
     right = type(spiking.model.backbone).baked
-    monkeypatch.setattr(type(spiking.model.backbone), "baked", lambda self, tokens: Off(right(self, tokens)))
+    monkeypatch.setattr(type(spiking.model.backbone), "baked", lambda self, *static: Off(right(self, *static)))
     with pytest.raises(ParityError, match=r"'logits'.*at most 0\.0001"):
         Exporter.named("onnx").export(spiking, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -196,12 +198,3 @@ def test_parity_names_what_differs() -> None:
     assert compare(close[:, [0, 2, 1]], close, tolerance=1e-4)["top1_agreement"] == 0  # a tie within the difference
     with pytest.raises(BadData, match="at least 12"):
         check_file(Path("x"), nn.Identity(), torch.zeros(3, 3, 4, 4))
-
-
-def test_a_prompt_that_depends_on_the_image_is_refused(
-    spiking: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(spiking.model.prompt), "per_image", True)
-    with pytest.raises(Unsupported, match="spike-nvpt"):
-        Exporter.named("onnx").export(spiking, tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []

@@ -18,14 +18,14 @@ NO_BLOCKS = Site(depth=0, width=48, image=(3, 32, 32), patch=16)
 def test_every_method_enters_where_it_says(name: str) -> None:
     prompt = Prompt.named(name, site=SITE)
     tokens = prompt.tokens()
-    if prompt.enters == "tokens":
-        assert tokens is not None
+    assert (tokens is not None) == (prompt.enters == "tokens" and not prompt.per_image)
+    assert (prompt.stream() is not None) == (prompt.enters == "tokens" and prompt.per_image)
+    if tokens is not None:
         assert tokens.shape[0] in (1, SITE.depth)
         assert tokens.shape[2] == SITE.width
+    if prompt.enters == "tokens":
         with pytest.raises(Unsupported, match="blocks"):
             Prompt.named(name, site=NO_BLOCKS)
-    else:
-        assert tokens is None
     assert prompt.spiking == (prompt.generator() is not None)
     assert float(prompt.penalty()) == 0
 

@@ -1,0 +1,122 @@
+"""What timm's convolutional families share: pixel prompts in the first convolution, and no place for tokens."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.norm_act import BatchNormAct2d
+from torch import Tensor, nn
+
+from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site, Stream
+from neuroprompt.errors import BadSetting, Unsupported
+
+
+class Convolutional(Backbone):
+    """A frozen timm network of convolutions (no classifier), which prompts may enter as pixels.
+
+    A convolution W with zero padding is linear: W(x + o) = W x + W o, where the map W o (C, H', W') of a constant
+    overlay o is constant too. With the batch norm behind it, s (y - mean) + b and s = gamma / sqrt(var + eps):
+
+        norm(W (x + o)) = W' x + b' + s W o        W' = s W,  b' = b - s mean
+
+    so that a prompt costs one addition. `first` says where both layers are.
+    """
+
+    architecture: ClassVar[type[nn.Module]]
+
+    def __init__(self, model: Any, spec: BackboneSpec, preprocess: Preprocess) -> None:
+        super().__init__(model, spec, preprocess, int(model.head_hidden_size))
+        self.model = model
+        image = (self._convolution(model).in_channels, *preprocess.size)
+        self.site = Site(depth=0, width=self.features, image=image, patch=1)
+
+    @staticmethod
+    @abstractmethod
+    def first(model: Any) -> tuple[str, str, str]:
+        """The module that holds the first convolution and its norm ("" for the model), and their names in it."""
+
+    @classmethod
+    def holds(cls, model: nn.Module) -> bool:
+        """Whether it is of the family, with timm's own forward pass and an ordinary first convolution."""
+        return type(model) is cls.architecture and type(cls._convolution(model)) in (nn.Conv2d, Conv2dSame)
+
+    @classmethod
+    def _convolution(cls, model: nn.Module) -> Any:
+        owner, conv, _ = cls.first(model)
+        return getattr(model.get_submodule(owner), conv)
+
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+        """Pooled features (B, F) of normalised images (B, C, H, W); raises Unsupported for tokens."""
+        self._no(tokens)
+        features: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
+        return features
+
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
+        """The same network with an overlay (C, H, W) as a constant map, and the first norm in the first convolution.
+
+        It shares all other layers with this one. Raises Unsupported for tokens, BadSetting for another shape.
+        """
+        self._no(tokens)
+        if overlay is not None and tuple(overlay.shape) != self.site.image:
+            raise BadSetting(f"an overlay of shape {tuple(overlay.shape)}", f"{self.site.image}")
+        owner, conv, norm = self.first(self.model)
+        holder = self.model.get_submodule(owner)
+        stem = _baked(getattr(holder, conv), getattr(holder, norm), overlay)
+        twin = _with(holder, dict(zip((conv, norm), stem, strict=True)))
+        return (_with(self.model, {owner: twin}) if owner else twin).eval()
+
+    def _no(self, tokens: object) -> None:
+        if tokens is not None:
+            got = f"prompt tokens in {self.spec.name!r}, a {type(self.model).__name__}"
+            raise Unsupported(got, "a pixel prompt", "choose another --method, or a Vision Transformer")
+
+
+class _Shifted(nn.Module):
+    """conv(x) + shift, shift (1, C, H', W') being the same for every image."""
+
+    shift: Tensor
+
+    def __init__(self, conv: nn.Module, shift: Tensor) -> None:
+        super().__init__()
+        self.conv = conv
+        self.register_buffer("shift", shift)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return y + self.shift
+
+
+@torch.no_grad()
+def _baked(conv: Any, norm: Any, overlay: Tensor | None) -> tuple[nn.Module, nn.Module]:
+    """What stands for convolution and norm; computed in float64 and rounded to the weights' type."""
+    exact = copy.deepcopy(conv).double()
+    bias = torch.zeros(conv.out_channels, dtype=torch.float64) if exact.bias is None else exact.bias.detach()
+    exact.bias = None
+    scale = torch.ones_like(bias)
+    rest: nn.Module = norm
+    if type(norm) in (nn.BatchNorm2d, BatchNormAct2d) and norm.running_mean is not None:
+        scale = (norm.running_var.double() + norm.eps).rsqrt()
+        bias = bias - norm.running_mean.double()
+        if norm.affine:
+            scale = scale * norm.weight.double()
+        bias = bias * scale + (norm.bias.double() if norm.affine else 0)
+        rest = norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity()
+    kind, filters = conv.weight.dtype, scale.view(-1, 1, 1, 1)
+    folded = copy.copy(conv)
+    weights = {"weight": exact.weight * filters, "bias": bias}
+    folded._parameters = {name: nn.Parameter(w.to(kind), requires_grad=False) for name, w in weights.items()}
+    if overlay is None:
+        return folded, rest
+    shift = exact(overlay.double()[None]) * scale.view(-1, 1, 1)
+    return _Shifted(folded, shift.to(kind).contiguous()), rest
+
+
+def _with(module: nn.Module, parts: dict[str, nn.Module]) -> nn.Module:
+    """The same module with other parts; what it keeps is shared, and `module` stays as it is."""
+    twin = copy.copy(module)
+    twin._modules = {**module._modules, **parts}
+    return twin

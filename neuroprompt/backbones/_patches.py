@@ -1,0 +1,16 @@
+"""What backbones that cut images into patches share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neuroprompt.errors import BadSetting
+
+
+def image_and_patch(model: Any) -> tuple[tuple[int, int, int], int]:
+    """(C, H, W) of a timm model's images and the side of its patches; raises BadSetting where patches do not fit."""
+    height, width = model.patch_embed.img_size
+    patch = int(model.patch_embed.patch_size[0])
+    if height % patch or width % patch:  # timm would drop the border without a word
+        raise BadSetting(f"images of {height} x {width} pixels", f"a multiple of the patch size, {patch}")
+    return (int(model.in_chans), int(height), int(width)), patch

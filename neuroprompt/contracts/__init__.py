@@ -1,0 +1,53 @@
+"""The contracts between the core and its parts, on two pages: what is trained, and what is deployed."""
+
+from neuroprompt.contracts.deployment import (
+    Availability,
+    Exporter,
+    Floats,
+    ImageTarget,
+    Price,
+    Prices,
+    Recording,
+    Spikes,
+    SpikingTarget,
+    Target,
+)
+from neuroprompt.contracts.learning import (
+    Backbone,
+    BackboneSpec,
+    Data,
+    Gated,
+    Generator,
+    Head,
+    Labelled,
+    Pictures,
+    Preprocess,
+    Prompt,
+    Site,
+    Stream,
+)
+
+__all__ = [
+    "Availability",
+    "Backbone",
+    "BackboneSpec",
+    "Data",
+    "Exporter",
+    "Floats",
+    "Gated",
+    "Generator",
+    "Head",
+    "ImageTarget",
+    "Labelled",
+    "Pictures",
+    "Preprocess",
+    "Price",
+    "Prices",
+    "Prompt",
+    "Recording",
+    "Site",
+    "Spikes",
+    "SpikingTarget",
+    "Stream",
+    "Target",
+]

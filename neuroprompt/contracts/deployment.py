@@ -1,0 +1,121 @@
+"""The contracts of what is deployed: Target, Exporter, Prices. They meet at the graph, the program and the bundle."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroprompt.plugin import Plugin
+from neuroprompt.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from neuroprompt.checkpoint import Run
+    from neuroprompt.program import Model
+
+Floats = NDArray[np.floating[Any]]
+Spikes = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a target did: spikes (T, n) of every neuron node, potentials where asked for, and the seconds it took.
+
+    Steps are the reference's steps: a delay that the target adds is already taken out and stands in `delay`.
+    """
+
+    spikes: Mapping[str, Spikes]
+    seconds: float
+    v: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    u: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    delay: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a target can run here, how (in process, or in a runtime of its own), its version, and the fix if not."""
+
+    ok: bool
+    how: str
+    version: str = ""
+    fix: str = ""
+
+
+class Target(Plugin, ABC):
+    """A machine, simulator or runtime; one file per target in `targets/`, each a SpikingTarget or an ImageTarget."""
+
+    kind = "target"
+    folder = "neuroprompt.targets"
+    about: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def available(cls) -> Availability:
+        """Whether this target can run here; quick, never raises."""
+
+    @classmethod
+    def install(cls) -> None:
+        """Build the runtime that this target needs; raises RuntimeMissing. In-process targets need none."""
+
+
+class SpikingTarget(Target):
+    """A target that runs spiking models; `precisions` are those of Model.program that it can run."""
+
+    precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float",)
+
+    @abstractmethod
+    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+        """Run `model` on `inputs` (T, n_in) from rest; raises Unsupported, RuntimeMissing, WorkerFailed."""
+
+
+class ImageTarget(Target):
+    """A target that runs an exported backbone."""
+
+    @abstractmethod
+    def logits(self, file: Path, images: Floats) -> Floats:
+        """Logits (B, K) of normalised images (B, C, H, W) from the model in `file`."""
+
+
+class Exporter(Plugin, ABC):
+    """Something that a trained run can be turned into; one file per artefact in `export/`."""
+
+    kind = "export target"
+    folder = "neuroprompt.export"
+
+    @abstractmethod
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
+        """Write the artefact whole or not at all; returns what was checked, as JSON-able values."""
+
+
+# --- energy ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Price:
+    """Joules for one counted event, and where the figure stands in its paper."""
+
+    joules: float
+    source: str
+
+
+class Prices(Plugin, ABC):
+    """A price list; one file per list in `energy/`, each constant beside its paper.
+
+    `prices` is by event: spikes, synops, updates_active, updates_inactive, macs (`neuroprompt.pricing.events`); an
+    event that the paper does not price is left out. `scope`: "per term" (may be added to other terms) or "all-in" (a
+    price holds the events beside it too). `evidence`: measured, simulated, datasheet, or estimated by the author.
+    """
+
+    kind = "price list"
+    folder = "neuroprompt.energy"
+    title: ClassVar[str]
+    prices: ClassVar[Mapping[str, Price]]
+    scope: ClassVar[Literal["per term", "all-in"]]
+    evidence: ClassVar[Literal["measured", "simulated", "datasheet", "estimated"]]
+    technology: ClassVar[str]
+    leaves_out: ClassVar[str]

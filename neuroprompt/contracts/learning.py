@@ -1,0 +1,275 @@
+"""The contracts of what is trained: Prompt, Backbone, Head, Data.
+
+Prompts do not know backbones and backbones do not know prompts: both know where a prompt enters (tokens, pixels or
+nowhere) and whether it is the same for every image.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from neuroprompt.errors import Unsupported
+from neuroprompt.plugin import Plugin
+
+# --- prompts ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a prompt may enter a backbone, as shapes: `depth` blocks of `width` channels, images of (C, H, W).
+
+    Where blocks differ, `widths` has one number a block and `width` is the largest: tokens stay (L, N, width), of which
+    block i reads its first widths[i] channels, and a prompt holds and counts only these.
+    """
+
+    depth: int
+    width: int
+    image: tuple[int, int, int]
+    patch: int
+    widths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        widths = self.widths or (self.width,) * self.depth
+        if widths and (len(widths) != self.depth or max(widths) != self.width):
+            raise ValueError(f"{self.depth} blocks of at most {self.width} channels have widths {widths}")
+        object.__setattr__(self, "widths", widths)
+
+
+class Stream(ABC):
+    """Prompt tokens that follow one batch of images from block to block; made anew for every forward pass.
+
+    `temperatures` (L,), where a method has them, divide the attention scores of block i. `spikes` holds, where neurons
+    make the tokens, what they emitted behind every block so far, (B, N, H) of 0 and 1: one neuron update each.
+    """
+
+    temperatures: Tensor | None = None
+    spikes: Sequence[Tensor] = ()
+
+    @abstractmethod
+    def enter(self, patches: Tensor) -> Tensor:
+        """Prompt tokens (B, N, D) for the first block, of its patch tokens (B, P, D)."""
+
+    @abstractmethod
+    def after(self, block: int, prompts: Tensor, patches: Tensor) -> Tensor:
+        """Prompt tokens for block `block` + 1, of what `block` made of prompts and patches; not called for the last."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """The spiking part of a prompt: modules in a row, driven for `steps` time steps from rest.
+
+    `chain` holds `Current` (first, where the drive is constant), `nn.Linear`, `IF`, `LIF` and snnTorch `Leaky` modules.
+    A chain that begins with neurons is driven one to one, by `inputs` values of at most `largest` in magnitude (0: not
+    known); otherwise the first module says how many there are.
+    """
+
+    chain: nn.Sequential
+    steps: int
+    inputs: int = 0
+    largest: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A prompt X' = X + (1/T) sum_t S_t * P_t in parts: the spikes S_t are those of neurons that P_t drives.
+
+    `factors`: images (B, C, H, W) in [0, 1] -> P (B, T, C, H, W); `generator`: one neuron for each value of an image.
+    """
+
+    factors: nn.Module
+    generator: Generator
+
+
+class Prompt(nn.Module, Plugin, ABC):
+    """A small learnable part that adapts a frozen backbone; one file per method in `prompts/`.
+
+    `enters` says where, `per_image` whether it depends on the image, `spiking` whether neurons make it (an instance
+    may say otherwise than its class), and `tunes_backbone` whether the backbone learns too. A constructor takes the
+    Site first and then the method's settings, each with a default.
+    """
+
+    kind = "prompt method"
+    folder = "neuroprompt.prompts"
+    enters: ClassVar[Literal["tokens", "pixels", "nowhere"]]
+    per_image: ClassVar[bool] = False
+    spiking: bool = False
+    tunes_backbone: ClassVar[bool] = False
+
+    def tokens(self) -> Tensor | None:
+        """Prompt tokens (L, N, D): L = depth where every block has its own, L = 1 where they enter block 0 only."""
+        return None
+
+    def stream(self) -> Stream | None:
+        """A new Stream, where prompt tokens depend on the image."""
+        return None
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Prompted images (B, 3, H, W) of the Site's size, of images (B, 3, *picture) in [0, 1], not yet normalised.
+
+        Unless `per_image`, it is the image in the middle of zeros, plus a constant: what baking relies on.
+        """
+        return images
+
+    def spikes(self, images: Tensor) -> Tensor | None:
+        """Spikes of 0 and 1 (B, T, ...) that make the prompted `images`; None where no neurons make pixels."""
+        return None
+
+    def picture(self) -> tuple[int, int] | None:
+        """(height, width) to which pictures are resized for `pixels`; None: the Site's."""
+        return None
+
+    def generator(self) -> Generator | None:
+        """The spiking part, for export; None where there is none."""
+        return None
+
+    def drive(self, images: Tensor) -> Tensor:
+        """Inputs (lanes, T, n_in) of `generator` for images (B, 3, H, W) in [0, 1]; only where it is `per_image`.
+
+        A lane is a run of its own, from rest.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no generator that takes images")
+
+    def gated(self) -> Gated | None:
+        """The parts of a pixel prompt whose neurons run elsewhere than the rest; None where it has no such parts."""
+        return None
+
+    def decode(self, counts: Tensor) -> Tensor:
+        """Tokens (L, N, D) from the generator's spike counts (n,) over its steps."""
+        raise NotImplementedError(f"{type(self).__name__} has no generator")
+
+    def penalty(self) -> Tensor | float:
+        """What the method adds to the training loss; 0 by default."""
+        return 0.0
+
+
+# --- backbones -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """Which backbone, from where: enough to build it again.
+
+    `name` is "embedded" or a timm model name; `weights` a safetensors file, or None for timm's hub (or the package,
+    for the embedded one); `random` true where weights are random on purpose.
+    """
+
+    name: str = "embedded"
+    weights: str | None = None
+    image_size: int | None = None
+    random: bool = False
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a picture becomes the backbone's input: resized to `size`, scaled to [0, 1], then (x - mean) / std.
+
+    Where there is a `canvas` (height, width), the result stands in the middle of so many zeros.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    canvas: tuple[int, int] | None = None
+
+
+class Backbone(nn.Module, Plugin, ABC):
+    """A frozen network and the places where a prompt may enter it; one file per family in `backbones/`.
+
+    A family wraps a timm model. `forward` takes normalised images (B, C, H, W) and returns features (B, `features`).
+    """
+
+    kind = "backbone family"
+    folder = "neuroprompt.backbones"
+    site: Site
+
+    def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:
+        """Keep all but the Site, which the family adds; raises Unsupported for a model with a classifier."""
+        super().__init__()
+        if getattr(model, "num_classes", 0):
+            raise Unsupported("a backbone with a classifier", "a timm model made with num_classes=0")
+        self.spec, self.preprocess, self.features = spec, preprocess, features
+
+    @classmethod
+    @abstractmethod
+    def holds(cls, model: nn.Module) -> bool:
+        """Whether this family can wrap that timm model."""
+
+    @abstractmethod
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+        """Features (B, F) of normalised images (B, C, H, W), with Prompt.tokens or a Stream; raises Unsupported."""
+
+    @abstractmethod
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
+        """A module (images -> features) in which a static prompt is constant; exact, and free of prompt generation.
+
+        `tokens` (L, N, D) as in `forward`; `overlay` (C, H, W) is added to every normalised image. Neither: the bare
+        network in the same form, so that the two tell what the prompt alone costs; it takes a Stream where `forward`
+        does. Raises Unsupported, BadSetting.
+        """
+
+
+# --- heads -----------------------------------------------------------------------------------------------------------
+
+
+class Head(nn.Module, Plugin, ABC):
+    """An output mapping: logits (B, K) of features (B, F); one file per mapping in `heads/`.
+
+    A constructor takes `features` and `classes`, then `classifier` (the backbone's own, frozen) where
+    `needs_classifier`, then its settings. `refit` says when training calls `fit`: before the first epoch, or before
+    every one.
+    """
+
+    kind = "output mapping"
+    folder = "neuroprompt.heads"
+    needs_classifier: ClassVar[bool] = False
+    refit: ClassVar[Literal["never", "once", "epoch"]] = "never"
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, K) of features (B, F)."""
+
+    def source(self, features: Tensor) -> Tensor:
+        """Logits (B, S) of the classes that the backbone was trained on; only where `needs_classifier`."""
+        raise NotImplementedError(f"{type(self).__name__} has no source classes")
+
+    def fit(self, counts: Tensor) -> None:
+        """Learn the mapping from counts (S, K): how many training images of class k the backbone calls s."""
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+Pictures = torch.utils.data.Dataset[tuple[Tensor, int]]
+"""A map-style set of (image uint8 (3, H, W) at the asked size, label); has a length."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A data set: three splits and the names of its classes.
+
+    `drawn`: the source has no test pictures of its own, so that the three are parts of one set.
+    """
+
+    train: Pictures
+    val: Pictures
+    test: Pictures
+    classes: tuple[str, ...]
+    drawn: bool = False
+
+
+class Data(Plugin, ABC):
+    """A source of labelled pictures; one file per source in `data/`. `digits`, `folder:PATH`, `torchvision:NAME`."""
+
+    kind = "data source"
+    folder = "neuroprompt.data"
+
+    @abstractmethod
+    def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:
+        """Decode, resize and split; raises BadData."""

@@ -1,0 +1,1 @@
+"""Output mappings, one file each."""

@@ -1,0 +1,108 @@
+"""The README.md of a bundle for Lava: what it is, how to run it, what was checked, what the integers changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neuroprompt.program import Model
+
+BAKED = (
+    "The bits that its spikes make are the prompt that the exported backbone has baked in; the backbone itself is not "
+    "here."
+)
+HYBRID = (
+    "The prompt is made for every picture: `factors.onnx` makes what drives the neurons, their spikes say which of it "
+    "is added to the picture, and `backbone.onnx` classifies the sum."
+)
+PARTS = [
+    "- `factors.onnx`: normalised inputs (B, 3, H, W) -> factors P (B, T, C, H, W)",
+    "- `backbone.onnx`: prompted inputs, x + (1/T) sum_t S_t * P_t / std -> logits",
+    "- `factors.0.npy`, ...: the factors of test pictures, (steps, neurons), to try the neurons with",
+]
+
+
+def lava_readme(about: dict[str, Any], model: Model, script: str, pins: str) -> str:
+    """The text, in Markdown; `about` is the manifest's."""
+    checked, hybrid = about["checked"], bool(about.get("per_image"))
+    run_it = f"{script} --precision fixed --out spikes.npz" + (" --inputs factors.0.npy" if hybrid else "")
+    lines = [
+        f"# {about['method']} for Intel's Lava and Loihi",
+        "",
+        f"The spiking part of a visual prompt, trained with neuroprompt on `{about['run']['data']}` "
+        f"({len(about['classes'])} classes) for the frozen backbone `{about['backbone']['name']}`: "
+        f"{about['neurons']} neurons, {about['steps']} time steps. {HYBRID if hybrid else BAKED}",
+        "",
+        "## Run it",
+        "",
+        "Needs Python 3.10 and Intel's Lava simulator, and nothing of neuroprompt:",
+        "",
+        f"    python3.10 -m venv lava && lava/bin/pip install -r {pins}",
+        f"    lava/bin/python {run_it}",
+        "",
+        "`fixed` is Loihi's integer arithmetic, bit by bit; `float` the numbers as trained. `--states` adds currents "
+        "and voltages. `spikes.npz` holds `spikes.<population>`, (steps, neurons), in the steps of training.",
+        "",
+        "## Files",
+        "",
+        "- `generator.nir`: the network as NIR (HDF5), exact copies of the trained parameters",
+        "- `program.fixed.npz`, `program.float.npz`: populations and weights as Lava takes them (numpy, no pickle)",
+        "- `scale_report.json`: what the integers changed",
+        *(PARTS if hybrid else []),
+        *(["- `tokens.npy`: the prompt's bits (blocks, tokens, channels)"] if about.get("bits_sha256") else []),
+        "- `manifest.json`: SHA-256 of every file, and how all this was made",
+        "",
+        "## What was checked before these files appeared",
+        "",
+        f"- the graph, read back, against the torch modules: all {checked['torch']['spikes']} spikes equal",
+        *(
+            f"- {words}, on the Loihi emulator, against the reference: {checked[key]['spike_exact']:.4%} of all steps "
+            f"and neurons equal, {checked[key]['spikes']} spikes"
+            for key, words in (("loihi-float", "the float program"), ("loihi-fixed", "the integer program"))
+        ),
+        *(_hybrid_words(about) if hybrid else []),
+        "",
+        "## The integers",
+        "",
+        *_scale_words(model.scale_report),
+        "",
+        "## Limits",
+        "",
+        "A simulator on a CPU says what the chip computes, not how fast or at what energy. Thresholds are strict "
+        "(v > threshold), the reset is to 0 in the same step. Each layer of synapses costs the chip one more step; the "
+        "script takes that delay out.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _hybrid_words(about: dict[str, Any]) -> list[str]:
+    parity, fixed, prompt = about["parity"], about["fixed"], about["prompt"]
+    return [
+        f"- all parts together with the float program, against the model in PyTorch on {parity['images']} pictures "
+        f"({about['pictures']}): logits differ by at most {parity['max_rel_diff']:.1e} of their range",
+        f"- with the integer program: by at most {fixed['max_rel_diff']:.1e}, {fixed['top1_agreement']:.1%} of the "
+        f"classes equal; {prompt['spike_density']:.1%} of all steps and neurons spike, {prompt['exact_zeros']:.1%} of "
+        f"the prompt's values are exactly 0, its rank is {prompt['rank']:.1f}",
+    ]
+
+
+def _scale_words(report: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, p in report["populations"].items():
+        lines.append(
+            f"- `{name}`: threshold {p['vth']} (one unit of training is {p['scale']:.6g} here), biases of "
+            f"{p['bias_bits']} bits; {p['clipped']} biases clipped, {p['zeroed']} became 0, {p['dead']} neurons fell "
+            f"silent, {p['overflow_u']} currents and {p['overflow_v']} voltages left 24 bits; "
+            f"{p['spike_match']:.4%} of its steps as in the float model"
+        )
+    for name, q in report["projections"].items():
+        lines.append(
+            f"- `{name}`: weights of {q['bits']} bits; {q['clipped']} clipped, {q['zeroed']} became 0, "
+            f"{q['odd_to_even']} rounded to even values (Loihi drops the lowest bit where signs are mixed)"
+        )
+        if "input_scale" in q:
+            lines.append(
+                f"- the numbers from `{name}` are sent as round(x * {q['input_scale']:.6g}): {q['headroom_bits']:.1f} "
+                f"bits of room were left in the fit, and {q['inputs_zeroed']} numbers became 0"
+            )
+    return lines

@@ -1,0 +1,49 @@
+"""LSPT from training to a prediction by the exported file, its memory in the graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from neuroprompt.backbone import EMBEDDED
+from neuroprompt.bundle import Bundle
+from neuroprompt.checkpoint import Run
+from neuroprompt.contracts import BackboneSpec, Exporter
+from neuroprompt.dataset import load_data
+from neuroprompt.onnxfile import operators
+from neuroprompt.prediction import predict
+from neuroprompt.runconfig import configure
+from neuroprompt.training import train
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("memory", ["lstm", "lif", "slstm"])
+def test_train_export_predict(memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EMBEDDED, "depth", 3)
+    backbone = BackboneSpec("embedded", image_size=16, random=True)
+    settings = {"tokens": 3, "memory": memory, "lstm_hidden": 16}
+    options = {"limit": 30, "epochs": 2, "batch": 8, "lr": 0.01}
+    trained = train(configure(method="lspt", backbone=backbone, settings=settings, **options), tmp_path / "run")
+    run = Run.load(tmp_path / "run")
+    assert float(run.model.prompt.get_parameter("back.weight").detach().abs().max()) > 0
+    result = Exporter.named("onnx").export(run, tmp_path / "bundle")
+    assert result["max_rel_diff"] <= 1e-4
+    assert result["batches"] == [1, 3, 8]
+    assert result["bits_sha256"] is None
+    found = operators(tmp_path / "bundle" / "model.onnx")
+    assert found["Tanh"] == (0 if memory == "lif" else 2 * 2)  # two tanh a cell, one cell between two blocks: unrolled
+    assert found["Greater"] == (0 if memory == "lstm" else 2)
+    test = load_data("digits", (16, 16), run.model.preprocess.interpolation, 0, limit=30).test
+    for i in range(5):
+        Image.fromarray(np.asarray(test[i][0].permute(1, 2, 0))).save(tmp_path / f"{i}.png")
+    rows = predict(Bundle.open(tmp_path / "bundle", "onnx"), [tmp_path / f"{i}.png" for i in range(5)])
+    with torch.no_grad():
+        shares = trained.model(torch.stack([test[i][0] for i in range(5)]).float() / 255).softmax(1)
+    for row, share in zip(rows, shares, strict=True):
+        assert row["label"] == run.config.classes[int(share.argmax())]
+        assert row["probability"] == pytest.approx(float(share.max()), rel=1e-3)

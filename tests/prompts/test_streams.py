@@ -1,0 +1,292 @@
+"""Prompt tokens that depend on the image: the recurrences by hand, and no state that leaks."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, cast
+
+import pytest
+import snntorch
+import torch
+from timm.layers.attention import Attention
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Prompt, Site, Stream
+from neuroprompt.errors import BadSetting, Unsupported
+
+MEMORIES = ["lstm", "lif", "slstm"]
+VIT_B = Site(depth=12, width=768, image=(3, 224, 224), patch=16)
+GREY = Preprocess((32, 32), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
+
+
+def small(gated: bool = False, **flavour: Any) -> Backbone:
+    """A ViT of 4 blocks of 24 channels, all weights random, in float64: 16 patches, a class token and a register."""
+    model = VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=24, depth=4, num_heads=2, num_classes=0, reg_tokens=1, **flavour
+    )
+    if gated:  # timm's Attention has a gate, its VisionTransformer no argument for it
+        for block in model.blocks:
+            block.attn = Attention(24, num_heads=2, qkv_bias=True, gated=True)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    family = cast(Any, Backbone.part("vit"))
+    backbone: Backbone = family(model, BackboneSpec("small", random=True), GREY)
+    return backbone.requires_grad_(False).double().eval()
+
+
+def prompt_for(backbone: Backbone, method: str, **settings: Any) -> Any:
+    """The method in float64 and eval mode, every parameter away from zero."""
+    prompt = Prompt.named(method, site=backbone.site, tokens=3, **settings).double().eval()
+    for parameter in prompt.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return prompt
+
+
+def stream_of(prompt: Prompt) -> Stream:
+    stream = prompt.stream()
+    assert stream is not None
+    return stream
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "beside"),
+    [
+        ({}, 263_424),
+        ({"lstm_hidden": 0}, 4_724_736),
+        ({"lstm_hidden": 768}, 4_724_736),
+        ({"memory": "slstm"}, 263_424),
+        ({"memory": "lif"}, 768 * 64 + 64 + 64 * 768 + 768),
+    ],
+)
+def test_parameters_of_lspt(settings: dict[str, Any], beside: int) -> None:
+    prompt = Prompt.named("lspt", site=VIT_B, tokens=50, **settings)
+    assert sum(p.numel() for p in prompt.parameters()) == 50 * 768 + beside
+    assert prompt.per_image
+    assert prompt.tokens() is None
+    assert prompt.spiking == (settings.get("memory", "lstm") != "lstm")
+
+
+def test_parameters_of_gate_vpt() -> None:
+    prompt = Prompt.named("gate-vpt", site=VIT_B, tokens=100)
+    assert sum(p.numel() for p in prompt.parameters()) == 76_800 + 11 + 12
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"memory": "gru"}, {"lstm_hidden": -1}, {"tokens": 0}, {"threshold": -1.0}, {"memory": "lif", "tau": 0.5}]
+)
+def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadSetting):
+        Prompt.named("lspt", site=VIT_B, **wrong)
+
+
+@pytest.mark.parametrize("method", ["lspt", "gate-vpt"])
+def test_a_backbone_without_blocks_of_one_width_is_refused(method: str) -> None:
+    with pytest.raises(Unsupported, match="enters as tokens"):
+        Prompt.named(method, site=Site(depth=0, width=0, image=(3, 32, 32), patch=1))
+    with pytest.raises(Unsupported, match=f"{method} hands tokens on from block to block"):
+        Prompt.named(method, site=Site(depth=2, width=32, image=(3, 32, 32), patch=4, widths=(16, 32)))
+
+
+def test_a_gate_of_no_number_is_refused() -> None:
+    with pytest.raises(BadSetting):
+        Prompt.named("gate-vpt", site=VIT_B, gate_init=math.nan)
+
+
+# --- the recurrences, by hand ----------------------------------------------------------------------------------------
+
+
+def by_hand(prompt: Any, memory: str, outputs: Tensor, patches: Tensor) -> Tensor:
+    """Z_1 .. Z_L of one image, (L, N, D): token by token, written out; outputs (L, N, D), patches (L, P, D)."""
+    results = torch.zeros_like(outputs)
+    for n in range(outputs.shape[1]):
+        h = torch.zeros(prompt.back.in_features, dtype=outputs.dtype)
+        m = h.clone()
+        for block in range(len(outputs)):
+            coded = outputs[block, n] + sum(patches[block]) / len(patches[block])
+            if memory == "lif":
+                layer = prompt.memory.current
+                h = 0.5 * h + (layer.weight @ F.layer_norm(coded, coded.shape) + layer.bias) / 2
+                out = (h > 0.1).double()
+                h = torch.where(out > 0, 0.0, h)
+            else:
+                cell = prompt.memory.cell if memory == "lstm" else prompt.memory.slstm.lstm_cell
+                x = coded if memory == "lstm" else F.layer_norm(coded, coded.shape)
+                i, f, g, o = (cell.weight_ih @ x + cell.bias_ih + cell.weight_hh @ h + cell.bias_hh).chunk(4)
+                m = f.sigmoid() * m + i.sigmoid() * g.tanh()
+                out = h = o.sigmoid() * m.tanh()
+                if memory == "slstm":
+                    out = (h > 0.1).double()
+                    h = torch.where(out > 0, 0.0, h)
+            results[block, n] = coded + prompt.back.weight @ out + prompt.back.bias
+    return results
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_lspt_is_its_equations(memory: str) -> None:
+    prompt = prompt_for(small(), "lspt", memory=memory, lstm_hidden=7)
+    outputs, patches = torch.randn(3, 2, 3, 24).double(), torch.randn(3, 2, 16, 24).double()
+    stream = stream_of(prompt)
+    assert torch.equal(stream.enter(patches[0]), prompt.p.expand(2, 3, 24))
+    found = torch.stack([stream.after(i, outputs[i], patches[i]) for i in range(3)])
+    for image in range(2):
+        expected = by_hand(prompt, memory, outputs[:, image], patches[:, image])
+        torch.testing.assert_close(found[:, image], expected, rtol=0, atol=1e-12)
+    assert len(stream.spikes) == (0 if memory == "lstm" else 3)
+    for spikes in stream.spikes:
+        assert spikes.shape == (2, 3, 7)
+        assert 0 < float(spikes.mean()) < 1
+        assert set(spikes.unique().tolist()) == {0.0, 1.0}
+
+
+def test_the_literal_reading_of_lspt() -> None:
+    """The full LSTM without a residual: the next block's prompt is h itself."""
+    prompt = prompt_for(small(), "lspt", lstm_hidden=0, residual=False)
+    outputs, patches = torch.randn(2, 1, 3, 24).double(), torch.randn(2, 1, 16, 24).double()
+    stream, cell = stream_of(prompt), prompt.memory.cell
+    h, m = cell((outputs[0] + patches[0].mean(1, keepdim=True))[0])
+    torch.testing.assert_close(stream.after(0, outputs[0], patches[0])[0], h)
+    h, m = cell((outputs[1] + patches[1].mean(1, keepdim=True))[0], (h, m))
+    torch.testing.assert_close(stream.after(1, outputs[1], patches[1])[0], h)
+
+
+def test_lspt_begins_as_spatial_coding_alone() -> None:
+    prompt = Prompt.named("lspt", site=small().site)
+    outputs, patches = torch.randn(2, 10, 24), torch.randn(2, 16, 24)
+    assert torch.equal(stream_of(prompt).after(0, outputs, patches), outputs + patches.mean(1, keepdim=True))
+
+
+def test_spiking_memories_are_the_same_in_training_and_in_eval_mode() -> None:
+    """In training the neurons are snnTorch's own, in eval mode the definition."""
+    for memory in ("lif", "slstm"):
+        prompt = prompt_for(small(), "lspt", memory=memory)
+        outputs, patches = torch.randn(3, 4, 3, 24).double(), torch.randn(3, 4, 16, 24).double()
+        found = []
+        for mode in (True, False):
+            stream = stream_of(prompt.train(mode))
+            found.append([stream.after(i, outputs[i], patches[i]) for i in range(3)])
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_the_spiking_lstm_is_snntorchs() -> None:
+    """Where the sizes are equal, snnTorch's own forward keeps its state: the same spikes from the same state."""
+    prompt = prompt_for(small(), "lspt", memory="slstm", lstm_hidden=0)
+    slstm = prompt.memory.slstm
+    assert type(slstm) is snntorch.SLSTM
+    state = None
+    for _ in range(4):
+        x = torch.randn(5, 24).double()
+        u, m = (torch.zeros(5, 24).double(),) * 2 if state is None else state
+        spikes, syn, mem = copy.deepcopy(slstm)(F.layer_norm(x, (24,)), m, u)
+        found, state = prompt.memory(x, state)
+        assert torch.equal(found, spikes)
+        assert torch.equal(state[1], syn)
+        assert torch.equal(state[0], torch.where(spikes > 0, 0.0, mem))
+
+
+def test_gates_mix_what_left_a_block_with_what_entered_it() -> None:
+    prompt = prompt_for(small(), "gate-vpt")
+    stream, z = stream_of(prompt), prompt.p.expand(2, 3, 24)
+    assert torch.equal(stream.enter(torch.randn(2, 16, 24).double()), z)
+    for i in range(3):
+        outputs = torch.randn(2, 3, 24).double()
+        g = 1 / (1 + math.exp(-float(prompt.gates[i].detach())))
+        z = g * outputs + (1 - g) * z
+        torch.testing.assert_close(stream.after(i, outputs, outputs), z)
+    assert stream.temperatures is not None
+    torch.testing.assert_close(stream.temperatures, prompt.temperatures.clip(0.01, 10))
+
+
+def test_gates_that_are_nearly_closed_leave_prompts_as_they_entered() -> None:
+    site = small().site
+    stream = stream_of(Prompt.named("gate-vpt", site=site, gate_init=40.0))
+    entered, patches = stream.enter(torch.randn(2, 16, 24)), torch.randn(2, 16, 24)
+    torch.testing.assert_close(stream.after(0, torch.randn(2, 10, 24), patches), entered, rtol=0, atol=1e-15)
+    usual: Any = Prompt.named("gate-vpt", site=site)
+    assert usual.gates.sigmoid().max() < 0.01
+    assert usual.gates.shape == (3,)
+    assert torch.equal(usual.temperatures, torch.ones(4))
+
+
+# --- in a backbone ---------------------------------------------------------------------------------------------------
+
+
+class Plain(Stream):
+    """Shallow prompts as they are, with temperatures to try."""
+
+    def __init__(self, tokens: Tensor, temperatures: Tensor | None) -> None:
+        self.tokens, self.temperatures = tokens, temperatures
+
+    def enter(self, patches: Tensor) -> Tensor:
+        return self.tokens.expand(patches.shape[0], -1, -1)
+
+    def after(self, block: int, prompts: Tensor, patches: Tensor) -> Tensor:
+        return prompts
+
+
+FLAVOURS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "qk-norm": {"qk_norm": True},
+    "gated": {"gated": True},
+    "scaled": {"scale_attn_norm": True, "scale_mlp_norm": True, "init_values": 0.3},
+    "no-bias": {"qkv_bias": False, "class_token": False, "global_pool": "avg"},
+}
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
+def test_temperatures_of_attention(flavour: dict[str, Any]) -> None:
+    backbone = small(**flavour)
+    images, tokens = torch.randn(2, 3, 32, 32).double(), torch.randn(3, 24).double()
+    plain = backbone(images, tokens.view(1, 3, 24))
+    torch.testing.assert_close(backbone(images, Plain(tokens, None)), plain, rtol=0, atol=1e-12)
+    torch.testing.assert_close(backbone(images, Plain(tokens, torch.ones(4).double())), plain, rtol=0, atol=1e-12)
+    heat = torch.tensor([0.5, 2.0, 1.5, 0.25]).double()
+    found = backbone(images, Plain(tokens, heat))
+    other = copy.deepcopy(backbone)  # the same by timm's own unfused attention, of another scale
+    for block, t in zip(cast(Any, other).model.blocks, heat, strict=True):
+        block.attn.fused_attn, block.attn.scale = False, block.attn.scale / float(t)
+    torch.testing.assert_close(found, other(images, Plain(tokens, None)), rtol=0, atol=1e-12)
+    assert float((found - plain).abs().max()) > 1e-3
+    lean = backbone.baked()
+    torch.testing.assert_close(lean(images, Plain(tokens, heat)), found, rtol=0, atol=1e-12)
+    torch.testing.assert_close(lean(images, Plain(tokens, None)), plain, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"), [("gate-vpt", {}), *[("lspt", {"memory": m, "lstm_hidden": 7}) for m in MEMORIES]]
+)
+@torch.no_grad()
+def test_nothing_leaks_between_images_or_passes(method: str, settings: dict[str, Any]) -> None:
+    backbone = small()
+    prompt = prompt_for(backbone, method, **settings)
+    images = torch.randn(3, 3, 32, 32).double()
+    together = backbone(images, prompt.stream())
+    assert torch.equal(backbone(images, prompt.stream()), together)
+    alone = torch.cat([backbone(image[None], prompt.stream()) for image in images])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
+    torch.testing.assert_close(backbone.baked()(images, prompt.stream()), together, rtol=0, atol=1e-12)
+    assert float((together - backbone(images)).abs().max()) > 1e-3
+
+
+def test_the_mean_is_over_patches_alone() -> None:
+    """Neither the class token, the register nor a prompt: the last block's input says what the code before added."""
+    backbone, seen = small(), dict[int, tuple[Tensor, Tensor]]()
+    blocks = cast(Any, backbone).model.blocks
+    for i, block in enumerate(blocks):
+        block.register_forward_hook(lambda _m, args, out, i=i: seen.__setitem__(i, (args[0], out)))
+    prompt = prompt_for(backbone, "lspt")
+    for parameter in prompt.back.parameters():
+        nn.init.zeros_(parameter)
+    backbone(torch.randn(2, 3, 32, 32).double(), prompt.stream())
+    for i in range(3):
+        left, entered = seen[i][1], seen[i + 1][0]
+        assert left.shape == (2, 2 + 16 + 3, 24)
+        mean = left[:, 2:18].mean(1, keepdim=True)
+        torch.testing.assert_close(entered[:, 18:], left[:, 18:] + mean, rtol=0, atol=1e-12)
+        assert torch.equal(entered[:, :18], left[:, :18])

@@ -1,0 +1,148 @@
+"""The contract of every method on every backbone family: it learns, leaves frozen weights alone, and is exported."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from neuroprompt.contracts import Backbone, BackboneSpec, Head, Preprocess, Prompt
+from neuroprompt.deploy import deployed_tokens
+from neuroprompt.errors import Unsupported
+from neuroprompt.forms import Unbaked, deployed
+from neuroprompt.model import PromptedModel
+from neuroprompt.onnxfile import to_onnx
+from neuroprompt.parity import check_file
+
+GREY = Preprocess((32, 32), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "bicubic")
+
+TINY: dict[str, dict[str, Any]] = {
+    "efficientnet": {"model": "test_efficientnet"},
+    "resnet": {"model": "resnet18", "layers": (1, 1, 1, 1), "channels": (8, 8, 16, 16)},
+    "swin": {
+        "model": "swin_tiny_patch4_window7_224",
+        "img_size": 32,
+        "embed_dim": 16,
+        "depths": (2, 1),
+        "num_heads": (2, 4),
+        "window_size": 4,
+    },
+    "vit": {"model": "vit_tiny_patch16_224", "img_size": 32, "depth": 3, "embed_dim": 32, "num_heads": 2},
+}
+"""timm's arguments of one small random model of every family; a new family adds its line."""
+
+NO_TOKENS = {"efficientnet", "resnet"}
+HANDED_ON = {"gate-vpt", "lspt", "vpt-shallow"}
+"""Methods whose tokens go from block to block, which Swin's blocks of growing width cannot take."""
+
+PAIRS = [(method, family) for method in Prompt.names() for family in sorted(TINY)]
+REFUSED = [
+    (method, family)
+    for method, family in PAIRS
+    if (Prompt.part(method).enters == "tokens" and family in NO_TOKENS) or (method in HANDED_ON and family == "swin")
+]
+FITTING = [pair for pair in PAIRS if pair not in REFUSED]
+
+
+def tiny(family: str) -> Backbone:
+    """A random backbone of that family for images of 32 x 32."""
+    options = dict(TINY[family])
+    torch.manual_seed(0)
+    model = timm.create_model(options.pop("model"), num_classes=0, **options)
+    model.train()
+    with torch.no_grad():  # running statistics as after training, so that folding them shows
+        for _ in range(5):
+            model(2 * torch.randn(32, 3, 32, 32) + 1)
+    part: Any = Backbone.part(family)
+    assert part.holds(model)
+    backbone: Backbone = part(model, BackboneSpec("tiny", random=True), GREY)
+    return backbone.eval()
+
+
+def prompted(method: str, family: str) -> PromptedModel:
+    backbone = tiny(family)
+    torch.manual_seed(1)
+    prompt = Prompt.named(method, site=backbone.site)
+    return PromptedModel(backbone, prompt, Head.named("linear", features=backbone.features, classes=4))
+
+
+def test_every_family_is_here() -> None:
+    assert set(TINY) == set(Backbone.names())
+
+
+@pytest.mark.parametrize(("method", "family"), REFUSED)
+def test_what_cannot_enter_is_refused_in_one_line(method: str, family: str) -> None:
+    with pytest.raises(Unsupported) as refused:
+        prompted(method, family)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("method", "family"), FITTING)
+def test_a_few_steps_lower_the_loss_and_change_nothing_else(method: str, family: str) -> None:
+    model = prompted(method, family)
+    frozen = copy.deepcopy({k: v for k, v in model.state_dict().items() if k not in model.learned()})
+    before = copy.deepcopy(model.learned())
+    images, labels = torch.rand(8, 3, *model.preprocess.size), torch.arange(8) % 4
+    optimiser = torch.optim.Adam(model.learned().values(), lr=1e-2)
+    losses = []
+    for _ in range(8):
+        model.train()
+        optimiser.zero_grad()
+        loss = cross_entropy(model(images), labels) + model.prompt.penalty()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    for name, value in frozen.items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert any(name.startswith("head.") for name in before)
+    for name, value in before.items():
+        assert not torch.equal(model.learned()[name], value), f"{name} does not learn"
+
+
+FORMS = {
+    *(("spike-nvpt", "vit"), ("vpt-shallow", "vit"), ("lspt", "vit"), ("lorsp", "vit"), ("lor-vp", "vit")),
+    *(("vpt-deep", "swin"), ("evp", "resnet"), ("autovp", "efficientnet")),
+}
+"""One of every form of an exported graph; torch's exporter takes seconds, so that the rest is for the slow run."""
+
+EXPORTED = [
+    pytest.param(method, family, marks=() if (method, family) in FORMS else pytest.mark.slow)
+    for method, family in FITTING
+]
+
+
+def random_prompt(method: str, family: str) -> tuple[PromptedModel, Unbaked, nn.Module, Tensor]:
+    """A model away from the zeros that would hide a prompt which is not there; its two forms, and images for it."""
+    model = prompted(method, family).eval()
+    for parameter in model.prompt.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    torch.nn.init.normal_(model.head.get_parameter("weight"))
+    tokens = deployed_tokens(model.prompt)
+    images = torch.rand(12, 3, *model.preprocess.size)
+    return model, Unbaked(model, tokens), deployed(model, tokens), images
+
+
+@pytest.mark.parametrize(("method", "family"), FITTING)
+def test_the_deployed_form_is_the_trained_model(method: str, family: str) -> None:
+    model, unbaked, baked, images = random_prompt(method, family)
+    with torch.no_grad():
+        trained = model(images)
+        # Float32 sums in another order: up to 3.3e-6 of the logits' deviation over all pairs; a lost prompt: 0.1 and more.
+        atol = 1e-5 * float(trained.std())
+        torch.testing.assert_close(unbaked(model.inputs(images)), trained, rtol=0, atol=atol)
+        torch.testing.assert_close(baked(model.inputs(images)), trained, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize(("method", "family"), EXPORTED)
+def test_the_exported_file_is_the_trained_model(method: str, family: str, tmp_path: Path) -> None:
+    model, unbaked, baked, images = random_prompt(method, family)
+    to_onnx(baked, model.backbone.site.image, tmp_path / "model.onnx")
+    result = check_file(tmp_path / "model.onnx", unbaked, model.inputs(images))
+    assert result["max_rel_diff"] <= 1e-4

@@ -1,0 +1,144 @@
+"""Numbers that drive neurons one to one: no input in range overflows, spikes hardly change, the rest is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import nir
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import nn
+
+from neuroprompt.contracts import Generator
+from neuroprompt.deploy import spiking_model
+from neuroprompt.errors import OutOfRange, Unsupported
+from neuroprompt.loihi_arithmetic import simulate
+from neuroprompt.lower import stimulus
+from neuroprompt.neurons import IF, LIF
+from neuroprompt.program import GRADED, Model, Population, Program, Projection
+from neuroprompt.quantise import quantise
+
+Array = NDArray[np.float64]
+
+
+def layer(weights: Array, threshold: float = 0.0, dv: float = 0.25, bias: float = 0.0, steps: int = 4) -> Program:
+    n = weights.size
+    population = Population("p", n, 1.0, dv, threshold, np.full(n, bias), depth=1)
+    return Program("float", steps, n, (population,), (Projection("input", "p", weights),))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    dv=st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 1.0]),
+    threshold=st.sampled_from([0.0, 0.3, 2.0]),
+    bias=st.sampled_from([0.0, -0.2, 0.4]),
+    steps=st.integers(1, 12),
+    largest=st.sampled_from([1e-3, 1.0, 250.0]),
+    equal=st.booleans(),
+)
+@example(seed=233, dv=0.0, threshold=0.0, bias=-0.2, steps=11, largest=1e-3, equal=False)  # 11 roundings add up
+@settings(deadline=None, max_examples=60)
+def test_no_input_in_range_overflows(
+    *, seed: int, dv: float, threshold: float, bias: float, steps: int, largest: float, equal: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    weights = np.full(50, 0.25) if equal else rng.uniform(-1, 1, 50)
+    program = layer(weights, threshold * largest, dv, bias * largest, steps)
+    fixed, report = quantise(program, rng.uniform(-1, 1, (steps, 50)) * largest, largest=largest)
+    assert fixed.input_scale == report["projections"]["input -> p"]["input_scale"] > 0
+    corners = rng.choice([-largest, largest], (steps, 50))
+    for inputs in (corners, np.full((steps, 50), largest), np.full((steps, 50), -largest)):
+        trace = simulate(fixed, inputs)["p"]
+        assert trace.wrapped == trace.clipped == 0
+    if equal:
+        assert (fixed.projections[0].weights == 1).all()
+    with pytest.raises(OutOfRange, match="on the chip"):
+        fixed.encode(np.full((steps, 50), 1e6 * largest))
+
+
+def test_at_threshold_0_few_spikes_change_and_the_rest_is_said() -> None:
+    rng = np.random.default_rng(0)
+    program = layer(np.full(20_000, 0.25))
+    inputs = rng.normal(0, 0.1, (4, 20_000))
+    fixed, report = quantise(program, inputs, largest=2.0)
+    wanted, found = (simulate(p, inputs)["p"].spikes for p in (program, fixed))
+    match = float((wanted == found).mean())
+    assert 0.999 < match < 1
+    assert report["spike_match"] == report["populations"]["p"]["spike_match"] == match
+    said = report["projections"]["input -> p"]
+    sent = fixed.encode(inputs)
+    assert said["headroom_bits"] == pytest.approx(np.log2(GRADED / np.abs(sent).max()))
+    assert said["inputs_zeroed"] == ((inputs != 0) & (sent == 0)).sum()
+    assert np.abs(sent / fixed.input_scale - inputs).max() <= said["max_error"] * (1 + 1e-9)
+
+
+def test_a_scale_of_the_users_is_taken() -> None:
+    fixed, _ = quantise(layer(np.full(3, 0.5), threshold=2.0), np.full((4, 3), 1.5), scale=64.0)
+    assert fixed.populations[0].vth == 128
+    assert fixed.input_scale == 32.0
+    assert fixed.encode(np.full((4, 3), 1.5)).tolist() == [[48] * 3] * 4
+
+
+def test_spikes_one_to_one_stay_spikes() -> None:
+    program = layer(np.full(3, 0.5), threshold=0.7, steps=12)
+    fixed, _ = quantise(program)
+    assert fixed.input_scale == 0
+    with pytest.raises(Unsupported, match="0 and 1"):
+        fixed.encode(np.full((12, 3), 0.5))
+    assert np.array_equal(
+        simulate(program, stimulus(program))["p"].spikes, simulate(fixed, stimulus(program))["p"].spikes
+    )
+
+
+def test_several_listeners_and_dense_weights_are_refused() -> None:
+    one = layer(np.full(3, 0.5))
+    other = Population("q", 3, 1.0, 0.25, 0.0, np.zeros(3), depth=1)
+    two = replace(
+        one, populations=(*one.populations, other), projections=(*one.projections, Projection("input", "q", np.ones(3)))
+    )
+    with pytest.raises(Unsupported, match="one population behind the inputs"):
+        quantise(two, np.full((4, 3), 0.5))
+    dense = replace(one, projections=(Projection("input", "p", np.eye(3)),))
+    with pytest.raises(Unsupported, match="calibration inputs"):
+        quantise(dense, np.full((4, 3), 0.5))
+    with pytest.raises(Unsupported, match="dense weights"):
+        Model(nir.NIRGraph({}, [], type_check=False), dense, dense).lanes(2)
+
+
+def test_roundings_of_very_many_steps_are_refused() -> None:
+    with pytest.raises(Unsupported, match="2000 steps"):
+        quantise(layer(np.array([0.3, -1.0]), dv=0.0, steps=2000), largest=1.0)
+
+
+def test_the_file_holds_the_scale_and_older_files_take_spikes() -> None:
+    fixed, _ = quantise(layer(np.full(3, 0.5)), np.full((4, 3), 0.5))
+    data = fixed.to_bytes()
+    again = Program.from_bytes(data)
+    assert again.input_scale == fixed.input_scale
+    assert again.projections[0].one_to_one
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        arrays = dict(file)
+    header = json.loads(arrays["header"].tobytes())
+    del header["input_scale"]
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    older = io.BytesIO()
+    np.savez(older, allow_pickle=False, **arrays)
+    assert Program.from_bytes(older.getvalue()).input_scale == 0
+
+
+@pytest.mark.parametrize("neurons", [IF(0.5), LIF(4.0, 0.1)])
+def test_lanes_are_runs_of_their_own(neurons: nn.Module) -> None:
+    model = spiking_model(Generator(nn.Sequential(neurons), 6, inputs=5, largest=1.0))
+    inputs = np.random.default_rng(0).uniform(-1, 1, (6, 15))
+    wide = model.lanes(3)
+    for precision in ("float", "fixed"):
+        (together,) = simulate(wide.program(precision), inputs).values()
+        assert together.spikes.any()
+        for lane in range(3):
+            (alone,) = simulate(model.program(precision), inputs[:, 5 * lane : 5 * lane + 5]).values()
+            assert np.array_equal(together.spikes[:, 5 * lane : 5 * lane + 5], alone.spikes)
