@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,10 @@ import torch
 from neuroprompt.contracts import SpikingTarget, Target
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.runtime import WORKERS, Runtime
+
+# One process a core (pytest-xdist), one thread a process; child processes read the variable.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -34,15 +37,6 @@ def lava() -> SpikingTarget:
     assert isinstance(target, SpikingTarget)
     target.install()
     return target
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Quicker for nets as small as these, and the same bits in a child process on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

@@ -134,7 +134,7 @@ def test_the_deployed_form_is_the_trained_model(method: str, family: str) -> Non
     model, unbaked, baked, images = random_prompt(method, family)
     with torch.no_grad():
         trained = model(images)
-        # Float32 sums in another order: up to 3.3e-6 of the logits' deviation over all pairs; a lost prompt: 0.1 and more.
+        # Float32 sums in another order: up to 3.3e-6 of the logits' deviation over all pairs.
         atol = 1e-5 * float(trained.std())
         torch.testing.assert_close(unbaked(model.inputs(images)), trained, rtol=0, atol=atol)
         torch.testing.assert_close(baked(model.inputs(images)), trained, rtol=0, atol=atol)

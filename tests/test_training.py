@@ -27,7 +27,6 @@ from neuroprompt.training import train
 
 T = TypeVar("T")
 TINY = BackboneSpec(random=True, image_size=16)
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def config(method: str = "spike-nvpt", **options: object) -> RunConfig:

@@ -28,7 +28,6 @@ from neuroprompt.training import train
 T = TypeVar("T")
 TINY = BackboneSpec("test_vit", image_size=32, random=True)
 """timm's own tiny ViT, with a classifier of 1000 classes."""
-pytestmark = pytest.mark.usefixtures("one_thread")
 MAPPINGS = [name for name in Head.names() if Head.part(name).needs_classifier]
 
 

@@ -20,8 +20,6 @@ from neuroprompt.model import PromptedModel
 from neuroprompt.onnxfile import operators, to_onnx
 from neuroprompt.parity import check_file
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def two_blocks(name: str, **given: Any) -> PromptedModel:
     """lor-vp in a random ViT of two blocks, with that output mapping onto 4 classes."""

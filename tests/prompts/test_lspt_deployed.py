@@ -21,7 +21,6 @@ from neuroprompt.training import train
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("memory", ["lstm", "lif", "slstm"])
 def test_train_export_predict(memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EMBEDDED, "depth", 3)
