@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuroprompt.activity import Activity
+    from neuroprompt.agreement import compare
     from neuroprompt.benchmark import bench_backbone, bench_bundle
     from neuroprompt.bundle import Bundle
     from neuroprompt.bundled import load_model
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from neuroprompt.errors import NeuropromptError
     from neuroprompt.evaluation import evaluate
     from neuroprompt.graph import read_graph
-    from neuroprompt.measure import compare, verify
+    from neuroprompt.measure import verify
     from neuroprompt.prediction import predict
     from neuroprompt.pricing import energy as estimate_energy
     from neuroprompt.progress import Progress
@@ -55,7 +56,7 @@ _HOME = {
     "activities": "counts",
     "bench_backbone": "benchmark",
     "bench_bundle": "benchmark",
-    "compare": "measure",
+    "compare": "agreement",
     "configure": "runconfig",
     "estimate_energy": "pricing.energy",
     "evaluate": "evaluation",

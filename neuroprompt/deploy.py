@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuroprompt.contracts import Floats, Generator, Prompt, SpikingTarget, Target
-from neuroprompt.errors import ParityError
+from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.graph import steps_of, to_nir
 from neuroprompt.lower import lower, stimulus
 from neuroprompt.neurons import IF, LIF, Current
@@ -35,6 +35,15 @@ def model_of_graph(
     program = lower(graph, steps_of(graph) if steps is None else steps)
     fixed, report = quantise(program, inputs, scale, largest)
     return Model(graph, program, fixed, report)
+
+
+def floats_of_graph(graph: nir.NIRGraph, inputs: Floats) -> Model:
+    """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
+    try:
+        return model_of_graph(graph, len(inputs), inputs)
+    except Unsupported as unfit:
+        program = lower(graph, len(inputs))
+        return Model(graph, program, program, unfit=unfit)
 
 
 def deployed_tokens(prompt: Prompt, model: Model | None = None) -> Tensor | None:

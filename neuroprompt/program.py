@@ -161,12 +161,16 @@ class Program:
 
 @dataclass(frozen=True)
 class Model:
-    """One spiking model in the forms that targets run: the NIR graph, its float program, its integer program."""
+    """One spiking model in the forms that targets run: the NIR graph, its float program, its integer program.
+
+    `unfit` says why no integers could be fitted; then `fixed_program` is the float one, and asking for "fixed" raises.
+    """
 
     graph: nir.NIRGraph
     float_program: Program
     fixed_program: Program
     scale_report: dict[str, Any] = field(default_factory=dict)
+    unfit: Unsupported | None = None
 
     @property
     def steps(self) -> int:
@@ -174,7 +178,9 @@ class Model:
         return self.fixed_program.steps
 
     def program(self, precision: str) -> Program:
-        """The program for "float" or "fixed"."""
+        """The program for "float" or "fixed"; raises Unsupported where there are no integers."""
+        if precision == "fixed" and self.unfit is not None:
+            raise self.unfit
         return self.fixed_program if precision == "fixed" else self.float_program
 
     def lanes(self, count: int) -> Model:

@@ -5,26 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from neuroprompt.contracts import Generator, Recording, SpikingTarget, Target
+from neuroprompt.contracts import Generator, SpikingTarget, Target
 from neuroprompt.deploy import check_graph, spiking_model
-from neuroprompt.errors import BadSetting
 from neuroprompt.graph import to_nir
 from neuroprompt.lower import lower, stimulus
-from neuroprompt.measure import activity, compare, verify
+from neuroprompt.measure import activity, verify
 from neuroprompt.neurons import IF, LIF, Current
 from neuroprompt.program import Model
 
 IN_PROCESS = ["reference", "snntorch", "loihi"]
-
-
-def recording(spikes: list[list[int]], **other: object) -> Recording:
-    return replace(Recording({"a": np.array(spikes, bool)}, 0.5), **other)  # type: ignore[arg-type]
 
 
 def dyadic(n_out: int, n_in: int) -> st.SearchStrategy[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
@@ -110,38 +104,6 @@ def test_vit_b_prompt_is_exact_everywhere() -> None:
         "loihi-float": 1.0,
         "loihi-fixed": 1.0,
     }
-
-
-def test_compare_finds_the_first_mismatch() -> None:
-    reference = recording([[1, 0, 0], [0, 1, 1]], v={"a": np.array([[0.0, 0.5, 0.25], [0.75, 0.0, 0.0]])})
-    other = recording([[1, 0, 0], [1, 1, 0]], v={"a": np.array([[0.0, 0.5, 0.25], [0.0, 0.0, 9.0]])})
-    found = compare(reference, other)
-    assert found["spike_exact"] == 4 / 6
-    assert found["jaccard"] == 2 / 4
-    assert found["first_mismatch"] == {"node": "a", "step": 1, "neuron": 0, "reference_v": 0.75, "v": 0.0}
-    assert (found["spikes"], found["spikes_reference"], found["seconds"]) == (3, 3, 0.5)
-    assert found["rate_cosine"] == pytest.approx(3 / np.sqrt(3 * 5))
-
-
-def test_compare_takes_the_earliest_step_of_any_node() -> None:
-    a = Recording({"a": np.array([[0], [1]], bool), "b": np.array([[1], [1]], bool)}, 0.0)
-    b = Recording({"a": np.array([[0], [0]], bool), "b": np.array([[0], [1]], bool)}, 0.0)
-    assert compare(a, b)["first_mismatch"] == {"node": "b", "step": 0, "neuron": 0, "reference_v": None, "v": None}
-
-
-def test_equal_and_silent_recordings() -> None:
-    silent = recording([[0, 0]])
-    assert compare(silent, silent)["jaccard"] == compare(silent, silent)["rate_cosine"] == 1.0
-    assert compare(silent, silent)["spike_exact"] == 1.0
-    loud = recording([[1, 0]])
-    assert (compare(silent, loud)["jaccard"], compare(silent, loud)["rate_cosine"]) == (0.0, 0.0)
-
-
-def test_recordings_of_other_nets_are_refused() -> None:
-    with pytest.raises(BadSetting, match="shape"):
-        compare(recording([[1, 0]]), recording([[1, 0, 0]]))
-    with pytest.raises(BadSetting, match="same nodes"):
-        compare(recording([[1, 0]]), Recording({"b": np.zeros((1, 2), bool)}, 0.0))
 
 
 def a_net() -> Model:

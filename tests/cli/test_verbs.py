@@ -155,10 +155,33 @@ def test_verify_says_what_scripts_rely_on(command: Command, lava_bundle: Path, l
 
 def test_verify_takes_a_nir_file_of_any_origin(command: Command, shared: Path) -> None:
     graph = shared / "nir-paper" / "lif_norse.nir"
-    result = command("verify", graph, "--targets", "snntorch,loihi", "--steps", "300", "--rate", "0.9", "--json")
+    result = command(
+        "verify", graph, "--targets", "snntorch,loihi", "--steps", "300", "--input", "poisson:0.9", "--json"
+    )
     assert result.code == 0
     assert result.json["targets"]["snntorch"]["spike_exact"] == 1.0
     assert result.json["targets"]["snntorch"]["spikes"] > 0
+
+
+def test_verify_takes_an_input_of_the_users(
+    command: Command, shared: Path, tmp_path: Path, lava: SpikingTarget
+) -> None:
+    """The NIR paper's own input: its four spikes everywhere, Lava's integers too; none are fitted on other numbers."""
+    drive = np.genfromtxt(shared / "nir-paper" / "lif_norse.csv", delimiter=",")[:, :1]
+    np.save(tmp_path / "drive.npy", drive)
+    np.save(tmp_path / "numbers.npy", 1.5 * drive)
+    graph = shared / "nir-paper" / "lif_norse.nir"
+    result = command("verify", graph, "--input", tmp_path / "drive.npy", "--json").json
+    assert result["reference"]["spikes"] == 4
+    assert set(result["targets"]) == {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
+    assert {found["spike_exact"] for found in result["targets"].values()} == {1.0}
+    more = command("verify", graph, "--input", tmp_path / "numbers.npy", "--targets", "snntorch,loihi", "--json").json
+    assert more["reference"]["spikes"] > 4
+    assert {name: found["spike_exact"] for name, found in more["targets"].items()} == {
+        "snntorch": 1.0,
+        "loihi-float": 1.0,
+    }
+    assert "0 and 1" in more["skipped"]["loihi-fixed"]
 
 
 def test_energy_gives_three_lines_and_says_estimated(command: Command, lava_bundle: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import nir
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 Command = Callable[..., Any]
+EDGES = [("i", "n"), ("n", "o")]
 
 
 class Result(NamedTuple):
@@ -74,6 +76,17 @@ def test_unknown_names_and_settings(
 def test_an_unknown_export_target(command: Command, trained: Path, tmp_path: Path) -> None:
     refused(command("export", trained, "--target", "lawa", "--out", tmp_path / "x"), "lawa", "lava", "onnx", "nir")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("given", ["poisson:2", "poisson:often", "absent.npy", "wide.npy", "words.npy"])
+def test_an_input_that_does_not_fit_the_graph(command: Command, tmp_path: Path, given: str) -> None:
+    ones = np.ones(1)
+    nodes = {"i": nir.Input({"input": ones.astype(int)}), "n": nir.IF(ones, ones, ones * 0)}
+    nir.write(tmp_path / "g.nir", nir.NIRGraph({**nodes, "o": nir.Output({"output": ones.astype(int)})}, EDGES))
+    np.save(tmp_path / "wide.npy", np.ones((4, 3)))
+    (tmp_path / "words.npy").write_text("no array")
+    drive = given if given.startswith("poisson") else tmp_path / given
+    refused(command("verify", tmp_path / "g.nir", "--steps", "4", "--input", drive), given)
 
 
 def test_an_unknown_target_of_verify(command: Command, lava_bundle: Path) -> None:

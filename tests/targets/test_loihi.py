@@ -109,7 +109,7 @@ def on_the_chip(
                 u = (u // 4096 if u >= 0 else -(-u // 4096)) + a * 64
                 v = state[1] * (4096 - p.dv)
                 v = (v // 4096 if v >= 0 else -(-v // 4096)) + u
-                fired = v > p.vth * 64
+                fired = bool(v > p.vth * 64)
                 at[p.name][i] = [int(u), 0 if fired else int(v)]
                 row.append((fired, int(u), 0 if fired else int(v)))
             done[p.name].append(row)
