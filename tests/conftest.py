@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from neuroprompt.contracts import SpikingTarget, Target
 from neuroprompt.errors import RuntimeMissing
@@ -15,6 +16,10 @@ from neuroprompt.runtime import WORKERS, Runtime
 # One process a core (pytest-xdist), one thread a process; child processes read the variable.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+# The same examples every time, so that a run says something of the change. `--hypothesis-profile default` draws others.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
