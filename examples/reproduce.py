@@ -20,8 +20,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import neuroprompt as npt
 
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -64,10 +62,7 @@ def trained(args: argparse.Namespace, cell: dict[str, Any]) -> npt.Run:
     name = "-".join(str(cell[key]) for key in ("backbone", "data", "method", "lr", "seed"))
     size = f"{args.image_size}px-{args.limit}-{args.epochs}"
     print(f"   {name}", file=sys.stderr, flush=True)
-    precision = "bf16-mixed" if args.device != "cpu" and torch.cuda.is_available() else "32-true"
-    return npt.train(
-        config_of(args, cell), args.out / size / name, Bars(), accelerator=args.device, precision=precision
-    )
+    return npt.train(config_of(args, cell), args.out / size / name, Bars(), accelerator=args.device, precision="auto")
 
 
 def row_of(args: argparse.Namespace, backbone: str, data: str, method: str) -> dict[str, Any]:

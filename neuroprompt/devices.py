@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 
+import torch
 from lightning_fabric import Fabric
 
 from neuroprompt.errors import BadSetting
@@ -12,9 +13,14 @@ from neuroprompt.runconfig import PRECISIONS
 
 
 def launch(accelerator: str, devices: int | str, strategy: str, precision: str) -> Fabric:
-    """A launched Fabric: one process a device, with ddp where there are many; raises BadSetting."""
+    """A launched Fabric: one process a device, with ddp where there are many; raises BadSetting.
+
+    `precision` "auto" is bf16-mixed on a GPU of CUDA, else 32-true.
+    """
     if strategy not in ("auto", "ddp"):
         raise BadSetting(f"strategy {strategy!r}", "auto or ddp", "a prompt is small: there is nothing to shard")
+    if precision == "auto":
+        precision = "bf16-mixed" if accelerator != "cpu" and torch.cuda.is_available() else "32-true"
     if precision not in PRECISIONS:
         raise BadSetting(f"precision {precision!r}", f"one of {', '.join(PRECISIONS)}")
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)

@@ -45,9 +45,10 @@ def train(
 
     Minimises cross-entropy (+ the prompt's penalty) over prompt and head by AdamW or SGD (momentum 0.9), with a linear
     warm-up and a cosine to 0. The weights after the last step are the result: none is picked by its accuracy.
-    `accelerator`, `devices`, `strategy` ("auto" or "ddp") and `precision` are Lightning Fabric's. However often
-    training was killed, a CPU ends with the same bits, since everything random is drawn from the seed and the step; a
-    GPU as far as its kernels repeat themselves. A finished run is returned as it is; `resume=False` begins again.
+    `accelerator`, `devices`, `strategy` ("auto" or "ddp") and `precision` are Lightning Fabric's; precision "auto" is
+    bf16-mixed on a GPU. However often training was killed, a CPU ends with the same bits, since everything random is
+    drawn from the seed and the step; a GPU as far as its kernels repeat themselves. A finished run is returned as it
+    is; `resume=False` begins again.
 
     Raises BadSetting (also where the loss diverges), BadData, BadWeights, BadCheckpoint, CannotWrite. On
     KeyboardInterrupt a checkpoint is written first.
