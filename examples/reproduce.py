@@ -26,6 +26,8 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "spike-nvpt-scaled": ("spike-nvpt", {"scale": 0.1, "learn_scale": True}),
     "lspt-lif": ("lspt", {"memory": "lif"}),
     "lpf": ("lorsp", {"gate": "mean"}),
+    "lorsp-small": ("lorsp", {"steps": 2, "rank": 2}),
+    "lorsp-threshold": ("lorsp", {"threshold": 0.05}),
     "autovp-1.5": ("autovp", {"scale": 1.5}),
 }
 """Rows of the table that are a method with settings of their own."""

@@ -26,6 +26,14 @@ def test_an_example_imports_neuroprompt_alone(file: Path) -> None:
     assert names - set(sys.stdlib_module_names) == {"neuroprompt"}
 
 
+def test_the_tables_of_results_are_those_of_the_results_file(tmp_path: Path) -> None:
+    script, written = FOLDER / "reproduce.py", tmp_path / "tables.md"
+    subprocess.run([sys.executable, script, "--table", written], check=True, timeout=120)
+    tables = written.read_text()
+    assert tables.count("\n|") > 40
+    assert tables in (FOLDER.parent / "RESULTS.md").read_text()
+
+
 @pytest.mark.slow
 def test_the_quickstart_runs(tmp_path: Path) -> None:
     script = FOLDER / "quickstart.py"
