@@ -36,44 +36,33 @@ class Population:
     float: u = u (1 - du) + a;  v = v (1 - dv) + u + bias;  spike if v > vth;  v <- 0.
     fixed: u = trunc0(u (4096 - du - 1) / 4096) + (a << 6);  v = trunc0(v (4096 - dv) / 4096) + u + (bias << bias_exp);
            spike if v > (vth << 6);  v <- 0. du = 4095: no memory in u.
-
-    du and dv are one value, or one for every neuron (n,). `current` (n,) is a constant that arrives with a, as the bias
-    of a synapse does, and is filtered by u where `bias` is not; None: no such current. Where not `spiking` v is never
-    reset and is itself what the population emits.
     """
 
     name: str
     size: int
-    du: float | int | Array
-    dv: float | int | Array
+    du: float | int
+    dv: float | int
     vth: float | int
     bias: Array
     bias_exp: int = 0
     depth: int = 0
-    current: Array | None = None
-    spiking: bool = True
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Weights from `source` ("input" or a population) to `target`: dense (out, in), one to one (n,), or sparse (CSR).
+    """Weights from `source` ("input" or a population) to `target`: dense (out, in), or one to one (n,).
 
-    One to one, neuron i gets weights[i] times line i. `lag`: steps of the graph between emission and arrival, 0 on the
-    way forward and 1 or more on a way back. `delay`: chip steps beyond the one that every projection takes, so that
-
-        lag = 1 + delay - (depth of the target - depth of the source)        (the input's depth is 0)
+    One to one, neuron i gets weights[i] times line i. Either arrives one step later.
     """
 
     source: str
     target: str
-    weights: Any
-    lag: int = 0
-    delay: int = 0
+    weights: Array
 
     @property
     def one_to_one(self) -> bool:
         """Whether every neuron has the one line of its own number."""
-        return bool(self.weights.ndim == 1)
+        return self.weights.ndim == 1
 
 
 @dataclass(frozen=True)
