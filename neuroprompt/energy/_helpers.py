@@ -1,4 +1,4 @@
-"""What the two price lists from Horowitz's figure share: the figure's name and what it leaves out."""
+"""What the price lists from Horowitz's figure share: the figure's name and what it leaves out."""
 
 from __future__ import annotations
 

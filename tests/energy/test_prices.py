@@ -1,4 +1,4 @@
-"""What every price list must hold, and the figures of the three that there are."""
+"""What every price list must hold, and the figures of those that there are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVENTS = set(events(Activity()))
 
 
 def test_the_lists_that_there_are() -> None:
-    assert {"loihi", "horowitz-45nm-fp32", "horowitz-45nm-int8"} <= set(Prices.names())
+    assert {"loihi", "horowitz-45nm-fp32", "horowitz-45nm-fp16", "horowitz-45nm-int8"} <= set(Prices.names())
 
 
 def test_there_is_no_list_for_loihi_2() -> None:
@@ -51,6 +51,7 @@ def test_a_list_is_whole(name: str) -> None:
     [
         ("loihi", {"synops": "23.6", "updates_active": "81", "updates_inactive": "52", "spikes": "1.7"}),
         ("horowitz-45nm-fp32", {"macs": "4.6", "synops": "0.9"}),
+        ("horowitz-45nm-fp16", {"macs": "1.5", "synops": "0.4"}),
         ("horowitz-45nm-int8", {"macs": "0.23", "synops": "0.03"}),
     ],
 )
@@ -60,7 +61,12 @@ def test_the_published_figures(name: str, picojoules: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "multiply", "add"), [("horowitz-45nm-fp32", "3.7", "0.9"), ("horowitz-45nm-int8", "0.2", "0.03")]
+    ("name", "multiply", "add"),
+    [
+        ("horowitz-45nm-fp32", "3.7", "0.9"),
+        ("horowitz-45nm-fp16", "1.1", "0.4"),
+        ("horowitz-45nm-int8", "0.2", "0.03"),
+    ],
 )
 def test_a_multiply_accumulate_is_one_multiplication_and_one_addition(name: str, multiply: str, add: str) -> None:
     prices = Prices.named(name).prices
