@@ -36,8 +36,7 @@ def compare(reference: Recording, other: Recording) -> dict[str, Any]:
         name: _agreement(fired, other.spikes[name]) | {"first_mismatch": _mismatch(reference, other, name)}
         for name, fired in reference.spikes.items()
     }
-    unequal = [node["first_mismatch"] for node in nodes.values() if node["first_mismatch"] is not None]
-    first = min(unequal, key=lambda m: int(m["step"])) if unequal else None
+    first = _first_mismatch(reference, other)
     return _agreement(a, b) | {"first_mismatch": first, "seconds": other.seconds, "nodes": nodes}
 
 
@@ -49,17 +48,16 @@ def cells(recording: Recording) -> Spikes:
 def known_cause(reference: Recording, other: Recording, precision: str, thresholds: Mapping[str, float]) -> str | None:
     """Why `other` differs from `reference`, in words: a delay, the integers, or a tie; None where equal or unknown.
 
-    delay      every node's spikes are the reference's, some steps later
+    delay      every node's spikes are the reference's, in step or some steps later
     integers   precision is "fixed": weights, decays and thresholds are whole numbers
     tie        at the first mismatch the potential of whichever did not fire is at its threshold, within 1e-6 of it
     """
-    found = compare(reference, other)
-    first = found["first_mismatch"]
+    first = _first_mismatch(reference, other)
     if first is None:
         return None
     lags = {name: _lag(fired, other.spikes[name]) for name, fired in reference.spikes.items()}
     if None not in lags.values():
-        return "late: " + ", ".join(f"{name} by {lag} step{'s' * (lag != 1)}" for name, lag in lags.items())
+        return "late: " + ", ".join(f"{name} by {lag} step{'s' * (lag != 1)}" for name, lag in lags.items() if lag)
     if precision == "fixed":
         return "integers: weights, decays and thresholds are rounded to the chip's"
     fired = reference.spikes[first["node"]][first["step"], first["neuron"]]
@@ -78,6 +76,11 @@ def _agreement(a: Spikes, b: Spikes) -> dict[str, Any]:
         "spikes": int(b.sum()),
         "spikes_reference": int(a.sum()),
     }
+
+
+def _first_mismatch(reference: Recording, other: Recording) -> dict[str, Any] | None:
+    found = [_mismatch(reference, other, name) for name in reference.spikes]
+    return min((m for m in found if m is not None), key=lambda m: int(m["step"]), default=None)
 
 
 def _mismatch(reference: Recording, other: Recording, name: str) -> dict[str, Any] | None:

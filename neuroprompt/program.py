@@ -184,7 +184,8 @@ class Model:
             self.graph.edges,
             metadata=self.graph.metadata,
         )
-        return Model(graph, _wide(self.float_program, count), _wide(self.fixed_program, count), self.scale_report)
+        floats, fixed = (_wide(program, count) for program in (self.float_program, self.fixed_program))
+        return replace(self, graph=graph, float_program=floats, fixed_program=fixed)
 
 
 def is_spikes(inputs: Array) -> bool:

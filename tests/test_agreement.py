@@ -65,6 +65,8 @@ def test_a_delay_is_told_node_by_node() -> None:
     reference = two_nodes([1, 0, 1, 0, 0], [0, 1, 0, 0, 0])
     late = two_nodes([0, 1, 0, 1, 0], [0, 0, 0, 1, 0])
     assert known_cause(reference, late, "float", {}) == "late: a by 1 step, b by 2 steps"
+    half = two_nodes([1, 0, 1, 0, 0], [0, 0, 0, 1, 0])
+    assert known_cause(reference, half, "float", {}) == "late: b by 2 steps"
     assert known_cause(reference, reference, "fixed", {}) is None
     lost = two_nodes([0, 0, 0, 0, 0], [0, 1, 0, 0, 0])  # silence is no delay
     assert known_cause(reference, lost, "float", {}) is None

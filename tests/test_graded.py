@@ -110,6 +110,14 @@ def test_several_listeners_and_dense_weights_are_refused() -> None:
         Model(nir.NIRGraph({}, [], type_check=False), dense, dense).lanes(2)
 
 
+def test_a_model_without_integers_says_why_in_lanes_too() -> None:
+    model = spiking_model(Generator(nn.Sequential(IF(0.5)), 4, inputs=1, largest=1.0))
+    model = replace(model, unfit=Unsupported("a reason", "another"))
+    for each in (model, model.lanes(2)):
+        with pytest.raises(Unsupported, match="a reason"):
+            each.program("fixed")
+
+
 def test_roundings_of_very_many_steps_are_refused() -> None:
     with pytest.raises(Unsupported, match="2000 steps"):
         quantise(layer(np.array([0.3, -1.0]), dv=0.0, steps=2000), largest=1.0)

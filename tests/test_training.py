@@ -248,6 +248,11 @@ def test_wrong_names_devices_and_places(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def test_precision_auto_is_full_on_a_cpu(tmp_path: Path) -> None:
+    run = train(config(), tmp_path / "r", accelerator="cpu", precision="auto")
+    assert run.config.precision == "32-true"
+
+
 def test_mixed_precision_trains_and_is_recorded(tmp_path: Path) -> None:
     run = train(config(), tmp_path / "r", accelerator="cpu", precision="bf16-mixed")
     assert run.config.precision == "bf16-mixed"
