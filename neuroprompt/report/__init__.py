@@ -1,0 +1,1 @@
+"""The report: one HTML file of what was trained and deployed, with every figure beside it as picture and data."""
