@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuroprompt.errors import BadBundle, CannotWrite
@@ -44,6 +44,7 @@ class Bundle:
         if kind is not None and found != kind:
             raise BadBundle(f"{folder} is a bundle for {found!r}", f"one for {kind!r}")
         for name, digest in files.items():
+            check_name(name)
             file = folder / name
             if not file.is_file():
                 raise BadBundle(f"{file} is missing", "every file of the manifest", "export it again")
@@ -64,6 +65,38 @@ def writing(out: Path | str, kind: str, about: dict[str, Any]) -> Iterator[Path]
         files = {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
         manifest = {"format": FORMAT, "kind": kind, "about": about, "files": files}
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def put_file(bundle: Bundle, name: str, data: bytes) -> Bundle:
+    """The same bundle with `data` as its file `name`, new or in place of the old one, and a manifest that says so.
+
+    The folder is replaced as a whole; its other files are checked first. Raises BadBundle, CannotWrite.
+    """
+    check_name(name)
+    bundle = Bundle.open(bundle.folder)
+    manifest = json.loads((bundle.folder / MANIFEST).read_text())
+    with whole_folder(bundle.folder, replaces=MANIFEST) as folder:
+        left_out = shutil.ignore_patterns(MANIFEST, name)
+        shutil.copytree(bundle.folder, folder, ignore=left_out, copy_function=_link, dirs_exist_ok=True)
+        (folder / name).write_bytes(data)
+        manifest["files"] = dict(sorted({**manifest["files"], name: sha256(folder / name)}.items()))
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    return Bundle.open(bundle.folder)
+
+
+def check_name(name: str) -> None:
+    """Raises BadBundle unless `name`, of a manifest, stays within the bundle's folder."""
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name:
+        raise BadBundle(f"a manifest that names the file {name!r}", "files inside the bundle's folder")
+
+
+def _link(source: str, target: str) -> None:
+    """A second name for a file that stays as it is, a copy where there are none: a graph may be large."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @contextmanager
