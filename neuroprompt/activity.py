@@ -11,10 +11,16 @@ class Activity:
     """Exact counts of one run; NeuroBench's definitions. `+` adds two parts of one system.
 
     spikes         spikes that neurons emitted
-    synops         synaptic operations: for every spike that arrives, one per non-zero outgoing weight
+    synops         synaptic operations: for every event that arrives, one per non-zero weight that it meets
     updates        neuron updates: neurons times steps
     updates_active the part of `updates` in which the neuron spiked
     macs           multiply-accumulates of a dense network, attention products included
+    synops_graded  the part of `synops` that multiplies: its event carries a number (NeuroBench's Effective_MACs)
+    synops_dense   synaptic operations if every line had fired in every step and every weight counted (Dense)
+    reads          numbers read from memory: weights that are met, states before an update
+    writes         numbers written to memory: states after an update, results of dense products
+
+    Of `synops`, acs = synops - synops_graded are additions alone (Effective_ACs).
     """
 
     spikes: int = 0
@@ -22,9 +28,27 @@ class Activity:
     updates: int = 0
     updates_active: int = 0
     macs: int = 0
+    synops_graded: int = 0
+    synops_dense: int = 0
+    reads: int = 0
+    writes: int = 0
 
     def __add__(self, other: Activity) -> Activity:
         return Activity(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def over(self, images: int) -> Activity:
+        """The mean of `images` runs, rounded to whole numbers."""
+        return Activity(*(round(count / images) for count in self.json().values()))
+
+    @property
+    def acs(self) -> int:
+        """Synaptic operations that add a weight and multiply nothing."""
+        return self.synops - self.synops_graded
+
+    @property
+    def rate(self) -> float:
+        """Share of the dense synaptic operations that took place; 0 where there are none."""
+        return self.synops / self.synops_dense if self.synops_dense else 0.0
 
     def counted(self) -> Iterator[tuple[str, int]]:
         """The terms that are not zero."""

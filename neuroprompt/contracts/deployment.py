@@ -97,25 +97,41 @@ class Exporter(Plugin, ABC):
 
 @dataclass(frozen=True)
 class Price:
-    """Joules for one counted event, and where the figure stands in its paper."""
+    """Joules for one counted event, and where the figure stands in its paper.
+
+    `low` and `high` are the range that the source gives; None where it gives one figure.
+    """
 
     joules: float
     source: str
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """(low, high), each the figure itself where the source has no other."""
+        return (self.joules if self.low is None else self.low, self.joules if self.high is None else self.high)
 
 
 class Prices(Plugin, ABC):
     """A price list; one file per list in `energy/`, each constant beside its paper.
 
-    `prices` is by event: spikes, synops, updates_active, updates_inactive, macs (`neuroprompt.pricing.events`); an
-    event that the paper does not price is left out. `scope`: "per term" (may be added to other terms) or "all-in" (a
-    price holds the events beside it too). `evidence`: measured, simulated, datasheet, or estimated by the author.
+    `prices` is by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes
+    (`neuroprompt.pricing.events`); an event that the paper does not price is left out. `includes` names events that
+    the figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip of
+    which power was measured and no joules per event: a power, in watts instead of joules, times the seconds of a run.
+    `scope`: "per term" (may be added to other terms) or "all-in" (a price holds the chip's other work too).
+    `evidence`: measured, simulated, datasheet, or estimated by the author.
     """
 
     kind = "price list"
     folder = "neuroprompt.energy"
     title: ClassVar[str]
     prices: ClassVar[Mapping[str, Price]]
+    includes: ClassVar[Mapping[str, str]] = {}
+    watts: ClassVar[Price | None] = None
     scope: ClassVar[Literal["per term", "all-in"]]
     evidence: ClassVar[Literal["measured", "simulated", "datasheet", "estimated"]]
     technology: ClassVar[str]
+    voltage: ClassVar[str]
     leaves_out: ClassVar[str]
