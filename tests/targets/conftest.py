@@ -1,0 +1,153 @@
+"""Random nets, and the definition of a population in a few lines, which every simulator must meet spike by spike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from neuroprompt.contracts import SpikingTarget
+from neuroprompt.program import Model, Population, Program, Projection
+
+Floats = NDArray[np.float64]
+STEPS = 40
+
+
+def define(program: Program, inputs: Floats) -> dict[str, tuple[Floats, Floats]]:
+    """What every population sends, and its v after the reset, (T, n) each: the meaning of a float program."""
+    out = {"input": inputs} | {p.name: np.zeros((len(inputs), p.size)) for p in program.populations}
+    # The last row stands for the time before the first step.
+    u, v = ({p.name: np.zeros((len(inputs) + 1, p.size)) for p in program.populations} for _ in range(2))
+    for t in range(len(inputs)):
+        for p in program.populations:
+            a = sum((values for onset, values in p.currents if onset <= t), np.zeros(p.size))
+            for q in program.into(p.name):
+                if t >= q.lag:
+                    a = a + np.asarray(q.weights) @ out[q.source][t - q.lag]
+            u[p.name][t] = u[p.name][t - 1] * (1 - p.du) + a
+            potential = v[p.name][t - 1] * (1 - p.dv) + u[p.name][t] + p.bias
+            fired = potential > p.vth
+            v[p.name][t] = np.where(fired, p.v_reset, potential)
+            out[p.name][t] = fired if p.emits == "spikes" else potential
+    return {p.name: (out[p.name], v[p.name][:-1]) for p in program.populations}
+
+
+@st.composite
+def nets(draw: st.DrawFn, kinds: tuple[str, ...], silent: tuple[str, ...], resets: bool) -> Program:
+    """One to three layers of `kinds`, the last perhaps of `silent`, which never fires; with `resets`, to other than 0 too.
+
+    Numbers are drawn at random, or are quarters, with which v often equals vth.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    quarters, each, sometimes = draw(st.booleans()), draw(st.booleans()), st.booleans()
+    sizes = draw(st.lists(st.integers(1, 5), min_size=2, max_size=4))
+
+    def numbers(size: Any, low: float, high: float) -> Any:
+        return rng.integers(round(low * 4), round(high * 4) + 1, size) / 4 if quarters else rng.uniform(low, high, size)
+
+    populations, projections = [], []
+    for i, (n_in, n) in enumerate(pairwise(sizes), start=1):
+        name, before, shape = f"p{i}", f"p{i - 1}" if i > 1 else "input", n if each else ()
+        kind = draw(st.sampled_from((*kinds, *silent) if i == len(sizes) - 1 else kinds))
+        fires = kind not in silent
+        populations.append(
+            Population(
+                name,
+                n,
+                du=numbers(shape, 0.25, 0.75) if "Cuba" in kind else 1.0,
+                dv=numbers(shape, 0.25, 0.75) if "L" in kind else 0.0,
+                vth=numbers(shape, 0.5, 2) if fires else np.inf,
+                v_reset=numbers(shape, -1, 0.25) if fires and resets and draw(sometimes) else 0.0,
+                bias=numbers(n, -0.25, 0.5) if draw(sometimes) else np.zeros(n),
+                currents=((draw(st.integers(0, 9)), numbers(n, -0.25, 1)),) if draw(sometimes) else (),
+                emits="spikes" if fires else "v",
+            )
+        )
+        projections.append(Projection(before, name, numbers((n, n_in), -0.75, 1.5), lag=draw(st.integers(0, 2))))
+        if fires and draw(sometimes):
+            projections.append(Projection(name, name, numbers((n, n), -0.5, 0.5), lag=1))
+    return Program("float", STEPS, sizes[0], tuple(populations), tuple(projections))
+
+
+def side_by_side(programs: list[Program]) -> Program:
+    """All of them as one program, each with input lines of its own: one run, and one child process, for many nets."""
+    lines = sum(program.inputs for program in programs)
+
+    def parts() -> Iterator[Population | Projection]:
+        first = 0
+        for i, program in enumerate(programs):
+            of = {p.name: f"net{i}.{p.name}" for p in program.populations} | {"input": "input"}
+            for q in program.projections:
+                weights = np.asarray(q.weights)
+                if q.source == "input":
+                    weights = np.pad(weights, ((0, 0), (first, lines - first - program.inputs)))
+                yield replace(q, source=of[q.source], target=of[q.target], weights=weights)
+            yield from (replace(p, name=of[p.name]) for p in program.populations)
+            first += program.inputs
+
+    both = list(parts())
+    populations = tuple(p for p in both if isinstance(p, Population))
+    return Program("float", STEPS, lines, populations, tuple(p for p in both if isinstance(p, Projection)))
+
+
+@pytest.fixture(scope="session")
+def model_of() -> Callable[..., Model]:
+    """Populations and projections as a model, for `inputs` lines."""
+
+    def model(inputs: int, *parts: Population | Projection) -> Model:
+        populations = tuple(p for p in parts if isinstance(p, Population))
+        projections = tuple(p for p in parts if isinstance(p, Projection))
+        program = Program("float", STEPS, inputs, populations, projections)
+        return Model(nir.NIRGraph({}, []), program, program)
+
+    return model
+
+
+@pytest.fixture(scope="session")
+def agrees() -> Callable[..., tuple[int, int]]:
+    """Runs a target on random nets against the definition, and gives how many nets fired and all their spikes.
+
+    `runs` runs of `together` nets each, half with spikes as inputs, half with numbers. Every spike must be equal.
+    """
+
+    def check(
+        target: SpikingTarget,
+        *,
+        kinds: tuple[str, ...] = ("IF", "LIF", "CubaLIF"),
+        silent: tuple[str, ...] = ("I", "LI", "CubaLI"),
+        resets: bool = True,
+        runs: int = 40,
+        together: int = 10,
+    ) -> tuple[int, int]:
+        counts: list[int] = []
+
+        @settings(max_examples=runs, deadline=None, database=None)
+        @given(st.lists(nets(kinds, silent, resets), min_size=together, max_size=together), st.booleans(), st.randoms())
+        def compare(programs: list[Program], graded: bool, random: Any) -> None:
+            program = side_by_side(programs)
+            rng = np.random.default_rng(random.getrandbits(32))
+            shape = (STEPS, program.inputs)
+            inputs = rng.normal(0.5, 1, shape) if graded else (rng.random(shape) < 0.5).astype(np.float64)
+            found = target.run(Model(nir.NIRGraph({}, []), program, program), inputs, "float", states=True)
+            fired: dict[str, int] = {}
+            for name, (out, v) in define(program, inputs).items():
+                if name in found.values:
+                    np.testing.assert_allclose(found.values[name], out, atol=1e-9, err_msg=name)
+                    continue
+                np.testing.assert_array_equal(found.spikes[name], out, err_msg=name)
+                np.testing.assert_allclose(found.v[name], v, atol=1e-9, err_msg=name)
+                fired[name.split(".")[0]] = fired.get(name.split(".")[0], 0) + int(out.sum())
+            counts.extend(spikes for spikes in fired.values() if spikes)
+
+        compare()
+        return len(counts), sum(counts)
+
+    return check
