@@ -9,8 +9,8 @@ from neuroprompt.activity import Activity
 from neuroprompt.bundle import Bundle
 from neuroprompt.bundled import load_tried
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
+from neuroprompt.counting import activity
 from neuroprompt.lower import stimulus
-from neuroprompt.measure import activity
 from neuroprompt.model import PromptedModel
 from neuroprompt.program import Model
 

@@ -1,14 +1,10 @@
-"""Models verified on every target at hand, spike by spike, and activity counted."""
+"""Models verified on every target at hand, spike by spike."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from neuroprompt.activity import Activity
 from neuroprompt.agreement import cells, compare, known_cause
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported
@@ -63,19 +59,6 @@ def verify(
         found["cause"] = known_cause(reference, recording, precision, thresholds)
         result["targets"][key] = found
     return result
-
-
-def activity(model: Model, recording: Recording, inputs: Floats, precision: str) -> Activity:
-    """Spikes, synaptic operations and updates of one run, by NeuroBench's definitions.
-
-    synops: for every spike, and every input that is not 0, the non-zero weights of that precision that it meets.
-    """
-    program = model.program(precision)
-    emitted: dict[str, NDArray[Any]] = {"input": program.encode(inputs) != 0, **recording.spikes}
-    fan_out = {(p.source, p.target): np.count_nonzero(np.atleast_2d(p.weights), axis=0) for p in program.projections}
-    synops = sum(int(emitted[source].sum(axis=0) @ count) for (source, _), count in fan_out.items())
-    fired = cells(recording)
-    return Activity(spikes=int(fired.sum()), synops=synops, updates=fired.size, updates_active=int(fired.sum()))
 
 
 def _runs(targets: Sequence[str] | None, skipped: dict[str, str]) -> list[tuple[str, str, str]]:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neuroprompt.contracts import Generator, SpikingTarget, Target
+from neuroprompt.counting import activity
 from neuroprompt.deploy import check_graph, spiking_model
 from neuroprompt.graph import to_nir
 from neuroprompt.lower import lower, stimulus
-from neuroprompt.measure import activity, verify
+from neuroprompt.measure import verify
 from neuroprompt.neurons import IF, LIF, Current
 from neuroprompt.program import Model
 

@@ -1,0 +1,182 @@
+"""Our counts against NeuroBench 2.3.0's own metrics, on the same snnTorch nets and the same run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import snntorch as snn
+import torch
+from scipy.sparse import csr_matrix
+from snntorch import utils
+from torch import Tensor, nn
+
+from neuroprompt.contracts import Recording
+from neuroprompt.counting import Census, count
+from neuroprompt.program import Population, Program, Projection
+
+pytestmark = pytest.mark.usefixtures("neurobench")
+STEPS = 7
+
+
+def mlp(reset: str) -> nn.Sequential:
+    first, second = nn.Linear(12, 20), nn.Linear(20, 5, bias=False)
+    with torch.no_grad():
+        first.weight[torch.rand(20, 12) < 0.3] = 0
+        second.weight[:, ::4] = 0
+    return nn.Sequential(first, leaky(0.8, reset), second, leaky(0.5, reset, output=True))
+
+
+def convnet(reset: str) -> nn.Sequential:
+    conv = nn.Conv2d(2, 4, 3, stride=2, padding=1)
+    with torch.no_grad():
+        conv.weight[1, 0, :, 1] = 0
+    layers = conv, leaky(0.9, reset), nn.Flatten(), nn.Linear(4 * 4 * 4, 6), leaky(0.7, reset, output=True)
+    return nn.Sequential(*layers)
+
+
+def leaky(beta: float, reset: str, **options: Any) -> nn.Module:
+    delay = reset == "subtract"
+    return snn.Leaky(beta, threshold=0.4, init_hidden=True, reset_mechanism=reset, reset_delay=delay, **options)
+
+
+NETS = {"mlp": (mlp, (12,)), "convnet": (convnet, (2, 8, 8))}
+
+
+@torch.no_grad()
+def run(net: nn.Sequential, inputs: Tensor) -> tuple[Program, Recording]:
+    """The net as a program of ours, and what its neurons did; inputs (T, ...)."""
+    utils.reset(net)
+    neurons = {f"n{i}": m for i, m in enumerate(m for m in net if isinstance(m, snn.Leaky))}
+    spikes: dict[str, list[Tensor]] = {name: [] for name in neurons}
+    v: dict[str, list[Tensor]] = {name: [] for name in neurons}
+    hooks = [m.register_forward_hook(lambda _m, _x, out, n=n: spikes[n].append(fired(out))) for n, m in neurons.items()]
+    for x in inputs:
+        net(x[None])
+        for name, module in neurons.items():
+            v[name].append(module.mem[0])
+    for hook in hooks:
+        hook.remove()
+    recording = Recording(
+        {name: torch.stack(s).flatten(1).numpy() > 0 for name, s in spikes.items()},
+        seconds=0.0,
+        v={name: torch.stack(s).flatten(1).detach().numpy() for name, s in v.items()},
+    )
+    return program(net, inputs.shape[1:], recording), recording
+
+
+def fired(out: Any) -> Tensor:
+    return (out[0] if isinstance(out, tuple) else out)[0]
+
+
+@torch.no_grad()
+def program(net: nn.Sequential, shape: tuple[int, ...], recording: Recording) -> Program:
+    populations, projections, source = [], [], "input"
+    names = iter(recording.spikes)
+    for layer in net:
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            target = next(names)
+            n_in = int(np.prod(shape))
+            eye = torch.eye(n_in).reshape(n_in, *shape)
+            there = type(layer).forward(ones(layer), eye).flatten(1).T != 0
+            weights: Any = (layer(eye) - layer(torch.zeros_like(eye))).flatten(1).T.numpy()
+            bias = layer(torch.zeros(1, *shape)).flatten().numpy()
+            if isinstance(layer, nn.Conv2d):  # absent edges are not stored, zero weights are
+                rows, columns = there.nonzero(as_tuple=True)
+                exact = np.where(np.abs(weights) < 1e-6, 0, weights)
+                pair = (rows.numpy(), columns.numpy())
+                weights = csr_matrix((np.ones(len(rows)), pair), shape=there.shape)
+                weights.data = exact[pair]
+            projections.append(Projection(source, target, weights))
+            populations.append(Population(target, len(bias), 1.0, 0.5, 0.4, bias))
+            shape, source = tuple(layer(torch.zeros(1, *shape)).shape[1:]), target
+        elif isinstance(layer, nn.Flatten):
+            shape = (int(np.prod(shape)),)
+    n = projections[0].weights.shape[1]
+    return Program("float", STEPS, n, tuple(populations), tuple(projections))
+
+
+def ones(layer: Any) -> Any:
+    import copy
+
+    made = copy.deepcopy(layer)
+    made.weight.data.fill_(1)
+    if made.bias is not None:
+        made.bias.data.zero_()
+    return made
+
+
+@torch.no_grad()
+def by_neurobench(net: nn.Sequential, inputs: Tensor) -> dict[str, Any]:
+    from neurobench.metrics.static import ConnectionSparsity, Footprint
+    from neurobench.metrics.workload import (
+        ActivationSparsity,
+        ActivationSparsityByLayer,
+        MembraneUpdates,
+        SynapticOperations,
+    )
+    from neurobench.models import SNNTorchModel
+
+    model = SNNTorchModel(net)
+    model.register_hooks()
+    predicted = model(inputs[None])
+    metrics = SynapticOperations, ActivationSparsity, ActivationSparsityByLayer, MembraneUpdates
+    found = {m.__name__: m()(model, predicted, (inputs[None], None)) for m in metrics}
+    found |= {"ConnectionSparsity": ConnectionSparsity()(model), "Footprint": Footprint()(model)}
+    model.cleanup_hooks()
+    return found
+
+
+def inputs_of(kind: str, shape: tuple[int, ...]) -> Tensor:
+    x = torch.rand(STEPS, *shape)
+    if kind == "spikes":
+        return (x < 0.3).float()
+    x[x < 0.2] = 0
+    x[2] = (x[2] > 0.5).float()  # NeuroBench looks at every call by itself: this step adds, the others multiply
+    return x
+
+
+@pytest.mark.parametrize("kind", ["spikes", "numbers"])
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("name", NETS)
+def test_the_same_numbers(name: str, reset: str, kind: str) -> None:
+    make, shape = NETS[name]
+    net, inputs = make(reset).eval(), inputs_of(kind, shape)
+    census = counted(net, inputs)
+    theirs = by_neurobench(net, inputs)
+    total, plain = census.total, census.json()
+    assert theirs["SynapticOperations"] == {
+        "Effective_MACs": total.synops_graded,
+        "Effective_ACs": total.acs,
+        "Dense": total.synops_dense,
+    }
+    assert total.acs > 0
+    assert (total.synops_graded > 0) == (kind == "numbers")
+    assert theirs["ActivationSparsity"] == pytest.approx(plain["activation_sparsity"], abs=1e-12)
+    assert 0.02 < plain["activation_sparsity"] < 0.98
+    by_layer = list(theirs["ActivationSparsityByLayer"].values())
+    assert by_layer == pytest.approx([node["activation_sparsity"] for node in plain["nodes"]], abs=1e-12)
+    assert theirs["MembraneUpdates"] == sum(node.membrane_updates or 0 for node in census.nodes)
+
+
+def test_connection_sparsity_of_linear_layers() -> None:
+    net = mlp("zero").eval()
+    inputs = inputs_of("spikes", (12,))
+    ours = counted(net, inputs).json()["connection_sparsity"]
+    assert by_neurobench(net, inputs)["ConnectionSparsity"] == round(ours, 4) > 0.2
+
+
+def test_the_footprint_but_for_settings_that_snntorch_keeps_as_buffers() -> None:
+    """Both count weights, biases and potentials; snnTorch also keeps beta, threshold and the like as tensors."""
+    net = mlp("zero").eval()
+    inputs = inputs_of("spikes", (12,))
+    ours, theirs = counted(net, inputs), by_neurobench(net, inputs)["Footprint"]
+    kept = [b for m in net if isinstance(m, snn.Leaky) for n, b in m.named_buffers() if n != "mem"]
+    kept += [p for m in net if isinstance(m, snn.Leaky) for p in m.parameters()]
+    assert theirs - sum(b.numel() * b.element_size() for b in kept) == ours.json()["footprint"]
+
+
+def counted(net: nn.Sequential, inputs: Tensor) -> Census:
+    made, recording = run(net, inputs)
+    return count(made, recording, inputs.flatten(1).numpy())
