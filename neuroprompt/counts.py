@@ -2,33 +2,83 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from neuroprompt.activity import Activity
 from neuroprompt.bundle import Bundle
-from neuroprompt.bundled import load_tried
+from neuroprompt.bundled import load_model, load_tried
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
-from neuroprompt.counting import activity
+from neuroprompt.counting import Census, by_image
 from neuroprompt.lower import stimulus
 from neuroprompt.model import PromptedModel
+from neuroprompt.onnx_counts import GraphCounts, count_graph
 from neuroprompt.program import Model
 
 
-def activities(bundle: Bundle) -> tuple[Activity, Activity]:
-    """(generator, backbone): one run of the generator in the emulator's integers, one picture's MACs of the backbone.
+@dataclass(frozen=True)
+class Counts:
+    """What a bundle does for one picture.
 
-    A generator that runs for every picture counts the mean of the bundle's sample pictures, and the MACs that make its
-    inputs count to the backbone, as they run where it does. An ONNX bundle holds no generator: its prompt was made
-    once, before it was baked, or is made by the graph.
+    generator  one run of the spiking part, in the emulator's integers; one that runs for every picture: the mean
+    backbone   one picture through every ONNX file of the bundle, counted from the files themselves
+    images     the generator's counts node by node, of each picture that it was tried on
+    graphs     the backbone's counts product by product, by file
     """
-    backbone = Activity(macs=int(bundle.about["backbone_macs"]) + int(bundle.about.get("factors_macs", 0)))
+
+    generator: Activity
+    backbone: Activity
+    images: tuple[Census, ...] = ()
+    graphs: dict[str, GraphCounts] | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The counts by picture and node, and by file and operator."""
+        files = (self.graphs or {}).items()
+        return {
+            "images": [census.json() for census in self.images],
+            "files": {
+                name: {
+                    "macs": graph.total.macs,
+                    "macs_by_operator": graph.by_operator(),
+                    "reads": graph.total.reads,
+                    "writes": graph.total.writes,
+                    "footprint": graph.footprint,
+                }
+                for name, graph in files
+            },
+        }
+
+
+def counts(bundle: Bundle) -> Counts:
+    """The counts of an opened bundle; raises BadBundle, Unsupported.
+
+    An ONNX bundle holds no generator: its prompt was made once, before it was baked, or is made by the graph. The MACs
+    that make a generator's inputs count to the backbone, as they run where it does. A bundle without an ONNX file says
+    in its manifest what its backbone multiplies, counted from the torch modules.
+    """
+    graphs = {file.name: count_graph(file) for file in sorted(bundle.folder.glob("*.onnx"))}
+    backbone = reduce(add, (graph.total for graph in graphs.values()), Activity())
+    if not graphs:
+        backbone = Activity(macs=int(bundle.about["backbone_macs"]))
     if bundle.kind != "lava":
-        return Activity(), backbone
+        return Counts(Activity(), backbone, graphs=graphs)
     model, inputs, pictures = load_tried(bundle)
     inputs = stimulus(model.fixed_program) if inputs is None else inputs
-    counted = activity(model, emulate(model, inputs), inputs, "fixed").json()
-    return Activity(**{name: round(count / pictures) for name, count in counted.items()}), backbone
+    one = load_model(bundle).fixed_program
+    images = by_image(one, emulate(model, inputs), inputs, pictures)
+    generator = reduce(add, (census.total for census in images)).over(pictures)
+    return Counts(generator, backbone, tuple(images), graphs)
+
+
+def activities(bundle: Bundle) -> tuple[Activity, Activity]:
+    """(generator, backbone) of `counts`."""
+    found = counts(bundle)
+    return found.generator, found.backbone
 
 
 @torch.no_grad()
