@@ -93,12 +93,15 @@ class Runtime:
             raise RuntimeMissing(f"cannot write {home} ({error.strerror})", "a writable NEUROPROMPT_CACHE") from error
         try:
             progress.say(f"building the runtime {self.name} (Python {self.python})")
-            self._uv("venv", "--python", str(python), "--no-project", "--allow-existing", str(new))
-            self._uv("pip", "install", "--no-deps", "--python", str(new), "-r", str(self.requirements))
-            self._uv("pip", "check", "--python", str(new))
+            self._fill(new, python)
             self._settle(new)
         finally:
             shutil.rmtree(new, ignore_errors=True)
+
+    def _fill(self, new: Path, python: Path) -> None:
+        self._uv("venv", "--python", str(python), "--no-project", "--allow-existing", str(new))
+        self._uv("pip", "install", "--no-deps", "--python", str(new), "-r", str(self.requirements))
+        self._uv("pip", "check", "--python", str(new))
 
     def run(self, script: Path, arguments: Sequence[str], timeout: float) -> str:
         """Run `script` for at most `timeout` seconds and give what it printed; raises RuntimeMissing, WorkerFailed.

@@ -86,9 +86,8 @@ def _neurons(population: dict[str, Any]) -> Step:
 
 def _norse() -> Any:
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", r"`torch\.jit\.script", FutureWarning
-        )  # norse 1.1.0 compiles what is not used here
+        # Norse 1.1.0 compiles neurons that are not used here.
+        warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
         import norse.torch
 
     return norse.torch

@@ -1,0 +1,100 @@
+"""Simulators that our Python can hold beside our packages, but not among them: in a folder that a child searches first.
+
+Their pins do not fit ours (another nir), or break what stands beside them (nengo's pytest plugin); torch, numpy and
+scipy, which are large, are ours. So the folder is small, and nothing of it is ever imported by this process.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from neuroprompt.cells import recorded
+from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.program import Model, Population
+from neuroprompt.runtime import WORKERS, Runtime
+
+
+@dataclass(frozen=True)
+class Overlay(Runtime):
+    """Packages with exact pins, without their requirements, in a folder of the cache, for a child of our own Python."""
+
+    python: str = field(init=False, default=f"{sys.version_info.major}.{sys.version_info.minor}")
+
+    @property
+    def executable(self) -> Path:
+        """Our own Python."""
+        return Path(sys.executable)
+
+    @property
+    def built(self) -> bool:
+        """Whether it stands; it is whole then, because it is moved in place when it is."""
+        return self.folder.is_dir()
+
+    def interpreter(self, install: bool = False) -> Path:
+        """Our own Python."""
+        return self.executable
+
+    def _fill(self, new: Path, python: Path) -> None:
+        target = ("--target", str(new), "--python", str(python))
+        self._uv("pip", "install", "--no-deps", *target, "-r", str(self.requirements))
+
+
+class OverlaidTarget(SpikingTarget):
+    """A simulator in an overlay: a part says what it is, and refuses what its neurons cannot do.
+
+    Its pins are `neuroprompt/workers/NAME.txt`, its neurons `neuroprompt/workers/NAME_neurons.py`: a function `make`
+    for `neuroprompt.workers.stepwise.run`. `time_limit` in seconds ends a run that hangs.
+    """
+
+    runtime: ClassVar[Overlay]
+
+    def __init__(self, time_limit: float = 600.0) -> None:
+        if not time_limit > 0:
+            raise BadSetting(f"time_limit {time_limit}", "seconds above 0")
+        self.time_limit = time_limit
+
+    @classmethod
+    def available(cls) -> Availability:
+        """Whether the overlay is built; if not, what to type."""
+        name = cls.runtime.name
+        pin = next(line for line in cls.runtime.requirements.read_text().split() if line.startswith(f"{name}=="))
+        fix = "" if cls.runtime.built else f"run 'neuroprompt targets install {name}'"
+        return Availability(cls.runtime.built, "packages of its own", pin.replace("==", " "), fix)
+
+    @classmethod
+    def install(cls) -> None:
+        """Build the overlay, in seconds; raises RuntimeMissing."""
+        cls.runtime.build()
+
+    @abstractmethod
+    def check(self, population: Population) -> None:
+        """Raise Unsupported where the simulator's neurons cannot do what `population` does."""
+
+    def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
+        """Run the program on `inputs` (T, n_in) from rest; raises Unsupported, RuntimeMissing, WorkerFailed."""
+        program = model.float_program
+        if inputs.ndim != 2 or inputs.shape[1] != program.inputs:
+            raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {program.inputs})")
+        for population in program.populations:
+            self.check(population)
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="np-") as name:
+            folder = Path(name)
+            (folder / "program.npz").write_bytes(program.to_bytes())
+            np.save(folder / "inputs.npy", inputs, allow_pickle=False)
+            neurons = WORKERS / f"{self.runtime.name}_neurons.py"
+            self.runtime.run(WORKERS / "overlay.py", [str(self.runtime.folder), str(neurons), name], self.time_limit)
+            with np.load(folder / "found.npz", allow_pickle=False) as file:
+                found: dict[str, dict[str, Any]] = {
+                    kind: {p.name: file[f"{kind}.{p.name}"] for p in program.populations} for kind in ("out", "v")
+                }
+        return recorded(program, found, time.perf_counter() - start, states)
