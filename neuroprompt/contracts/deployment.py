@@ -116,10 +116,10 @@ class Price:
 class Prices(Plugin, ABC):
     """A price list; one file per list in `energy/`, each constant beside its paper.
 
-    `prices` is by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes
-    (`neuroprompt.pricing.events`); an event that the paper does not price is left out. `includes` names events that
-    the figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip of
-    which power was measured and no joules per event: a power, in watts instead of joules, times the seconds of a run.
+    `prices` is by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes, states
+    (`neuroprompt.pricing.events`); an event that the paper does not price is left out. `includes` names events that the
+    figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip of which
+    power was measured and no joules per event: watts instead of joules, times the seconds of a run on it.
     `scope`: "per term" (may be added to other terms) or "all-in" (a price holds the chip's other work too).
     `evidence`: measured, simulated, datasheet, or estimated by the author.
     """
