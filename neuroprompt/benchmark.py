@@ -36,6 +36,15 @@ def bench_bundle(bundle: Bundle, weights: Path | None = None, **timing: Any) -> 
 
     `weights` where the backbone's file has moved. Raises BadBundle, BadCheckpoint, BadWeights.
     """
+    _, model, tokens = model_of_bundle(bundle, weights)
+    return bench_model(model, tokens, baked_file=bundle.folder / "model.onnx", **timing)
+
+
+def model_of_bundle(bundle: Bundle, weights: Path | None = None) -> tuple[RunConfig, PromptedModel, Tensor | None]:
+    """Of an ONNX bundle: the configuration, the model in PyTorch, and the tokens (L, N, D) that are baked in.
+
+    Raises BadBundle, BadCheckpoint, BadWeights.
+    """
     try:
         config = RunConfig.from_json(bundle.about["run"])
         kept = load_file(bundle.folder / "prompt.safetensors")
@@ -45,7 +54,7 @@ def bench_bundle(bundle: Bundle, weights: Path | None = None, **timing: Any) -> 
     tokens = kept.pop("tokens", None)
     model = build(config, weights)
     put(model, kept, bundle.folder / "prompt.safetensors")
-    return bench_model(model, tokens, baked_file=bundle.folder / "model.onnx", **timing)
+    return config, model, tokens
 
 
 def bench_backbone(spec: BackboneSpec, tokens: int, **timing: Any) -> dict[str, Any]:

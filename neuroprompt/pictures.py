@@ -1,15 +1,13 @@
-"""Pictures of a run: the prompt's bits, the generator's spikes and accuracy under noise, as PNG or SVG."""
+"""Figures of a run: the prompt's bits, the generator's spikes, accuracy under noise; rendered as PNG or SVG."""
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -17,60 +15,21 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from neuroprompt.errors import BadData, BadSetting, CannotWrite
+from neuroprompt.errors import BadData, BadSetting
 
 Array = NDArray[Any]
 Curves = Mapping[str, Mapping[str, float]]
 """Accuracy in [0, 1] by method, then by noise: {"spike-nvpt": {"clean": 0.95, "gaussian:0.1": 0.9}}."""
 
-DPI = 100
+DPI, RENDERED = 100, 160
 INK, PAPER = "#0b3c5d", "#f4f1ea"
 # Okabe and Ito's palette, told apart by the colour-blind. One marker more than colours: 56 different lines.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv<>P"
 
 
-def prompt_bits(tokens: Array, file: Path | str) -> Path:
-    """Draw binary prompt tokens (L, N, D), 0 or one scale per block: rows are tokens, columns channels.
-
-    Raises BadData where they are not bits, BadSetting, CannotWrite.
-    """
-    figure = _figure(12, 5)
-    _bits(figure.subplots(), tokens)
-    return _save(figure, file)
-
-
-def spike_raster(spikes: Array, file: Path | str, max_neurons: int = 100) -> Path:
-    """Draw spikes (T, n), true or 1 where a neuron spiked, of at most `max_neurons` neurons spread evenly over the n.
-
-    Raises BadData where they are not spikes, BadSetting, CannotWrite.
-    """
-    figure = _figure(12, 5)
-    _raster(figure.subplots(), spikes, max_neurons)
-    return _save(figure, file)
-
-
-def noise_curve(accuracy: Curves, file: Path | str) -> Path:
-    """Draw the accuracy of each method on clean images and under each noise; levels of one noise are joined by a line.
-
-    Noises are named kind:level, and drawn in the order given. Raises BadData, BadSetting, CannotWrite.
-    """
-    figure = _figure(12, 5)
-    _curves(figure.subplots(), accuracy)
-    return _save(figure, file)
-
-
-def overview(tokens: Array, spikes: Array, accuracy: Curves, file: Path | str, max_neurons: int = 60) -> Path:
-    """Draw the three pictures side by side, 1200 by 400 pixels. Raises as they do."""
-    figure = _figure(12, 4)
-    left, middle, right = figure.subplots(1, 3, width_ratios=(1.1, 0.9, 1.3))
-    _bits(left, tokens)
-    _raster(middle, spikes, max_neurons)
-    _curves(right, accuracy)
-    return _save(figure, file)
-
-
-def _bits(axes: Axes, tokens: Array) -> None:
+def draw_bits(axes: Axes, tokens: Array) -> None:
+    """Binary prompt tokens (L, N, D), 0 or one scale per block: rows are tokens, columns channels. Raises BadData."""
     tokens = np.asarray(tokens)
     if tokens.ndim != 3 or not tokens.size or not np.isfinite(tokens).all():
         raise BadData(f"prompt tokens of shape {tokens.shape}", "finite values, (blocks, tokens, channels)")
@@ -90,14 +49,18 @@ def _bits(axes: Axes, tokens: Array) -> None:
     _title(axes, f"{tokens.size:,} prompt bits, {ones.mean():.1%} ones (dark)")
 
 
-def _raster(axes: Axes, spikes: Array, max_neurons: int) -> None:
+def draw_raster(axes: Axes, spikes: Array, max_neurons: int = 60) -> None:
+    """Spikes (T, n), true or 1 where a neuron spiked, of at most `max_neurons` neurons spread evenly over the n.
+
+    Raises BadData where they are not spikes, BadSetting.
+    """
     spikes = np.asarray(spikes)
     if max_neurons < 1:
         raise BadSetting(f"max_neurons {max_neurons}", "at least 1")
     if spikes.ndim != 2 or not spikes.size or not np.isin(spikes, (0, 1)).all():
         raise BadData(f"spikes of shape {spikes.shape}", "0 and 1, of shape (steps, neurons)")
     steps, neurons = spikes.shape
-    shown = np.linspace(0, neurons - 1, min(neurons, max_neurons)).round().astype(int)
+    shown = spread(neurons, max_neurons)
     _cells(axes, spikes[:, shown].T, first=1)
     # White gaps, so that spikes side by side are told apart, where there is room for them.
     for step in range(1, steps if steps <= 50 else 0):
@@ -113,7 +76,11 @@ def _raster(axes: Axes, spikes: Array, max_neurons: int) -> None:
     _title(axes, f"Spikes (dark): {spikes.mean():.1%} of neuron-steps")
 
 
-def _curves(axes: Axes, accuracy: Curves) -> None:
+def draw_curves(axes: Axes, accuracy: Curves) -> None:
+    """The accuracy of each method on clean images and under each noise; levels of one noise are joined by a line.
+
+    Noises are named kind:level, and drawn in the order given. Raises BadData.
+    """
     noises = list(dict.fromkeys(noise for curve in accuracy.values() for noise in curve))
     if not noises:
         raise BadData("no accuracy to draw", "at least one method with at least one")
@@ -142,6 +109,11 @@ def _curves(axes: Axes, accuracy: Curves) -> None:
     _title(axes, "Accuracy under noise")
 
 
+def spread(count: int, most: int) -> Array:
+    """Indices of at most `most` of `count` things, spread evenly."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
+
+
 def _title(axes: Axes, text: str) -> None:
     axes.set_title(text, fontsize=11)
 
@@ -157,26 +129,17 @@ def _cells(axes: Axes, on: Array, first: int = 0) -> None:
     axes.imshow(on.astype(float), cmap=ListedColormap([PAPER, INK]), vmin=0, vmax=1, aspect="auto", extent=extent)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
     # Not pyplot: its figures are global, and stay in memory.
     return Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
 
 
-def _save(figure: Figure, file: Path | str) -> Path:
-    """Write the figure to `file` whole or not at all; its suffix says PNG or SVG."""
-    file = Path(file)
-    if file.suffix not in (".png", ".svg"):
-        raise BadSetting(f"a picture called {file.name!r}", "a name that ends in .png or .svg")
+def rendered(figure: Figure, form: Literal["png", "svg"], *, see_through: bool = False) -> bytes:
+    """The figure as a PNG or SVG file's bytes, the same every time; text in an SVG stays text."""
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=file.suffix[1:])
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(drawn.getvalue())
-        os.replace(beside, file)
-    except OSError as error:
-        raise CannotWrite(f"cannot write {file} ({error.strerror})", "a writable place with room") from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
-    return file
+    paper: dict[str, Any] = {"facecolor": "none", "transparent": True} if see_through else {"facecolor": "white"}
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "neuroprompt"}):
+        undated: Any = {"Date": None} if form == "svg" else None
+        figure.savefig(drawn, format=form, dpi=RENDERED, metadata=undated, **paper)
+    return drawn.getvalue()

@@ -36,7 +36,7 @@ def _options(
     pass
 
 
-VERBS = ("train", "eval", "export", "run", "verify", "energy", "bench", "targets", "demo", "doctor")
+VERBS = ("train", "eval", "export", "run", "verify", "energy", "bench", "report", "targets", "demo", "doctor")
 
 for _name in VERBS:
     importlib.import_module(f"neuroprompt.cli.{_name}")

@@ -12,8 +12,6 @@ from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import RuntimeMissing
 
-NOISES = ("gaussian:0.1", "gaussian:0.2", "salt-pepper:0.05", "blur:2", "jpeg:25")
-
 
 @app.command(epilog=examples("demo", "demo --out somewhere --json"))
 def demo(
@@ -23,15 +21,17 @@ def demo(
 ) -> None:
     """Train a Spike-NVPT prompt on the embedded set, bake it, run it on Loihi's simulator, verify it, price it.
 
-    Takes about three minutes on two cores, and needs no download beyond packages.
+    Takes about three minutes on two cores, and needs no download beyond packages. The last thing is a report that a
+    browser shows.
     """
     started = time.perf_counter()
     with stdout_is_ours():
-        result = _chain(out, seed, TerminalProgress())
+        progress = TerminalProgress()
+        result = _chain(out, seed, progress)
+        progress.say("7/7  report: all of it on one page")
+        result["report"] = _report(out, result, progress)
         result["seconds"] = round(time.perf_counter() - started, 1)
-        summary = _summary(result)
-        _report(out, result, summary)
-    emit(result, json, table("demo", ("", "value"), summary), f"report: {out / 'report.md'}")
+    emit(result, json, table("demo", ("", "value"), _summary(result)), f"report: {result['report']}")
 
 
 def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
@@ -43,31 +43,32 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     from neuroprompt.evaluation import evaluate
     from neuroprompt.measure import verify
     from neuroprompt.pricing import energy
+    from neuroprompt.report.write import NOISES, ROUNDS
     from neuroprompt.runconfig import configure
     from neuroprompt.training import train
 
-    progress.say("1/6  train: a spiking prompt and, for comparison, a linear probe")
+    progress.say("1/7  train: a spiking prompt and, for comparison, a linear probe")
     runs, accuracy = {}, {}
     for method in ("linear", "spike-nvpt"):
         runs[method] = train(configure(method=method, seed=seed, epochs=6, batch=32), out / "runs" / method, progress)
         accuracy[method] = evaluate(runs[method], NOISES, progress=progress)
-    progress.say("2/6  export: the backbone with the prompt baked in, and the spiking part")
+    progress.say("2/7  export: the backbone with the prompt baked in, and the spiking part")
     exported = {
         target: Exporter.named(target).export(runs["spike-nvpt"], out / target, progress=progress)
         for target in ("onnx", "lava")
     }
-    progress.say("3/6  Lava's runtime (built once, in your cache)")
+    progress.say("3/7  Lava's runtime (built once, in your cache)")
     if not Target.part("lava").available().ok:
         try:
             Target.part("lava").install()
         except RuntimeMissing as error:
             progress.say(f"     left out: {error}")
-    progress.say("4/6  verify: every target at hand against the reference, spike by spike")
+    progress.say("4/7  verify: every target at hand against the reference, spike by spike")
     lava, onnx = Bundle.open(out / "lava", "lava"), Bundle.open(out / "onnx", "onnx")
     verified = verify(load_model(lava), progress=progress)
-    progress.say("5/6  bench: baked beside naive and bare")
-    benched = bench_bundle(onnx, batch=1, rounds=10, progress=progress)
-    progress.say("6/6  energy: estimated from counts, not measured")
+    progress.say("5/7  bench: baked beside naive and bare")
+    benched = bench_bundle(onnx, batch=1, rounds=ROUNDS, progress=progress)
+    progress.say("6/7  energy: estimated from counts, not measured")
     generator, backbone = activities(lava)
     return {
         "accuracy": accuracy,
@@ -109,24 +110,16 @@ def _ratios(bench: dict[str, Any]) -> str:
     return f"{bench['ratio']['baked_over_bare']:.3f} / {bench['ratio']['naive_over_bare']:.3f}"
 
 
-def _report(out: Path, result: dict[str, Any], summary: list[tuple[str, str]]) -> None:
-    import numpy as np
+def _report(out: Path, result: dict[str, Any], progress: TerminalProgress) -> str:
+    from neuroprompt.report.write import write_report
 
-    from neuroprompt.bundled import TOKENS, read_model
-    from neuroprompt.counts import emulate
-    from neuroprompt.pictures import overview
-
-    accuracy = {method: {"clean": a["clean"], **a["noise"]} for method, a in result["accuracy"].items()}
-    (spikes,) = emulate(read_model(out / "lava")).spikes.values()
-    overview(np.load(out / "lava" / TOKENS, allow_pickle=False), spikes, accuracy, out / "overview.png")
-    lines = [
-        "# neuroprompt demo",
-        "",
-        "![prompt bits, spikes and accuracy under noise](overview.png)",
-        "",
-        "| | |",
-        "|---|---|",
-    ]
-    lines += [f"| {name} | {value} |" for name, value in summary]
-    lines += ["", "Energy is estimated from counts and published prices, not measured.", ""]
-    (out / "report.md").write_text("\n".join(lines))
+    runs, onnx, lava = out / "runs", out / "onnx", out / "lava"
+    known: dict[str, dict[str, Any]] = {
+        str(runs / method): {"accuracy": figures} for method, figures in result["accuracy"].items()
+    }
+    known |= {str(onnx): {"latency": result["bench"]}, str(lava): {"verify": result["verify"]}}
+    what = [runs / "spike-nvpt", onnx, lava, runs / "linear"]
+    skip = ["latency", "verify", "accuracy"]  # all of it is known
+    command = ["neuroprompt", "demo", "--out", str(out)]
+    written = write_report(what, out / "report.html", known=known, skip=skip, command=command, progress=progress)
+    return str(written["report"])

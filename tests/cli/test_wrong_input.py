@@ -159,6 +159,18 @@ def test_output_mappings(command: Command, tmp_path: Path) -> None:
     assert command(*words(*tiny, "--head-set", "sources=2")).code == 0
 
 
+def test_reports_that_cannot_be_made(command: Command, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.html"
+    refused(command("report", trained, "--out", tmp_path / "r.pdf"), "r.pdf", ".html")
+    refused(command("report", trained, "--out", out, "--skip", "everything"), "everything", "accuracy, latency, verify")
+    refused(command("report", trained, "--out", out, "--noise", "gausian:0.1"), "gausian")
+    refused(command("report", tmp_path, "--out", out), "manifest.json")
+    other = tmp_path / "other"
+    assert command("train", "--random-weights", "--epochs", "1", "--limit", "40", "--out", other).code == 0
+    refused(command("report", trained, other, "--out", out), "cannot be compared", "limit", "30", "40")
+    assert [p.name for p in tmp_path.iterdir()] == ["other"]
+
+
 def test_no_run_at_all(command: Command, tmp_path: Path) -> None:
     refused(command("eval", tmp_path), "run.json")
 

@@ -1,0 +1,78 @@
+"""Accuracy under noise, method by method, and the way there through the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.ticker import MaxNLocator
+
+from neuroprompt.pictures import LINES, MARKERS, draw_curves
+from neuroprompt.report._axes import WIDTH, plain_axes
+from neuroprompt.report._parts import Note, Plot, Section, Table, absent
+from neuroprompt.report._subject import Subject
+
+LEAD = (
+    "Share of test pictures that get their right class. Noise is added to the picture in [0, 1], before normalisation; "
+    "it depends on the seed and the picture's place alone, so every method meets the same."
+)
+
+
+def section(subjects: Sequence[Subject]) -> Section:
+    """Curves and a table of all subjects, and the course of their training."""
+    made = Section("accuracy", "Accuracy under noise", LEAD)
+    found = {s.name: s.measured["accuracy"] for s in subjects}
+    figures = {name: figure for name, figure in found.items() if not isinstance(figure, str)}
+    if figures:
+        made.parts += [_curves(figures), _table(figures)]
+    courses = {s.name: s.metrics["history"] for s in subjects if s.metrics.get("history")}
+    if courses:
+        made.parts.insert(1 if figures else 0, _training(courses))
+    made.parts += absent({name: of for name, of in found.items() if isinstance(of, str)})
+    without = [s.name for s in subjects if s.name not in courses]
+    if without:
+        text = f"The course of training of {', '.join(without)} stands in its run folder, which was not given."
+        made.parts.append(Note(text, missing=True))
+    return made
+
+
+def _all(found: dict[str, Any]) -> dict[str, float]:
+    return {"clean": found["clean"], **found["noise"]}
+
+
+def _curves(found: dict[str, Any]) -> Plot:
+    curves = {name: _all(of) for name, of in found.items()}
+    count = max(map(len, curves.values()))
+    figure, axes = plain_axes(3.8, max(WIDTH, 0.32 * count))
+    draw_curves(axes, curves)
+    rows = [(name, noise, value) for name, curve in curves.items() for noise, value in curve.items()]
+    images = next(iter(found.values()))["images"]
+    caption = f"Accuracy on {images:,} test pictures, clean and under noise; lines join the levels of one noise."
+    return Plot("accuracy-under-noise", figure, caption, ("method", "noise", "accuracy"), rows)
+
+
+def _table(found: dict[str, Any]) -> Table:
+    noises = list(dict.fromkeys(noise for of in found.values() for noise in _all(of)))
+    rows = [(noise.replace(":", " "), *(_percent(_all(of).get(noise)) for of in found.values())) for noise in noises]
+    return Table("Accuracy on test pictures", ("noise", *found), rows)
+
+
+def _training(courses: dict[str, list[dict[str, float]]]) -> Plot:
+    figure, axes = plain_axes(3.8)
+    rows = []
+    for i, (name, history) in enumerate(courses.items()):
+        epochs, values = [h["epoch"] for h in history], [100 * h["val_accuracy"] for h in history]
+        look = {"color": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+        axes.plot(epochs, values, label=name, **look)  # type: ignore[arg-type]
+        rows += [(name, h["epoch"], h["val_accuracy"], h["train_loss"]) for h in history]
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy on validation images (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_title("Course of training", fontsize=11)
+    axes.legend(frameon=False, fontsize=9)
+    caption = "Accuracy on the validation pictures after every epoch."
+    return Plot("training", figure, caption, ("method", "epoch", "validation accuracy", "training loss"), rows)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

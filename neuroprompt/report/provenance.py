@@ -1,0 +1,54 @@
+"""Where all of it comes from: versions, seeds, hashes and the command lines to make it again."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+
+from neuroprompt.bundle import MANIFEST, sha256
+from neuroprompt.checkpoint import PROMPT
+from neuroprompt.commands import train_command
+from neuroprompt.report._parts import Section, Table
+from neuroprompt.report._subject import Subject
+
+PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "snntorch", "nir", "onnx", "onnxruntime", "numpy", "matplotlib")
+LEAD = "What to type and which files to hold to get these figures again."
+
+
+def section(subjects: Sequence[Subject], command: Sequence[str]) -> Section:
+    """Tables of what every subject was made of, and of what made this report."""
+    made = Section("provenance", "Provenance", LEAD)
+    made.parts += [Table(subject.name, ("", "value"), _of(subject)) for subject in subjects]
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    rows = [("command", shlex.join(command))] if command else []
+    rows += [("made", now), ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
+    rows += [(name, metadata.version(name)) for name in PACKAGES]
+    made.parts.append(Table("This report", ("", "value"), rows))
+    return made
+
+
+def _of(subject: Subject) -> list[tuple[str, str]]:
+    config = subject.config
+    rows = [
+        ("train it again", train_command(config)),
+        ("seed", str(config.seed)),
+        ("data", f"{config.data}, {len(config.classes)} classes"),
+        ("backbone's weights, SHA-256", config.weights_sha256 or "not known"),
+        ("configuration, SHA-256", config.digest()),
+    ]
+    if subject.run is not None:
+        rows.append(("run folder", str(subject.run)))
+        rows.append((f"{PROMPT}, SHA-256", sha256(subject.run / PROMPT)))
+        rows.append(("export it", f"neuroprompt export {shlex.quote(str(subject.run))} --target TARGET --out OUT"))
+    for bundle in (subject.onnx, subject.lava):
+        if bundle is not None:
+            rows.append((f"{bundle.kind} bundle", str(bundle.folder)))
+            rows.append((f"{MANIFEST} of it, SHA-256", sha256(bundle.folder / MANIFEST)))
+            if bundle.about.get("bits_sha256"):
+                rows.append(("the prompt in it, SHA-256", bundle.about["bits_sha256"]))
+            versions = bundle.about.get("versions", {})
+            rows.append(("exported with", ", ".join(f"{name} {version}" for name, version in versions.items()) or "-"))
+    return rows

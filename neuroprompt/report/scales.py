@@ -1,0 +1,50 @@
+"""The scale report: what fitting the chip's integers changed in weights, biases and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neuroprompt.errors import NeuropromptError
+from neuroprompt.report._parts import Section, Table, absent
+from neuroprompt.report._subject import Subject
+
+LEAD = (
+    "Weights, biases and thresholds as whole numbers. A scale is searched for each population; what was clipped, "
+    "became 0, overflowed or fell silent stands here."
+)
+
+
+def section(subjects: Sequence[Subject]) -> Section:
+    """Tables of populations and projections for every subject with integers."""
+    made = Section("scales", "Scale report of the integers", LEAD)
+    missing = {}
+    for subject in subjects:
+        try:
+            report = subject.spiking.model.scale_report
+        except NeuropromptError as error:
+            missing[subject.name] = str(error)
+            continue
+        tables = [
+            _table(f"{subject.name}: {kind}", report[kind])
+            for kind in ("populations", "projections")
+            if report.get(kind)
+        ]
+        made.parts += tables
+        if not tables:
+            missing[subject.name] = "no integers were fitted"
+    made.parts += absent(missing)
+    return made
+
+
+def _table(title: str, of: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Names across, figures down."""
+    keys = list(dict.fromkeys(key for values in of.values() for key in values))
+    rows = [(key.replace("_", " "), *(_plain(values.get(key, "-")) for values in of.values())) for key in keys]
+    return Table(title, ("", *of), rows)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

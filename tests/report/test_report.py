@@ -1,0 +1,182 @@
+"""The report: what it holds, what it says where something is not there, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from neuroprompt.bundle import MANIFEST
+from neuroprompt.contracts import BackboneSpec, Exporter
+from neuroprompt.errors import BadBundle, BadSetting, CannotWrite
+from neuroprompt.report.write import write_report
+from neuroprompt.runconfig import configure
+from neuroprompt.training import train
+
+SECTIONS = {
+    "glance", "accuracy", "prompt", "spikes", "membranes", "float-fixed", "energy", "latency", "scales", "provenance"
+}  # fmt: skip
+QUICK: dict[str, Any] = {"noises": ["jpeg:25", "gaussian:0.1"], "rounds": 2}
+Made = Callable[..., Path]
+
+
+def trained(folder: Path, method: str, **more: Any) -> Path:
+    given: dict[str, Any] = {"limit": 30, "epochs": 1, "batch": 10, "backbone": BackboneSpec(random=True)}
+    settings = {} if method == "linear" else {"tokens": 2}
+    train(configure(method=method, settings=settings, **{**given, **more}), folder, accelerator="cpu")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run with its bundles, and a linear probe beside it."""
+    from neuroprompt.checkpoint import Run
+
+    place = tmp_path_factory.mktemp("chain")
+    run = trained(place / "spikes", "spike-nvpt")
+    for target in ("onnx", "lava"):
+        Exporter.named(target).export(Run.load(run), place / target)
+    return {"run": run, "onnx": place / "onnx", "lava": place / "lava", "linear": trained(place / "linear", "linear")}
+
+
+@pytest.fixture(scope="session")
+def report(chain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("report") / "r.html"
+    return out, write_report(list(chain.values()), out, command=["neuroprompt", "report", "<b>"], **QUICK)
+
+
+def test_every_figure_is_there_as_png_svg_and_csv(report: tuple[Path, dict[str, Any]]) -> None:
+    out, result = report
+    folder = out.with_name("r_files")
+    assert result["report"] == str(out)
+    assert {p.name for p in out.parent.iterdir()} == {"r.html", "r_files"}
+    assert {p.name for p in folder.iterdir()} == {
+        "measured.json",
+        *(f"{name}.{form}" for name in result["figures"] for form in ("png", "svg", "csv")),
+    }
+    for name in result["figures"]:
+        with Image.open(folder / f"{name}.png") as image:
+            image.verify()
+        assert ElementTree.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
+        with (folder / f"{name}.csv").open(newline="") as file:
+            rows = list(csv.reader(file))
+        assert len(rows) > 1
+        assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_the_numbers_are_those_that_were_measured(report: tuple[Path, dict[str, Any]]) -> None:
+    folder = report[0].with_name("r_files")
+    with (folder / "accuracy-under-noise.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "spike-nvpt"]
+    kept = json.loads((folder / "measured.json").read_text())
+    (accuracy,) = (v for k in kept.values() if "verify" in k for name, v in k.items() if name.startswith("accuracy"))
+    assert {row["noise"]: float(row["accuracy"]) for row in rows} == {"clean": accuracy["clean"], **accuracy["noise"]}
+    assert [row["noise"] for row in rows] == ["clean", *QUICK["noises"]]
+
+
+def test_what_is_not_there_is_said(report: tuple[Path, dict[str, Any]]) -> None:
+    out, result = report
+    assert set(result["missing"]) == SECTIONS - {"glance", "accuracy", "provenance"}
+    page = out.read_text()
+    for lines in result["missing"].values():
+        assert lines == [line for line in lines if line.startswith("linear: ")]
+        assert all(line.split("(")[0].split("'")[0] in page for line in lines)
+
+
+def test_everything_of_the_users_is_escaped(report: tuple[Path, dict[str, Any]]) -> None:
+    page = report[0].read_text()
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "<script" not in page
+
+
+def test_a_second_report_measures_nothing(
+    report: tuple[Path, dict[str, Any]], chain: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neuroprompt.report import _measured
+
+    def again(*_: Any, **__: Any) -> dict[str, Any]:
+        raise AssertionError("measured again")
+
+    for name in ("evaluate", "bench_bundle", "verify"):
+        monkeypatch.setattr(_measured, name, again)
+    before = report[0].read_text()
+    write_report(list(chain.values()), report[0], command=["neuroprompt", "report", "<b>"], **QUICK)
+    assert report[0].read_text().split("This report")[0] == before.split("This report")[0]
+
+
+def test_a_browser_shows_it(report: tuple[Path, dict[str, Any]], look: Any) -> None:
+    out, result = report
+    for width in (1280, 390):
+        seen = look(out, width)
+        assert seen.complaints == []
+        assert [a for a in seen.addresses if not a.startswith("data:")] == [out.resolve().as_uri()]
+        assert [name for name, wide, high in seen.page["figures"] if wide > 200 and high > 80] == result["figures"]
+        assert seen.page["width"] <= width, "nothing is wider than the screen"
+        assert seen.page["wide"] == []
+        ids = seen.page["ids"]
+        assert len(ids) == len(set(ids))
+        assert set(seen.page["anchors"]) == SECTIONS <= set(ids)
+        assert "Estimated, not measured" in seen.page["text"]
+        assert seen.screenshot[:4] == b"\x89PNG"
+
+
+def test_it_is_dark_where_the_reader_wants_it(report: tuple[Path, dict[str, Any]], look: Any, tmp_path: Path) -> None:
+    import io
+
+    light, dark = (Image.open(io.BytesIO(look(report[0], dark=on).screenshot)).convert("L") for on in (False, True))
+    assert light.getpixel((3, 3)) == 255
+    assert dark.getpixel((3, 3)) < 60  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("given", ["run", "onnx", "lava"])
+def test_each_alone_makes_a_report(chain: dict[str, Path], given: str, tmp_path: Path) -> None:
+    skip = ["latency", "verify"]
+    result = write_report([chain[given]], tmp_path / "r.html", skip=skip, noises=[], rounds=2)
+    drawn = {"run": "training", "onnx": "energy-spike-nvpt", "lava": "membranes-spike-nvpt"}
+    assert drawn[given] in result["figures"]
+    assert any("--skip" in line or "none was given" in line for line in result["missing"]["latency"])
+
+
+def test_chosen_neurons_are_drawn(chain: dict[str, Path], tmp_path: Path) -> None:
+    skip = ["accuracy", "latency", "verify"]
+    write_report([chain["lava"]], tmp_path / "r.html", skip=skip, neurons=["5", "7"])
+    with (tmp_path / "r_files" / "membranes-spike-nvpt.csv").open(newline="") as file:
+        assert {row["neuron"] for row in csv.DictReader(file)} == {"5", "7"}
+    with pytest.raises(BadSetting, match=r"--neuron 999999; expected a number from 0 to"):
+        write_report([chain["lava"]], tmp_path / "other.html", skip=skip, neurons=["999999"])
+    assert not (tmp_path / "other.html").exists()
+
+
+def test_runs_that_cannot_be_compared(chain: dict[str, Path], tmp_path: Path) -> None:
+    other = trained(tmp_path / "other", "linear", limit=20)
+    with pytest.raises(BadSetting, match=r"limit are 30 and 20.*a report of each"):
+        write_report([chain["run"], other], tmp_path / "r.html", **QUICK)
+    with pytest.raises(BadSetting, match=r"same training run.*leave one out"):
+        write_report([chain["run"], shutil.copytree(chain["run"], tmp_path / "twin")], tmp_path / "r.html", **QUICK)
+    assert {p.name for p in tmp_path.iterdir()} == {"other", "twin"}
+
+
+def test_a_bundle_from_another_version(chain: dict[str, Path], tmp_path: Path) -> None:
+    old = shutil.copytree(chain["lava"], tmp_path / "old")
+    manifest = json.loads((old / MANIFEST).read_text())
+    (old / MANIFEST).write_text(json.dumps(manifest | {"format": "neuroprompt-bundle-0"}))
+    with pytest.raises(BadBundle, match=r"neuroprompt-bundle-0.*export it again with this version"):
+        write_report([old], tmp_path / "r.html", **QUICK)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_other_peoples_files_are_left_alone(chain: dict[str, Path], tmp_path: Path) -> None:
+    mine = tmp_path / "r_files" / "thesis.tex"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    with pytest.raises(CannotWrite, match="r_files exists and is not ours"):
+        write_report([chain["run"]], tmp_path / "r.html", **QUICK)
+    assert mine.read_text() == "years of work"
