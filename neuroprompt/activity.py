@@ -17,8 +17,9 @@ class Activity:
     macs           multiply-accumulates of a dense network, attention products included
     synops_graded  the part of `synops` that multiplies: its event carries a number (NeuroBench's Effective_MACs)
     synops_dense   synaptic operations if every line had fired in every step and every weight counted (Dense)
-    reads          numbers read from memory: weights that are met, states before an update
-    writes         numbers written to memory: states after an update, results of dense products
+    reads          numbers read from memory: weights and biases that are met, operands of dense products
+    writes         numbers written to memory: results of dense products
+    states         numbers of neurons' states read or written: both, for every update
 
     Of `synops`, acs = synops - synops_graded are additions alone (Effective_ACs).
     """
@@ -32,6 +33,7 @@ class Activity:
     synops_dense: int = 0
     reads: int = 0
     writes: int = 0
+    states: int = 0
 
     def __add__(self, other: Activity) -> Activity:
         return Activity(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

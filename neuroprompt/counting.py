@@ -73,8 +73,8 @@ def count(program: Program, recording: Recording, inputs: Floats) -> Census:
     is emitted so late that its lag leads out of the run meets no weight. A matrix that is stored dense counts each of
     its cells as a connection.
 
-    reads = synops + updates times states + biases that are not 0; writes = updates times states; a neuron has one state
-    (v), or two where u has a memory.
+    reads = synops + biases that are not 0, in every step; states = 2 updates times the states of a neuron, which are
+    one (v), or two where u has a memory.
     """
     emitted: dict[str, Array] = {"input": program.encode(inputs), **recording.spikes, **recording.values}
     return Census(tuple(_node(program, population, recording, emitted) for population in program.populations))
@@ -126,8 +126,8 @@ def _node(program: Program, population: Population, recording: Recording, emitte
             updates_active=spikes,
             synops_graded=graded,
             synops_dense=dense,
-            reads=synops + updates * states + biases * program.steps,
-            writes=updates * states,
+            reads=synops + biases * program.steps,
+            states=2 * updates * states,
         ),
         neurons=size,
         steps=program.steps,

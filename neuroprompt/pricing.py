@@ -8,89 +8,121 @@ from math import fsum
 from typing import Any
 
 from neuroprompt.activity import Activity
-from neuroprompt.contracts import Prices
+from neuroprompt.contracts import Price, Prices
 from neuroprompt.errors import BadData, Unpriced
 
 NOTE = "Estimated, not measured"
-TITLE = "Energy (estimated, not measured)"
-COLUMNS = ("part", "prices", "scope", "evidence", "once", "an image")
+TRAFFIC = ("reads", "writes", "states")
+"""Memory traffic: counted for lists that price it; of all others it is said that it is not priced."""
+SIZES = ("synops_dense", "updates")
+"""What an Activity holds beside events: sizes that other terms are parts of."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """One priced event: `count` times `joules_each`, and where the price stands."""
+    """One priced event: `count` times `price.joules`. Of a chip with a measured power, `count` is seconds."""
 
     event: str
-    count: int
-    joules_each: float
-    source: str
+    count: float
+    price: Price
 
     @property
     def joules(self) -> float:
         """Joules of all of them."""
-        return self.count * self.joules_each
+        return self.count * self.price.joules
+
+    def json(self) -> dict[str, Any]:
+        """Event, count, joules of one and of all, their range, and where the price stands."""
+        low, high = (self.count * joules for joules in self.price.range)
+        one = {"event": self.event, "count": self.count, "joules_each": self.price.joules}
+        return one | {"joules": self.joules, "range": [low, high], "source": self.price.source}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated joules of one activity under one price list; `included` names events that an all-in price holds."""
+    """Estimated joules of one activity under one price list.
+
+    included    events that the list's figures hold already, with what the source says of it
+    not_priced  memory traffic that was counted and that the list has no price for
+    """
 
     activity: Activity
     prices: Prices
     terms: tuple[Term, ...]
-    included: tuple[str, ...] = ()
+    included: Mapping[str, str]
+    not_priced: Mapping[str, int]
 
     @property
     def joules(self) -> float:
         """The sum over the terms, in joules."""
         return fsum(term.joules for term in self.terms)
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """(low, high): the sum with every price at that end of what its source gives."""
+        low, high = (fsum(term.count * term.price.range[end] for term in self.terms) for end in (0, 1))
+        return low, high
+
     def json(self) -> dict[str, Any]:
         """Counts, joules, the terms with their sources, and what the price list is and leaves out."""
+        about = ("title", "scope", "evidence", "technology", "voltage", "leaves_out")
         return {
             "counts": self.activity.json(),
             "joules": self.joules,
+            "range": list(self.range),
             "prices": self.prices.name,
-            "title": self.prices.title,
-            "scope": self.prices.scope,
-            "evidence": self.prices.evidence,
-            "technology": self.prices.technology,
-            "leaves_out": self.prices.leaves_out,
-            "included": list(self.included),
-            "terms": [vars(term) | {"joules": term.joules} for term in self.terms],
+            **{key: getattr(self.prices, key) for key in about},
+            "included": dict(self.included),
+            "not_priced": dict(self.not_priced),
+            "terms": [term.json() for term in self.terms],
+            "note": NOTE,
         }
 
 
 def events(activity: Activity) -> dict[str, int]:
     """The counts as events that do not overlap, so that each is paid once.
 
-    updates_inactive = updates - updates_active; the other terms as they are. Raises BadData on a negative count.
+    updates_inactive = updates - updates_active; synops are those that only add, synops_graded those that multiply; the
+    other terms as they are. Raises BadData on a negative count.
     """
     counts = activity.json()
-    counts["updates_inactive"] = counts.pop("updates") - counts["updates_active"]
+    counts["updates_inactive"] = counts["updates"] - counts["updates_active"]
+    counts["synops"] -= counts["synops_graded"]
     for event, count in counts.items():
         if count < 0:
-            raise BadData(f"{count} {event} in {activity}", "counts of at least 0, and updates_active <= updates")
-    return counts
+            expected = "counts of at least 0, updates_active <= updates and synops_graded <= synops"
+            raise BadData(f"{count} {event} in {activity}", expected)
+    return {event: count for event, count in counts.items() if event not in SIZES}
 
 
-def estimate(activity: Activity, prices: Prices) -> Estimate:
+def estimate(activity: Activity, prices: Prices, seconds: float | None = None) -> Estimate:
     """Price an activity: E = sum over events of count times joules each.
 
-    Every event that is counted must have a price, or the estimate is refused: a part is never given as the whole.
-    Under an all-in list the events without a price are held by those with one. Raises Unpriced, BadData.
+    Every operation that is counted must have a price, or be held by the list's figures from their source
+    (`Prices.includes`), or the estimate is refused: a part is never given as the whole. Memory traffic that the list
+    does not price is named in `not_priced`. A list of measured power is P times `seconds` of the run on that chip, and
+    holds all that spiking parts do. Raises Unpriced, BadData.
     """
     counted = {event: count for event, count in events(activity).items() if count}
-    priced = {event: prices.prices[event] for event in counted if event in prices.prices}
-    missing = tuple(event for event in counted if event not in priced)
-    if missing and not (prices.scope == "all-in" and priced):
+    known = dict(prices.prices) | dict.fromkeys(prices.includes)
+    if prices.watts is not None:
+        known |= dict.fromkeys(event for event in counted if event != "macs")
+    missing = tuple(event for event in counted if event not in known and event not in TRAFFIC)
+    if missing:
         raise Unpriced(
             f"{', '.join(f'{counted[event]} {event}' for event in missing)} without a price in {prices.name!r}",
-            f"only {', '.join(prices.prices)}",
+            f"only {', '.join(prices.prices) or 'spiking parts'}",
             f"lists that price all of it: {', '.join(_able(counted)) or 'none'}",
         )
-    terms = tuple(Term(event, counted[event], price.joules, price.source) for event, price in priced.items())
-    return Estimate(activity, prices, terms, missing)
+    terms = [Term(event, counted[event], prices.prices[event]) for event in counted if event in prices.prices]
+    if prices.watts is not None and counted:
+        if seconds is None:
+            got = f"{prices.name!r} is a measured power, and how long this run takes on that chip is not known"
+            raise Unpriced(got, "the seconds of one run there", "for example --seconds 0.01")
+        terms.append(Term("seconds", seconds, prices.watts))
+    held = {event: why for event, why in prices.includes.items() if event in counted}
+    left = {} if prices.watts else {event: counted[event] for event in TRAFFIC if event in counted.keys() - known}
+    return Estimate(activity, prices, tuple(terms), held, left)
 
 
 def energy(
@@ -100,50 +132,45 @@ def energy(
     backbone_prices: str | Prices = "horowitz-45nm-fp32",
     *,
     baked: bool,
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     """The three lines, as JSON-able values: one run of the generator, one image through the backbone, and their total.
 
-    `joules` is one run of the generator, one image, and their sum. A baked prompt's generator runs once, at deployment:
-    then it is `joules_per_deployment`, and `joules_per_image` of the generator is 0. Otherwise it runs for every image.
-    `share_generator` is its part of the total's `joules`, `share_generator_per_image` of `joules_per_image` (None where
-    that is 0). Where one list is all-in and the other per term their sum has no meaning: the total's figures are None.
-    Raises UnknownName, Unpriced, BadData.
+    `joules` is one run of the generator, one image, and their sum, `range` its low and high end. A baked prompt's
+    generator runs once, at deployment: then it is `joules_per_deployment`, and `joules_per_image` of the generator is
+    0. Otherwise it runs for every image. `share_generator` is its part of the total's `joules`, were it run for every
+    image, `share_generator_per_image` of `joules_per_image` (None where that is 0). Where one list is all-in and the
+    other per term their sum has no meaning: the total's figures are None. `seconds` as in `estimate`, for the
+    generator. Raises UnknownName, Unpriced, BadData.
     """
-    spent = estimate(generator, _named(generator_prices)), estimate(backbone, _named(backbone_prices))
-    made, ran = (part.joules for part in spent)
-    lines = [
-        spent[0].json() | _often(made, made if baked else 0.0, 0.0 if baked else made),
-        spent[1].json() | _often(ran, 0.0, ran),
-    ]
-    comparable = spent[0].prices.scope == spent[1].prices.scope or not (made and ran)
-    sums = {key: lines[0][key] + lines[1][key] if comparable else None for key in _often(0.0, 0.0, 0.0)}
-    total = sums | {
-        "share_generator": _share(made, sums["joules"]),
-        "share_generator_per_image": _share(lines[0]["joules_per_image"], sums["joules_per_image"]),
+    made = generator_line(estimate(generator, _named(generator_prices), seconds), baked)
+    ran = backbone_line(estimate(backbone, _named(backbone_prices)))
+    return {"generator": made, "backbone": ran, "total": total(made, ran), "baked": baked, "note": NOTE}
+
+
+def generator_line(spent: Estimate, baked: bool) -> dict[str, Any]:
+    """The generator's line of the three: at deployment where it is baked, else for every image."""
+    joules = spent.joules
+    return spent.json() | _often(joules, joules if baked else 0.0, 0.0 if baked else joules)
+
+
+def backbone_line(spent: Estimate) -> dict[str, Any]:
+    """The backbone's line of the three: for every image."""
+    return spent.json() | _often(spent.joules, 0.0, spent.joules)
+
+
+def total(made: Mapping[str, Any], ran: Mapping[str, Any]) -> dict[str, Any]:
+    """The third line, of a generator's and a backbone's."""
+    comparable = made["scope"] == ran["scope"] or not (made["joules"] and ran["joules"])
+    sums = {key: made[key] + ran[key] if comparable else None for key in _often(0.0, 0.0, 0.0)}
+    ends = [a + b for a, b in zip(made["range"], ran["range"], strict=True)]
+    return sums | {
+        "range": ends if comparable else None,
+        "share_generator": _share(made["joules"], sums["joules"]),
+        "share_generator_per_image": _share(made["joules_per_image"], sums["joules_per_image"]),
         "leaves_out": "training, the export itself, and what each line leaves out",
         "note": NOTE if comparable else f"{NOTE}; no total: an all-in price cannot be added to prices per term",
     }
-    return {"generator": lines[0], "backbone": lines[1], "total": total, "baked": baked, "note": NOTE}
-
-
-def rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """What `energy` gave, as three rows of a table under COLUMNS, with TITLE; `once` is at deployment."""
-    table = []
-    for part in ("generator", "backbone", "total"):
-        line = report[part]
-        named = tuple(line.get(key, "") for key in ("prices", "scope", "evidence"))
-        table.append((part, *named, *(si(line[key]) for key in ("joules_per_deployment", "joules_per_image"))))
-    return table
-
-
-def counted(report: Mapping[str, Any]) -> list[str]:
-    """What was counted, a line for each part that has counts."""
-    lines = []
-    for part in ("generator", "backbone"):
-        terms = [f"{count:,} {term.replace('_', ' ')}" for term, count in report[part]["counts"].items() if count]
-        if terms:
-            lines.append(f"{part}, one run: {', '.join(terms)}; {si(report[part]['joules'])}")
-    return lines
 
 
 def si(joules: float | None) -> str:
@@ -174,8 +201,10 @@ def _share(part: float, whole: float | None) -> float | None:
 
 
 def _able(counted: Iterable[str]) -> list[str]:
-    """The price lists that price every one of these events."""
-    return [name for name in Prices.names() if set(counted) <= set(Prices.part(name).prices)]
+    """The price lists that price every one of these events, or hold it."""
+    needed = set(counted) - set(TRAFFIC)
+    parts = {name: Prices.part(name) for name in Prices.names()}
+    return [name for name, part in parts.items() if part.prices and needed <= part.prices.keys() | part.includes.keys()]
 
 
 def _named(prices: str | Prices) -> Prices:

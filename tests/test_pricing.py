@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from neuroprompt.activity import Activity
 from neuroprompt.contracts import Price, Prices
 from neuroprompt.errors import BadData, UnknownName, Unpriced
-from neuroprompt.pricing import COLUMNS, NOTE, TITLE, counted, energy, estimate, events, rows, si
+from neuroprompt.price_tables import COLUMNS, TITLE, counted, not_priced, rows, spread, system
+from neuroprompt.pricing import NOTE, Estimate, energy, estimate, events, si
 
 # Joules are sums of products of positive doubles. A count below 2^53 is exact; the price's decimal, its product and the
 # sum (fsum) round once each: a result is within (1 + u)^3 of the true one, u = 2^-53. Of two results that share their
@@ -29,15 +30,21 @@ class AllIn(Prices):
     scope = "all-in"
     evidence = "measured"
     technology = "28 nm"
+    voltage = "1 V"
     leaves_out = "nothing"
-    prices: ClassVar[Mapping[str, Price]] = {"synops": Price(26e-12, "Merolla et al., 2014, Table 1")}
+    prices: ClassVar[Mapping[str, Price]] = {"synops": Price(26e-12, "An example, 2014, Table 1", low=13e-12)}
+    includes: ClassVar[Mapping[str, str]] = {
+        "updates_active": "the whole chip",
+        "updates_inactive": "the whole chip",
+        "spikes": "the whole chip",
+    }
 
 
 @st.composite
 def activities(draw: st.DrawFn) -> Activity:
     count = st.integers(0, 2**40)
-    active = draw(count)
-    return Activity(draw(count), draw(count), active + draw(count), active)
+    active, graded = draw(count), draw(count)
+    return Activity(draw(count), graded + draw(count), active + draw(count), active, synops_graded=graded)
 
 
 def by_hand(activity: Activity) -> Fraction:
@@ -51,11 +58,23 @@ def by_hand(activity: Activity) -> Fraction:
 
 
 def test_an_update_is_paid_once() -> None:
-    counts = events(Activity(spikes=3, synops=5, updates=10, updates_active=3, macs=7))
-    assert counts == {"spikes": 3, "synops": 5, "updates_active": 3, "updates_inactive": 7, "macs": 7}
+    counts = events(Activity(3, 5, 10, 3, 7, synops_graded=2, synops_dense=50, reads=8, writes=9, states=20))
+    assert counts == {
+        "spikes": 3,
+        "synops": 3,
+        "synops_graded": 2,
+        "updates_active": 3,
+        "updates_inactive": 7,
+        "macs": 7,
+        "reads": 8,
+        "writes": 9,
+        "states": 20,
+    }
 
 
-@pytest.mark.parametrize("wrong", [Activity(updates=2, updates_active=3), Activity(macs=-1)])
+@pytest.mark.parametrize(
+    "wrong", [Activity(updates=2, updates_active=3), Activity(macs=-1), Activity(synops=1, synops_graded=2)]
+)
 def test_counts_that_cannot_be_are_refused(wrong: Activity) -> None:
     with pytest.raises(BadData, match="counts of at least 0"):
         estimate(wrong, Prices.named("loihi"))
@@ -104,7 +123,9 @@ def test_an_unpriced_term_is_refused_by_name_and_the_fix_is_a_list_that_has_it()
         estimate(Activity(synops=9, updates=8, updates_active=3), Prices.named("horowitz-45nm-fp32"))
     said = str(error.value)
     assert "3 updates_active, 5 updates_inactive without a price in 'horowitz-45nm-fp32'" in said
-    assert said.endswith("lists that price all of it: loihi")
+    able = "horowitz-45nm-fp32-memory, horowitz-45nm-int8-memory, keras-spiking-loihi, loihi, odin, spinnaker"
+    assert all(name in said.rsplit(":", 1)[1] for name in able.split(", "))
+    assert "darwin3" not in said
     assert "9 synops" not in said
 
 
@@ -121,7 +142,7 @@ def test_no_line_is_given_where_one_is_unpriced() -> None:
 
 
 def test_an_unknown_list_names_those_there_are() -> None:
-    with pytest.raises(UnknownName, match=r"loihi2.*horowitz-45nm-fp32, horowitz-45nm-int8, loihi"):
+    with pytest.raises(UnknownName, match=r"loihi2.*horowitz-45nm-fp32,.* loihi,"):
         energy(Activity(), Activity(), generator_prices="loihi2", baked=True)
 
 
@@ -176,13 +197,73 @@ def test_the_share_of_nothing_is_not_a_number_and_not_given() -> None:
 def test_an_all_in_price_holds_the_events_beside_it() -> None:
     spent = estimate(Activity(spikes=3, synops=10, updates=20, updates_active=3), AllIn())
     assert spent.joules == pytest.approx(260e-12, rel=CLOSE)
-    assert spent.included == ("spikes", "updates_active", "updates_inactive")
-    assert spent.json()["included"] == list(spent.included)
+    assert list(spent.range) == pytest.approx([130e-12, 260e-12], rel=CLOSE)
+    assert set(spent.included) == {"spikes", "updates_active", "updates_inactive"}
+    assert spent.json()["included"] == dict.fromkeys(spent.included, "the whole chip")
 
 
-def test_an_all_in_list_cannot_price_events_alone_that_it_has_no_price_for() -> None:
-    with pytest.raises(Unpriced, match="20 updates_inactive"):
-        estimate(Activity(updates=20), AllIn())
+def test_what_a_figure_does_not_say_it_includes_is_refused_by_name() -> None:
+    with pytest.raises(Unpriced, match=r"4 synops_graded without a price in 'all-in-example'"):
+        estimate(Activity(synops=9, synops_graded=4, updates=20), AllIn())
+    with pytest.raises(Unpriced, match=r"7 macs"):
+        estimate(Activity(synops=9, macs=7), AllIn())
+
+
+def test_memory_traffic_without_a_price_is_named_and_with_one_is_paid() -> None:
+    activity = Activity(synops=10, updates=4, reads=10, states=8)
+    spent = estimate(activity, Prices.named("loihi"))
+    assert spent.not_priced == {"reads": 10, "states": 8}
+    paid = estimate(activity, Prices.named("horowitz-45nm-int8-memory"))
+    assert paid.not_priced == {}
+    # 10 x 0.03 + 4 x 3.2 + 10 x 2.5 + 8 x 10 pJ; low: no leak, a cache of 8 KB; high: one of 1 MB
+    assert paid.joules == pytest.approx((0.3 + 12.8 + 25 + 80) * 1e-12, rel=CLOSE)
+    assert paid.range[0] == pytest.approx((0.3 + 0.4 + 12.5 + 40) * 1e-12, rel=CLOSE)
+    assert paid.range[1] == pytest.approx((0.3 + 12.8 + 125 + 400) * 1e-12, rel=CLOSE)
+    assert "10 reads" in not_priced(energy(activity, BACKBONE, baked=True))[0]
+
+
+def test_a_measured_power_needs_the_seconds_of_a_run_on_that_chip() -> None:
+    with pytest.raises(Unpriced, match=r"'speck' is a measured power.*--seconds"):
+        energy(GENERATOR, BACKBONE, "speck", baked=True)
+    spent = estimate(GENERATOR, Prices.named("speck"), seconds=0.01)
+    assert spent.joules == pytest.approx(7e-6, rel=CLOSE)
+    assert list(spent.range) == pytest.approx([4.2e-6, 7e-6], rel=CLOSE)
+    assert estimate(Activity(), Prices.named("speck")).joules == 0
+    with pytest.raises(Unpriced, match="macs"):
+        estimate(BACKBONE, Prices.named("speck"), seconds=0.01)
+
+
+def priced_or_refused(activity: Activity, name: str) -> Estimate | str:
+    try:
+        return estimate(activity, Prices.named(name), seconds=1.0)
+    except Unpriced as error:
+        return str(error)
+
+
+@given(activities(), st.sampled_from(Prices.names()))
+def test_a_figure_lies_in_its_range_and_all_of_it_is_paid(activity: Activity, name: str) -> None:
+    spent = priced_or_refused(activity, name)
+    if isinstance(spent, str):
+        assert any(f"{count} {event}" in spent for event, count in events(activity).items())
+        return
+    assert spent.range[0] <= spent.joules <= spent.range[1]
+    named = {term.event for term in spent.terms} | set(spent.included) | set(spent.not_priced)
+    assert spent.prices.watts or {event for event, count in events(activity).items() if count} <= named
+
+
+def test_the_share_of_the_whole_is_told_for_baked_and_for_every_picture() -> None:
+    assert "baked, the generator is 0 J of 4.60 nJ a picture, 0 %" in system(energy(GENERATOR, BACKBONE, baked=True))
+    assert "1.87 nJ of 6.47 nJ a picture, 28.87%" in system(energy(GENERATOR, BACKBONE, baked=True))
+    assert system(energy(GENERATOR, BACKBONE, baked=False)).endswith(
+        "every picture: 1.87 nJ of 6.47 nJ a picture, 28.87%"
+    )
+
+
+def test_a_range_is_told_where_there_is_one() -> None:
+    report = energy(GENERATOR, BACKBONE, baked=True)
+    assert spread(report["generator"]["range"]) == "1.87 nJ to 2.45 nJ"
+    assert spread(report["backbone"]["range"]) == ""
+    assert report["total"]["range"] == pytest.approx([MADE + RAN, MADE + RAN + 20 * 29e-12], rel=4 * CLOSE)
 
 
 def test_an_all_in_price_is_not_added_to_prices_per_term() -> None:
@@ -193,7 +274,7 @@ def test_an_all_in_price_is_not_added_to_prices_per_term() -> None:
     assert len(figures) == 5
     assert set(figures.values()) == {None}
     assert "all-in" in report["total"]["note"]
-    assert rows(report)[2][-2:] == ("-", "-")
+    assert rows(report)[2][-3:] == ("-", "-", "")
 
 
 def test_the_table_has_three_rows_and_says_estimated() -> None:

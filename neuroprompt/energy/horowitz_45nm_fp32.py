@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from neuroprompt.contracts import Price, Prices
-from neuroprompt.energy._helpers import FIGURE, LEAVES_OUT, TECHNOLOGY
+from neuroprompt.energy._helpers import LEAVES_OUT, TECHNOLOGY, VOLTAGE, arithmetic
 
 
 class Horowitz45nmFp32(Prices):
-    """32-bit floating point: E = 4.6 pJ macs + 0.9 pJ synops.
+    """32-bit floating point: E = 4.6 pJ (macs + synops_graded) + 0.9 pJ synops.
 
-    A multiply-accumulate is one multiplication and one addition; a synaptic operation adds a weight: one addition.
-    Neuron updates and spikes are not in the figure, and are not priced: a total that counts them is refused.
+    A multiply-accumulate is one multiplication and one addition; a synaptic operation adds a weight: one addition, and
+    a multiplication where its event carries a number. Neuron updates and spikes are not in the figure, and are not
+    priced: a total that counts them is refused.
     """
 
     title = "45 nm, 32-bit floating point (Horowitz 2014)"
     scope = "per term"
     evidence = "estimated"
     technology = TECHNOLOGY
+    voltage = VOLTAGE
     leaves_out = LEAVES_OUT
-    prices: ClassVar[Mapping[str, Price]] = {
-        "macs": Price(4.6e-12, f"{FIGURE}: FP32 multiply 3.7 pJ + FP32 add 0.9 pJ"),
-        "synops": Price(0.9e-12, f"{FIGURE}: FP32 add 0.9 pJ"),
-    }
+    prices: ClassVar[Mapping[str, Price]] = arithmetic(3.7, 0.9, "FP32")

@@ -38,7 +38,10 @@ def convnet(reset: str) -> nn.Sequential:
 
 def leaky(beta: float, reset: str, **options: Any) -> nn.Module:
     delay = reset == "subtract"
-    return snn.Leaky(beta, threshold=0.4, init_hidden=True, reset_mechanism=reset, reset_delay=delay, **options)
+    made: nn.Module = snn.Leaky(
+        beta, threshold=0.4, init_hidden=True, reset_mechanism=reset, reset_delay=delay, **options
+    )
+    return made
 
 
 NETS = {"mlp": (mlp, (12,)), "convnet": (convnet, (2, 8, 8))}
@@ -67,7 +70,8 @@ def run(net: nn.Sequential, inputs: Tensor) -> tuple[Program, Recording]:
 
 
 def fired(out: Any) -> Tensor:
-    return (out[0] if isinstance(out, tuple) else out)[0]
+    spikes: Tensor = out[0] if isinstance(out, tuple) else out
+    return spikes[0]
 
 
 @torch.no_grad()

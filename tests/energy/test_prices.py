@@ -17,7 +17,10 @@ EVENTS = set(events(Activity()))
 
 
 def test_the_lists_that_there_are() -> None:
-    assert {"loihi", "horowitz-45nm-fp32", "horowitz-45nm-fp16", "horowitz-45nm-int8"} <= set(Prices.names())
+    horowitz = {f"horowitz-45nm-{kind}{more}" for kind in ("fp32", "fp16", "int8") for more in ("", "-memory")}
+    keras = {f"keras-spiking-{device}" for device in ("loihi", "cpu", "gpu", "arm")}
+    chips = {"loihi", "truenorth", "spinnaker", "spinnaker2", "odin", "darwin3", "speck"}
+    assert horowitz | keras | chips <= set(Prices.names())
 
 
 def test_there_is_no_list_for_loihi_2() -> None:
@@ -29,19 +32,22 @@ def test_there_is_no_list_for_loihi_2() -> None:
 def test_a_list_is_whole(name: str) -> None:
     prices = Prices.named(name)
     assert prices.name == name
-    assert prices.prices, "a list prices something"
-    assert set(prices.prices) <= EVENTS
+    assert bool(prices.prices) != (prices.watts is not None), "a list prices events, or is a power"
+    assert set(prices.prices) | set(prices.includes) <= EVENTS
+    assert not set(prices.prices) & set(prices.includes)
+    assert all(len(why) > 20 for why in prices.includes.values())
     for price in prices.prices.values():
-        assert math.isfinite(price.joules)
-        assert price.joules > 0
+        assert all(math.isfinite(joules) for joules in (price.joules, *price.range))
+        assert 0 < price.range[0] <= price.joules <= price.range[1]
         # Between a femtojoule and a microjoule: a unit forgotten shows.
         assert 1e-15 < price.joules < 1e-6
         assert re.search(r"\b(19|20)\d\d\b", price.source), "the paper's year"
-        assert re.search(r"(Table|Fig\.|Section) [\d.]+", price.source), "the table or figure"
+        assert re.search(r"(Table|Fig\.) [\d.]+|abstract|text|ModelEnergy", price.source), "where in it"
     assert prices.scope in ("per term", "all-in")
     assert prices.evidence in ("measured", "simulated", "datasheet", "estimated")
     assert prices.title
     assert prices.technology
+    assert prices.voltage
     assert len(prices.leaves_out) > 20
     assert (type(prices).__doc__ or "").strip()
 
@@ -49,10 +55,41 @@ def test_a_list_is_whole(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "picojoules"),
     [
-        ("loihi", {"synops": "23.6", "updates_active": "81", "updates_inactive": "52", "spikes": "1.7"}),
-        ("horowitz-45nm-fp32", {"macs": "4.6", "synops": "0.9"}),
-        ("horowitz-45nm-fp16", {"macs": "1.5", "synops": "0.4"}),
-        ("horowitz-45nm-int8", {"macs": "0.23", "synops": "0.03"}),
+        (
+            "loihi",
+            {
+                "synops": "23.6",
+                "synops_graded": "23.6",
+                "updates_active": "81",
+                "updates_inactive": "52",
+                "spikes": "1.7",
+            },
+        ),
+        ("truenorth", {"synops": "26"}),
+        ("odin", {"synops": "12.7"}),
+        ("darwin3", {"synops": "5.47"}),
+        ("spinnaker", {"synops": "13300", "updates_active": "26000", "updates_inactive": "26000"}),
+        ("spinnaker2", {"synops": "450", "updates_active": "2190", "updates_inactive": "2190"}),
+        ("keras-spiking-loihi", {"synops": "27.1", "updates_active": "81", "updates_inactive": "81"}),
+        ("keras-spiking-cpu", {"macs": "8600"}),
+        ("keras-spiking-gpu", {"macs": "300"}),
+        ("keras-spiking-arm", {"macs": "900"}),
+        ("horowitz-45nm-fp32", {"macs": "4.6", "synops": "0.9", "synops_graded": "4.6"}),
+        ("horowitz-45nm-fp16", {"macs": "1.5", "synops": "0.4", "synops_graded": "1.5"}),
+        ("horowitz-45nm-int8", {"macs": "0.23", "synops": "0.03", "synops_graded": "0.23"}),
+        (
+            "horowitz-45nm-int8-memory",
+            {
+                "macs": "0.23",
+                "synops": "0.03",
+                "synops_graded": "0.23",
+                "updates_active": "3.2",
+                "updates_inactive": "3.2",
+                "reads": "2.5",
+                "writes": "2.5",
+                "states": "10",
+            },
+        ),
     ],
 )
 def test_the_published_figures(name: str, picojoules: dict[str, str]) -> None:
@@ -81,3 +118,18 @@ def test_loihi_is_said_to_be_simulated_and_to_leave_out_the_hops() -> None:
     assert loihi.evidence == "simulated"
     assert "hops" in loihi.leaves_out
     assert "Loihi 1" in loihi.title
+
+
+def test_ranges_are_those_of_the_source() -> None:
+    assert Prices.named("odin").prices["synops"].range == (8.43e-12, 12.7e-12)
+    assert Prices.named("loihi").prices["updates_inactive"].range == (52e-12, 81e-12)
+    assert Prices.named("horowitz-45nm-fp32-memory").prices["reads"].range == (5e-12, 50e-12)
+    speck = Prices.named("speck").watts
+    assert speck is not None
+    assert (speck.joules, speck.range) == (0.70e-3, (0.42e-3, 0.70e-3))
+
+
+@pytest.mark.parametrize("name", ["truenorth", "odin"])
+def test_an_all_in_figure_holds_spikes_and_updates(name: str) -> None:
+    assert Prices.named(name).scope == "all-in"
+    assert {"spikes", "updates_active", "updates_inactive"} == set(Prices.named(name).includes)
