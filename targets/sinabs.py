@@ -8,16 +8,15 @@ from neuroprompt.runtime import WORKERS
 
 
 class Sinabs(OverlaidTarget):
-    """IAF, LIF and ExpLeak with SingleSpike and MembraneReset, norm_input off, each decay given as alpha.
+    """IAF, LIF and ExpLeak with SingleSpike, norm_input off, and decays given as alpha.
 
-    LIF: i = alpha_syn (i + x); v = alpha_mem v + i; spike if v >= threshold; v = v (no spike) + reset_value.
-    IAF: the same with alpha_mem = 1. ExpLeak: v = alpha_mem v + x, which never fires.
+    LIF: v = alpha_mem v + x; spike if v >= threshold; then reset_fn. IAF: the same with alpha_mem = 1. ExpLeak: without
+    spikes, for what never fires, and with alpha_mem = 1 - du for a current with memory; x = u + bias.
 
-    alpha = exp(-1/tau) would be rounded to single precision from tau: alpha_mem = 1 - dv is set instead. The input of a
-    current is decayed in its first step: x = a / (1 - du). The threshold is the next number above vth. sinabs adds
-    reset_value to neurons that did not spike too, so it is left at 0, and potentials are counted from v_reset:
-    v' = v - v_reset, threshold' = vth - v_reset, and x gets -dv v_reset. Where such a part or a bias stands beside a
-    current with memory, that current is an ExpLeak before the LIF. Nothing is refused.
+    alpha_mem = 1 - dv is set in double precision: exp(-1/tau) would come from a tau in single. The threshold is the next
+    number above vth. sinabs' MembraneReset adds reset_value to neurons that did not spike too, so the reset_fn
+    is ours: v = v_reset on spike. LIF's tau_syn is not used: it decays an input in its first step, so that a / (1 - du)
+    would have to be fed, which rounds. Nothing is refused.
 
     Sinabs' own importer, which takes min_v_mem = -v_threshold for IF and ignores v_reset, is not used.
     """

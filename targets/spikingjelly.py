@@ -8,15 +8,14 @@ from neuroprompt.runtime import WORKERS
 
 
 class SpikingJelly(OverlaidTarget):
-    """IFNode, LIFNode where a node's neurons are alike, as SpikingJelly has them; CUBALIFNode for all others.
+    """CUBALIFNode with c_decay = 1 - du and v_decay = 1 - dv: c = c c_decay + x; v = v v_decay + c.
 
-    IFNode: v = v + x. LIFNode without decay_input: v = v + (v_reset - v) / tau + x, tau = 1 / dv, x = a - v_reset dv
-    because it leaks towards v_reset. CUBALIFNode: c = c c_decay + x; v = v v_decay + c, with c_decay = 1 - du and
-    v_decay = 1 - dv. All: spike if v >= v_threshold, which is the next number above vth; v = v_reset on spike.
+    Spike if v >= v_threshold, which is therefore the next number above vth; v = v_reset on spike. It starts at v_reset;
+    here at 0. IFNode and LIFNode without decay_input are its special cases c_decay = 0, but they take one threshold for
+    a layer, LIFNode leaks towards v_reset, and its 1 / tau rounds. A bias is added to x; beside a current with memory,
+    that current is a node of its own with v_decay = 0. What never fires has v_threshold = inf. Nothing is refused.
 
-    A bias is added to x; beside a current with memory, that current is a CUBALIFNode of its own with v_decay = 0. What
-    never fires has v_threshold = inf. Nothing is refused. The package's other requirements (torchaudio, tensorboard)
-    serve no neuron and are not installed.
+    What else the package requires (torchaudio, tensorboard) serves no neuron and is not installed.
     """
 
     about = "SpikingJelly's neurons in float64, in packages of its own"

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sinabs.activation import MembraneReset, SingleSpike
+from sinabs.activation import SingleSpike
 from sinabs.layers import IAF, LIF, ExpLeak
 
 
@@ -13,44 +13,30 @@ def make(population: dict[str, Any]) -> Any:
     rest = torch.zeros(population["size"], dtype=torch.float64)
     keys = ("du", "dv", "vth", "v_reset", "bias")
     du, dv, vth, v_reset, bias = (rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
-    fires = population["emits"] == "spikes"
-    v_reset = v_reset if fires else rest
-    x0 = bias - dv * v_reset
-    current, synapse = None, {}
-    if (du != 1).any():
-        if (du != 1).all() and fires and not x0.any():
-            synapse = {"tau_syn": 1.0}
-        else:  # something is added behind the current: a layer for it alone
-            current = with_decay(ExpLeak(tau_mem=1.0, train_alphas=True), rest, alpha_mem=1 - du)
+
+    def reset(spikes: Any, state: dict[str, Any], _threshold: Any) -> dict[str, Any]:
+        return state | {"v_mem": torch.where(spikes > 0, v_reset, state["v_mem"])}
+
     # It fires at v >= threshold.
-    spiking = {"spike_threshold": torch.nextafter(vth - v_reset, rest + np.inf), "spike_fn": SingleSpike}
-    spiking |= {"reset_fn": MembraneReset()}
+    spiking = {"spike_fn": SingleSpike, "reset_fn": reset, "spike_threshold": torch.nextafter(vth, rest + np.inf)}
+    fires = population["emits"] == "spikes"
     if not fires:
-        layer = with_decay(ExpLeak(tau_mem=1.0, train_alphas=True), rest, alpha_mem=1 - dv)
-    elif synapse or dv.any():
-        layer = LIF(tau_mem=1.0, train_alphas=True, norm_input=False, **synapse, **spiking)
-        with_decay(layer, -v_reset, alpha_mem=1 - dv, **({"alpha_syn": 1 - du} if synapse else {}))
+        layer = leaky(ExpLeak(tau_mem=1.0, train_alphas=True), 1 - dv)
+    elif dv.any():
+        layer = leaky(LIF(tau_mem=1.0, train_alphas=True, norm_input=False, **spiking), 1 - dv)
     else:
-        layer = with_decay(IAF(**spiking), -v_reset)
-    gain = 1 / (1 - du) if synapse else rest + 1
+        layer = IAF(**spiking)
+    current = leaky(ExpLeak(tau_mem=1.0, train_alphas=True), 1 - du) if (du != 1).any() else torch.nn.Identity()
 
     @torch.no_grad()
     def step(a: Any) -> tuple[Any, Any]:
-        x = gain * torch.from_numpy(a)[None, None]
-        if current is not None:
-            x = current(x)
-        out = layer(x + x0)
-        v = layer.v_mem[0] + v_reset
-        return (out[0, 0] if fires else v).numpy(), v.numpy()
+        out = layer(current(torch.from_numpy(a)[None, None]) + bias)  # (batch, T, n)
+        return out[0, 0].numpy(), layer.v_mem[0].numpy()
 
     return step
 
 
-def with_decay(layer: Any, v: Any, **decays: Any) -> Any:
-    """The layer with decays in double precision, which its constructor would round, and with v to begin."""
-    for name, decay in decays.items():
-        getattr(layer, name).data = decay
-    layer.v_mem = v[None].clone()
-    if "alpha_syn" in decays:
-        layer.i_syn = torch.zeros_like(v)[None]
+def leaky(layer: Any, alpha: Any) -> Any:
+    """The layer with a decay for each neuron in double precision, which its constructor would round."""
+    layer.alpha_mem.data = alpha
     return layer

@@ -4,30 +4,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from spikingjelly.activation_based import neuron
+from spikingjelly.activation_based.neuron import CUBALIFNode
 
 
-@torch.no_grad()
 def make(population: dict[str, Any]) -> Any:
     """One step of a population: a (n,) -> what it emits, v after the reset."""
     rest = torch.zeros(population["size"], dtype=torch.float64)
     keys = ("du", "dv", "vth", "v_reset", "bias")
     du, dv, vth, v_reset, bias = (rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
-    vth = torch.nextafter(vth, rest + np.inf)  # it fires at v >= v_threshold
-    remembers, fires = bool((du != 1).any()), population["emits"] == "spikes"
-    # A bias comes behind the current: then a node that only keeps the current stands before.
-    current = cuba(1 - du, rest, rest + np.inf, rest) if remembers and bias.any() else None
-    uniform = all(bool((values == values[0]).all()) for values in (dv, vth, v_reset))
-    if uniform and fires and (current or not remembers) and 0 <= dv[0] < 1:
-        shared = {"v_threshold": vth[0].item(), "v_reset": v_reset[0].item()}
-        if dv[0] == 0:
-            cell = neuron.IFNode(**shared)
-        else:
-            cell = neuron.LIFNode(tau=1 / dv[0].item(), decay_input=False, **shared)
-            bias = bias - v_reset * dv  # it leaks towards v_reset
-        cell.v = rest.clone()  # it would start at v_reset
-    else:
-        cell = cuba(rest if current else 1 - du, 1 - dv, vth, v_reset)
+    never, fires = rest + np.inf, population["emits"] == "spikes"
+    # A bias is added behind the current: then a node that only keeps the current stands before.
+    current = node(1 - du, rest, never, rest) if (du != 1).any() and bias.any() else None
+    # It fires at v >= v_threshold.
+    cell = node(rest if current else 1 - du, 1 - dv, torch.nextafter(vth, never), v_reset)
 
     @torch.no_grad()
     def step(a: Any) -> tuple[Any, Any]:
@@ -41,9 +30,9 @@ def make(population: dict[str, Any]) -> Any:
     return step
 
 
-def cuba(c_decay: Any, v_decay: Any, v_threshold: Any, v_reset: Any) -> Any:
-    """A CUBALIFNode with a value for each neuron, which its constructor does not take."""
-    cell = neuron.CUBALIFNode()
-    cell.c_decay, cell.v_decay, cell.v_threshold, cell.v_reset = c_decay, v_decay, v_threshold, v_reset
-    cell.v, cell.c = torch.zeros_like(c_decay), torch.zeros_like(c_decay)
-    return cell
+def node(c_decay: Any, v_decay: Any, v_threshold: Any, v_reset: Any) -> Any:
+    """A CUBALIFNode with a value for each neuron, which its constructor does not take, and v = 0, not v_reset."""
+    made = CUBALIFNode()
+    made.c_decay, made.v_decay, made.v_threshold, made.v_reset = c_decay, v_decay, v_threshold, v_reset
+    made.v, made.c = torch.zeros_like(c_decay), torch.zeros_like(c_decay)
+    return made
