@@ -22,13 +22,12 @@ from neuroprompt.macs import count_macs
 from neuroprompt.measure import verify
 from neuroprompt.program import Model
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.readme import lava_readme
+from neuroprompt.readme import PINS, SCRIPT, lava_readme
 from neuroprompt.runtime import WORKERS
 
 if TYPE_CHECKING:
     from neuroprompt.checkpoint import Run
 
-SCRIPT, PINS = "run_lava.py", "requirements.txt"
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "snntorch", "nir", "numpy")
 
 
@@ -80,7 +79,7 @@ class Lava(Exporter):
 def _add_script(folder: Path, about: dict[str, Any], model: Model) -> None:
     shutil.copyfile(WORKERS / "lava.py", folder / SCRIPT)
     shutil.copyfile(WORKERS / "lava.txt", folder / PINS)
-    (folder / "README.md").write_text(lava_readme(about, model, SCRIPT, PINS))
+    (folder / "README.md").write_text(lava_readme(about, model))
 
 
 def _about(run: Run) -> dict[str, Any]:
@@ -91,6 +90,7 @@ def _about(run: Run) -> dict[str, Any]:
         "preprocess": asdict(run.model.preprocess),
         "classes": list(run.config.classes),
         "run": run.config.json(),
+        "trained": run.summary(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
 

@@ -85,6 +85,7 @@ def _about(run: Run, tokens: Tensor | None) -> dict[str, Any]:
         "classes": list(run.config.classes),
         "bits_sha256": None if tokens is None else bits_sha256(tokens),
         "run": run.config.json(),
+        "trained": run.summary(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
 

@@ -63,6 +63,10 @@ class Run:
         put(model, tensors, folder / PROMPT)
         return cls(folder, config, model.eval(), _read_json(folder / METRICS))
 
+    def summary(self) -> dict[str, Any]:
+        """What training measured, without its course."""
+        return {key: value for key, value in self.metrics.items() if key != "history"}
+
 
 def build(config: RunConfig, weights: Path | None = None) -> PromptedModel:
     """The untrained model of a configuration; raises BadCheckpoint where the backbone's weights have changed."""

@@ -14,6 +14,7 @@
      ├── Unpriced                    a total was asked for, and a counted term has no price
      ├── RuntimeMissing              an interpreter or package that a target needs is not there
      ├── WorkerFailed                a target's child process died, hung or refused
+     ├── HubFailed                   the Hugging Face hub cannot be reached, or refuses
      └── CannotWrite                 the disk is full, or the place is not writable
 
 A message says what was got, what was expected and the fix to type, in one line.
@@ -80,6 +81,10 @@ class RuntimeMissing(NeuropromptError):
 
 class WorkerFailed(NeuropromptError):
     """A target's child process died, hung or refused."""
+
+
+class HubFailed(NeuropromptError):
+    """The Hugging Face hub cannot be reached, has no such repository, or refuses."""
 
 
 class CannotWrite(NeuropromptError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from neuroprompt.commands import data_name
 from neuroprompt.program import Model
 
 BAKED = (
@@ -14,56 +15,53 @@ HYBRID = (
     "The prompt is made for every picture: `factors.onnx` makes what drives the neurons, their spikes say which of it "
     "is added to the picture, and `backbone.onnx` classifies the sum."
 )
-PARTS = [
-    "- `factors.onnx`: normalised inputs (B, 3, H, W) -> factors P (B, T, C, H, W)",
-    "- `backbone.onnx`: prompted inputs, x + (1/T) sum_t S_t * P_t / std -> logits",
-    "- `factors.0.npy`, ...: the factors of test pictures, (steps, neurons), to try the neurons with",
-]
+SCRIPT, PINS = "run_lava.py", "requirements.txt"
+FILES = {
+    "generator.nir": "the network as NIR (HDF5), exact copies of the trained parameters",
+    "program.fixed.npz": "populations and integer weights as Lava takes them (numpy, no pickle)",
+    "program.float.npz": "the same in the numbers of training",
+    "scale_report.json": "what the integers changed",
+    SCRIPT: "runs it on Lava's simulator",
+    PINS: "what that needs",
+    "factors.onnx": "normalised inputs (B, 3, H, W) -> factors P (B, T, C, H, W)",
+    "backbone.onnx": "prompted inputs, x + (1/T) sum_t S_t * P_t / std -> logits",
+    "factors.0.npy": "the factors of a test picture, (steps, neurons), to try the neurons with",
+    "tokens.npy": "the prompt's bits (blocks, tokens, channels)",
+    "model.onnx": "backbone, prompt and head in one graph; preprocessing and labels in its metadata",
+    "prompt.safetensors": "what training learned",
+    "manifest.json": "SHA-256 of every file, and how all this was made",
+}
+"""What the files of a bundle are."""
 
 
-def lava_readme(about: dict[str, Any], model: Model, script: str, pins: str) -> str:
+def lava_readme(about: dict[str, Any], model: Model) -> str:
     """The text, in Markdown; `about` is the manifest's."""
-    checked, hybrid = about["checked"], bool(about.get("per_image"))
-    run_it = f"{script} --precision fixed --out spikes.npz" + (" --inputs factors.0.npy" if hybrid else "")
+    hybrid = bool(about.get("per_image"))
+    left_out = {"model.onnx", "prompt.safetensors", SCRIPT, PINS}
+    left_out |= set() if hybrid else {"factors.onnx", "backbone.onnx", "factors.0.npy"}
+    left_out |= set() if about.get("bits_sha256") else {"tokens.npy"}
     lines = [
         f"# {about['method']} for Intel's Lava and Loihi",
         "",
-        f"The spiking part of a visual prompt, trained with neuroprompt on `{about['run']['data']}` "
+        f"The spiking part of a visual prompt, trained with neuroprompt on `{data_name(about['run']['data'])}` "
         f"({len(about['classes'])} classes) for the frozen backbone `{about['backbone']['name']}`: "
         f"{about['neurons']} neurons, {about['steps']} time steps. {HYBRID if hybrid else BAKED}",
         "",
         "## Run it",
         "",
-        "Needs Python 3.10 and Intel's Lava simulator, and nothing of neuroprompt:",
-        "",
-        f"    python3.10 -m venv lava && lava/bin/pip install -r {pins}",
-        f"    lava/bin/python {run_it}",
-        "",
-        "`fixed` is Loihi's integer arithmetic, bit by bit; `float` the numbers as trained. `--states` adds currents "
-        "and voltages. `spikes.npz` holds `spikes.<population>`, (steps, neurons), in the steps of training.",
+        *lava_run(hybrid),
         "",
         "## Files",
         "",
-        "- `generator.nir`: the network as NIR (HDF5), exact copies of the trained parameters",
-        "- `program.fixed.npz`, `program.float.npz`: populations and weights as Lava takes them (numpy, no pickle)",
-        "- `scale_report.json`: what the integers changed",
-        *(PARTS if hybrid else []),
-        *(["- `tokens.npy`: the prompt's bits (blocks, tokens, channels)"] if about.get("bits_sha256") else []),
-        "- `manifest.json`: SHA-256 of every file, and how all this was made",
+        *(f"- `{name}`: {what}" for name, what in FILES.items() if name not in left_out),
         "",
         "## What was checked before these files appeared",
         "",
-        f"- the graph, read back, against the torch modules: all {checked['torch']['spikes']} spikes equal",
-        *(
-            f"- {words}, on the Loihi emulator, against the reference: {checked[key]['spike_exact']:.4%} of all steps "
-            f"and neurons equal, {checked[key]['spikes']} spikes"
-            for key, words in (("loihi-float", "the float program"), ("loihi-fixed", "the integer program"))
-        ),
-        *(_hybrid_words(about) if hybrid else []),
+        *checked_words(about),
         "",
         "## The integers",
         "",
-        *_scale_words(model.scale_report),
+        *scale_words(model.scale_report),
         "",
         "## Limits",
         "",
@@ -73,6 +71,34 @@ def lava_readme(about: dict[str, Any], model: Model, script: str, pins: str) -> 
         "",
     ]
     return "\n".join(lines)
+
+
+def lava_run(hybrid: bool) -> list[str]:
+    """How to run the neurons with Lava alone; `hybrid` where they are driven by what a picture makes."""
+    run_it = f"{SCRIPT} --precision fixed --out spikes.npz" + (" --inputs factors.0.npy" if hybrid else "")
+    return [
+        "Needs Python 3.10 and Intel's Lava simulator, and nothing of neuroprompt:",
+        "",
+        f"    python3.10 -m venv lava && lava/bin/pip install -r {PINS}",
+        f"    lava/bin/python {run_it}",
+        "",
+        "`fixed` is Loihi's integer arithmetic, bit by bit; `float` the numbers as trained. `--states` adds currents "
+        "and voltages. `spikes.npz` holds `spikes.<population>`, (steps, neurons), in the steps of training.",
+    ]
+
+
+def checked_words(about: dict[str, Any]) -> list[str]:
+    """What was compared with what before the bundle appeared, a line each."""
+    checked = about["checked"]
+    return [
+        f"- the graph, read back, against the torch modules: all {checked['torch']['spikes']} spikes equal",
+        *(
+            f"- {words}, on the Loihi emulator, against the reference: {checked[key]['spike_exact']:.4%} of all steps "
+            f"and neurons equal, {checked[key]['spikes']} spikes"
+            for key, words in (("loihi-float", "the float program"), ("loihi-fixed", "the integer program"))
+        ),
+        *(_hybrid_words(about) if about.get("per_image") else []),
+    ]
 
 
 def _hybrid_words(about: dict[str, Any]) -> list[str]:
@@ -86,7 +112,8 @@ def _hybrid_words(about: dict[str, Any]) -> list[str]:
     ]
 
 
-def _scale_words(report: dict[str, Any]) -> list[str]:
+def scale_words(report: dict[str, Any]) -> list[str]:
+    """The scale report, a line for every population and projection."""
     lines = []
     for name, p in report["populations"].items():
         lines.append(

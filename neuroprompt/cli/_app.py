@@ -36,7 +36,22 @@ def _options(
     pass
 
 
-VERBS = ("train", "eval", "export", "run", "verify", "energy", "bench", "report", "targets", "demo", "doctor")
+VERBS = (
+    "train",
+    "eval",
+    "export",
+    "run",
+    "verify",
+    "energy",
+    "bench",
+    "report",
+    "card",
+    "push",
+    "pull",
+    "targets",
+    "demo",
+    "doctor",
+)
 
 for _name in VERBS:
     importlib.import_module(f"neuroprompt.cli.{_name}")

@@ -203,6 +203,18 @@ def test_bench_puts_all_four_in_one_run(command: Command, onnx_bundle: Path) -> 
     assert result.json["max_abs_diff"] < 1e-3
 
 
+def test_a_card_and_a_report(command: Command, trained: Path, lava_bundle: Path, tmp_path: Path) -> None:
+    card = command("card", lava_bundle, "--license", "mit", "--json")
+    assert card.code == 0
+    assert Path(card.json["card"]).read_text() == card.json["text"]
+    skip = ("--skip", "accuracy", "--skip", "verify")
+    result = command("report", trained, lava_bundle, *skip, "--out", tmp_path / "r.html", "--json")
+    assert result.code == 0
+    assert Path(result.json["report"]).read_text().startswith("<!doctype html>")
+    assert {"membranes-spike-nvpt", "energy-spike-nvpt"} <= set(result.json["figures"])
+    assert "latency" in result.json["missing"]
+
+
 def test_targets_lists_every_target(command: Command) -> None:
     assert set(command("targets", "list", "--json").json["targets"]) == set(Target.names())
 

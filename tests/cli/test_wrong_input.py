@@ -171,6 +171,20 @@ def test_reports_that_cannot_be_made(command: Command, trained: Path, tmp_path: 
     assert [p.name for p in tmp_path.iterdir()] == ["other"]
 
 
+def test_cards_and_the_hub(
+    command: Command, lava_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    (tmp_path / "eval.json").write_text("no json")
+    refused(command("card", lava_bundle, "--accuracy", tmp_path / "eval.json"), "eval.json", "neuroprompt eval")
+    refused(command("card", tmp_path), "manifest.json")
+    refused(command("card", lava_bundle, "--generator-prices", "loihi2"), "loihi2")
+    refused(command("push", tmp_path, "me/digits"), "manifest.json")
+    refused(command("push", lava_bundle, "no such name"), "OWNER/NAME")
+    refused(command("pull", "me/digits", "--out", tmp_path / "x"), "cannot be reached", "HF_ENDPOINT")
+    assert [p.name for p in tmp_path.iterdir()] == ["eval.json"]
+
+
 def test_no_run_at_all(command: Command, tmp_path: Path) -> None:
     refused(command("eval", tmp_path), "run.json")
 
