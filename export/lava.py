@@ -28,6 +28,7 @@ from neuroprompt.runtime import WORKERS
 if TYPE_CHECKING:
     from neuroprompt.checkpoint import Run
 
+BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py")
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "snntorch", "nir", "numpy")
 
 
@@ -77,7 +78,8 @@ class Lava(Exporter):
 
 
 def _add_script(folder: Path, about: dict[str, Any], model: Model) -> None:
-    shutil.copyfile(WORKERS / "lava.py", folder / SCRIPT)
+    for name in (SCRIPT, *BESIDE_SCRIPT):
+        shutil.copyfile(WORKERS / name, folder / name)
     shutil.copyfile(WORKERS / "lava.txt", folder / PINS)
     (folder / "README.md").write_text(lava_readme(about, model))
 

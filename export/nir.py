@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroprompt.bundle import writing
+from neuroprompt.compiler.flat import dt_of
+from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts import Exporter
 from neuroprompt.deploy import check_graph
 from neuroprompt.errors import Unsupported
-from neuroprompt.graph import dt_of, read_graph, to_nir, write_graph
+from neuroprompt.graph import to_nir, write_graph
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.samples import sample_pictures
 

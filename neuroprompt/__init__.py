@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from neuroprompt.bundle import Bundle
     from neuroprompt.bundled import load_model
     from neuroprompt.checkpoint import Run
+    from neuroprompt.compiler.read import read_graph
     from neuroprompt.contracts import Backbone, BackboneSpec, Data, Exporter, Head, Prices, Prompt, Target
     from neuroprompt.counts import activities
     from neuroprompt.deploy import model_of_graph
     from neuroprompt.errors import NeuropromptError
     from neuroprompt.evaluation import evaluate
-    from neuroprompt.graph import read_graph
     from neuroprompt.measure import verify
     from neuroprompt.prediction import predict
     from neuroprompt.pricing import energy as estimate_energy
@@ -58,12 +58,12 @@ _HOME = {
     "bench_bundle": "benchmark",
     "compare": "agreement",
     "configure": "runconfig",
-    "estimate_energy": "pricing.energy",
+    "estimate_energy": "pricing:energy",
     "evaluate": "evaluation",
     "load_model": "bundled",
     "model_of_graph": "deploy",
     "predict": "prediction",
-    "read_graph": "graph",
+    "read_graph": "compiler.read",
     "train": "training",
     "verify": "measure",
 }
@@ -103,5 +103,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'neuroprompt' has no attribute {name!r}")
-    module, _, other = _HOME[name].partition(".")
+    module, _, other = _HOME[name].partition(":")
     return getattr(importlib.import_module(f"neuroprompt.{module}"), other or name)

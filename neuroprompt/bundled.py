@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neuroprompt.bundle import Bundle
+from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts import Floats
 from neuroprompt.errors import BadBundle
-from neuroprompt.graph import read_graph, write_graph
+from neuroprompt.graph import write_graph
 from neuroprompt.program import Model, Program
 
 GRAPH, REPORT, TOKENS = "generator.nir", "scale_report.json", "tokens.npy"

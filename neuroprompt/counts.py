@@ -13,9 +13,9 @@ from torch import Tensor
 from neuroprompt.activity import Activity
 from neuroprompt.bundle import Bundle
 from neuroprompt.bundled import load_model, load_tried
+from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
 from neuroprompt.counting import Census, by_image
-from neuroprompt.lower import stimulus
 from neuroprompt.model import PromptedModel
 from neuroprompt.onnx_counts import GraphCounts, count_graph
 from neuroprompt.program import Model
@@ -70,7 +70,7 @@ def counts(bundle: Bundle) -> Counts:
     model, inputs, pictures = load_tried(bundle)
     inputs = stimulus(model.fixed_program) if inputs is None else inputs
     one = load_model(bundle).fixed_program
-    images = by_image(one, emulate(model, inputs), inputs, pictures)
+    images = by_image(one, emulate(model, inputs, states=True), inputs, pictures)
     generator = reduce(add, (census.total for census in images)).over(pictures)
     return Counts(generator, backbone, tuple(images), graphs)
 
@@ -102,8 +102,8 @@ def spikes_in_graph(model: PromptedModel, images: Tensor) -> dict[str, float] | 
     return {"spikes_per_image": spikes / len(images), "spike_density": spikes / sum(s.numel() for s in fired)}
 
 
-def emulate(model: Model, inputs: Floats | None = None) -> Recording:
+def emulate(model: Model, inputs: Floats | None = None, states: bool = False) -> Recording:
     """One run of the integer program on our emulator; `inputs` None: what `stimulus` gives."""
     emulator = Target.named("loihi")
     assert isinstance(emulator, SpikingTarget)
-    return emulator.run(model, stimulus(model.fixed_program) if inputs is None else inputs, "fixed")
+    return emulator.run(model, stimulus(model.fixed_program) if inputs is None else inputs, "fixed", states)

@@ -10,13 +10,13 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
+from neuroprompt.compiler.lower import lower, stimulus
+from neuroprompt.compiler.quantise import quantise
 from neuroprompt.contracts import Floats, Generator, Prompt, SpikingTarget, Target
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.graph import steps_of, to_nir
-from neuroprompt.lower import lower, stimulus
 from neuroprompt.neurons import IF, LIF, Current
 from neuroprompt.program import Model
-from neuroprompt.quantise import quantise
 
 
 def spiking_model(generator: Generator, inputs: Floats | None = None, scale: float | None = None) -> Model:

@@ -1,4 +1,4 @@
-"""NIR graphs in and out: a generator as a graph, a file as a checked graph, a graph as a chain of nodes."""
+"""A generator as a NIR graph, and a graph as a file; `neuroprompt.compiler` reads and runs graphs of any origin."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ from neuroprompt.neurons import DT_SECONDS, IF, LIF, Current, check_convention
 
 FORMAT = "neuroprompt-nir-1"
 RESET = "zero, same step"
-RUNNABLE = "a chain of Input, Affine, Linear, Flatten, IF, LIF and Output"
 
 Vector = NDArray[np.float64]
-Node = tuple[str, Any]
 
 
 # --- a generator as a graph -------------------------------------------------------------------------------------------
@@ -130,105 +128,12 @@ def write_graph(graph: nir.NIRGraph, path: Path | str) -> None:
         raise CannotWrite(f"cannot write {path} ({error.strerror})", "a writable place with room") from error
 
 
-def read_graph(path: Path | str) -> nir.NIRGraph:
-    """Read a NIR file and check every parameter; raises BadGraph."""
-    path = Path(path)
-    if not path.is_file():
-        raise BadGraph(f"there is no file {path}", "a NIR file (HDF5)")
-    try:
-        graph = nir.read(path)
-    except Exception as error:  # nir and h5py raise whatever the bytes lead them to
-        cause = f"{type(error).__name__}: {error}"
-        raise BadGraph(f"{path} cannot be read as NIR ({cause})", "a whole NIR file (HDF5)") from error
-    if not isinstance(graph, nir.NIRGraph):
-        raise BadGraph(f"{path} holds a single {type(graph).__name__}", "a graph")
-    for name, node in graph.nodes.items():
-        _check_finite(name, node)
-    return graph
-
-
-def _check_finite(name: str, node: Any) -> None:
-    for key, value in vars(node).items():
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
-            bad = value[~np.isfinite(value)].flat[0]
-            raise BadGraph(f"node {name!r} has {key} = {bad}", "finite parameters")
-
-
-# --- a graph as a chain -----------------------------------------------------------------------------------------------
-
-
-def dt_of(graph: nir.NIRGraph) -> float:
-    """The time step in seconds that the graph was made for; 1e-4 where it does not say."""
-    return float(graph.metadata.get("dt", DT_SECONDS))
-
-
 def steps_of(graph: nir.NIRGraph) -> int:
     """The number of time steps that the graph was made for; raises BadSetting where it does not say."""
     if "steps" not in graph.metadata:
-        raise BadSetting("the graph does not say for how many steps it runs", "a number of steps", "give steps")
-    return int(graph.metadata["steps"])
-
-
-def chain(graph: nir.NIRGraph) -> list[Node]:
-    """The nodes of a feed-forward graph without branches, from Input to Output, as (name, node).
-
-    Raises Unsupported for any other topology or node, BadGraph where sizes or parameters cannot be.
-    """
-    nodes = graph.nodes
-    for name, node in nodes.items():
-        _check_runnable(name, node)
-    names = _walk(graph)
-    size = int(np.prod(nodes[names[0]].input_type["input"]))
-    for name in names:
-        size = _size_after(name, nodes[name], size)
-    return [(name, nodes[name]) for name in names]
-
-
-def _walk(graph: nir.NIRGraph) -> list[str]:
-    after: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    before: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for source, target in set(graph.edges):
-        if source not in after or target not in after:
-            raise BadGraph(f"an edge joins {source!r} to {target!r}", "edges between nodes of the graph")
-        after[source].append(target)
-        before[target].append(source)
-    for name in graph.nodes:
-        if len(after[name]) > 1 or len(before[name]) > 1:
-            raise Unsupported(f"node {name!r} is where the graph branches or joins", RUNNABLE)
-    starts = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
-    if len(starts) != 1 or before[starts[0]]:
-        raise Unsupported(f"the graph has inputs {starts}", "one Input that nothing leads to")
-    names = starts
-    while after[names[-1]]:  # ends: Input has no predecessor, and no node has two
-        names.append(after[names[-1]][0])
-    left = sorted(set(graph.nodes) - set(names))
-    if left:
-        raise Unsupported(f"node {left[0]!r} is not on the way from Input to Output", RUNNABLE)
-    if not isinstance(graph.nodes[names[-1]], nir.Output):
-        raise Unsupported(f"the graph ends in {names[-1]!r}", "an Output at the end")
-    return names
-
-
-def _check_runnable(name: str, node: Any) -> None:
-    if not isinstance(node, (nir.Input, nir.Output, nir.Affine, nir.Linear, nir.Flatten, nir.IF, nir.LIF)):
-        raise Unsupported(f"node {name!r} is a {type(node).__name__}, which no target here runs", RUNNABLE)
-    _check_finite(name, node)
-    if isinstance(node, (nir.Affine, nir.Linear)) and node.weight.ndim != 2:
-        raise Unsupported(f"node {name!r} has weights of shape {node.weight.shape}", "two dimensions")
-    if isinstance(node, nir.LIF) and not np.all(node.tau > 0):
-        raise BadGraph(f"node {name!r} has tau = {node.tau.min()}", "time constants above 0 seconds")
-
-
-def _size_after(name: str, node: Any, size: int) -> int:
-    expected = size
-    if isinstance(node, (nir.Affine, nir.Linear)):
-        expected = node.weight.shape[1]
-        if isinstance(node, nir.Affine) and node.bias.size != node.weight.shape[0]:
-            raise BadGraph(f"node {name!r} has {node.bias.size} biases", f"{node.weight.shape[0]}, one for each row")
-    elif isinstance(node, (nir.IF, nir.LIF)):
-        expected = node.v_threshold.size
-    elif isinstance(node, nir.Output):
-        expected = int(np.prod(node.output_type["output"]))
-    if expected != size:
-        raise BadGraph(f"node {name!r} takes {expected} values and gets {size}", "nodes of matching sizes")
-    return int(node.weight.shape[0]) if isinstance(node, (nir.Affine, nir.Linear)) else size
+        got = "the graph does not say for how many steps it runs"
+        raise BadSetting(got, "a number of steps", "for example --steps 100")
+    steps = np.asarray(graph.metadata["steps"])
+    if steps.dtype.kind not in "iu" or steps.size != 1 or int(steps.reshape(-1)[0]) < 1:
+        raise BadGraph(f"the graph's steps are {graph.metadata['steps']!r}", "a whole number above 0")
+    return int(steps.reshape(-1)[0])

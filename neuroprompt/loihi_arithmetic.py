@@ -1,7 +1,7 @@
 """Loihi's step arithmetic in numpy, on programs: Lava 0.10.0's rules for Dense and LIF, float and bit-accurate.
 
-A population's input of chip step t + depth is what its sources emit at their step t, and before chip step `depth` it is
-at rest (nothing arrives, and no threshold is below 0), so states are those of the steps 0..T-1 of the NIR graph.
+A population's input of chip step t + depth is what its sources emit at their step t - lag, and before chip step
+`depth` it is at rest (nothing arrives, and no threshold is below 0), so states are those of the graph's steps.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
 
-from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.program import Population, Program, is_spikes
+from neuroprompt.errors import OutOfRange
+from neuroprompt.program import GRADED, Population, Program, Projection, is_spikes
+from neuroprompt.synapses import Weights, drive, numbers, replaced
 
 Array = NDArray[Any]
 
@@ -24,6 +27,8 @@ HALF = 2**23
 """u and v have 24 bits."""
 MANTISSA = (-4096, 4095)
 VTH_MAX = 2**17 - 1
+FEW = 0.1
+"""Share of spikes below which adding columns beats a matrix product."""
 
 
 @dataclass(frozen=True)
@@ -40,57 +45,117 @@ class Trace:
 def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
     """Run `program` from rest on `inputs` (T, n_in); a Trace for every population.
 
-    Raises what Program.encode raises, and Unsupported for sources of unequal depth.
+    Populations that no cycle joins are run one after the other, all their steps at once; those of a cycle together,
+    step by step. Raises what Program.encode raises, and Unsupported for numbers between neurons.
     """
+    emitted: dict[str, Array] = {"input": program.encode(inputs)}
+    traces: dict[str, Trace] = {}
+    for part in cycles(program):
+        arriving = {p.name: _arriving(program, p, emitted) for p in part}
+        inner = [q for q in program.projections if q.source in arriving and q.target in arriving]
+        traces |= _together(part, inner, arriving, program) if inner else _alone(part[0], arriving, program)
+        emitted |= {p.name: traces[p.name].spikes for p in part}
+    return {p.name: traces[p.name] for p in program.populations}
+
+
+def cycles(program: Program) -> list[list[Population]]:
+    """The populations in parts that cycles join, each part after those that drive it, in the program's order."""
+    number = {p.name: i for i, p in enumerate(program.populations)}
+    edges = [(number[q.source], number[q.target]) for q in program.projections if q.source in number]
+    rows, columns = zip(*edges, strict=True) if edges else ((), ())
+    joined = coo_matrix((np.ones(len(edges)), (rows, columns)), (len(number),) * 2)
+    count, part = connected_components(joined, directed=True, connection="strong")
+    waiting = {i: {part[s] for s, t in edges if part[t] == i and part[s] != i} for i in range(count)}
+    order: list[int] = []
+    while waiting:
+        ready = min((i for i, before in waiting.items() if not before), key=lambda i: int(np.argmax(part == i)))
+        order.append(ready)
+        del waiting[ready]
+        for before in waiting.values():
+            before.discard(ready)
+    return [[p for p in program.populations if part[number[p.name]] == i] for i in order]
+
+
+def _arriving(program: Program, population: Population, emitted: dict[str, Array]) -> Array:
+    """What a population gets from sources that are known already, and from its currents, (T, n)."""
     fixed = program.precision == "fixed"
-    inputs = program.encode(inputs)
-    emitted: dict[str, Array] = {"input": inputs}
-    depths = {"input": 0}
-    traces = {}
-    for population in program.populations:
-        a: Array = np.zeros((program.steps, population.size), np.int64 if fixed else np.float64)
-        for projection in program.into(population.name):
-            if depths[projection.source] != population.depth - 1:
-                raise Unsupported(f"{population.name!r} joins paths of unequal depth", "sources one step before it")
-            weights, spikes = projection.weights, emitted[projection.source]
-            a = a + (drive_fixed(stored_weights(weights), spikes) if fixed else drive_float(weights, spikes))
-        trace = step_fixed(population, a) if fixed else step_float(population, a)
-        traces[population.name] = trace
-        emitted[population.name] = trace.spikes
-        depths[population.name] = population.depth
-    return traces
+    a: Array = np.zeros((program.steps, population.size), np.int64 if fixed else np.float64)
+    for q in program.into(population.name):
+        if q.source in emitted:
+            sent = emitted[q.source][: program.steps - q.lag]
+            a[q.lag :] += drive_fixed(stored(q.weights), sent) if fixed else drive_float(q.weights, sent)
+    for onset, values in population.currents:
+        a[onset:] += values
+    return a
+
+
+def _alone(population: Population, arriving: dict[str, Array], program: Program) -> dict[str, Trace]:
+    step = step_fixed if program.precision == "fixed" else step_float
+    return {population.name: step(population, arriving[population.name])}
+
+
+def _together(
+    part: list[Population], inner: list[Projection], arriving: dict[str, Array], program: Program
+) -> dict[str, Trace]:
+    fixed = program.precision == "fixed"
+    weights = [stored(q.weights) if fixed else q.weights for q in inner]
+    run = {p.name: (FixedNeurons if fixed else FloatNeurons)(p, program.steps) for p in part}
+    for t in range(program.steps):
+        for p in part:
+            a = arriving[p.name][t]
+            for q, w in zip(inner, weights, strict=True):
+                if q.target == p.name and t >= q.lag:
+                    spikes = run[q.source].spikes[t - q.lag : t - q.lag + 1]
+                    a = a + (drive_fixed(w, spikes) if fixed else drive_float(w, spikes))[0]
+            run[p.name].step(t, a)
+    return {name: neurons.trace() for name, neurons in run.items()}
 
 
 # --- float ------------------------------------------------------------------------------------------------------------
 
 
-def drive_float(weights: Array, spikes: Array) -> Array:
+def drive_float(weights: Weights, spikes: Array) -> Array:
     """What Lava's float Dense delivers, (T, out): the sum of active columns, or W x for inputs that are no spikes.
 
-    One to one: w x.
+    One to one: w x. Sparse rows: W x, as Lava's Sparse.
     """
-    if weights.ndim == 1:
-        return weights * spikes
+    if not isinstance(weights, np.ndarray) or weights.ndim == 1:
+        return drive(weights, spikes.astype(np.float64))
     if is_spikes(spikes):
         return np.stack([weights[:, active].sum(axis=1) for active in spikes.astype(bool)])
     return np.stack([weights.dot(x) for x in spikes])
 
 
+class FloatNeurons:
+    """u = u (1 - du) + a;  v = v (1 - dv) + u + bias;  spike if v > vth;  v <- 0, with a row for every step."""
+
+    def __init__(self, population: Population, steps: int) -> None:
+        shape = (steps, population.size)
+        self.population = population
+        self.u, self.v = np.zeros(population.size), np.zeros(population.size)
+        self.us, self.vs, self.spikes = np.empty(shape), np.empty(shape), np.empty(shape, bool)
+
+    def step(self, t: int, a: Array) -> None:
+        """Step t, with what arrives (n,); a bias behind a projection comes from the host, with it."""
+        p = self.population
+        late = p.depth > 0
+        self.u = self.u * (1 - p.du) + (a + p.bias if late else a)
+        self.v = self.v * (1 - p.dv) + self.u + (0.0 if late else p.bias)
+        fired = self.v > p.vth
+        self.v[fired] = 0
+        self.us[t], self.vs[t], self.spikes[t] = self.u, self.v, fired
+
+    def trace(self) -> Trace:
+        """All rows."""
+        return Trace(self.spikes, self.us, self.vs)
+
+
 def step_float(population: Population, a: Array) -> Trace:
-    """u = u (1 - du) + a;  v = v (1 - dv) + u + bias;  spike if v > vth;  v <- 0, for all steps of `a` (T, n)."""
-    if population.depth:
-        a, bias = a + population.bias, np.zeros(population.size)
-    else:
-        bias = population.bias
-    u, v = np.zeros(population.size), np.zeros(population.size)
-    us, vs, spikes = np.empty_like(a), np.empty_like(a), np.empty(a.shape, bool)
+    """FloatNeurons for all steps of `a` (T, n)."""
+    neurons = FloatNeurons(population, len(a))
     for t, arriving in enumerate(a):
-        u = u * (1 - population.du) + arriving
-        v = v * (1 - population.dv) + u + bias
-        spikes[t] = v > population.vth
-        v[spikes[t]] = 0
-        us[t], vs[t] = u, v
-    return Trace(spikes, us, vs)
+        neurons.step(t, arriving)
+    return neurons.trace()
 
 
 # --- integers ---------------------------------------------------------------------------------------------------------
@@ -109,41 +174,80 @@ def stored_weights(weights: Array) -> NDArray[np.int32]:
     return (np.clip(w, -256, 255) >> 1) << 1
 
 
-def drive_fixed(weights: Array, spikes: Array) -> NDArray[np.int64]:
-    """W s for every step, (T, out), or w x one to one; float64 products of integers are exact, and much faster."""
+def stored(weights: Weights) -> Weights:
+    """`stored_weights` of any form."""
+    return replaced(weights, stored_weights(numbers(weights)))
+
+
+def drive_fixed(weights: Weights, spikes: Array) -> NDArray[np.int64]:
+    """W s for every step, (T, out), or w x one to one.
+
+    Products and sums of integers are exact in floating point below 2^53 (2^24 in float32), and much faster there. Of
+    few spikes only the columns that they meet are added.
+    """
+    if not isinstance(weights, np.ndarray):
+        columns = np.asarray(weights.astype(np.float64) @ spikes.T.astype(np.float64))
+        found: NDArray[np.int64] = columns.T.astype(np.int64)
+        return found
     if weights.ndim == 1:
         return weights.astype(np.int64) * spikes.astype(np.int64)
-    return (spikes.astype(np.float64) @ weights.T.astype(np.float64)).astype(np.int64)
+    small = spikes.dtype == bool and weights.shape[1] * 256 < 2**24
+    kind = np.float32 if small else np.float64
+    if spikes.dtype == bool and np.count_nonzero(spikes) < FEW * spikes.size:
+        few: NDArray[np.int64] = np.asarray(csr_matrix(spikes.astype(kind)) @ weights.T.astype(kind)).astype(np.int64)
+        return few
+    return (spikes.astype(kind) @ weights.T.astype(kind)).astype(np.int64)
+
+
+class FixedNeurons:
+    """The bit-accurate LIF, with a row for every step; what arrives are weighted sums before their shift.
+
+    u = wrap24(trunc0(u (4096 - du - 1) / 4096) + (a << 6));  v = clip24(trunc0(v (4096 - dv) / 4096) + u + bias);
+    spike if v > (vth << 6);  v <- 0. A bias behind a projection comes from the host, in weight units, with a.
+    """
+
+    def __init__(self, population: Population, steps: int) -> None:
+        shape = (steps, population.size)
+        self.population = population
+        self.u, self.v = np.zeros(population.size, np.int64), np.zeros(population.size, np.int64)
+        self.us, self.vs, self.spikes = np.empty(shape, np.int32), np.empty(shape, np.int32), np.empty(shape, bool)
+        self.keep_u = DECAY_ONE - np.asarray(population.du, np.int64) - 1
+        self.keep_v = DECAY_ONE - np.asarray(population.dv, np.int64)
+        self.vth = np.asarray(population.vth, np.int64) << SHIFT
+        self.late = population.depth > 0
+        self.bias = population.bias.astype(np.int64) << (0 if self.late else population.bias_exp)
+        self.wrapped = self.clipped = 0
+
+    def step(self, t: int, a: Array) -> None:
+        """Step t, with what arrives (n,)."""
+        a = a.astype(np.int64)
+        u = _decay(self.u, self.keep_u) + ((a + self.bias if self.late else a) << SHIFT)
+        over, under = u > HALF, u <= -HALF
+        if over.any() or under.any():
+            self.wrapped += int(over.sum() + under.sum())
+            u = u - 2 * HALF * over + 2 * HALF * under
+        summed = _decay(self.v, self.keep_v) + u + (0 if self.late else self.bias)
+        v = np.clip(summed, -HALF + 1, HALF - 1)
+        self.clipped += int(np.count_nonzero(summed != v))
+        fired = v > self.vth
+        v[fired] = 0
+        self.u, self.v = u, v
+        self.us[t], self.vs[t], self.spikes[t] = u, v, fired
+
+    def trace(self) -> Trace:
+        """All rows, and how often u wrapped and v was clipped."""
+        return Trace(self.spikes, self.us, self.vs, self.wrapped, self.clipped)
 
 
 def step_fixed(population: Population, a: Array) -> Trace:
-    """The bit-accurate LIF for all steps of `a` (T, n), weighted sums before their shift.
-
-    u = wrap24(trunc0(u (4096 - du - 1) / 4096) + (a << 6));  v = clip24(trunc0(v (4096 - dv) / 4096) + u + bias);
-    spike if v > (vth << 6);  v <- 0. A bias behind a projection comes from the host, in weight units, with `a`.
-    """
-    if population.depth:
-        a, bias = a + population.bias, np.zeros(population.size, np.int64)
-    else:
-        bias = population.bias.astype(np.int64) << population.bias_exp
-    u, v = np.zeros(population.size, np.int64), np.zeros(population.size, np.int64)
-    us, vs, spikes = np.empty(a.shape, np.int32), np.empty(a.shape, np.int32), np.empty(a.shape, bool)
-    wrapped = clipped = 0
-    for t, arriving in enumerate(a.astype(np.int64)):
-        u = _decay(u, DECAY_ONE - int(population.du) - 1) + (arriving << SHIFT)
-        over, under = u > HALF, u <= -HALF
-        u = u - 2 * HALF * over + 2 * HALF * under
-        summed = _decay(v, DECAY_ONE - int(population.dv)) + u + bias
-        v = np.clip(summed, -HALF + 1, HALF - 1)
-        wrapped += int(over.sum() + under.sum())
-        clipped += int((summed != v).sum())
-        spikes[t] = v > (int(population.vth) << SHIFT)
-        v[spikes[t]] = 0
-        us[t], vs[t] = u, v
-    return Trace(spikes, us, vs, wrapped, clipped)
+    """FixedNeurons for all steps of `a` (T, n)."""
+    neurons = FixedNeurons(population, len(a))
+    for t, arriving in enumerate(a):
+        neurons.step(t, arriving)
+    return neurons.trace()
 
 
-def _decay(state: NDArray[np.int64], factor: int) -> NDArray[np.int64]:
+def _decay(state: NDArray[np.int64], factor: Array) -> NDArray[np.int64]:
     """Decay towards 0: trunc0(state factor / 4096)."""
     product = state * factor
     decayed: NDArray[np.int64] = np.sign(product) * (np.abs(product) >> 12)
@@ -154,22 +258,25 @@ def check_range(program: Program) -> None:
     """Raise OutOfRange, naming part and value, where a fixed program holds what the chip would change in silence."""
     for p in program.populations:
         _within(f"the bias of {p.name!r}", p.bias, *MANTISSA)
-        _within(f"the threshold of {p.name!r}", np.array([p.vth]), 0, VTH_MAX)
-        _within(f"dv of {p.name!r}", np.array([p.dv]), 0, DECAY_ONE - 1)
-        _within(f"du of {p.name!r}", np.array([p.du]), 0, DECAY_ONE - 1)
-        _within(f"the bias exponent of {p.name!r}", np.array([p.bias_exp]), 0, 7)
+        _within(f"the threshold of {p.name!r}", p.vth, 0, VTH_MAX)
+        _within(f"dv of {p.name!r}", p.dv, 0, DECAY_ONE - 1)
+        _within(f"du of {p.name!r}", p.du, 0, DECAY_ONE - 1)
+        _within(f"the bias exponent of {p.name!r}", p.bias_exp, 0, 7)
+        for _, values in p.currents:
+            _within(f"a current into {p.name!r}", values, -GRADED, GRADED)
         if p.depth and p.bias_exp != SHIFT:
             raise OutOfRange(f"{p.name!r} has bias exponent {p.bias_exp} behind a projection", "6, weight units")
     for q in program.projections:
-        what = f"a weight from {q.source!r} to {q.target!r}"
-        mixed = q.weights.min() < 0 < q.weights.max()
-        _within(what, q.weights, -256 if mixed else -255, 254 if mixed else 255)
-        odd = q.weights[stored_weights(q.weights) != q.weights]
+        what, weights = f"a weight from {q.source!r} to {q.target!r}", q.numbers
+        mixed = weights.min() < 0 < weights.max()
+        _within(what, weights, -256 if mixed else -255, 254 if mixed else 255)
+        odd = weights[stored_weights(weights) != weights]
         if odd.size:
             raise OutOfRange(f"{what} is {odd[0]:g}, odd beside weights of the other sign", "even weights")
 
 
-def _within(what: str, values: Array, low: int, high: int) -> None:
-    bad = values[(values < low) | (values > high) | (values != np.rint(values))]
+def _within(what: str, values: Any, low: int, high: int) -> None:
+    array = np.atleast_1d(values)
+    bad = array[(array < low) | (array > high) | (array != np.rint(array))]
     if bad.size:
         raise OutOfRange(f"{what} is {bad[0]:g}", f"an integer from {low} to {high}", "choose another scale")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from neuroprompt.agreement import cells, compare, known_cause
+from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.lower import stimulus
 from neuroprompt.program import Model
 from neuroprompt.progress import SILENT, Progress
 

@@ -1,11 +1,11 @@
-"""What runs on Loihi or its simulators: populations of LIF neurons, and projections between them.
+"""The one intermediate form that every simulator and chip runs: populations of neurons, and projections between them.
 
-A float program says what was trained; a fixed program holds the chip's integers. Both are plain arrays (`.npz`,
+A float program says what a graph means; a fixed program holds the chip's integers. Both are plain arrays (`.npz`,
 never pickle), so that a machine without neuroprompt can run them.
 
-Loihi's clock: a projection delivers one step late. `depth` of a population is how many steps its first input from
-outside lags; a program runs `steps + max depth` chip steps, and its bias begins at chip step `depth`, so that chip step
-`t + depth` of a population is step t of the NIR graph.
+Loihi's clock: a projection delivers one step late. `depth` of a population is how many chip steps it lags behind the
+graph: chip step `t + depth` of a population is step t of the NIR graph, a program runs `steps + max depth` chip steps,
+and its bias and currents begin at chip step `depth`.
 """
 
 from __future__ import annotations
@@ -19,50 +19,71 @@ from zipfile import BadZipFile
 import nir
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from neuroprompt.errors import BadBundle, OutOfRange, Unsupported
+from neuroprompt.synapses import Weights, drive, numbers, one_to_one
+from neuroprompt.workers import stepwise
 
-FORMAT = "neuroprompt-program-1"
+FORMAT = "neuroprompt-program-2"
 GRADED = 2**17 - 1
 """The largest number of a graded line: shifted by 6 bits it must fit the 24 bits of u."""
+VECTORS = ("du", "dv", "vth", "v_reset", "bias")
 
 Array = NDArray[Any]
+Number = float | int | Array
+"""One number for a whole population, or one for each neuron (n,)."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """`size` LIF neurons with one threshold and one decay each, as Lava's LIF has them.
+    """`size` leaky integrate-and-fire neurons with a synaptic current u and a potential v, as Lava's LIF has them.
 
-    float: u = u (1 - du) + a;  v = v (1 - dv) + u + bias;  spike if v > vth;  v <- 0.
+    float: u = u (1 - du) + a;  v = v (1 - dv) + u + bias;  spike if v > vth;  v <- v_reset.
     fixed: u = trunc0(u (4096 - du - 1) / 4096) + (a << 6);  v = trunc0(v (4096 - dv) / 4096) + u + (bias << bias_exp);
            spike if v > (vth << 6);  v <- 0. du = 4095: no memory in u.
+
+    a is what projections deliver, plus `currents`: (onset, values (n,)), each from step `onset` of the graph on. Where
+    `emits` is "v" the neurons never fire (vth is infinite, or the chip's largest) and give their potential instead: v
+    over `unit`, the chip's units for one of the graph's.
     """
 
     name: str
     size: int
-    du: float | int
-    dv: float | int
-    vth: float | int
+    du: Number
+    dv: Number
+    vth: Number
     bias: Array
     bias_exp: int = 0
     depth: int = 0
+    v_reset: Number = 0.0
+    currents: tuple[tuple[int, Array], ...] = ()
+    emits: Literal["spikes", "v"] = "spikes"
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Weights from `source` ("input" or a population) to `target`: dense (out, in), or one to one (n,).
+    """Weights from `source` ("input" or a population) to `target`: one to one (n,), dense (out, in), or sparse rows.
 
-    One to one, neuron i gets weights[i] times line i. Either arrives one step later.
+    What the source emits in step t drives the target in step t + lag. On the chip it arrives 1 + delay steps later.
     """
 
     source: str
     target: str
-    weights: Array
+    weights: Weights
+    lag: int = 0
+    delay: int = 0
 
     @property
     def one_to_one(self) -> bool:
         """Whether every neuron has the one line of its own number."""
-        return self.weights.ndim == 1
+        return one_to_one(self.weights)
+
+    @property
+    def numbers(self) -> Array:
+        """The weights as one array, whatever their form."""
+        return numbers(self.weights)
 
 
 @dataclass(frozen=True)
@@ -94,9 +115,10 @@ class Program:
             got = "inputs with values other than 0 and 1"
             raise Unsupported(got, "spikes, the only input of this integer program", 'use precision "float"')
         sent = np.rint(inputs * self.input_scale)
-        heaviest = max(int(np.abs(p.weights).max()) for p in self.projections if p.source == "input")
-        if np.abs(sent).max(initial=0) * heaviest > GRADED:
-            beyond = f"an input of {np.abs(inputs).max():g} becomes {np.abs(sent).max() * heaviest:g}"
+        driven = (drive(p.weights.astype(np.float64), sent) for p in self.projections if p.source == "input")
+        reach = max((float(np.abs(a).max(initial=0)) for a in driven), default=0.0)
+        if reach > GRADED:
+            beyond = f"an input of {np.abs(inputs).max():g} becomes {reach:g}"
             raise OutOfRange(beyond, f"at most {GRADED} on the chip", "fit the integers on inputs as large as these")
         return sent.astype(np.int64)
 
@@ -109,20 +131,43 @@ class Program:
         """How many chip steps the last population lags behind the input."""
         return max((p.depth for p in self.populations), default=0)
 
+    def spec(self) -> dict[str, Any]:
+        """The program as plain values, as `neuroprompt.workers.stepwise` takes it."""
+        fields = ("steps", "inputs", "precision", "input_scale")
+        return {name: getattr(self, name) for name in fields} | {
+            "populations": [dict(vars(p)) for p in self.populations],
+            "projections": [dict(vars(p)) for p in self.projections],
+        }
+
     def to_bytes(self) -> bytes:
-        """The program as an `.npz` file: `header` (JSON as bytes) and the arrays `bias.<i>`, `weights.<i>`."""
+        """The program as an `.npz` file: `header` (JSON as bytes), and arrays such as `bias.<i>` and `weights.<i>`."""
+        arrays: dict[str, Array] = {}
+        populations, projections = [], []
+        for i, p in enumerate(self.populations):
+            arrays |= {f"{key}.{i}": np.asarray(getattr(p, key)) for key in VECTORS}
+            arrays |= {f"current.{i}.{onset}": values for onset, values in p.currents}
+            plain = {"name": p.name, "size": int(p.size), "bias_exp": int(p.bias_exp), "depth": int(p.depth)}
+            plain |= {"emits": p.emits, "unit": float(p.unit)}
+            populations.append({**plain, "onsets": [int(onset) for onset, _ in p.currents]})
+        for i, q in enumerate(self.projections):
+            sparse = issparse(q.weights)
+            if sparse:
+                arrays |= {f"weights.{i}.{key}": getattr(q.weights, key) for key in ("data", "indices", "indptr")}
+                arrays[f"weights.{i}.shape"] = np.array(q.weights.shape)
+            else:
+                arrays[f"weights.{i}"] = q.weights
+            plain = {"source": q.source, "target": q.target, "lag": int(q.lag), "delay": int(q.delay)}
+            projections.append({**plain, "sparse": sparse})
         header = {
             "format": FORMAT,
             "precision": self.precision,
-            "steps": self.steps,
-            "inputs": self.inputs,
-            "populations": [{k: _plain(v) for k, v in vars(p).items() if k != "bias"} for p in self.populations],
-            "projections": [{"source": p.source, "target": p.target} for p in self.projections],
+            "steps": int(self.steps),
+            "inputs": int(self.inputs),
             "input_scale": float(self.input_scale),
+            "populations": populations,
+            "projections": projections,
         }
-        arrays: dict[str, Array] = {"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)}
-        arrays |= {f"bias.{i}": p.bias for i, p in enumerate(self.populations)}
-        arrays |= {f"weights.{i}": p.weights for i, p in enumerate(self.projections)}
+        arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, **arrays)
         return file.getvalue()
@@ -131,21 +176,18 @@ class Program:
     def from_bytes(cls, data: bytes) -> Program:
         """Read what `to_bytes` wrote; raises BadBundle."""
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                header = json.loads(file["header"].tobytes())
-                if header["format"] != FORMAT:
-                    raise BadBundle(f"a program of format {header['format']!r}", FORMAT, "export it again")
-                populations = tuple(
-                    Population(bias=file[f"bias.{i}"], **p) for i, p in enumerate(header["populations"])
-                )
-                projections = tuple(
-                    Projection(weights=file[f"weights.{i}"], **p) for i, p in enumerate(header["projections"])
-                )
+            spec = stepwise.load(io.BytesIO(data))
+            if spec.pop("format") != FORMAT:
+                raise BadBundle("a program of another format", FORMAT, "export it again")
+            populations = tuple(
+                Population(**p | {key: _scalar(p[key]) for key in VECTORS[:-1]} | {"currents": tuple(p["currents"])})
+                for p in spec.pop("populations")
+            )
+            projections = tuple(Projection(**p) for p in spec.pop("projections"))
+            return cls(populations=populations, projections=projections, **spec)
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             got = f"the program cannot be read ({error})"
             raise BadBundle(got, "an .npz of neuroprompt", "export it again") from error
-        scale = header.get("input_scale", 0.0)  # older programs take spikes only
-        return cls(header["precision"], header["steps"], header["inputs"], populations, projections, scale)
 
 
 @dataclass(frozen=True)
@@ -194,7 +236,12 @@ def is_spikes(inputs: Array) -> bool:
 
 
 def _wide(program: Program, count: int) -> Program:
-    populations = (replace(p, size=p.size * count, bias=np.tile(p.bias, count)) for p in program.populations)
+    def tiled(p: Population) -> Population:
+        vectors: dict[str, Any] = {key: np.tile(v, count) for key in VECTORS if np.ndim(v := getattr(p, key))}
+        currents = tuple((onset, np.tile(values, count)) for onset, values in p.currents)
+        return replace(p, size=p.size * count, currents=currents, **vectors)
+
+    populations = (tiled(p) for p in program.populations)
     projections = (replace(p, weights=np.tile(p.weights, count)) for p in program.projections)
     return replace(
         program,
@@ -213,5 +260,6 @@ def _repeated(node: Any, count: int) -> Any:
     return type(node)(**{name: np.tile(getattr(node, name).reshape(-1), count) for name in names})
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _scalar(values: Array) -> Number:
+    number: Number = values.item() if values.ndim == 0 else values
+    return number

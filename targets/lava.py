@@ -9,10 +9,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from neuroprompt.cells import recording
+from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
-from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.lower import takes_numbers
-from neuroprompt.program import Model, is_spikes
+from neuroprompt.errors import BadSetting
+from neuroprompt.program import Model
 from neuroprompt.runtime import WORKERS, Runtime
 
 RUNTIME = Runtime("lava", "3.10", WORKERS / "lava.txt")
@@ -48,15 +49,11 @@ class Lava(SpikingTarget):
     def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on inputs (T, n_in) from rest; u and v are those after the reset of each step.
 
-        Inputs are spikes, or numbers where they drive neurons one to one. Raises what Program.encode raises.
+        Raises what Program.encode raises, and Unsupported, naming the node, for what Loihi's neurons cannot do.
         """
         program = model.program(precision)
+        check_chip(program)
         program.encode(inputs)  # refuses in this process what the worker would refuse in its own
-        if not is_spikes(inputs) and not takes_numbers(program):
-            raise Unsupported(
-                "inputs with values other than 0 and 1", "spikes, the only input that Loihi's dense synapses take"
-            )
-        kinds = ("spikes", "u", "v") if states else ("spikes",)
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:
             folder = Path(name)
@@ -64,13 +61,7 @@ class Lava(SpikingTarget):
             np.save(folder / "inputs.npy", inputs, allow_pickle=False)
             arguments = ["--precision", program.precision, "--program", str(folder / "program.npz")]
             arguments += ["--inputs", str(folder / "inputs.npy"), "--out", str(folder / "spikes.npz")]
-            RUNTIME.run(WORKERS / "lava.py", [*arguments, *(["--states"] if states else [])], self.time_limit)
+            RUNTIME.run(WORKERS / "run_lava.py", [*arguments, *(["--states"] if states else [])], self.time_limit)
             with np.load(folder / "spikes.npz", allow_pickle=False) as file:
-                found = {kind: {p.name: file[f"{kind}.{p.name}"] for p in program.populations} for kind in kinds}
-        return Recording(
-            spikes=found["spikes"],
-            seconds=time.perf_counter() - start,
-            v=found.get("v", {}),
-            u=found.get("u", {}),
-            delay={p.name: p.depth for p in program.populations},
-        )
+                found = {name: file[name] for name in file.files}
+        return recording(program, found, time.perf_counter() - start, states)

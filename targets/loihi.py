@@ -6,6 +6,8 @@ import time
 from importlib.metadata import version
 from typing import ClassVar, Literal
 
+from neuroprompt.cells import recording
+from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.loihi_arithmetic import check_range, simulate
 from neuroprompt.program import Model
@@ -28,14 +30,10 @@ class Loihi(SpikingTarget):
     def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on `inputs` (T, n_in); raises Unsupported, and OutOfRange for integers that do not fit."""
         program = model.program(precision)
+        check_chip(program)
         if precision == "fixed":
             check_range(program)
         start = time.perf_counter()
         traces = simulate(program, inputs)
-        return Recording(
-            spikes={name: t.spikes for name, t in traces.items()},
-            seconds=time.perf_counter() - start,
-            v={name: t.v for name, t in traces.items()} if states else {},
-            u={name: t.u for name, t in traces.items()} if states else {},
-            delay={p.name: p.depth for p in program.populations},
-        )
+        found = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
+        return recording(program, found, time.perf_counter() - start, states)

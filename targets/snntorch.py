@@ -1,31 +1,32 @@
-"""The NIR graph on real snnTorch neurons and torch layers, in float64.
+"""The float program on real snnTorch neurons, in float64.
 
-snnTorch's own importer turns IF into Leaky(beta=0.9), so the modules are built here, node by node.
+snnTorch's own importer turns IF into Leaky(beta=0.9) and takes one threshold a layer, so the neurons are made here.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
-import nir
 import numpy as np
+import snntorch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from neuroprompt.cells import run_cells
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.graph import chain, dt_of
-from neuroprompt.neurons import leaky
 from neuroprompt.program import Model
+from neuroprompt.workers.stepwise import Step
 
 
 class SnnTorch(SpikingTarget):
-    """IF: Leaky(beta = 1) on r I;  LIF: Leaky(beta = 1 - dt/tau) on (v_leak + r I) dt/tau;  reset "zero", same step."""
+    """Leaky(beta = 1 - dv) where u has no memory, else Synaptic(alpha = 1 - du, beta = 1 - dv); reset "zero" at once.
 
-    about = "snnTorch neurons in float64, built from the NIR graph"
+    A bias beside a current with memory needs two Leaky in a row. What never fires has reset "none".
+    """
+
+    about = "snnTorch neurons in float64"
 
     @classmethod
     def available(cls) -> Availability:
@@ -34,51 +35,44 @@ class SnnTorch(SpikingTarget):
 
     @torch.no_grad()
     def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
-        """Run the graph on `inputs` (T, n_in); raises Unsupported where a node resets to anything but 0."""
-        nodes, dt = chain(model.graph), dt_of(model.graph)
-        linear = {name: _linear(node) for name, node in nodes if isinstance(node, (nir.Affine, nir.Linear))}
-        neurons = {name: _neurons(name, node, dt) for name, node in nodes if isinstance(node, (nir.IF, nir.LIF))}
-        v = {name: torch.zeros(node.r.size, dtype=torch.float64) for name, node in nodes if name in neurons}
-        spikes: dict[str, list[Tensor]] = {name: [] for name in neurons}
-        potentials: dict[str, list[Tensor]] = {name: [] for name in neurons}
-        start = time.perf_counter()
-        for x in torch.from_numpy(inputs.astype(np.float64)):
-            signal = x
-            for name, _ in nodes:
-                if name in linear:
-                    signal = linear[name](signal)
-                elif name in neurons:
-                    current, leaky = neurons[name]
-                    signal, v[name] = leaky(current(signal), v[name])
-                    signal = signal.double()
-                    spikes[name].append(signal)
-                    potentials[name].append(v[name])
-        seconds = time.perf_counter() - start
-        fired = {name: torch.stack(s).numpy() > 0 for name, s in spikes.items()}
-        return Recording(fired, seconds, {n: torch.stack(p).numpy() for n, p in potentials.items()} if states else {})
+        """Run the program on `inputs` (T, n_in); raises Unsupported where a node resets to anything but 0."""
+        return run_cells(model.float_program, inputs, _neurons, states)
 
 
-def _linear(node: Any) -> nn.Linear:
-    rows, columns = node.weight.shape
-    layer = nn.Linear(columns, rows, bias=isinstance(node, nir.Affine), dtype=torch.float64)
-    layer.weight.copy_(torch.from_numpy(node.weight))
-    if isinstance(node, nir.Affine):
-        layer.bias.copy_(torch.from_numpy(node.bias.reshape(-1)))
-    return layer
+def _neurons(population: dict[str, Any]) -> Step:
+    if np.any(population["v_reset"] != 0) or np.any(population["vth"] < 0):
+        got = f"node {population['name']!r} resets elsewhere than to 0, or has a threshold below 0"
+        raise Unsupported(got, "v_reset = 0, snnTorch's only value")
+    fires = population["emits"] == "spikes"
+    du, dv, vth, bias = (_tensor(population[key]) for key in ("du", "dv", "vth", "bias"))
+    options = {"threshold": vth if fires else 1.0, "reset_mechanism": "zero" if fires else "none", "reset_delay": False}
+    mem = torch.zeros(population["size"], dtype=torch.float64)
+    memory = bool((du != 1).any())
+    if memory and not bias.any():
+        both = snntorch.Synaptic(alpha=1 - du, beta=1 - dv, **options)
+        syn = torch.zeros_like(mem)
 
+        def step(a: Any) -> tuple[Any, Any]:
+            nonlocal syn, mem
+            fired, syn, mem = both(torch.from_numpy(a), syn, mem)
+            return (fired if fires else mem).numpy(), mem.numpy()
 
-def _neurons(name: str, node: Any, dt: float) -> tuple[Callable[[Tensor], Tensor], nn.Module]:
-    if np.any(node.v_reset != 0) or np.any(node.v_threshold < 0):
-        raise Unsupported(f"node {name!r} resets elsewhere than to 0, or has a threshold below 0", "v_reset = 0")
-    r = _tensor(node.r)
-    threshold = _tensor(node.v_threshold)
-    if isinstance(node, nir.IF):
-        return lambda i: r * i, leaky(torch.ones_like(r), threshold)
-    leak, v_leak = dt / _tensor(node.tau), _tensor(node.v_leak)
-    if torch.any(leak > 1):
-        raise Unsupported(f"node {name!r} has tau = {node.tau.min()} s", f"at least one time step of {dt} s")
-    return lambda i: (v_leak + r * i) * leak, leaky(1 - leak, threshold)
+        return step
+    leaky = snntorch.Leaky(beta=1 - dv, **options)
+    current = snntorch.Leaky(beta=1 - du, reset_mechanism="none") if memory else None
+    u = torch.zeros_like(mem)
+
+    def step_leaky(a: Any) -> tuple[Any, Any]:
+        nonlocal u, mem
+        if current is None:
+            u = torch.from_numpy(a)
+        else:
+            _, u = current(torch.from_numpy(a), u)
+        fired, mem = leaky(u + bias, mem)
+        return (fired if fires else mem).numpy(), mem.numpy()
+
+    return step_leaky
 
 
 def _tensor(values: Any) -> Tensor:
-    return torch.from_numpy(values.reshape(-1).astype(np.float64))
+    return torch.from_numpy(np.asarray(values, np.float64))

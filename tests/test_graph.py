@@ -14,9 +14,11 @@ import snntorch
 import torch
 from torch import nn
 
+from neuroprompt.compiler.flat import flatten
+from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts import Generator
 from neuroprompt.errors import BadGraph, BadSetting, CannotWrite, Unsupported
-from neuroprompt.graph import chain, read_graph, steps_of, to_nir, write_graph
+from neuroprompt.graph import steps_of, to_nir, write_graph
 from neuroprompt.neurons import IF, LIF, Current
 
 
@@ -46,7 +48,7 @@ def test_file_keeps_every_value(tmp_path: Path) -> None:
     first, second = nn.Linear(3, 4), nn.Linear(4, 2, bias=False)
     write_graph(to_nir(Generator(nn.Sequential(first, LIF(2.0, 0.5), second, IF(0.1)), 7)), tmp_path / "g.nir")
     graph = read_graph(tmp_path / "g.nir")
-    names = [name for name, _ in chain(graph)]
+    names = [node.name for node in flatten(graph).nodes]
     assert names == ["input", "linear0", "lif1", "linear2", "if3", "output"]
     nodes = graph.nodes
     assert np.array_equal(nodes["linear0"].weight, first.weight.detach().numpy())
@@ -141,7 +143,7 @@ def damaged(kind: str, file: Path) -> None:
 def test_damaged_files_are_refused_in_one_line(kind: str, tmp_path: Path) -> None:
     damaged(kind, tmp_path / "g.nir")
     with pytest.raises(BadGraph) as error:
-        read_graph(tmp_path / "g.nir")
+        flatten(read_graph(tmp_path / "g.nir"))
     assert "\n" not in str(error.value)
 
 
@@ -165,44 +167,3 @@ def test_steps_are_asked_for() -> None:
     graph.metadata = {}
     with pytest.raises(BadSetting, match="steps"):
         steps_of(graph)
-
-
-def test_chain_names_what_it_cannot_run() -> None:
-    li = nir.LI(tau=np.ones(2), r=np.ones(2), v_leak=np.zeros(2))
-    with pytest.raises(Unsupported, match=r"'n1' is a LI\b.*expected a chain"):
-        chain(from_nodes(source(2), li, sink(2)))
-    branched = from_nodes(source(2), an_if(2), sink(2))
-    branched.nodes["extra"] = an_if(2)
-    branched.edges.append(("n0", "extra"))
-    with pytest.raises(Unsupported, match="'n0' is where the graph branches"):
-        chain(branched)
-    loose = from_nodes(source(2), an_if(2), sink(2))
-    loose.nodes["extra"] = an_if(2)
-    with pytest.raises(Unsupported, match="'extra' is not on the way"):
-        chain(loose)
-    looped = from_nodes(source(2), an_if(2), sink(2))
-    looped.edges.append(("n1", "n1"))
-    with pytest.raises(Unsupported, match="'n1'"):
-        chain(looped)
-    with pytest.raises(Unsupported, match="inputs"):
-        chain(from_nodes(an_if(2), sink(2)))
-    with pytest.raises(Unsupported, match="ends in"):
-        chain(from_nodes(source(2), an_if(2)))
-
-
-def test_chain_checks_sizes_and_values() -> None:
-    with pytest.raises(BadGraph, match="'n1' takes 3 values and gets 2"):
-        chain(from_nodes(source(2), an_if(3), sink(3)))
-    with pytest.raises(BadGraph, match="2 biases"):
-        chain(from_nodes(source(2), nir.Affine(np.ones((3, 2)), np.ones(2)), an_if(3), sink(3)))
-    with pytest.raises(BadGraph, match="weight = nan"):
-        chain(from_nodes(source(1), nir.Linear(np.full((1, 1), np.nan)), an_if(1), sink(1)))
-    zero = nir.LIF(tau=np.zeros(1), r=np.ones(1), v_leak=np.zeros(1), v_threshold=np.ones(1))
-    with pytest.raises(BadGraph, match="tau"):
-        chain(from_nodes(source(1), zero, sink(1)))
-
-
-def test_flatten_passes_through() -> None:
-    flatten = nir.Flatten(input_type={"input": np.array([2, 3])}, start_dim=0, end_dim=-1)
-    graph = from_nodes(nir.Input(input_type={"input": np.array([2, 3])}), flatten, an_if(6), sink(6))
-    assert [name for name, _ in chain(graph)] == ["n0", "n1", "n2", "n3"]

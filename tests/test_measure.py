@@ -14,7 +14,7 @@ from neuroprompt.contracts import Generator, SpikingTarget, Target
 from neuroprompt.counting import activity
 from neuroprompt.deploy import check_graph, spiking_model
 from neuroprompt.graph import to_nir
-from neuroprompt.lower import lower, stimulus
+from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.measure import verify
 from neuroprompt.neurons import IF, LIF, Current
 from neuroprompt.program import Model

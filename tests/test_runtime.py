@@ -102,7 +102,7 @@ def worker_of(mark: bytes) -> int:
     """The worker itself, once it has all of Lava's processes around it."""
 
     def workers() -> list[int]:
-        return sorted(pid for pid, line in marked(mark).items() if "lava.py" in line and "keeper.py" not in line)
+        return sorted(pid for pid, line in marked(mark).items() if "run_lava.py" in line and "keeper.py" not in line)
 
     until(lambda: len(workers()) >= 5)  # worker, memory manager, LIF, sink, runtime service
     return workers()[0]
@@ -146,7 +146,7 @@ from pathlib import Path
 from neuroprompt.runtime import WORKERS, Runtime
 folder = Path(sys.argv[1])
 arguments = ["--program", str(folder / "program.npz"), "--out", str(folder / "spikes.npz")]
-Runtime("lava", "3.10", WORKERS / "lava.txt").run(WORKERS / "lava.py", arguments, 300)
+Runtime("lava", "3.10", WORKERS / "lava.txt").run(WORKERS / "run_lava.py", arguments, 300)
 """
 
 
@@ -169,7 +169,8 @@ def test_the_script_alone_leaves_nothing_when_it_is_killed(lava: SpikingTarget, 
     """As a person runs it from a bundle, without neuroprompt around it."""
     (tmp_path / "program.fixed.npz").write_bytes(program().to_bytes())
     script = tmp_path / "run_lava.py"
-    script.write_bytes((WORKERS / "lava.py").read_bytes())
+    for name in ("run_lava.py", "lava_processes.py", "lava_program.py"):
+        (tmp_path / name).write_bytes((WORKERS / name).read_bytes())
     python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
     alone = subprocess.Popen([python, script], cwd=tmp_path)
     until(lambda: sum("run_lava.py" in line for line in marked(mark).values()) >= 5)

@@ -75,7 +75,7 @@ def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, j
 
     from neuroprompt.bundled import load_model
     from neuroprompt.contracts import SpikingTarget, Target
-    from neuroprompt.lower import stimulus
+    from neuroprompt.compiler.lower import stimulus
 
     machine = Target.named(target)
     if not isinstance(machine, SpikingTarget) or precision not in machine.precisions:

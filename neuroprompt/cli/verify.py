@@ -9,7 +9,6 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
-from neuroprompt.errors import BadData, BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.contracts import Floats
@@ -68,42 +67,18 @@ def verify(
 def _model(what: Path, steps: int | None, drive: str, seed: int) -> tuple[Model, Floats | None]:
     from neuroprompt.bundle import Bundle
     from neuroprompt.bundled import load_tried
+    from neuroprompt.compiler.flat import flatten
+    from neuroprompt.compiler.read import read_graph
     from neuroprompt.deploy import floats_of_graph
-    from neuroprompt.graph import read_graph
+    from neuroprompt.graph import steps_of
+    from neuroprompt.stimuli import POISSON, inputs_of
 
     if what.is_dir():
         return load_tried(Bundle.open(what))[:2]
     graph = read_graph(what)
-    inputs = _driven(graph, steps, drive, seed)
+    given = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)
+    inputs = inputs_of(drive, flatten(graph).lines, given, seed)
     return floats_of_graph(graph, inputs), inputs
-
-
-def _driven(graph: Any, steps: int | None, drive: str, seed: int) -> Floats:
-    """Random spikes for `steps` steps, or what a file of the user's holds: finite numbers, (T, n)."""
-    import numpy as np
-
-    from neuroprompt.graph import chain, steps_of
-
-    lines = int(np.prod(chain(graph)[0][1].input_type["input"]))
-    kind, _, rate = drive.partition(":")
-    if kind == "poisson":
-        try:
-            chance = float(rate)
-        except ValueError:
-            chance = -1.0
-        if not 0 <= chance <= 1:
-            raise BadSetting(f"--input {drive}", "poisson: and a rate from 0 to 1, such as poisson:0.2")
-        shape = (steps_of(graph) if steps is None else steps, lines)
-        return (np.random.default_rng(seed).random(shape) < chance).astype(np.float64)
-    try:
-        inputs: Floats = np.load(drive, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise BadData(
-            f"--input {drive} cannot be read ({error})", "a .npy of numbers (T, n), or poisson:RATE"
-        ) from error
-    if inputs.ndim != 2 or inputs.shape[1] != lines or not len(inputs) or not np.isfinite(inputs).all():
-        raise BadData(f"--input {drive} holds shape {inputs.shape}", f"finite numbers of shape (T, {lines})")
-    return inputs
 
 
 def _differences(target: str, found: dict[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ Spikes = NDArray[np.bool_]
 class Recording:
     """What a target did: spikes (T, n) of every neuron node, potentials where asked for, and the seconds it took.
 
-    Steps are the reference's steps: a delay that the target adds is already taken out and stands in `delay`.
+    `values` (T, n) are what nodes give that never fire (LI, CubaLI, I, linear outputs): their potentials. Steps are the reference's steps: a delay that the target adds is already taken out and stands in `delay`.
     """
 
     spikes: Mapping[str, Spikes]
@@ -34,6 +34,7 @@ class Recording:
     v: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     u: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     delay: Mapping[str, int] = field(default_factory=dict)
+    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ FILES = {
     "scale_report.json",
     "tokens.npy",
     "run_lava.py",
+    "lava_processes.py",
+    "lava_program.py",
     "requirements.txt",
     "README.md",
 }

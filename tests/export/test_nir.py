@@ -13,14 +13,15 @@ import torch
 from neuroprompt import graph
 from neuroprompt.bundle import Bundle
 from neuroprompt.checkpoint import Run, build
+from neuroprompt.compiler.flat import flatten
+from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts import BackboneSpec, Exporter
 from neuroprompt.errors import CannotWrite, ParityError, Unsupported
-from neuroprompt.graph import read_graph
 from neuroprompt.runconfig import RunConfig
 
 
 def chain_of(read: Any) -> list[Any]:
-    return [node for _, node in graph.chain(read)]
+    return [node.node for node in flatten(read).nodes]
 
 
 def a_run(method: str) -> Run:

@@ -14,7 +14,7 @@ from neuroprompt.contracts import Prompt, Site
 from neuroprompt.errors import BadSetting
 from neuroprompt.graph import to_nir
 from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.lower import lower
+from neuroprompt.compiler.lower import lower
 from neuroprompt.neurons import LIF, spike_train
 
 WIDE = Site(2, 32, (3, 8, 12), 4)

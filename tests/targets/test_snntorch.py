@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import snntorch
 
+from neuroprompt.compiler.lower import lower
 from neuroprompt.contracts import Recording, SpikingTarget, Target
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model, Program
-
-NO_PROGRAM = Program("float", 1, 1, (), ())
+from neuroprompt.program import Model
 
 
 def run(name: str, graph: nir.NIRGraph, inputs: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Recording:
     target = Target.named(name)
     assert isinstance(target, SpikingTarget)
-    return target.run(Model(graph, NO_PROGRAM, NO_PROGRAM), inputs, "float", states=True)
+    program = lower(graph, len(inputs))
+    return target.run(Model(graph, program, program), inputs, "float", states=True)
 
 
 def test_every_neuron_may_have_its_own_parameters() -> None:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from neuroprompt.compiler.quantise import quantise
 from neuroprompt.errors import BadSetting, OutOfRange, Unsupported
 from neuroprompt.loihi_arithmetic import check_range, simulate
 from neuroprompt.program import Population, Program, Projection
-from neuroprompt.quantise import quantise
 
 Array = NDArray[np.float64]
 
@@ -184,8 +184,8 @@ def test_weights_too_small_for_their_threshold_are_reported_dead() -> None:
 
 def test_what_cannot_be_quantised_is_refused() -> None:
     program = driven([[1.0, 2.0]])
-    with pytest.raises(Unsupported, match="0 and 1"):
-        quantise(program, np.full((12, 2), 0.5))
+    with pytest.raises(Unsupported, match="'p' has a membrane time constant of 20000 steps, too slow"):
+        quantise(driven([[1.0, 2.0]], dv=1 / 20000))
     with pytest.raises(BadSetting, match="fixed already"):
         quantise(quantise(program)[0])
     with pytest.raises(BadSetting, match="scale 0"):

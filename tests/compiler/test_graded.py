@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import replace
 
 import nir
@@ -14,14 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
+from neuroprompt.compiler.lower import stimulus
+from neuroprompt.compiler.quantise import quantise
 from neuroprompt.contracts import Generator
 from neuroprompt.deploy import spiking_model
 from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.lower import stimulus
 from neuroprompt.neurons import IF, LIF
 from neuroprompt.program import GRADED, Model, Population, Program, Projection
-from neuroprompt.quantise import quantise
 
 Array = NDArray[np.float64]
 
@@ -95,17 +93,23 @@ def test_spikes_one_to_one_stay_spikes() -> None:
     )
 
 
-def test_several_listeners_and_dense_weights_are_refused() -> None:
+def test_several_listeners_share_the_scale_of_the_lines() -> None:
+    rng = np.random.default_rng(0)
     one = layer(np.full(3, 0.5))
-    other = Population("q", 3, 1.0, 0.25, 0.0, np.zeros(3), depth=1)
-    two = replace(
-        one, populations=(*one.populations, other), projections=(*one.projections, Projection("input", "q", np.ones(3)))
-    )
-    with pytest.raises(Unsupported, match="one population behind the inputs"):
-        quantise(two, np.full((4, 3), 0.5))
-    dense = replace(one, projections=(Projection("input", "p", np.eye(3)),))
-    with pytest.raises(Unsupported, match="calibration inputs"):
-        quantise(dense, np.full((4, 3), 0.5))
+    other = Population("q", 4, 1.0, 0.25, 1.5, np.zeros(4), depth=1)
+    dense = Projection("input", "q", rng.normal(0, 1, (4, 3)))
+    two = replace(one, populations=(*one.populations, other), projections=(*one.projections, dense))
+    inputs = rng.uniform(-1, 1, (4, 3))
+    fixed, report = quantise(two, inputs, largest=1.0)
+    assert {said["input_scale"] for said in report["projections"].values()} == {fixed.input_scale}
+    for corner in (np.ones((4, 3)), -np.ones((4, 3))):
+        assert all(t.wrapped == t.clipped == 0 for t in simulate(fixed, corner).values())
+    wanted, found = simulate(two, inputs), simulate(fixed, inputs)
+    assert np.array_equal(wanted["q"].spikes, found["q"].spikes)
+
+
+def test_lanes_of_dense_weights_are_refused() -> None:
+    dense = replace(layer(np.full(3, 0.5)), projections=(Projection("input", "p", np.eye(3)),))
     with pytest.raises(Unsupported, match="dense weights"):
         Model(nir.NIRGraph({}, [], type_check=False), dense, dense).lanes(2)
 
@@ -123,20 +127,11 @@ def test_roundings_of_very_many_steps_are_refused() -> None:
         quantise(layer(np.array([0.3, -1.0]), dv=0.0, steps=2000), largest=1.0)
 
 
-def test_the_file_holds_the_scale_and_older_files_take_spikes() -> None:
+def test_the_file_holds_the_scale() -> None:
     fixed, _ = quantise(layer(np.full(3, 0.5)), np.full((4, 3), 0.5))
-    data = fixed.to_bytes()
-    again = Program.from_bytes(data)
+    again = Program.from_bytes(fixed.to_bytes())
     assert again.input_scale == fixed.input_scale
     assert again.projections[0].one_to_one
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        arrays = dict(file)
-    header = json.loads(arrays["header"].tobytes())
-    del header["input_scale"]
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    older = io.BytesIO()
-    np.savez(older, allow_pickle=False, **arrays)
-    assert Program.from_bytes(older.getvalue()).input_scale == 0
 
 
 @pytest.mark.parametrize("neurons", [IF(0.5), LIF(4.0, 0.1)])

@@ -1,0 +1,1 @@
+"""The compiler: read -> check -> flatten -> normalise -> schedule -> quantise -> place, one file each."""

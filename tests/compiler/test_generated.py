@@ -1,0 +1,67 @@
+"""Generated graphs of every primitive: the reference, the emulator and snnTorch agree spike by spike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from neuroprompt.compiler.generate import random_graph
+from neuroprompt.compiler.lower import lower
+from neuroprompt.compiler.schedule import check_chip
+from neuroprompt.contracts import Recording, SpikingTarget, Target
+from neuroprompt.errors import Unsupported
+from neuroprompt.program import Model, Program
+
+Floats = NDArray[np.float64]
+STEPS = 30
+
+
+def run(name: str, model: Model, inputs: Floats) -> Recording:
+    target = Target.named(name)
+    assert isinstance(target, SpikingTarget)
+    return target.run(model, inputs, "float", states=True)
+
+
+def assert_equal(right: Recording, other: Recording) -> None:
+    assert list(right.spikes) == list(other.spikes)
+    for name, spikes in right.spikes.items():
+        assert np.array_equal(spikes, other.spikes[name]), name
+        # Sums in another order: a few dozen additions of numbers of about 1 in float64.
+        assert np.abs(right.v[name] - other.v[name]).max() < 1e-10, name
+    assert set(right.values) == set(other.values)
+    for name, values in right.values.items():
+        assert np.abs(values - other.values[name]).max(initial=0) < 1e-9, name
+
+
+@pytest.mark.parametrize("portable", [True, False], ids=["portable", "all"])
+def test_on_generated_graphs_all_agree(portable: bool) -> None:
+    """At least 200 graphs that fire, of each kind."""
+    fired = on_chip = 0
+
+    @settings(max_examples=230, deadline=None)
+    @given(st.integers(0, 2**32 - 1), st.booleans())
+    @example(82, False)  # a delayed neuron whose row alone is in a projection
+    def check(seed: int, numbers: bool) -> None:
+        nonlocal fired, on_chip
+        graph = random_graph(seed, portable=portable)
+        program = Program.from_bytes(lower(graph, STEPS).to_bytes())
+        rng = np.random.default_rng(seed)
+        shape = (STEPS, program.inputs)
+        inputs = rng.normal(0.4, 0.5, shape) if numbers else (rng.random(shape) < 0.4).astype(np.float64)
+        model = Model(graph, program, program)
+        right = run("reference", model, inputs)
+        assert_equal(right, run("snntorch", model, inputs))
+        try:
+            check_chip(program)
+        except Unsupported:
+            return
+        assert_equal(right, run("loihi", model, inputs))
+        on_chip += 1
+        fired += all(spikes.any() for spikes in right.spikes.values())
+
+    check()
+    assert fired >= 200
+    assert on_chip >= 200
