@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from neuroprompt.counting import Census
 from neuroprompt.pricing import si
 
 TITLE = "Energy (estimated, not measured)"
 COLUMNS = ("part", "prices", "scope", "evidence", "once", "an image", "range")
 PARTS = ("generator", "backbone")
+MANY = 4
+"""So many totals are shown; more are in the JSON alone."""
+NODE_TITLE = "Counts by node (mean of the pictures)"
+NODE_COLUMNS = ("node", "neurons", "spikes", "synops", "of dense", "updates", "membrane", "sparsity", "zeros", "bytes")
 
 
 def rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -54,10 +59,66 @@ def not_priced(report: Mapping[str, Any]) -> list[str]:
 def system(report: Mapping[str, Any]) -> str:
     """The generator as a share of the whole, baked and made for every picture."""
     made, ran, total = (report[part] for part in (*PARTS, "total"))
+    if not made["joules"]:
+        return ""
     if total["share_generator"] is None:
-        return "system: no share, an all-in price cannot be added to prices per term" if made["joules"] else ""
+        return "system: no share, an all-in price cannot be added to prices per term"
     each = f"{si(made['joules'])} of {si(total['joules'])} a picture, {total['share_generator']:.2%}"
     if not report["baked"]:
         return f"system (estimated): the generator runs for every picture: {each}"
     whole = f"0 J of {si(ran['joules'])} a picture, 0 %"
     return f"system (estimated): baked, the generator is {whole}; made for every picture it would be {each}"
+
+
+def comparison(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What `compare_prices` gave, as rows under COLUMNS: every line of each part, then the totals if they are few."""
+    table = [row(part, line) for part in PARTS for line in result[part]]
+    for line in result["totals"] if len(result["totals"]) <= MANY else ():
+        table.append(row("total", {**line, "prices": f"{line['generator']} + {line['backbone']}"}))
+    return table
+
+
+def refused(result: Mapping[str, Any]) -> list[str]:
+    """Why a list gives no line at all, a line for each."""
+    given = {line["prices"] for part in PARTS for line in result[part]}
+    reasons = {why["prices"]: why["reason"] for why in reversed(result["refused"]) if why["prices"] not in given}
+    return [f"no line: {reason}" for reason in reasons.values()]
+
+
+def left_out(result: Mapping[str, Any]) -> list[str]:
+    """What each priced line leaves out."""
+    lines = []
+    for part in PARTS:
+        found = result[part] if isinstance(result[part], list) else [result[part]]
+        lines += [f"{part}, {line['title']}, leaves out: {line['leaves_out']}" for line in found if line["joules"]]
+    return lines
+
+
+def node_rows(images: Sequence[Census]) -> Iterator[tuple[str, ...]]:
+    """The generator's counts by node under NODE_COLUMNS, the mean over pictures."""
+    for same in zip(*(census.nodes for census in images), strict=True):
+        first, count = same[0], len(same)
+        mean = {key: sum(getattr(n.activity, key) for n in same) / count for key in ("spikes", "synops", "updates")}
+        plain = [n.json() for n in same]
+        dense = first.activity.synops_dense
+        membrane = [n.membrane_updates for n in same if n.membrane_updates is not None]
+        zeros = plain[0]["connection_sparsity"]
+        yield (
+            first.name,
+            f"{first.neurons:,}",
+            *(f"{mean[key]:,.0f}" for key in ("spikes", "synops")),
+            f"{mean['synops'] / dense:.1%}" if dense else "-",
+            f"{mean['updates']:,.0f}",
+            f"{sum(membrane) / count:,.0f}" if membrane else "-",
+            f"{sum(p['activation_sparsity'] for p in plain) / count:.1%}",
+            "-" if zeros is None else f"{zeros:.1%}",
+            f"{first.footprint:,}",
+        )
+
+
+def measured_line(found: Mapping[str, Any]) -> str:
+    """What was measured, or why not."""
+    if found["joules"] is None:
+        return f"measured: not here; {found['reason']}"
+    files = ", ".join(f"{name} {si(one['joules'])}, {one['watts']:.3g} W" for name, one in found["files"].items())
+    return f"measured (RAPL: the whole package, other programs included): {si(found['joules'])} an image; {files}"

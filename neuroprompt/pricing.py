@@ -98,22 +98,24 @@ def events(activity: Activity) -> dict[str, int]:
 def estimate(activity: Activity, prices: Prices, seconds: float | None = None) -> Estimate:
     """Price an activity: E = sum over events of count times joules each.
 
-    Every operation that is counted must have a price, or be held by the list's figures from their source
-    (`Prices.includes`), or the estimate is refused: a part is never given as the whole. Memory traffic that the list
-    does not price is named in `not_priced`. A list of measured power is P times `seconds` of the run on that chip, and
-    holds all that spiking parts do. Raises Unpriced, BadData.
+    Every operation that is counted must have a price, or be held by the figure of another that was counted too, as its
+    source says (`Prices.includes`), or the estimate is refused: a part is never given as the whole. A list that prices
+    memory refuses operations whose traffic was not counted; of others the traffic is named in `not_priced`. A list of
+    measured power is P times `seconds` of the run on that chip, and holds all that spiking parts do. Raises Unpriced,
+    BadData.
     """
     counted = {event: count for event, count in events(activity).items() if count}
-    known = dict(prices.prices) | dict.fromkeys(prices.includes)
-    if prices.watts is not None:
-        known |= dict.fromkeys(event for event in counted if event != "macs")
-    missing = tuple(event for event in counted if event not in known and event not in TRAFFIC)
+    missing = _missing(counted, type(prices))
     if missing:
         raise Unpriced(
             f"{', '.join(f'{counted[event]} {event}' for event in missing)} without a price in {prices.name!r}",
             f"only {', '.join(prices.prices) or 'spiking parts'}",
             f"lists that price all of it: {', '.join(_able(counted)) or 'none'}",
         )
+    blind = [event for event in ("macs", "synops", "synops_graded") if event in counted and "reads" not in counted]
+    if blind and "reads" in prices.prices:
+        got = f"{', '.join(f'{counted[event]} {event}' for event in blind)} whose memory traffic was not counted"
+        raise Unpriced(got, f"what {prices.name!r} prices: memory too", "use the bundle that holds the ONNX file")
     terms = [Term(event, counted[event], prices.prices[event]) for event in counted if event in prices.prices]
     if prices.watts is not None and counted:
         if seconds is None:
@@ -121,7 +123,8 @@ def estimate(activity: Activity, prices: Prices, seconds: float | None = None) -
             raise Unpriced(got, "the seconds of one run there", "for example --seconds 0.01")
         terms.append(Term("seconds", seconds, prices.watts))
     held = {event: why for event, why in prices.includes.items() if event in counted}
-    left = {} if prices.watts else {event: counted[event] for event in TRAFFIC if event in counted.keys() - known}
+    left = {event: counted[event] for event in TRAFFIC if event in counted and event not in prices.prices}
+    left = {} if prices.watts else left
     return Estimate(activity, prices, tuple(terms), held, left)
 
 
@@ -202,9 +205,16 @@ def _share(part: float, whole: float | None) -> float | None:
 
 def _able(counted: Iterable[str]) -> list[str]:
     """The price lists that price every one of these events, or hold it."""
-    needed = set(counted) - set(TRAFFIC)
     parts = {name: Prices.part(name) for name in Prices.names()}
-    return [name for name, part in parts.items() if part.prices and needed <= part.prices.keys() | part.includes.keys()]
+    return [name for name, part in parts.items() if part.watts is None and not _missing(counted, part)]
+
+
+def _missing(counted: Iterable[str], prices: type[Prices]) -> list[str]:
+    """The operations that have no price, and are held by no figure of one that was counted."""
+    if prices.watts is not None:
+        return [event for event in counted if event == "macs"]
+    held = prices.includes if prices.prices.keys() & set(counted) else {}
+    return [e for e in counted if e not in prices.prices and e not in held and e not in TRAFFIC]
 
 
 def _named(prices: str | Prices) -> Prices:

@@ -31,20 +31,23 @@ def price_lists(words: Iterable[str]) -> list[Prices]:
     found: list[Prices] = []
     for word in words:
         path = Path(word)
-        if path.suffix == ".toml":
-            found.append(read_prices(path))
-        elif path.is_dir():
+        if path.is_dir():
             files = sorted(path.glob("*.toml"))
             if not files:
                 raise BadSetting(f"{path} holds no price list", "a folder of .toml files")
             found += [read_prices(file) for file in files]
         else:
-            found.append(Prices.named(word))
+            found.append(price_list(word))
     names = [prices.name for prices in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadSetting(f"price list {twice[0]!r} twice", "each once")
     return found
+
+
+def price_list(word: str) -> Prices:
+    """The one list of a name or a .toml file; raises UnknownName, BadSetting."""
+    return read_prices(Path(word)) if word.endswith(".toml") else Prices.named(word)
 
 
 def read_prices(file: Path) -> Prices:

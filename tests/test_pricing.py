@@ -202,6 +202,19 @@ def test_an_all_in_price_holds_the_events_beside_it() -> None:
     assert spent.json()["included"] == dict.fromkeys(spent.included, "the whole chip")
 
 
+def test_a_figure_holds_nothing_where_its_own_event_was_not_counted() -> None:
+    with pytest.raises(Unpriced, match="20 updates_inactive"):
+        estimate(Activity(updates=20), AllIn())
+    with pytest.raises(Unpriced, match="4 updates_inactive without a price in 'truenorth'"):
+        estimate(Activity(updates=4), Prices.named("truenorth"))
+
+
+def test_a_list_with_memory_refuses_operations_whose_traffic_was_not_counted() -> None:
+    with pytest.raises(Unpriced, match="9 macs whose memory traffic was not counted"):
+        estimate(Activity(macs=9), Prices.named("horowitz-45nm-fp32-memory"))
+    assert estimate(Activity(macs=9, reads=6, writes=1), Prices.named("horowitz-45nm-fp32-memory")).joules > 0
+
+
 def test_what_a_figure_does_not_say_it_includes_is_refused_by_name() -> None:
     with pytest.raises(Unpriced, match=r"4 synops_graded without a price in 'all-in-example'"):
         estimate(Activity(synops=9, synops_graded=4, updates=20), AllIn())

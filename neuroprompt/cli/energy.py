@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,26 +14,82 @@ from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
 @app.command(
     epilog=examples(
         "energy out/lava",
-        "energy out/lava --generator-prices loihi --backbone-prices horowitz-45nm-int8",
-        "energy out/onnx --json",
+        "energy out/lava --prices loihi,truenorth,horowitz-45nm-fp32,horowitz-45nm-int8-memory",
+        "energy out/lava --prices speck,horowitz-45nm-int8 --seconds 0.01",
+        "energy out/lava --generator-prices mine.toml",
+        "energy out/onnx --measure --json",
     )
 )
 def energy(
     bundle: Annotated[Path, typer.Argument(help="A bundle of 'neuroprompt export'.")],
     generator_prices: Annotated[str, typer.Option(help="Price list of the spiking part.")] = "loihi",
     backbone_prices: Annotated[str, typer.Option(help="Price list of the backbone.")] = "horowitz-45nm-fp32",
+    prices: Annotated[
+        str, typer.Option(help="Lists side by side, with commas between: names, .toml files or folders of them.")
+    ] = "",
+    seconds: Annotated[
+        float | None, typer.Option(help="Seconds of one run on a chip whose power was measured.", min=0)
+    ] = None,
+    measure: Annotated[bool, typer.Option(help="Also measure the ONNX files here, where RAPL counts joules.")] = False,
+    by_node: Annotated[bool, typer.Option(help="Also show the generator's counts node by node.")] = False,
     json: Json = False,
 ) -> None:
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
     from neuroprompt.bundle import Bundle
-    from neuroprompt.counts import activities
-    from neuroprompt.pricing import COLUMNS, TITLE, counted, rows
+    from neuroprompt.counts import counts
+    from neuroprompt.price_comparison import compare_prices
     from neuroprompt.pricing import energy as price
+    from neuroprompt.user_prices import price_list, price_lists
 
     with stdout_is_ours():
         opened = Bundle.open(bundle)
-        generator, backbone = activities(opened)
+        wanted = price_lists(w for w in prices.split(",") if w)
+        pair = price_list(generator_prices), price_list(backbone_prices)
+        found = counts(opened)
         baked = not opened.about.get("per_image", False)
-        result = price(generator, backbone, generator_prices, backbone_prices, baked=baked)
-    left_out = [f"{part} leaves out: {result[part]['leaves_out']}" for part in ("generator", "backbone", "total")]
-    emit(result, json, table(TITLE, COLUMNS, rows(result)), *counted(result), *left_out)
+        if wanted:
+            result = compare_prices(found.generator, found.backbone, wanted, baked=baked, seconds=seconds)
+        else:
+            result = price(found.generator, found.backbone, *pair, baked=baked, seconds=seconds)
+        result |= {"counted": found.json(), "break_even": _break_even(found)}
+        if measure:
+            result["measured"] = _measured(opened)
+    emit(result, json, *_shown(result, found, by_node, side_by_side=bool(wanted)))
+
+
+def _break_even(found: Any) -> dict[str, Any] | None:
+    from neuroprompt.break_even import PRICES, break_even
+
+    if not found.images:
+        return None
+    nodes = found.images[0].nodes
+    return break_even(found.generator, sum(node.neurons for node in nodes), max(n.steps for n in nodes), PRICES)
+
+
+def _measured(bundle: Any) -> dict[str, Any]:
+    from neuroprompt.errors import Unsupported
+    from neuroprompt.measured_energy import measured
+
+    try:
+        return measured(bundle)
+    except Unsupported as error:
+        return {"joules": None, "reason": str(error)}
+
+
+def _shown(result: dict[str, Any], found: Any, by_node: bool, side_by_side: bool) -> list[Any]:
+    from neuroprompt import price_tables as tables
+    from neuroprompt.break_even import told
+
+    shown: list[Any] = []
+    if side_by_side:
+        shown += [table(tables.TITLE, tables.COLUMNS, tables.comparison(result)), *tables.refused(result)]
+    else:
+        shown += [table(tables.TITLE, tables.COLUMNS, tables.rows(result)), *tables.counted(result)]
+        shown += [*tables.not_priced(result), tables.system(result)]
+    if by_node and found.images:
+        shown.append(table(tables.NODE_TITLE, tables.NODE_COLUMNS, tables.node_rows(found.images)))
+    if result["break_even"]:
+        shown.append(told(result["break_even"]))
+    if "measured" in result:
+        shown.append(tables.measured_line(result["measured"]))
+    return [part for part in [*shown, *tables.left_out(result)] if part]

@@ -1,0 +1,122 @@
+"""`neuroprompt energy`: lists side by side, a user's own, what is refused, and what stands on every figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MINE = """
+title = "mine"
+scope = "per term"
+evidence = "datasheet"
+technology = "22 nm"
+voltage = "0.8 V"
+leaves_out = "all but the core"
+includes.spikes = "the data sheet's update emits"
+prices.updates_active = { value = 3, unit = "pJ", source = "data sheet, 2026" }
+prices.updates_inactive = { value = 2, unit = "pJ", source = "data sheet, 2026" }
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    (tmp_path / "mine.toml").write_text(MINE)
+    return tmp_path / "mine.toml"
+
+
+def test_several_lists_side_by_side(command: Any, lava_bundle: Path, mine: Path) -> None:
+    words = f"loihi,{mine},horowitz-45nm-fp32,horowitz-45nm-int8"
+    found = command("energy", lava_bundle, "--prices", words, "--json").json
+    assert [line["prices"] for line in found["generator"]] == ["loihi", "mine"]
+    assert [line["prices"] for line in found["backbone"]] == ["horowitz-45nm-fp32", "horowitz-45nm-int8"]
+    assert len(found["totals"]) == 4
+    assert all("stimated" in line["note"] for line in found["generator"] + found["backbone"] + found["totals"])
+    own = found["generator"][1]
+    fired, updates = own["counts"]["updates_active"], own["counts"]["updates"]
+    assert own["joules"] == pytest.approx((3 * fired + 2 * (updates - fired)) * 1e-12)
+    assert found["break_even"]["bits"] == 3
+    shown = command("energy", lava_bundle, "--prices", words).out
+    assert "not measured" in shown
+    assert "mine" in shown
+    folder = command("energy", lava_bundle, "--prices", mine.parent, "--json").json
+    assert [line["prices"] for line in folder["generator"]] == ["mine"]
+
+
+def test_counts_by_node_and_by_file(command: Any, lava_bundle: Path, onnx_bundle: Path) -> None:
+    found = command("energy", lava_bundle, "--json").json
+    (picture,) = found["counted"]["images"]
+    assert picture["total"] == found["generator"]["counts"]
+    assert picture["nodes"][0]["membrane_updates"] > 0
+    assert 0 < picture["activation_sparsity"] < 1
+    assert "Counts by node" in command("energy", lava_bundle, "--by-node").out
+    baked = command("energy", onnx_bundle, "--json").json
+    assert baked["counted"]["files"]["model.onnx"]["macs"] == baked["backbone"]["counts"]["macs"]
+    assert baked["backbone"]["counts"]["macs"] == found["backbone"]["counts"]["macs"], "the same backbone, baked"
+    assert baked["break_even"] is None
+    priced = command("energy", onnx_bundle, "--backbone-prices", "horowitz-45nm-fp32-memory", "--json").json
+    assert priced["backbone"]["joules"] > baked["backbone"]["joules"]
+    assert priced["backbone"]["not_priced"] == {}
+
+
+def test_measured_or_one_line_that_says_why_not(command: Any, onnx_bundle: Path, monkeypatch: Any) -> None:
+    from neuroprompt import measured_energy, rapl
+
+    monkeypatch.setattr(measured_energy, "zones", lambda: rapl.zones(onnx_bundle))  # a folder without counters
+    found = command("energy", onnx_bundle, "--measure", "--json").json
+    assert found["measured"]["joules"] is None
+    assert "RAPL" in found["measured"]["reason"]
+    shown = command("energy", onnx_bundle, "--measure")
+    assert shown.code == 0
+    assert "measured: not here" in shown.out
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (', unit = "pJ"', "", "no unit"),
+        ("value = 3", "value = -3", "-3"),
+        ("updates_active", "updates_aktive", "updates_aktive"),
+        ('voltage = "0.8 V"', "", "voltage"),
+        ("title", "][", "cannot be read"),
+    ],
+)
+def test_a_wrong_list_is_one_line_and_exit_code_2(
+    case: tuple[str, str, str], command: Any, lava_bundle: Path, mine: Path
+) -> None:
+    old, new, said = case
+    mine.write_text(MINE.replace(old, new, 1))
+    refused(command("energy", lava_bundle, "--prices", mine), said, "mine.toml")
+    refused(command("energy", lava_bundle, "--generator-prices", mine), said, "mine.toml")
+
+
+def test_what_cannot_be_priced_is_one_line_and_exit_code_2(command: Any, lava_bundle: Path) -> None:
+    refused(command("energy", lava_bundle, "--prices", "darwin3"), "updates_inactive", "darwin3")
+    refused(command("energy", lava_bundle, "--generator-prices", "truenorth"), "spikes", "truenorth")
+    refused(command("energy", lava_bundle, "--generator-prices", "speck"), "speck", "--seconds")
+    refused(command("energy", lava_bundle, "--backbone-prices", "horowitz-45nm-fp32-memory"), "traffic", "ONNX")
+    refused(command("energy", lava_bundle, "--prices", "loihi,loihi"), "twice")
+    refused(command("energy", lava_bundle, "--prices", "nowhere.toml"), "nowhere.toml")
+
+
+def refused(result: Any, *said: str) -> None:
+    assert result.code == 2
+    assert result.out == ""
+    assert len(result.err.strip().splitlines()) == 1, result.err
+    assert all(word in result.err for word in said), result.err
+
+
+def test_the_measurement_runs_where_there_are_counters(onnx_bundle: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    from neuroprompt import measured_energy, rapl
+    from neuroprompt.bundle import Bundle
+
+    (tmp_path / "intel-rapl:0").mkdir()
+    for name, text in {"name": "package-0", "energy_uj": "5", "max_energy_range_uj": "1000000"}.items():
+        (tmp_path / "intel-rapl:0" / name).write_text(text)
+    monkeypatch.setattr(measured_energy, "zones", lambda: rapl.zones(tmp_path))
+    monkeypatch.setattr(measured_energy, "measure", lambda run, seconds: rapl.measure(run, seconds, tmp_path))
+    found = measured_energy.measured(Bundle.open(onnx_bundle), seconds=0.01)
+    assert found["files"].keys() == {"model.onnx"}
+    assert found["joules"] == 0, "nothing moved this counter"
+    assert found["evidence"] == "measured"
