@@ -16,9 +16,11 @@ from neuroprompt.commands import data_name, train_command
 from neuroprompt.counts import activities
 from neuroprompt.errors import BadBundle, BadData, BadSetting, Unpriced
 from neuroprompt.onnxsnippet import SNIPPET
-from neuroprompt.pricing import COLUMNS, NOTE, counted, energy, rows
+from neuroprompt.price_tables import COLUMNS, counted, rows
+from neuroprompt.pricing import NOTE, energy
 from neuroprompt.readme import FILES, checked_words, lava_run, scale_words
 from neuroprompt.runconfig import RunConfig
+from neuroprompt.user_prices import price_list
 
 CARD = "README.md"
 LIBRARY = "neuroprompt"
@@ -159,7 +161,8 @@ def _checked(bundle: Bundle) -> list[str]:
 
 def _cost(bundle: Bundle, prices: tuple[str, str]) -> list[str]:
     try:
-        priced = energy(*activities(bundle), *prices, baked=not bundle.about.get("per_image", False))
+        lists = price_list(prices[0]), price_list(prices[1])
+        priced = energy(*activities(bundle), *lists, baked=not bundle.about.get("per_image", False))
     except Unpriced as error:
         return [f"Not priced: {error}."]
     table = [COLUMNS, ["---"] * len(COLUMNS), *rows(priced)]
@@ -176,7 +179,7 @@ def _cost(bundle: Bundle, prices: tuple[str, str]) -> list[str]:
 
 def _run(bundle: Bundle) -> list[str]:
     if bundle.kind == "lava":
-        return lava_run(bool(bundle.about.get("per_image")))
+        return lava_run("factors.0.npy" if bundle.about.get("per_image") else None)
     return [
         "Needs onnxruntime, numpy and Pillow; preprocessing and labels are in the file itself.",
         "",

@@ -17,6 +17,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdo
         "report runs/digits out/onnx out/lava",
         "report runs/digits runs/linear --noise all --out noise.html",
         "report out/lava --skip verify --neuron 17 --neuron 42",
+        "report out/lava out/onnx --prices loihi,truenorth,horowitz-45nm-int8",
     )
 )
 def report(
@@ -43,6 +44,10 @@ def report(
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what an earlier report here measured.")] = False,
     generator_prices: Annotated[str, typer.Option(help="Price list of the spiking part.")] = "loihi",
     backbone_prices: Annotated[str, typer.Option(help="Price list of the backbone.")] = "horowitz-45nm-fp32",
+    prices: Annotated[
+        str,
+        typer.Option(help="More price lists to compare, with commas between: names, .toml files or folders of them."),
+    ] = "",
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
     json: Json = False,
 ) -> None:
@@ -60,6 +65,7 @@ def report(
             noises=NOISES if noise is None else noise,
             rounds=rounds,
             prices=(generator_prices, backbone_prices),
+            beside=[word for word in prices.split(",") if word],
             neurons=neuron or [],
             skip=skip or [],
             weights=weights,

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from neuroprompt.activity import Activity
 from neuroprompt.counts import activities
 from neuroprompt.errors import NeuropromptError
+from neuroprompt.price_comparison import compare_prices
+from neuroprompt.price_tables import left_out, not_priced
 from neuroprompt.pricing import NOTE, energy, si
 from neuroprompt.report._axes import BLUE, GREEN, ORANGE, plain_axes
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
+from neuroprompt.user_prices import price_list, price_lists
 
 LEAD = (
     f"{NOTE}: exact counts of one run of the spiking part and of one picture through the backbone, times published "
@@ -19,66 +23,87 @@ LEAD = (
 PARTS = {"generator": BLUE, "backbone": ORANGE, "total": GREEN}
 
 
-def section(subjects: Sequence[Subject], prices: tuple[str, str]) -> Section:
-    """Counts, bars and what the prices leave out, for every subject with a bundle; `prices` of generator, backbone."""
+def section(subjects: Sequence[Subject], prices: tuple[str, str], beside: Sequence[str]) -> Section:
+    """Counts and bars of every subject with a bundle, at `prices` of generator and backbone, and at the lists `beside`.
+
+    What the prices leave out stands below. Raises UnknownName, BadSetting.
+    """
     made = Section("energy", "Counts and energy", LEAD)
+    pair, others = (price_list(prices[0]), price_list(prices[1])), price_lists(beside)
     priced: dict[str, dict[str, Any]] = {}
-    missing = {}
+    compared: list[Plot | Table] = []
+    missing, refused = {}, []
     for subject in subjects:
         if subject.bundle is None:
             missing[subject.name] = "what is counted is a bundle of 'neuroprompt export', and none was given"
             continue
         try:
-            generator, backbone = activities(subject.bundle)
+            generator, backbone = _activities(subject)
             baked = not subject.bundle.about.get("per_image", False)
-            priced[subject.name] = energy(generator, backbone, *prices, baked=baked)
+            priced[subject.name] = energy(generator, backbone, *pair, baked=baked)
+            if others:
+                found = compare_prices(generator, backbone, others, baked=baked)
+                compared.append(_comparison(subject.name, found))
+                refused += [f"{one['part']}, {one['prices']}: {one['reason']}." for one in found["refused"]]
         except NeuropromptError as error:
             missing[subject.name] = str(error)
         subject.measured["energy"] = priced.get(subject.name)
     made.parts += [_bars(name, of) for name, of in priced.items()]
+    made.parts += compared
     made.parts += [_counts(name, of) for name, of in priced.items()]
-    made.parts += [Note(text) for text in dict.fromkeys(t for of in priced.values() for t in _left_out(of))]
+    notes = [line for of in priced.values() for line in (*not_priced(of), *left_out(of))] + refused
+    made.parts += [Note(text) for text in dict.fromkeys(notes)]
     made.parts += absent(missing)
     return made
 
 
+def _activities(subject: Subject) -> tuple[Activity, Activity]:
+    """The backbone's from the ONNX file that is deployed, where it was given."""
+    assert subject.bundle is not None
+    generator, backbone = activities(subject.bundle)
+    if subject.onnx is not None and not subject.about.get("per_image"):
+        backbone = activities(subject.onnx)[1]
+    return generator, backbone
+
+
 def _bars(name: str, priced: dict[str, Any]) -> Plot:
-    figure, axes = plain_axes(2.7, grid="x")
+    lines = [(part, f"{part}\n{priced[part].get('prices', '')}".strip(), priced[part]) for part in PARTS]
+    often = "once, at deployment" if priced["baked"] else "for every picture"
+    caption = f"{name}: {NOTE.lower()}. The generator runs {often}, the backbone for every picture."
+    return _drawn(f"energy-{slug(name)}", caption, lines)
+
+
+def _comparison(name: str, found: dict[str, Any]) -> Plot:
+    lines = [(part, f"{part}\n{line['prices']}", line) for part in ("generator", "backbone") for line in found[part]]
+    caption = f"{name}: {NOTE.lower()}. One run of the generator, and one picture, at several price lists."
+    return _drawn(f"prices-{slug(name)}", caption, lines)
+
+
+def _drawn(name: str, caption: str, lines: Sequence[tuple[str, str, dict[str, Any]]]) -> Plot:
+    """A bar for every line of an estimate, with the range of its prices as whiskers."""
+    figure, axes = plain_axes(0.9 + 0.6 * len(lines), grid="x")
     rows: list[tuple[object, ...]] = []
-    ticks = []
-    for place, (part, colour) in enumerate(PARTS.items()):
-        line = priced[part]
-        joules, (low, high) = line["joules"], _range(line)
-        rows.append((part, joules, low, high, line["joules_per_deployment"], line["joules_per_image"]))
-        ticks.append(f"{part}\n{line.get('prices', '')}".strip())
+    for place, (part, _, line) in enumerate(lines):
+        joules = line["joules"] or 0.0
+        low, high = line["range"] or (joules, joules)
+        rows.append((part, line.get("prices", ""), line["joules"], low, high))
         if joules:
             whiskers = [[joules - low], [high - joules]] if high > low else None
-            axes.barh(
-                place, joules, color=colour, height=0.6, xerr=whiskers, error_kw={"ecolor": "#777777", "capsize": 3}
-            )
+            look: dict[str, Any] = {"color": PARTS[part], "error_kw": {"ecolor": "#777777", "capsize": 3}}
+            axes.barh(place, joules, height=0.6, xerr=whiskers, **look)
             axes.text(high, place, f"  {si(joules)}", va="center", fontsize=9)
         else:
-            axes.text(
-                0.02, place, "none" if joules == 0 else "no sum", va="center", transform=axes.get_yaxis_transform()
-            )
-    drawn = [row[1] for row in rows if row[1]]
-    if drawn:
+            words = "none" if line["joules"] == 0 else "no sum: all-in and per term"
+            axes.text(0.02, place, words, va="center", transform=axes.get_yaxis_transform())
+    ends = [end for _, _, line in lines if line["joules"] for end in line["range"]]
+    if ends:
         axes.set_xscale("log")
-        axes.set_xlim(min(drawn) / 10, max(drawn) * 30)  # type: ignore[type-var, operator]
-    axes.set_yticks(range(len(PARTS)), ticks)
+        axes.set_xlim(min(ends) / 10, max(ends) * 30)
+    axes.set_yticks(range(len(lines)), [label for _, label, _ in lines])
     axes.invert_yaxis()
     axes.set_xlabel("joules a run (log)")
     axes.set_title(NOTE, fontsize=11)
-    often = "once, at deployment" if priced["baked"] else "for every picture"
-    caption = f"{name}: {NOTE.lower()}. The generator runs {often}, the backbone for every picture."
-    columns = ("part", "joules", "low", "high", "joules per deployment", "joules per image")
-    return Plot(f"energy-{slug(name)}", figure, caption, columns, rows)
-
-
-def _range(line: dict[str, Any]) -> tuple[float, float]:
-    joules = line["joules"] or 0.0
-    low, high = line.get("range") or (joules, joules)
-    return low, high
+    return Plot(name, figure, caption, ("part", "prices", "joules", "low", "high"), rows)
 
 
 def _counts(name: str, priced: dict[str, Any]) -> Table:
@@ -93,12 +118,3 @@ def _counts(name: str, priced: dict[str, Any]) -> Table:
             (key.replace("joules", "energy").replace("_", " "), *(si(priced[p][key]) for p in PARTS if p != "total"))
         )
     return Table(f"{name}: counts of one run", ("", "generator", "backbone"), rows)
-
-
-def _left_out(priced: dict[str, Any]) -> list[str]:
-    return [
-        f"{priced[part]['title']} ({priced[part]['scope']}, {priced[part]['evidence']}) leaves out: "
-        f"{priced[part]['leaves_out']}."
-        for part in ("generator", "backbone")
-        if priced[part]["joules"]
-    ]

@@ -9,7 +9,6 @@ from typing import Any
 import neuroprompt
 from neuroprompt.bundle import whole_folder
 from neuroprompt.checkpoint import write_whole
-from neuroprompt.contracts import Prices
 from neuroprompt.errors import BadSetting, CannotWrite
 from neuroprompt.noise import parse_noises
 from neuroprompt.progress import SILENT, Progress
@@ -18,6 +17,7 @@ from neuroprompt.report._measured import MEASURED, Kept, check_skip, measure_all
 from neuroprompt.report._page import page
 from neuroprompt.report._parts import Section
 from neuroprompt.report._subject import Subject, gather
+from neuroprompt.user_prices import price_lists
 
 NOISES = ("gaussian:0.1", "gaussian:0.2", "salt-pepper:0.05", "blur:2", "jpeg:25")
 ROUNDS = 10
@@ -31,6 +31,7 @@ def write_report(
     noises: Sequence[str] = NOISES,
     rounds: int = ROUNDS,
     prices: tuple[str, str] = PRICES,
+    beside: Sequence[str] = (),
     neurons: Sequence[str] = (),
     skip: Sequence[str] = (),
     weights: Path | None = None,
@@ -42,21 +43,23 @@ def write_report(
     """Write `out` (.html) on run folders and bundles, and NAME_files/ beside it: each figure as PNG, SVG and CSV.
 
     Run folders and bundles of one training run are one column. `noises`, `rounds` (of the timing), `prices` (of the
-    generator, of the backbone) and `neurons` (INDEX or NODE:INDEX, whose potentials are drawn) are as the verbs take
-    them. `skip` names what takes long: accuracy, latency, verify. `known` gives what is measured already, by path, then
-    by these names; what an earlier report at `out` measured on the same files is taken from there unless `fresh`.
+    generator, of the backbone), `beside` (other price lists to compare) and `neurons` (INDEX or NODE:INDEX, whose
+    potentials are drawn) are as the verbs take them. `skip` names what takes long: accuracy, latency, verify. `known`
+    gives what is measured already, by path, then by these names; what an earlier report at `out` measured on the same
+    files is taken from there unless `fresh`.
 
     {"report", "files", "figures": names, "missing": {section: sentences}}. Raises BadSetting where they cannot be
     compared, BadBundle, BadCheckpoint, BadData, UnknownName, CannotWrite.
     """
     out = Path(out)
     folder = out.with_name(f"{out.stem}_files")
-    _check(out, folder, paths, noises=noises, skip=skip, prices=prices)
+    _check(out, folder, paths, noises=noises, skip=skip, prices=(*prices, *beside))
     subjects = gather([Path(path) for path in paths], weights)
     kept = Kept(folder / MEASURED, fresh)
     _give(subjects, known or {}, kept, noises, rounds)
     measure_all(subjects, kept, noises=noises, rounds=rounds, skip=skip, progress=progress)
-    sections = _sections(subjects, prices, neurons, command, progress)
+    progress.say("drawing")
+    sections = _sections(subjects, prices, beside, neurons, command)
     plots = [plot for section in sections for plot in section.plots]
     title = "neuroprompt report"
     subtitle = ", ".join(subject.name for subject in subjects) + f" on {subjects[0].config.data}"
@@ -78,12 +81,11 @@ def write_report(
 def _sections(
     subjects: Sequence[Subject],
     prices: tuple[str, str],
+    beside: Sequence[str],
     neurons: Sequence[str],
     command: Sequence[str],
-    progress: Progress,
 ) -> list[Section]:
-    progress.say("drawing")
-    of_cost = cost.section(subjects, prices)  # first, because the table at the top shows it
+    of_cost = cost.section(subjects, prices, beside)  # first, because the table at the top shows it
     return [
         glance.section(subjects),
         accuracy.section(subjects),
@@ -118,8 +120,7 @@ def _check(
         raise CannotWrite(f"{folder} exists and is not ours", "a folder of an earlier report", "choose another --out")
     parse_noises(noises)
     check_skip(skip)
-    for name in prices:
-        Prices.part(name)
+    price_lists(dict.fromkeys(prices))
 
 
 def _give(
