@@ -22,6 +22,7 @@ from neuroprompt.contracts import BackboneSpec, Floats, Head, ImageTarget, Promp
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.forms import Unbaked, bare, deployed
 from neuroprompt.model import PromptedModel
+from neuroprompt.onnx_counts import count_graph
 from neuroprompt.onnxfile import operators, to_onnx
 from neuroprompt.parity import compare
 from neuroprompt.progress import SILENT, Progress
@@ -90,9 +91,9 @@ def bench_model(
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
 
     {"ratio": {"baked_over_bare", "naive_over_bare", "lean_over_bare", "pytorch_over_bare", "baked_over_lean"},
-    "ratio_quartiles", "ms", "ms_quartiles", "nodes" of each graph, "max_abs_diff" and "max_rel_diff" (of the logits'
-    range; baked against PyTorch), "top1_agreement", "batch", "rounds", "threads"}. Raises ParityError where baked and
-    PyTorch differ.
+    "ratio_quartiles", "ms", "ms_quartiles", "nodes" and "macs" of each graph (an image, counted from its file),
+    "max_abs_diff" and "max_rel_diff" (of the logits' range; baked against PyTorch), "top1_agreement", "batch",
+    "rounds", "threads"}. Raises ParityError where baked and PyTorch differ, Unsupported where a graph is not countable.
     """
     threads = torch.get_num_threads() if threads is None else threads
     if batch < 1 or rounds < 1 or threads < 1:
@@ -108,7 +109,7 @@ def bench_model(
         "naive": lambda: unbaked,
     }
     runs: dict[str, Callable[[], Any]] = {"pytorch": lambda: _pytorch(unbaked, images, threads)}
-    nodes = {}
+    nodes, macs = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, module in progress.track(list(modules.items()), "exporting graphs"):
             file = Path(folder) / f"{name}.onnx"
@@ -117,6 +118,7 @@ def bench_model(
             else:
                 to_onnx(module(), shape, file)
             nodes[name] = sum(operators(file).values())
+            macs[name] = count_graph(file).total.macs
             runs[name] = _runner(file, images, threads)
             if name == "baked":
                 checked = compare(runs["baked"](), runs["pytorch"]())
@@ -129,6 +131,7 @@ def bench_model(
         "ms": {name: statistics.median(times) for name, times in milliseconds.items()},
         "ms_quartiles": {name: quartiles(times) for name, times in milliseconds.items()},
         "nodes": nodes,
+        "macs": macs,
         "max_abs_diff": checked["max_abs_diff"],
         "max_rel_diff": checked["max_rel_diff"],
         "top1_agreement": checked["top1_agreement"],

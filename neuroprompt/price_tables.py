@@ -122,3 +122,12 @@ def measured_line(found: Mapping[str, Any]) -> str:
         return f"measured: not here; {found['reason']}"
     files = ", ".join(f"{name} {si(one['joules'])}, {one['watts']:.3g} W" for name, one in found["files"].items())
     return f"measured (RAPL: the whole package, other programs included): {si(found['joules'])} an image; {files}"
+
+
+def effective_line(found: Mapping[str, Any]) -> str:
+    """How many of the backbone's products have two factors that are not 0."""
+    share = (found["macs"] + found["acs"]) / found["dense"]
+    return (
+        f"backbone, effective on {found['pictures']} pictures: {found['macs']:,.0f} macs, {found['acs']:,.0f} acs of "
+        f"{found['dense']:,.0f} ({share:.1%}); a runtime multiplies zeros too, so that the energy is of all"
+    )

@@ -30,6 +30,8 @@ def test_bench_of_a_backbone() -> None:
     nodes = result["nodes"]
     assert nodes["lean"] < nodes["baked"] <= nodes["lean"] + 4 + 2
     assert nodes["lean"] < nodes["bare"] < nodes["naive"]
+    macs = result["macs"]
+    assert macs["lean"] == macs["bare"] < macs["baked"] < macs["naive"]
     assert result["max_rel_diff"] <= 1e-4
     assert result["max_abs_diff"] > 0  # two implementations of floating point: equal would mean one was not run
     assert (result["batch"], result["rounds"], result["threads"]) == (2, 3, torch.get_num_threads())

@@ -71,9 +71,22 @@ def bench(
         else:
             spec = BackboneSpec(backbone or "", str(weights) if weights else None, image_size, random_weights)
             result = bench_backbone(spec, tokens, **timing)
+    from neuroprompt.activity import Activity
+    from neuroprompt.contracts import Prices
+    from neuroprompt.pricing import NOTE, estimate, si
+
+    prices = Prices.named("horowitz-45nm-fp32")
+    result["joules"] = {name: estimate(Activity(macs=macs), prices).joules for name, macs in result["macs"].items()}
+    result["note"] = f"joules a picture: {NOTE.lower()}; {prices.title}, multiply-accumulates alone"
     ratio, quartiles = result["ratio"], result["ratio_quartiles"]
     rows = [
-        (name, f"{ms:.2f}", *_times(ratio, quartiles, f"{name}_over_bare"), result["nodes"].get(name, "-"))
+        (
+            name,
+            f"{ms:.2f}",
+            *_times(ratio, quartiles, f"{name}_over_bare"),
+            result["nodes"].get(name, "-"),
+            si(result["joules"].get(name)),
+        )
         for name, ms in result["ms"].items()
     ]
     title = f"median of {rounds} rounds, batch {batch}, {result['threads']} threads"
@@ -81,7 +94,8 @@ def bench(
     emit(
         result,
         json,
-        table(title, ("graph", "ms", "over bare", "middle half", "nodes"), rows),
+        table(title, ("graph", "ms", "over bare", "middle half", "nodes", "energy"), rows),
+        result["note"],
         f"the prompt alone, baked over lean: {cost} ({middle})",
         f"largest difference baked against PyTorch: {result['max_abs_diff']:.2e}",
     )

@@ -17,7 +17,7 @@ from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
         "energy out/lava --prices loihi,truenorth,horowitz-45nm-fp32,horowitz-45nm-int8-memory",
         "energy out/lava --prices speck,horowitz-45nm-int8 --seconds 0.01",
         "energy out/lava --generator-prices mine.toml",
-        "energy out/onnx --measure --json",
+        "energy out/onnx --pictures pictures/ --measure --json",
     )
 )
 def energy(
@@ -31,6 +31,9 @@ def energy(
         float | None, typer.Option(help="Seconds of one run on a chip whose power was measured.", min=0)
     ] = None,
     measure: Annotated[bool, typer.Option(help="Also measure the ONNX files here, where RAPL counts joules.")] = False,
+    pictures: Annotated[
+        list[Path] | None, typer.Option(help="Pictures to count the ONNX file's effective operations on; repeatable.")
+    ] = None,
     by_node: Annotated[bool, typer.Option(help="Also show the generator's counts node by node.")] = False,
     json: Json = False,
 ) -> None:
@@ -52,6 +55,8 @@ def energy(
         else:
             result = price(found.generator, found.backbone, *pair, baked=baked, seconds=seconds)
         result |= {"counted": found.json(), "break_even": _break_even(found)}
+        if pictures:
+            result["effective"] = _effective(opened, pictures)
         if measure:
             result["measured"] = _measured(opened)
     emit(result, json, *_shown(result, found, by_node, side_by_side=bool(wanted)))
@@ -64,6 +69,21 @@ def _break_even(found: Any) -> dict[str, Any] | None:
         return None
     nodes = found.images[0].nodes
     return break_even(found.generator, sum(node.neurons for node in nodes), max(n.steps for n in nodes), PRICES)
+
+
+def _effective(bundle: Any, pictures: list[Path]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from neuroprompt.errors import BadSetting
+    from neuroprompt.onnx_effective import effective
+    from neuroprompt.prediction import picture_files, read_picture
+
+    if bundle.kind != "onnx":
+        raise BadSetting(f"--pictures with a bundle for {bundle.kind!r}", "one of 'neuroprompt export --target onnx'")
+    images = np.stack([read_picture(file, bundle.about["preprocess"]) for file in picture_files(pictures)])
+    return {"pictures": len(images), **asdict(effective(bundle.folder / "model.onnx", images))}
 
 
 def _measured(bundle: Any) -> dict[str, Any]:
@@ -90,6 +110,8 @@ def _shown(result: dict[str, Any], found: Any, by_node: bool, side_by_side: bool
         shown.append(table(tables.NODE_TITLE, tables.NODE_COLUMNS, tables.node_rows(found.images)))
     if result["break_even"]:
         shown.append(told(result["break_even"]))
+    if "effective" in result:
+        shown.append(tables.effective_line(result["effective"]))
     if "measured" in result:
         shown.append(tables.measured_line(result["measured"]))
     return [part for part in [*shown, *tables.left_out(result)] if part]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 MINE = """
 title = "mine"
@@ -58,6 +59,17 @@ def test_counts_by_node_and_by_file(command: Any, lava_bundle: Path, onnx_bundle
     priced = command("energy", onnx_bundle, "--backbone-prices", "horowitz-45nm-fp32-memory", "--json").json
     assert priced["backbone"]["joules"] > baked["backbone"]["joules"]
     assert priced["backbone"]["not_priced"] == {}
+
+
+def test_effective_operations_on_pictures(command: Any, lava_bundle: Path, onnx_bundle: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), (200, 30, 90)).save(tmp_path / "a.png")
+    found = command("energy", onnx_bundle, "--pictures", tmp_path, "--json").json
+    effective = found["effective"]
+    assert effective["pictures"] == 1
+    assert 0.9 < (effective["macs"] + effective["acs"]) / found["backbone"]["counts"]["macs"] <= 1
+    assert "effective on 1 pictures" in command("energy", onnx_bundle, "--pictures", tmp_path / "a.png").out
+    refused(command("energy", lava_bundle, "--pictures", tmp_path), "--pictures", "onnx")
+    refused(command("energy", onnx_bundle, "--pictures", tmp_path / "b.png"), "b.png")
 
 
 def test_measured_or_one_line_that_says_why_not(command: Any, onnx_bundle: Path, monkeypatch: Any) -> None:
