@@ -16,6 +16,9 @@ from onnx import helper, shape_inference
 from neuroprompt.activity import Activity
 from neuroprompt.errors import BadBundle, Unsupported
 
+SMALL = 1024
+"""Constants of so many numbers may be shapes, and are kept; larger ones only slow the inference of shapes."""
+
 Shape = tuple[int, ...]
 Attributes = Mapping[str, Any]
 
@@ -97,7 +100,10 @@ def _check(node: onnx.NodeProto, file: Path | str) -> None:
 
 
 def _for_one(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model for a batch of 1, its functions inlined and what it says of other shapes forgotten."""
+    """The model for a batch of 1, its functions inlined; what it says of other shapes is forgotten, and its weights."""
+    for tensor in model.graph.initializer:
+        if prod(tensor.dims) > SMALL:
+            tensor.ClearField("raw_data")
     if model.functions:
         from onnx import inliner
 
