@@ -12,6 +12,9 @@ FILES = sorted(p for top in ("neuroprompt", "export", "targets") for p in (ROOT 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 GROUND = ("errors", "activity", "neurons")
 WINGS = ("prompts", "backbones", "energy", "data", "export", "targets", "cli")
+FACE = ("neuroprompt", "neuroprompt.__main__")
+LAST = ("report", "cli")
+"""In this order: what puts all the rest together, and nothing else imports."""
 
 
 def name_of(file: Path) -> str:
@@ -36,10 +39,17 @@ def wing_of(name: str) -> str | None:
     return parts[1] if len(parts) > 1 and parts[1] in WINGS else None
 
 
+def last(name: str) -> int:
+    """How late in LAST a module is; -1 where it is not."""
+    package = name.split(".")[1] if "." in name else ""
+    return LAST.index(package) if package in LAST else -1
+
+
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_imports_run_one_way(file: Path) -> None:
     mine, my_wing = name_of(file), wing_of(name_of(file))
     for other in imports_of(file):
+        assert mine in FACE or last(other) <= last(mine), f"{mine} imports {other}, which is made of it"
         wing = wing_of(other)
         if my_wing == "cli" or mine == "neuroprompt.__main__":
             continue

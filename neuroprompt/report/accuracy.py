@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neuroprompt.pictures import LINES, MARKERS, draw_curves
@@ -45,6 +47,7 @@ def _curves(found: dict[str, Any]) -> Plot:
     count = max(map(len, curves.values()))
     figure, axes = plain_axes(3.8, max(WIDTH, 0.32 * count))
     draw_curves(axes, curves)
+    _legend_above(figure, axes)
     rows = [(name, noise, value) for name, curve in curves.items() for noise, value in curve.items()]
     images = next(iter(found.values()))["images"]
     caption = f"Accuracy on {images:,} test pictures, clean and under noise; lines join the levels of one noise."
@@ -69,9 +72,17 @@ def _training(courses: dict[str, list[dict[str, float]]]) -> Plot:
     axes.set_ylabel("accuracy on validation images (%)")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set_title("Course of training", fontsize=11)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend()
+    _legend_above(figure, axes)
     caption = "Accuracy on the validation pictures after every epoch."
     return Plot("training", figure, caption, ("method", "epoch", "validation accuracy", "training loss"), rows)
+
+
+def _legend_above(figure: Figure, axes: Axes) -> None:
+    """The legend where it hides no point."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.get_legend().remove()  # type: ignore[union-attr]
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
 
 
 def _percent(value: float | None) -> str:

@@ -50,7 +50,7 @@ def section(subjects: Sequence[Subject], prices: tuple[str, str], beside: Sequen
         subject.measured["energy"] = priced.get(subject.name)
     made.parts += [_bars(name, of) for name, of in priced.items()]
     made.parts += compared
-    made.parts += [_counts(name, of) for name, of in priced.items()]
+    made.parts += [_counts(priced)] if priced else []
     notes = [line for of in priced.values() for line in (*not_priced(of), *left_out(of))] + refused
     made.parts += [Note(text) for text in dict.fromkeys(notes)]
     made.parts += absent(missing)
@@ -68,8 +68,9 @@ def _activities(subject: Subject) -> tuple[Activity, Activity]:
 
 def _bars(name: str, priced: dict[str, Any]) -> Plot:
     lines = [(part, f"{part}\n{priced[part].get('prices', '')}".strip(), priced[part]) for part in PARTS]
-    often = "once, at deployment" if priced["baked"] else "for every picture"
-    caption = f"{name}: {NOTE.lower()}. The generator runs {often}, the backbone for every picture."
+    often = "runs once, at deployment" if priced["baked"] else "runs for every picture"
+    of_generator = often if priced["generator"]["joules"] else "is no part of this bundle"
+    caption = f"{name}: {NOTE.lower()}. The generator {of_generator}, the backbone runs for every picture."
     return _drawn(f"energy-{slug(name)}", caption, lines)
 
 
@@ -91,7 +92,8 @@ def _drawn(name: str, caption: str, lines: Sequence[tuple[str, str, dict[str, An
             whiskers = [[joules - low], [high - joules]] if high > low else None
             look: dict[str, Any] = {"color": PARTS[part], "error_kw": {"ecolor": "#777777", "capsize": 3}}
             axes.barh(place, joules, height=0.6, xerr=whiskers, **look)
-            axes.text(high, place, f"  {si(joules)}", va="center", fontsize=9)
+            beside: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
+            axes.annotate(si(joules), (high, place), **beside)
         else:
             words = "none" if line["joules"] == 0 else "no sum: all-in and per term"
             axes.text(0.02, place, words, va="center", transform=axes.get_yaxis_transform())
@@ -100,21 +102,20 @@ def _drawn(name: str, caption: str, lines: Sequence[tuple[str, str, dict[str, An
         axes.set_xscale("log")
         axes.set_xlim(min(ends) / 10, max(ends) * 30)
     axes.set_yticks(range(len(lines)), [label for _, label, _ in lines])
-    axes.invert_yaxis()
+    axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel("joules a run (log)")
     axes.set_title(NOTE, fontsize=11)
     return Plot(name, figure, caption, ("part", "prices", "joules", "low", "high"), rows)
 
 
-def _counts(name: str, priced: dict[str, Any]) -> Table:
-    generator, backbone = priced["generator"]["counts"], priced["backbone"]["counts"]
+def _counts(priced: dict[str, dict[str, Any]]) -> Table:
+    """Every term that something counts, with a column for every generator and backbone."""
+    lines = {f"{name}: {part}": of[part] for name, of in priced.items() for part in ("generator", "backbone")}
+    lines = {head: line for head, line in lines.items() if any(line["counts"].values())}
+    terms = list(dict.fromkeys(term for line in lines.values() for term, count in line["counts"].items() if count))
     rows: list[tuple[object, ...]] = [
-        (key.replace("_", " "), f"{generator[key]:,}", f"{backbone.get(key, 0):,}")
-        for key in generator
-        if generator[key] or backbone.get(key)
+        (term.replace("_", " "), *(f"{line['counts'][term]:,}" for line in lines.values())) for term in terms
     ]
-    for key in ("joules_per_deployment", "joules_per_image"):
-        rows.append(
-            (key.replace("joules", "energy").replace("_", " "), *(si(priced[p][key]) for p in PARTS if p != "total"))
-        )
-    return Table(f"{name}: counts of one run", ("", "generator", "backbone"), rows)
+    for key, words in (("joules_per_deployment", "energy at deployment"), ("joules_per_image", "energy a picture")):
+        rows.append((f"{words} (estimated)", *(si(line[key]) for line in lines.values())))
+    return Table("Counts of one run of the generator, and of one picture", ("", *lines), rows)
