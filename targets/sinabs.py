@@ -13,7 +13,7 @@ class Sinabs(OverlaidTarget):
     LIF: v = alpha_mem v + x; spike if v >= threshold; then reset_fn. IAF: the same with alpha_mem = 1. ExpLeak: without
     spikes, for what never fires, and with alpha_mem = 1 - du for a current with memory; x = u + bias.
 
-    alpha_mem = 1 - dv is set in double precision: exp(-1/tau) would come from a tau in single. The threshold is the next
+    alpha_mem = 1 - dv is set in double precision: exp(-1/tau) comes from a tau in single. The threshold is the next
     number above vth. sinabs' MembraneReset adds reset_value to neurons that did not spike too, so the reset_fn
     is ours: v = v_reset on spike. LIF's tau_syn is not used: it decays an input in its first step, so that a / (1 - du)
     would have to be fed, which rounds. Nothing is refused.

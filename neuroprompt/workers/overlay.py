@@ -1,7 +1,8 @@
 """Run a float program with the neurons of packages in a folder of their own: overlay.py PACKAGES NEURONS WORK.
 
-PACKAGES is searched first. NEURONS is a Python file with `make(population)` for `stepwise.run`. WORK holds program.npz
-and inputs.npy, and gets found.npz: out.<population> and v.<population>, (T, n) each.
+PACKAGES is searched first. NEURONS is a Python file with `make(population)` for `stepwise.run`, or with a `run(program,
+inputs)` of its own that gives the same. WORK holds program.npz and inputs.npy, and gets found.npz: out.<population> and
+v.<population>, (T, n) each.
 """
 
 import importlib.util
@@ -18,7 +19,11 @@ def main() -> None:
     sys.path.insert(0, packages)
     stepwise = load(Path(__file__).with_name("stepwise.py"))
     inputs = np.load(Path(work, "inputs.npy"), allow_pickle=False)
-    found = stepwise.run(stepwise.load(Path(work, "program.npz")), inputs, load(Path(neurons)).make)
+    program, simulator = stepwise.load(Path(work, "program.npz")), load(Path(neurons))
+    if hasattr(simulator, "run"):
+        found = simulator.run(program, inputs)
+    else:
+        found = stepwise.run(program, inputs, simulator.make)
     arrays = {f"{kind}.{name}": values for kind, of in found.items() for name, values in of.items()}
     np.savez(Path(work, "found.npz"), allow_pickle=False, **arrays)
 
