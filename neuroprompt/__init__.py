@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from neuroprompt.prediction import predict
     from neuroprompt.pricing import energy as estimate_energy
     from neuroprompt.progress import Progress
+    from neuroprompt.report.write import write_report
     from neuroprompt.runconfig import RunConfig, configure
     from neuroprompt.training import train
 
@@ -66,6 +67,7 @@ _HOME = {
     "read_graph": "compiler.read",
     "train": "training",
     "verify": "measure",
+    "write_report": "report.write",
 }
 
 __all__ = [
@@ -97,6 +99,7 @@ __all__ = [
     "read_graph",
     "train",
     "verify",
+    "write_report",
 ]
 
 
