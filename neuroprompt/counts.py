@@ -16,6 +16,7 @@ from neuroprompt.bundled import load_model, load_tried
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
 from neuroprompt.counting import Census, by_image
+from neuroprompt.errors import BadBundle
 from neuroprompt.model import PromptedModel
 from neuroprompt.onnx_counts import GraphCounts, count_graph
 from neuroprompt.program import Model
@@ -54,14 +55,17 @@ class Counts:
         }
 
 
-def counts(bundle: Bundle) -> Counts:
-    """The counts of an opened bundle; raises BadBundle, Unsupported.
+def counts(bundle: Bundle, onnx: Bundle | None = None) -> Counts:
+    """The counts of an opened bundle; `onnx` is the ONNX bundle of the same run, whose file then is the backbone.
 
     An ONNX bundle holds no generator: its prompt was made once, before it was baked, or is made by the graph. The MACs
     that make a generator's inputs count to the backbone, as they run where it does. A bundle without an ONNX file says
-    in its manifest what its backbone multiplies, counted from the torch modules.
+    in its manifest what its backbone multiplies, counted from the torch modules. Raises BadBundle, Unsupported.
     """
-    graphs = {file.name: count_graph(file) for file in sorted(bundle.folder.glob("*.onnx"))}
+    if onnx is not None and (onnx.kind != "onnx" or onnx.about["run"] != bundle.about["run"]):
+        got = f"{onnx.folder}, a bundle for {onnx.kind!r}"
+        raise BadBundle(got, f"one for 'onnx' of the run that {bundle.folder} was made of")
+    graphs = {file.name: count_graph(file) for file in sorted((onnx or bundle).folder.glob("*.onnx"))}
     backbone = reduce(add, (graph.total for graph in graphs.values()), Activity())
     if not graphs:
         backbone = Activity(macs=int(bundle.about["backbone_macs"]))

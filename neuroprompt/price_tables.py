@@ -11,7 +11,7 @@ from neuroprompt.pricing import si
 TITLE = "Energy (estimated, not measured)"
 COLUMNS = ("part", "prices", "scope", "evidence", "once", "an image", "range")
 PARTS = ("generator", "backbone")
-MANY = 4
+MANY = 6
 """So many totals are shown; more are in the JSON alone."""
 NODE_TITLE = "Counts by node (mean of the pictures)"
 NODE_COLUMNS = ("node", "neurons", "spikes", "synops", "of dense", "updates", "membrane", "sparsity", "zeros", "bytes")

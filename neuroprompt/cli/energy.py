@@ -15,6 +15,7 @@ from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
     epilog=examples(
         "energy out/lava",
         "energy out/lava --prices loihi,truenorth,horowitz-45nm-fp32,horowitz-45nm-int8-memory",
+        "energy out/lava --onnx out/onnx --prices horowitz-45nm-int8-memory",
         "energy out/lava --prices speck,horowitz-45nm-int8 --seconds 0.01",
         "energy out/lava --generator-prices mine.toml",
         "energy out/onnx --pictures pictures/ --measure --json",
@@ -22,6 +23,9 @@ from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
 )
 def energy(
     bundle: Annotated[Path, typer.Argument(help="A bundle of 'neuroprompt export'.")],
+    onnx: Annotated[
+        Path | None, typer.Option(help="The ONNX bundle of the same run: its file is the backbone that is counted.")
+    ] = None,
     generator_prices: Annotated[str, typer.Option(help="Price list of the spiking part.")] = "loihi",
     backbone_prices: Annotated[str, typer.Option(help="Price list of the backbone.")] = "horowitz-45nm-fp32",
     prices: Annotated[
@@ -46,9 +50,10 @@ def energy(
 
     with stdout_is_ours():
         opened = Bundle.open(bundle)
+        file = opened if onnx is None else Bundle.open(onnx, "onnx")
         wanted = price_lists(w for w in prices.split(",") if w)
         pair = price_list(generator_prices), price_list(backbone_prices)
-        found = counts(opened)
+        found = counts(opened, None if onnx is None else file)
         baked = not opened.about.get("per_image", False)
         if wanted:
             result = compare_prices(found.generator, found.backbone, wanted, baked=baked, seconds=seconds)
@@ -56,9 +61,9 @@ def energy(
             result = price(found.generator, found.backbone, *pair, baked=baked, seconds=seconds)
         result |= {"counted": found.json(), "break_even": _break_even(found)}
         if pictures:
-            result["effective"] = _effective(opened, pictures)
+            result["effective"] = _effective(file, pictures)
         if measure:
-            result["measured"] = _measured(opened)
+            result["measured"] = _measured(file)
     emit(result, json, *_shown(result, found, by_node, side_by_side=bool(wanted)))
 
 

@@ -61,6 +61,16 @@ def test_counts_by_node_and_by_file(command: Any, lava_bundle: Path, onnx_bundle
     assert priced["backbone"]["not_priced"] == {}
 
 
+def test_a_lava_bundle_with_the_onnx_file_of_its_run(command: Any, lava_bundle: Path, onnx_bundle: Path) -> None:
+    memory = ("--prices", "horowitz-45nm-int8-memory")
+    found = command("energy", lava_bundle, "--onnx", onnx_bundle, *memory, "--json").json
+    assert found["generator"][0]["not_priced"] == found["backbone"][0]["not_priced"] == {}
+    assert found["totals"][0]["share_generator"] > 0
+    alone = command("energy", onnx_bundle, *memory, "--json").json
+    assert found["backbone"] == alone["backbone"]
+    refused(command("energy", lava_bundle, "--onnx", lava_bundle), "onnx")
+
+
 def test_effective_operations_on_pictures(command: Any, lava_bundle: Path, onnx_bundle: Path, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), (200, 30, 90)).save(tmp_path / "a.png")
     found = command("energy", onnx_bundle, "--pictures", tmp_path, "--json").json
@@ -70,6 +80,8 @@ def test_effective_operations_on_pictures(command: Any, lava_bundle: Path, onnx_
     assert "effective on 1 pictures" in command("energy", onnx_bundle, "--pictures", tmp_path / "a.png").out
     refused(command("energy", lava_bundle, "--pictures", tmp_path), "--pictures", "onnx")
     refused(command("energy", onnx_bundle, "--pictures", tmp_path / "b.png"), "b.png")
+    both = command("energy", lava_bundle, "--onnx", onnx_bundle, "--pictures", tmp_path, "--json").json
+    assert both["effective"] == effective
 
 
 def test_measured_or_one_line_that_says_why_not(command: Any, onnx_bundle: Path, monkeypatch: Any) -> None:
