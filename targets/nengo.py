@@ -11,8 +11,8 @@ class Nengo(OverlaidTarget):
     """One nengo.Network run by nengo.Simulator with dt = 1; its connections, delays and order of steps are nengo's own.
 
     The neurons are a NeuronType of ours, for none of nengo's is NIR's: LIF, v = v + (J - v)(1 - exp(-dt / tau)), always
-    leaks, with threshold 1 and reset 0; SpikingRectifiedLinear cuts J at 0 and subtracts at reset. Connections
-    run from neurons to neurons, synapse None within a step, and one synapse 0 for every step of lag. Nothing is refused.
+    leaks, with threshold 1 and reset 0; SpikingRectifiedLinear cuts J at 0 and subtracts at reset. Connections run from
+    neurons to neurons, with synapse None within a step, and a synapse 0 for every step of lag. Nothing is refused.
 
     It is not among our packages because nengo 4.1 brings a pytest plugin that pytest 9 does not load.
     """

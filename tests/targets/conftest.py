@@ -20,7 +20,7 @@ from neuroprompt.errors import RuntimeMissing
 from neuroprompt.program import Model, Population, Program, Projection
 
 Floats = NDArray[np.float64]
-STEPS = 40
+STEPS = 25
 
 
 def define(program: Program, inputs: Floats) -> dict[str, tuple[Floats, Floats]]:
@@ -50,7 +50,7 @@ def net(rng: np.random.Generator, kinds: tuple[str, ...], silent: tuple[str, ...
     is one for a layer, or one for each neuron.
     """
     quarters, each = rng.random(2) < 0.5
-    sizes = rng.integers(2, 6, rng.integers(2, 5)).tolist()
+    sizes = rng.integers(2, 6, rng.choice((2, 2, 3, 4))).tolist()
 
     def numbers(size: Any, low: float, high: float) -> Any:
         return rng.integers(round(low * 4), round(high * 4) + 1, size) / 4 if quarters else rng.uniform(low, high, size)
@@ -58,7 +58,7 @@ def net(rng: np.random.Generator, kinds: tuple[str, ...], silent: tuple[str, ...
     populations, projections = [], []
     for i, (n_in, n) in enumerate(pairwise(sizes), start=1):
         name, before, shape = f"p{i}", f"p{i - 1}" if i > 1 else "input", n if each else ()
-        kind = str(rng.choice((*kinds, *silent) if i == len(sizes) - 1 else kinds))
+        kind = str(rng.choice((*kinds, *silent) if 1 < i == len(sizes) - 1 else kinds))
         fires, resets_here, biased, driven, recurrent = (kind not in silent, *(rng.random(4) < 0.5))
         populations.append(
             Population(

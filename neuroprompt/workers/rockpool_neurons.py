@@ -1,0 +1,40 @@
+"""Rockpool's neurons for `stepwise.run`, in its own package; their equations stand in targets/rockpool.py."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from rockpool.nn.modules import LIFTorch
+
+
+def make(population: dict[str, Any]) -> Any:
+    """One step of a population: a (n,) -> what it emits, v after the reset."""
+    rest = torch.zeros(population["size"], dtype=torch.float64)
+    keys = ("du", "dv", "vth", "v_reset", "bias")
+    du, dv, vth, v_reset, bias = (rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
+    never = rest + torch.finfo(torch.float64).max  # of inf, 0 spikes would subtract nan
+    fires, remembers = population["emits"] == "spikes", bool((du != 1).any())
+    synapse = neurons(rest, 1 - du, rest, never)
+    # It fires at v >= threshold.
+    cell = neurons(1 - dv, rest + 1, bias, torch.nextafter(vth, never) if fires else never)
+
+    @torch.no_grad()
+    def step(a: Any) -> tuple[Any, Any]:
+        u = torch.from_numpy(a)
+        if remembers:
+            a, u = u, synapse.isyn[:, 0] + u
+            synapse.forward(a[None, None])
+        cell.isyn.zero_()
+        fired = cell.forward(u[None, None])[0, 0] != 0
+        cell.vmem = torch.where(fired, v_reset, cell.vmem)
+        return (fired if fires else cell.vmem).numpy(), cell.vmem.numpy()
+
+    return step
+
+
+def neurons(alpha: Any, beta: Any, bias: Any, threshold: Any) -> Any:
+    """LIFTorch with given decays of v (alpha) and i (beta), in double precision, which its constructor does not keep."""
+    made = LIFTorch(len(alpha), leak_mode="decays", dt=1.0)
+    made.alpha.data, made.beta.data, made.bias.data, made.threshold.data = alpha, beta[:, None], bias, threshold
+    made.vmem, made.isyn = torch.zeros_like(alpha), torch.zeros_like(beta[:, None])
+    return made
