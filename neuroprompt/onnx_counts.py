@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import helper, shape_inference
+from onnx import helper
 
 from neuroprompt.activity import Activity
 from neuroprompt.errors import BadBundle, Unsupported
+from neuroprompt.onnx_shapes import STANDARD, Shape, for_one, shapes_of
 
-SMALL = 1024
-"""Constants of so many numbers may be shapes, and are kept; larger ones only slow the inference of shapes."""
-
-Shape = tuple[int, ...]
 Attributes = Mapping[str, Any]
 
 
@@ -63,16 +60,17 @@ def count_graph(file: Path | str) -> GraphCounts:
     operator multiplies in a way that is not known here.
     """
     try:
-        model = _for_one(onnx.load(str(file), load_external_data=False))
+        model = onnx.load(str(file), load_external_data=False)
+        footprint = sum(_bytes(tensor) for tensor in model.graph.initializer)
+        model = for_one(model)
         for node in model.graph.node:
             _check(node, file)
-        model = shape_inference.infer_shapes(model, data_prop=True)
+        shapes = shapes_of(model, PRODUCTS)
     except Unsupported:
         raise
     except Exception as error:  # onnx raises protobuf's and its own
         got = f"{file} cannot be read ({(str(error).splitlines() or [''])[0]})"
         raise BadBundle(got, "an ONNX file", "export it again") from error
-    shapes = _shapes(model.graph)
     products = []
     for node in model.graph.node:
         if node.op_type not in PRODUCTS:
@@ -86,7 +84,7 @@ def count_graph(file: Path | str) -> GraphCounts:
         macs = PRODUCTS[node.op_type](out, known, attributes)
         reads = sum(prod(shape) for shape in known)
         products.append(Product(node.name, node.op_type, Activity(macs=macs, reads=reads, writes=prod(out))))
-    return GraphCounts(tuple(products), sum(_bytes(tensor) for tensor in model.graph.initializer))
+    return GraphCounts(tuple(products), footprint)
 
 
 def _check(node: onnx.NodeProto, file: Path | str) -> None:
@@ -97,36 +95,6 @@ def _check(node: onnx.NodeProto, file: Path | str) -> None:
     if kind in HOLDERS or any(word in kind for word in ("MatMul", "Conv", "Gemm", "Attention")):
         got = f"operator {kind} ({node.name}) of {file} is not counted"
         raise Unsupported(got, f"products that are one of: {', '.join(PRODUCTS)}")
-
-
-def _for_one(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model for a batch of 1, its functions inlined; what it says of other shapes is forgotten, and its weights."""
-    for tensor in model.graph.initializer:
-        if prod(tensor.dims) > SMALL:
-            tensor.ClearField("raw_data")
-    if model.functions:
-        from onnx import inliner
-
-        model = inliner.inline_local_functions(model)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    for value in model.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if value.name not in constants and len(dims) and not dims[0].HasField("dim_value"):
-            dims[0].dim_value = 1
-    del model.graph.value_info[:]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    return model
-
-
-def _shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
-    """The shapes that are known in full, by name."""
-    found: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        kind = value.type.tensor_type
-        if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
-            found[value.name] = tuple(dim.dim_value for dim in kind.shape.dim)
-    return found
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:
@@ -186,4 +154,3 @@ PRODUCTS: dict[str, Callable[[Shape, list[Shape], Attributes], int]] = {
 }
 HOLDERS = frozenset({"Loop", "Scan", "If", "LSTM", "GRU", "RNN"})
 """Operators that hold products of their own."""
-STANDARD = ("", "ai.onnx")

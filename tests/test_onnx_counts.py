@@ -12,12 +12,15 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from neuroprompt import checkpoint
 from neuroprompt.backbone import load_backbone
 from neuroprompt.contracts import BackboneSpec
 from neuroprompt.errors import BadBundle, Unsupported
+from neuroprompt.forms import deployed
 from neuroprompt.macs import count_macs
 from neuroprompt.onnx_counts import count_graph
 from neuroprompt.onnxfile import to_onnx
+from neuroprompt.runconfig import RunConfig
 
 
 class Prompted(nn.Module):
@@ -60,6 +63,16 @@ def test_other_families(name: str, tmp_path: Path) -> None:
     model = timm.create_model(name, **FAMILIES[name]).eval()
     found = count_graph(file_of(model, (3, 32, 32), tmp_path))
     assert found.total.macs == count_macs(model, torch.zeros(1, 3, 32, 32)) > 1e6
+
+
+@pytest.mark.parametrize("memory", ["lstm", "slstm"])
+def test_a_prompt_that_is_made_between_the_blocks(memory: str, tmp_path: Path) -> None:
+    """Its state's shape is reckoned in the graph, from the batch."""
+    spec = BackboneSpec("embedded", image_size=16, random=True)
+    config = RunConfig("lspt", {"memory": memory, "tokens": 4, "lstm_hidden": 8}, spec, classes=("a", "b"))
+    model = deployed(checkpoint.assemble(config, load_backbone(spec)).eval())
+    found = count_graph(file_of(model, (3, 16, 16), tmp_path)).total
+    assert found.macs == count_macs(model, torch.zeros(1, 3, 16, 16)) > 1e6
 
 
 @pytest.mark.filterwarnings("ignore")  # fvcore needs torch.jit, which is deprecated

@@ -1,0 +1,77 @@
+"""Estimated, not measured: what a picture costs with every method on one backbone, each counted from its own ONNX file.
+
+    python examples/energy_table.py --backbone vit_base_patch16_224 --image-size 224 [--method spike-nvpt ...]
+
+Nothing is trained: multiplications do not depend on the weights, and random ones do. What neurons would spike does, so
+that the generators' lines hold for their first values alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from neuroprompt import checkpoint
+from neuroprompt.backbone import load_backbone
+from neuroprompt.compiler.lower import stimulus
+from neuroprompt.contracts import BackboneSpec, Prices, Prompt
+from neuroprompt.counting import activity
+from neuroprompt.counts import emulate
+from neuroprompt.deploy import spiking_model
+from neuroprompt.errors import NeuropromptError
+from neuroprompt.forms import deployed
+from neuroprompt.onnx_counts import count_graph
+from neuroprompt.onnxfile import to_onnx
+from neuroprompt.price_tables import spread
+from neuroprompt.pricing import NOTE, estimate, si
+from neuroprompt.runconfig import RunConfig
+
+LISTS = ("horowitz-45nm-fp32", "horowitz-45nm-int8", "horowitz-45nm-fp32-memory")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--backbone", default="embedded")
+    parser.add_argument("--image-size", type=int, default=None)
+    parser.add_argument("--method", nargs="*", default=Prompt.names())
+    asked = parser.parse_args()
+    spec = BackboneSpec(asked.backbone, image_size=asked.image_size, random=True)
+    print(f"{NOTE}. A picture through {spec.name}, ten classes")
+    print(f"| method | multiply-accumulates | {' | '.join(LISTS)} | generator at its first values, loihi |")
+    print("|---|---|" + "---|" * (len(LISTS) + 1))
+    for method in asked.method:
+        try:
+            print(row(method, spec), flush=True)
+        except NeuropromptError as error:
+            print(f"| {method} | refused: {error} |", flush=True)
+
+
+def row(method: str, spec: BackboneSpec) -> str:
+    model = checkpoint.assemble(RunConfig(method, {}, spec, classes=tuple("abcdefghij")), load_backbone(spec)).eval()
+    tokens = model.prompt.tokens()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        to_onnx(deployed(model, None if tokens is None else tokens.detach()), model.backbone.site.image, file)
+        counts = count_graph(file).total
+    cells = []
+    for name in LISTS:
+        spent = estimate(counts, Prices.named(name))
+        ends = spread(list(spent.range))
+        cells.append(si(spent.joules) + (f" ({ends})" if ends else ""))
+    return f"| {method} | {counts.macs:,} | {' | '.join(cells)} | {generator(model.prompt)} |"
+
+
+def generator(prompt: Prompt) -> str:
+    made = None if prompt.per_image else prompt.generator()
+    if made is None:
+        return "in the graph" if prompt.spiking else "-"
+    model = spiking_model(made)
+    recording = emulate(model)
+    inputs = stimulus(model.fixed_program)
+    spent = estimate(activity(model, recording, inputs, "fixed"), Prices.named("loihi"))
+    return f"{si(spent.joules)} ({spread(list(spent.range))}), once"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The shapes in an ONNX graph for one image, as far as they can be known without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from math import prod
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
+
+SMALL = 1024
+"""Constants of so many numbers may be shapes, and are kept; larger ones only slow the inference of shapes."""
+
+STANDARD = ("", "ai.onnx")
+
+Shape = tuple[int, ...]
+
+
+def for_one(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model for a batch of 1, its functions inlined; what it says of other shapes is forgotten, and its weights."""
+    for tensor in model.graph.initializer:
+        if prod(tensor.dims) > SMALL:
+            tensor.ClearField("raw_data")
+    if model.functions:
+        from onnx import inliner
+
+        model = inliner.inline_local_functions(model)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in constants and len(dims) and not dims[0].HasField("dim_value"):
+            dims[0].dim_value = 1
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return model
+
+
+def shapes_of(model: onnx.ModelProto, wanted: Container[str]) -> dict[str, Shape]:
+    """Shapes by name, those of what operators in `wanted` take among them where that can be.
+
+    Where a shape is reckoned by nodes that onnx's inference does not follow, they are run, and it goes on.
+    """
+    while True:
+        inferred = shape_inference.infer_shapes(model, data_prop=True).graph
+        shapes = _known_shapes(inferred)
+        if all(name in shapes for node in inferred.node if node.op_type in wanted for name in node.input if name):
+            return shapes
+        if not _fold(model.graph, shapes, wanted):
+            return shapes
+
+
+def _fold(graph: onnx.GraphProto, shapes: Mapping[str, Shape], kept: Container[str]) -> bool:
+    """Put numbers in the place of nodes that reckon with shapes alone, `kept` aside; whether there were any."""
+    known = {t.name: numpy_helper.to_array(t) for t in graph.initializer if prod(t.dims) <= SMALL}
+    folded = []
+    for node in graph.node:
+        if node.op_type in kept or node.domain not in STANDARD:
+            continue
+        if node.op_type == "Shape" and node.input[0] in shapes:
+            values = np.array(shapes[node.input[0]], np.int64)
+            ends = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+            known[node.output[0]] = values[ends.get("start", 0) : ends.get("end")]
+        elif len(node.output) == 1 and node.input and all(name in known for name in node.input):
+            (made,) = ReferenceEvaluator(node).run(None, {name: known[name] for name in node.input})
+            known[node.output[0]] = np.asarray(made)
+        else:
+            continue
+        if known[node.output[0]].size > SMALL:
+            del known[node.output[0]]
+            continue
+        folded.append(node)
+    for node in folded:
+        graph.initializer.append(numpy_helper.from_array(known[node.output[0]], node.output[0]))
+        graph.node.remove(node)
+    return bool(folded)
+
+
+def _known_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
+    """The shapes that are known in full, by name."""
+    found: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        kind = value.type.tensor_type
+        if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
+            found[value.name] = tuple(dim.dim_value for dim in kind.shape.dim)
+    return found
