@@ -8,27 +8,29 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nir
 import torch
 from torch import Tensor
 
 from neuroprompt.bundle import Bundle, writing
-from neuroprompt.bundled import TOKENS, bits_sha256, read_model, write_bits, write_model
-from neuroprompt.contracts import Exporter, Gated, Prompt
-from neuroprompt.deploy import check_graph, deployed_tokens, spiking_model
-from neuroprompt.errors import Unsupported
+from neuroprompt.bundled import TOKENS, bits_sha256, read_model, write_bits, write_inputs, write_model
+from neuroprompt.compiler.flat import dt_of
+from neuroprompt.compiler.place import place
+from neuroprompt.contracts import Exporter, Floats, Gated, Prompt
+from neuroprompt.deploy import check_graph, deployed_tokens, model_of_graph, spiking_model
+from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.forms import deployed
 from neuroprompt.hybrid import check_hybrid, write_hybrid
 from neuroprompt.macs import count_macs
 from neuroprompt.measure import verify
 from neuroprompt.program import Model
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.readme import PINS, SCRIPT, lava_readme
+from neuroprompt.readme import BESIDE_SCRIPT, PINS, SCRIPT, graph_readme, lava_readme
 from neuroprompt.runtime import WORKERS
 
 if TYPE_CHECKING:
     from neuroprompt.checkpoint import Run
 
-BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py")
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "snntorch", "nir", "numpy")
 
 
@@ -64,8 +66,29 @@ class Lava(Exporter):
                 "torch": check_graph(written.graph, generator),
                 **verify(written, targets=["loihi"], progress=progress)["targets"],
             }
-            _add_script(folder, about, written)
+            _add_script(folder, lava_readme(about, written))
         return {"steps": about["steps"], "bits_sha256": about["bits_sha256"], **_flat(about), "about": about}
+
+    def export_graph(
+        self, graph: nir.NIRGraph, out: Path | str, inputs: Floats, *, name: str = "", progress: Progress = SILENT
+    ) -> dict[str, Any]:
+        """The same bundle for a NIR graph, its integers fitted on `inputs` (T, n_in), which it carries as inputs.npy.
+
+        Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
+        """
+        model = model_of_graph(graph, len(inputs), inputs, progress=progress)
+        about = _of_graph(graph, name, model)
+        with writing(out, "lava", about) as folder:
+            write_model(model, folder)
+            write_inputs(inputs, folder)
+            written = read_model(folder)
+            about["checked"] = verify(written, inputs, targets=["loihi"], progress=progress)["targets"]
+            floats = about["checked"]["loihi-float"]
+            if floats["spike_exact"] != 1.0 and floats["cause"] is None:
+                got = f"the float program is {floats['spike_exact']:.4%} spike exact, for no known cause"
+                raise ParityError(got, "100 %, before a file appears")
+            _add_script(folder, graph_readme(about, written))
+        return {**_flat(about), "about": about}
 
     def _hybrid(self, run: Run, gated: Gated, out: Path | str, progress: Progress) -> dict[str, Any]:
         about = _about(run)
@@ -73,15 +96,27 @@ class Lava(Exporter):
             written = write_hybrid(run, gated, folder, about, progress)
             progress.say("comparing the parts together with the model in PyTorch")
             about |= check_hybrid(run, Bundle(folder, "lava", about))
-            _add_script(folder, about, written)
+            _add_script(folder, lava_readme(about, written))
         return {"steps": about["steps"], **_flat(about), **about["prompt"], **about["parity"], "about": about}
 
 
-def _add_script(folder: Path, about: dict[str, Any], model: Model) -> None:
+def _of_graph(graph: nir.NIRGraph, name: str, model: Model) -> dict[str, Any]:
+    return {
+        "graph": name,
+        "dt_s": dt_of(graph),
+        "steps": model.steps,
+        "inputs": model.float_program.inputs,
+        "neurons": sum(p.size for p in model.fixed_program.populations),
+        "placement": place(model.fixed_program),
+        "versions": {package: metadata.version(package) for package in PACKAGES if package not in ("torch", "timm")},
+    }
+
+
+def _add_script(folder: Path, readme: str) -> None:
     for name in (SCRIPT, *BESIDE_SCRIPT):
         shutil.copyfile(WORKERS / name, folder / name)
     shutil.copyfile(WORKERS / "lava.txt", folder / PINS)
-    (folder / "README.md").write_text(lava_readme(about, model))
+    (folder / "README.md").write_text(readme)
 
 
 def _about(run: Run) -> dict[str, Any]:
@@ -102,6 +137,7 @@ def _of_tokens(run: Run, model: Model, tokens: Tensor | None) -> dict[str, Any]:
     return {
         "steps": model.steps,
         "neurons": sum(p.size for p in model.fixed_program.populations),
+        "placement": place(model.fixed_program),
         "bits_sha256": None if tokens is None else bits_sha256(tokens),
         "backbone_macs": count_macs(deployed(run.model, tokens), blank),
     }

@@ -24,6 +24,7 @@ def compare(reference: Recording, other: Recording) -> dict[str, Any]:
     jaccard         spikes in both of spikes in either; 1.0 where neither has any
     rate_cosine     cosine of the neurons' mean rates (Pedersen et al., Nat. Commun. 15:8122, 2024)
     first_mismatch  the earliest unequal cell (node, step, neuron, both potentials after the reset), or None
+    values          of nodes that never fire: the largest difference, and that over the largest value
 
     Raises BadSetting for recordings of other nodes, steps or sizes.
     """
@@ -37,15 +38,19 @@ def compare(reference: Recording, other: Recording) -> dict[str, Any]:
         for name, fired in reference.spikes.items()
     }
     first = _first_mismatch(reference, other)
-    return _agreement(a, b) | {"first_mismatch": first, "seconds": other.seconds, "nodes": nodes}
+    values = {name: _closeness(given, other.values[name]) for name, given in reference.values.items()}
+    return _agreement(a, b) | {"first_mismatch": first, "seconds": other.seconds, "nodes": nodes, "values": values}
 
 
 def cells(recording: Recording) -> Spikes:
     """The spikes of all nodes side by side, (T, n)."""
-    return np.concatenate([s.astype(bool) for s in recording.spikes.values()], axis=1)
+    fired = [s.astype(bool) for s in recording.spikes.values()]
+    if not fired:  # a graph of nodes that never fire
+        return np.zeros((len(next(iter(recording.values.values()), ())), 0), bool)
+    return np.concatenate(fired, axis=1)
 
 
-def known_cause(reference: Recording, other: Recording, precision: str, thresholds: Mapping[str, float]) -> str | None:
+def known_cause(reference: Recording, other: Recording, precision: str, thresholds: Mapping[str, Any]) -> str | None:
     """Why `other` differs from `reference`, in words: a delay, the integers, or a tie; None where equal or unknown.
 
     delay      every node's spikes are the reference's, in step or some steps later
@@ -62,6 +67,8 @@ def known_cause(reference: Recording, other: Recording, precision: str, threshol
         return "integers: weights, decays and thresholds are rounded to the chip's"
     fired = reference.spikes[first["node"]][first["step"], first["neuron"]]
     below, threshold = first["v"] if fired else first["reference_v"], thresholds.get(first["node"])
+    if isinstance(threshold, np.ndarray):
+        threshold = float(threshold.reshape(-1)[first["neuron"] if threshold.size > 1 else 0])
     if below is not None and threshold is not None and abs(below - threshold) <= ROUNDING * max(threshold, ROUNDING):
         return f"a tie: the potential is at the threshold {threshold:g}, and the order of a sum decides"
     return None
@@ -70,7 +77,7 @@ def known_cause(reference: Recording, other: Recording, precision: str, threshol
 def _agreement(a: Spikes, b: Spikes) -> dict[str, Any]:
     both, either = int((a & b).sum()), int((a | b).sum())
     return {
-        "spike_exact": int((a == b).sum()) / a.size,
+        "spike_exact": int((a == b).sum()) / a.size if a.size else 1.0,
         "jaccard": both / either if either else 1.0,
         "rate_cosine": _cosine(a.mean(axis=0), b.mean(axis=0)),
         "spikes": int(b.sum()),
@@ -104,6 +111,11 @@ def _lag(a: Spikes, b: Spikes) -> int | None:
         if np.array_equal(a[: len(a) - lag], b[lag:]) and not b[:lag].any() and (lag == 0 or b.any()):
             return lag
     return None
+
+
+def _closeness(a: NDArray[Any], b: NDArray[Any]) -> dict[str, float]:
+    difference, largest = float(np.abs(a - b).max(initial=0)), float(np.abs(a).max(initial=0))
+    return {"max_abs_diff": difference, "max_rel_diff": difference / largest if largest else difference}
 
 
 def _cosine(a: NDArray[Any], b: NDArray[Any]) -> float:

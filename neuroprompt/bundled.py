@@ -21,7 +21,7 @@ from neuroprompt.program import Model, Program
 
 GRAPH, REPORT, TOKENS = "generator.nir", "scale_report.json", "tokens.npy"
 PROGRAMS = {"float": "program.float.npz", "fixed": "program.fixed.npz"}
-SAMPLE = "factors.{}.npy"
+SAMPLE, INPUTS = "factors.{}.npy", "inputs.npy"
 
 
 def write_model(model: Model, folder: Path) -> None:
@@ -56,13 +56,20 @@ def write_samples(factors: Floats, folder: Path) -> None:
         _write_array(sample.astype(np.float32), folder / SAMPLE.format(i))
 
 
+def write_inputs(inputs: Floats, folder: Path) -> None:
+    """Write what a graph's integers were fitted on, (T, n_in)."""
+    _write_array(inputs, folder / INPUTS)
+
+
 def load_tried(bundle: Bundle) -> tuple[Model, Floats | None, int]:
     """The spiking model of an opened bundle, inputs to try it with, and how many pictures those are of.
 
-    A generator whose inputs depend on the image is tried on the bundle's own samples, in as many lanes; any other on
-    what `stimulus` gives: None and 1.
+    A generator whose inputs depend on the image is tried on the bundle's own samples, in as many lanes; a graph on the
+    inputs that the bundle carries; any other on what `stimulus` gives: None and 1.
     """
     model, count = load_model(bundle), int(bundle.about.get("samples", 0))
+    if (bundle.folder / INPUTS).is_file():
+        return model, np.load(bundle.folder / INPUTS, allow_pickle=False), 1
     if not count:
         return model, None, 1
     samples = [np.load(bundle.folder / SAMPLE.format(i), allow_pickle=False) for i in range(count)]

@@ -17,6 +17,7 @@ from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.graph import steps_of, to_nir
 from neuroprompt.neurons import IF, LIF, Current
 from neuroprompt.program import Model
+from neuroprompt.progress import SILENT, Progress
 
 
 def spiking_model(generator: Generator, inputs: Floats | None = None, scale: float | None = None) -> Model:
@@ -30,10 +31,12 @@ def model_of_graph(
     inputs: Floats | None = None,
     scale: float | None = None,
     largest: float = 0.0,
+    *,
+    progress: Progress = SILENT,
 ) -> Model:
     """The same for a NIR graph of any origin; `steps` where its metadata does not say."""
     program = lower(graph, steps_of(graph) if steps is None else steps)
-    fixed, report = quantise(program, inputs, scale, largest)
+    fixed, report = quantise(program, inputs, scale, largest, progress)
     return Model(graph, program, fixed, report)
 
 

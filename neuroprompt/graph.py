@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroprompt.contracts import Generator
-from neuroprompt.errors import BadGraph, BadSetting, CannotWrite, Unsupported
+from neuroprompt.errors import BadGraph, BadSetting, Unsupported
 from neuroprompt.neurons import DT_SECONDS, IF, LIF, Current, check_convention
+from neuroprompt.wholefile import write_whole
 
 FORMAT = "neuroprompt-nir-1"
 RESET = "zero, same step"
@@ -115,17 +114,9 @@ def _array(tensor: Tensor) -> Any:
 
 def write_graph(graph: nir.NIRGraph, path: Path | str) -> None:
     """Write `graph` as HDF5, whole or not at all; raises CannotWrite."""
-    path = Path(path)
     buffer = io.BytesIO()
     nir.write(buffer, graph)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(buffer.getvalue())
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise CannotWrite(f"cannot write {path} ({error.strerror})", "a writable place with room") from error
+    write_whole(Path(path), buffer.getvalue())
 
 
 def steps_of(graph: nir.NIRGraph) -> int:

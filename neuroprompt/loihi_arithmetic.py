@@ -27,6 +27,8 @@ HALF = 2**23
 """u and v have 24 bits."""
 MANTISSA = (-4096, 4095)
 VTH_MAX = 2**17 - 1
+MOST_EXPONENT = 7
+"""Of weights: what 3 bits hold beside their sign."""
 FEW = 0.1
 """Share of spikes below which adding columns beats a matrix product."""
 
@@ -83,7 +85,7 @@ def _arriving(program: Program, population: Population, emitted: dict[str, Array
     for q in program.into(population.name):
         if q.source in emitted:
             sent = emitted[q.source][: program.steps - q.lag]
-            a[q.lag :] += drive_fixed(stored(q.weights), sent) if fixed else drive_float(q.weights, sent)
+            a[q.lag :] += arriving_fixed(q, sent) if fixed else drive_float(q.weights, sent)
     for onset, values in population.currents:
         a[onset:] += values
     return a
@@ -98,15 +100,14 @@ def _together(
     part: list[Population], inner: list[Projection], arriving: dict[str, Array], program: Program
 ) -> dict[str, Trace]:
     fixed = program.precision == "fixed"
-    weights = [stored(q.weights) if fixed else q.weights for q in inner]
     run = {p.name: (FixedNeurons if fixed else FloatNeurons)(p, program.steps) for p in part}
     for t in range(program.steps):
         for p in part:
             a = arriving[p.name][t]
-            for q, w in zip(inner, weights, strict=True):
+            for q in inner:
                 if q.target == p.name and t >= q.lag:
                     spikes = run[q.source].spikes[t - q.lag : t - q.lag + 1]
-                    a = a + (drive_fixed(w, spikes) if fixed else drive_float(w, spikes))[0]
+                    a = a + (arriving_fixed(q, spikes) if fixed else drive_float(q.weights, spikes))[0]
             run[p.name].step(t, a)
     return {name: neurons.trace() for name, neurons in run.items()}
 
@@ -179,6 +180,11 @@ def stored(weights: Weights) -> Weights:
     return replaced(weights, stored_weights(numbers(weights)))
 
 
+def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
+    """What a fixed projection delivers of `sent` (T, in): (W x) << exponent, (T, out)."""
+    return drive_fixed(stored(projection.weights), sent) << projection.exponent
+
+
 def drive_fixed(weights: Weights, spikes: Array) -> NDArray[np.int64]:
     """W s for every step, (T, out), or w x one to one.
 
@@ -194,9 +200,10 @@ def drive_fixed(weights: Weights, spikes: Array) -> NDArray[np.int64]:
     small = spikes.dtype == bool and weights.shape[1] * 256 < 2**24
     kind = np.float32 if small else np.float64
     if spikes.dtype == bool and np.count_nonzero(spikes) < FEW * spikes.size:
-        few: NDArray[np.int64] = np.asarray(csr_matrix(spikes.astype(kind)) @ weights.T.astype(kind)).astype(np.int64)
-        return few
-    return (spikes.astype(kind) @ weights.T.astype(kind)).astype(np.int64)
+        few: NDArray[Any] = np.asarray(csr_matrix(spikes.astype(kind)) @ weights.T.astype(kind))
+        return few.astype(np.int64)
+    whole: NDArray[Any] = spikes.astype(kind) @ weights.T.astype(kind)
+    return whole.astype(np.int64)
 
 
 class FixedNeurons:
@@ -270,6 +277,7 @@ def check_range(program: Program) -> None:
         what, weights = f"a weight from {q.source!r} to {q.target!r}", q.numbers
         mixed = weights.min() < 0 < weights.max()
         _within(what, weights, -256 if mixed else -255, 254 if mixed else 255)
+        _within(f"the exponent of the weights from {q.source!r} to {q.target!r}", q.exponent, 0, MOST_EXPONENT)
         odd = weights[stored_weights(weights) != weights]
         if odd.size:
             raise OutOfRange(f"{what} is {odd[0]:g}, odd beside weights of the other sign", "even weights")

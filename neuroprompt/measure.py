@@ -21,14 +21,15 @@ def verify(
     inputs: Floats | None = None,
     targets: Sequence[str] | None = None,
     progress: Progress = SILENT,
+    recordings: dict[str, Recording] | None = None,
 ) -> dict[str, Any]:
     """Run `model` on every spiking target at hand (or on `targets`) and compare each with the reference.
 
     `inputs` (T, n_in): None for zeros under constant drive, seeded spikes otherwise. Keys of "targets" are names, with
     the precision where a target has more than one; fixed ones are also held to our emulator ("exact_with_emulator"),
     and their potentials are in the chip's units. "cause" says why spikes differ, where that is known
-    (`neuroprompt.agreement.known_cause`). What cannot run stands in "skipped" with its reason and fix. Raises
-    what a target raises while running.
+    (`neuroprompt.agreement.known_cause`). What cannot run stands in "skipped" with its reason and fix.
+    `recordings`, where given, gets what every target did. Raises what a target raises while running.
     """
     inputs = stimulus(model.float_program) if inputs is None else inputs
     reference = _spiking(REFERENCE).run(model, inputs, "float", states=True)
@@ -44,14 +45,16 @@ def verify(
         "skipped": {},
     }
     emulated: Recording | None = None
-    thresholds = {p.name: float(p.vth) for p in model.float_program.populations}
+    thresholds = {p.name: p.vth for p in model.float_program.populations if p.emits == "spikes"}
+    kept = {} if recordings is None else recordings
+    kept[REFERENCE] = reference
     for key, name, precision in progress.track(_runs(targets, result["skipped"]), "verifying"):
         try:
             recording = _spiking(name).run(model, inputs, precision, states=True)
         except Unsupported as error:
             result["skipped"][key] = str(error)
             continue
-        found = compare(reference, recording)
+        found, kept[key] = compare(reference, recording), recording
         if precision == "fixed" and name != EMULATOR:
             if emulated is None:
                 emulated = _spiking(EMULATOR).run(model, inputs, "fixed", states=True)

@@ -66,7 +66,8 @@ class Population:
 class Projection:
     """Weights from `source` ("input" or a population) to `target`: one to one (n,), dense (out, in), or sparse rows.
 
-    What the source emits in step t drives the target in step t + lag. On the chip it arrives 1 + delay steps later.
+    What the source emits in step t drives the target in step t + lag. On the chip it arrives 1 + delay steps later, and
+    sums of fixed weights are shifted left by `exponent`, as Lava's weight_exp.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Projection:
     weights: Weights
     lag: int = 0
     delay: int = 0
+    exponent: int = 0
 
     @property
     def one_to_one(self) -> bool:
@@ -115,7 +117,8 @@ class Program:
             got = "inputs with values other than 0 and 1"
             raise Unsupported(got, "spikes, the only input of this integer program", 'use precision "float"')
         sent = np.rint(inputs * self.input_scale)
-        driven = (drive(p.weights.astype(np.float64), sent) for p in self.projections if p.source == "input")
+        heard = (p for p in self.projections if p.source == "input")
+        driven = (drive(p.weights.astype(np.float64), sent) * 2**p.exponent for p in heard)
         reach = max((float(np.abs(a).max(initial=0)) for a in driven), default=0.0)
         if reach > GRADED:
             beyond = f"an input of {np.abs(inputs).max():g} becomes {reach:g}"
@@ -157,6 +160,7 @@ class Program:
             else:
                 arrays[f"weights.{i}"] = q.weights
             plain = {"source": q.source, "target": q.target, "lag": int(q.lag), "delay": int(q.delay)}
+            plain["exponent"] = int(q.exponent)
             projections.append({**plain, "sparse": sparse})
         header = {
             "format": FORMAT,

@@ -16,13 +16,17 @@ HYBRID = (
     "is added to the picture, and `backbone.onnx` classifies the sum."
 )
 SCRIPT, PINS = "run_lava.py", "requirements.txt"
+BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py")
 FILES = {
     "generator.nir": "the network as NIR (HDF5), exact copies of the trained parameters",
     "program.fixed.npz": "populations and integer weights as Lava takes them (numpy, no pickle)",
     "program.float.npz": "the same in the numbers of training",
     "scale_report.json": "what the integers changed",
     SCRIPT: "runs it on Lava's simulator",
+    BESIDE_SCRIPT[0]: "Lava's processes as it runs them",
+    BESIDE_SCRIPT[1]: "how it reads a program",
     PINS: "what that needs",
+    "inputs.npy": "the inputs (steps, lines) that the integers were fitted and checked on",
     "factors.onnx": "normalised inputs (B, 3, H, W) -> factors P (B, T, C, H, W)",
     "backbone.onnx": "prompted inputs, x + (1/T) sum_t S_t * P_t / std -> logits",
     "factors.0.npy": "the factors of a test picture, (steps, neurons), to try the neurons with",
@@ -37,7 +41,7 @@ FILES = {
 def lava_readme(about: dict[str, Any], model: Model) -> str:
     """The text, in Markdown; `about` is the manifest's."""
     hybrid = bool(about.get("per_image"))
-    left_out = {"model.onnx", "prompt.safetensors", SCRIPT, PINS}
+    left_out = {"model.onnx", "prompt.safetensors", "inputs.npy", SCRIPT, *BESIDE_SCRIPT, PINS}
     left_out |= set() if hybrid else {"factors.onnx", "backbone.onnx", "factors.0.npy"}
     left_out |= set() if about.get("bits_sha256") else {"tokens.npy"}
     lines = [
@@ -49,7 +53,7 @@ def lava_readme(about: dict[str, Any], model: Model) -> str:
         "",
         "## Run it",
         "",
-        *lava_run(hybrid),
+        *lava_run("factors.0.npy" if hybrid else None),
         "",
         "## Files",
         "",
@@ -73,9 +77,45 @@ def lava_readme(about: dict[str, Any], model: Model) -> str:
     return "\n".join(lines)
 
 
-def lava_run(hybrid: bool) -> list[str]:
-    """How to run the neurons with Lava alone; `hybrid` where they are driven by what a picture makes."""
-    run_it = f"{SCRIPT} --precision fixed --out spikes.npz" + (" --inputs factors.0.npy" if hybrid else "")
+def graph_readme(about: dict[str, Any], model: Model) -> str:
+    """The text for a bundle of a NIR graph of any origin."""
+    shown = ("generator.nir", "program.fixed.npz", "program.float.npz", "scale_report.json", "inputs.npy", SCRIPT, PINS)
+    placed = about["placement"]
+    lines = [
+        f"# {about['graph']} for Intel's Lava and Loihi",
+        "",
+        f"A NIR graph compiled by neuroprompt: {about['neurons']} neurons, {about['inputs']} input lines, "
+        f"{about['steps']} time steps of {about['dt_s']:g} s.",
+        "",
+        "## Run it",
+        "",
+        *lava_run("inputs.npy"),
+        "",
+        "## Files",
+        "",
+        *(f"- `{name}`: {FILES[name]}" for name in shown),
+        "",
+        "## What was checked before these files appeared",
+        "",
+        *_checked(about["checked"]),
+        "",
+        "## The integers",
+        "",
+        *scale_words(model.scale_report),
+        "",
+        "## On the chip",
+        "",
+        f"{placed['synapses']:,} synapses; at least {placed['cores']} of the {placed['chip']['cores']} cores of a "
+        f"Loihi 2 ({placed['chip']['source']}). Its outputs are {placed['latency_steps']} steps behind the graph's.",
+        *(f"- too large: {line}" for line in placed["too_large"]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def lava_run(inputs: str | None) -> list[str]:
+    """How to run the neurons with Lava alone; `inputs` names the file that drives them, where there is one."""
+    run_it = f"{SCRIPT} --precision fixed --out spikes.npz" + (f" --inputs {inputs}" if inputs else "")
     return [
         "Needs Python 3.10 and Intel's Lava simulator, and nothing of neuroprompt:",
         "",
@@ -92,12 +132,16 @@ def checked_words(about: dict[str, Any]) -> list[str]:
     checked = about["checked"]
     return [
         f"- the graph, read back, against the torch modules: all {checked['torch']['spikes']} spikes equal",
-        *(
-            f"- {words}, on the Loihi emulator, against the reference: {checked[key]['spike_exact']:.4%} of all steps "
-            f"and neurons equal, {checked[key]['spikes']} spikes"
-            for key, words in (("loihi-float", "the float program"), ("loihi-fixed", "the integer program"))
-        ),
+        *_checked(checked),
         *(_hybrid_words(about) if about.get("per_image") else []),
+    ]
+
+
+def _checked(checked: dict[str, Any]) -> list[str]:
+    return [
+        f"- {words}, on the Loihi emulator, against the reference: {checked[key]['spike_exact']:.4%} of all steps "
+        f"and neurons equal, {checked[key]['spikes']} spikes"
+        for key, words in (("loihi-float", "the float program"), ("loihi-fixed", "the integer program"))
     ]
 
 

@@ -17,8 +17,8 @@ MOST_CELLS = 2**27
 def inputs_of(spec: str, lines: int, steps: int | None, seed: int = 0) -> Floats:
     """Inputs (T, lines): `poisson:RATE` for seeded spikes of that chance a step, or a `.npy` of finite numbers.
 
-    `steps` is how many steps of spikes are drawn; a file may have more lines than that, but not fewer, and only its first
-    are taken. Raises BadSetting, BadData.
+    `steps` is how many steps of spikes are drawn; a file may have more than that, of which the first are taken, but not
+    fewer. Raises BadSetting, BadData.
     """
     kind, _, rate = spec.partition(":")
     if steps is not None and not 0 < steps * lines <= MOST_CELLS:

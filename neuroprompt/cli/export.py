@@ -1,14 +1,19 @@
-"""`neuroprompt export`: turn a run into what a target runs."""
+"""`neuroprompt export`: turn a run, or a NIR graph of anyone's, into what a target runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, stdout_is_ours, table
+from neuroprompt.cli._graphs import driven_graph
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
+from neuroprompt.errors import BadSetting
+
+if TYPE_CHECKING:
+    from neuroprompt.contracts import Floats
 
 
 @app.command(
@@ -16,23 +21,59 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, fact
         "export runs/digits --target onnx --out out/onnx",
         "export runs/digits --target lava --out out/lava",
         "export runs/digits --target nir --out out/nir",
+        "export graph.nir --target lava --steps 100 --input poisson:0.2",
+        "export graph.nir --target netx --input spikes.npy --out out/netx",
+        "export graph.nir --target lava --steps 100 --dump",
     )
 )
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder of 'neuroprompt train'.")],
-    target: Annotated[str, typer.Option(help="onnx (backbone with the prompt baked in), lava, or nir.")],
+    what: Annotated[Path, typer.Argument(metavar="RUN|GRAPH.nir", help="A run of 'neuroprompt train', or a NIR file.")],
+    target: Annotated[str, typer.Option(help="onnx (backbone with the prompt baked in), lava, netx (lava-dl) or nir.")],
     out: Annotated[
         Path | None, typer.Option(help="Where it appears, whole or not at all (default: out/TARGET).")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Time steps of a graph, where it does not say.")] = None,
+    drive: Annotated[
+        str,
+        typer.Option("--input", metavar="poisson:RATE|FILE", help="What a graph is fitted and tried on: as in verify."),
+    ] = "poisson:0.5",
+    dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
+    show: Annotated[
+        bool, typer.Option("--dump", help="Print every stage of the compiler instead, and write nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Export a run; both sides are run and compared before a file appears."""
+    """Export a run or a graph; both sides are run and compared before a file appears."""
     from neuroprompt.checkpoint import Run
     from neuroprompt.contracts import Exporter
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
-    with stdout_is_ours():
-        result = exporter.export(Run.load(run, weights), out, progress=TerminalProgress())
+    if what.suffix == ".nir":
+        with stdout_is_ours():
+            graph, inputs = driven_graph(what, steps, drive, dt, seed)
+            if show:
+                text = _dump(graph, inputs)
+            else:
+                result = exporter.export_graph(graph, out, inputs, name=what.stem, progress=TerminalProgress())
+        if show:
+            emit({"dump": text.splitlines()}, json, text)
+            return
+        for line in result.get("about", {}).get("placement", {}).get("too_large", ()):
+            notes.print(f"does not fit one chip: {line}", markup=False)
+    else:
+        if show:
+            raise BadSetting("--dump of a run", "a NIR graph", "export it with --target nir first")
+        with stdout_is_ours():
+            result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
     emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), facts(result)))
+
+
+def _dump(graph: Any, inputs: Floats) -> str:
+    from neuroprompt.compiler.dump import dump
+    from neuroprompt.compiler.flat import flatten
+    from neuroprompt.deploy import floats_of_graph
+
+    return dump(flatten(graph), floats_of_graph(graph, inputs))

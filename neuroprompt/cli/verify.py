@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuroprompt.cli._app import app
+from neuroprompt.cli._graphs import driven_graph
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.contracts import Floats
     from neuroprompt.program import Model
+
+VALUES = 1e-4
+"""How far values of nodes that never fire may be off, of the largest: some simulators compute in float32."""
 
 
 @app.command(
@@ -20,87 +25,107 @@ if TYPE_CHECKING:
         "verify out/lava",
         "verify out/lava --targets snntorch,lava --json",
         "verify graph.nir --steps 100 --input poisson:0.2",
-        "verify graph.nir --input spikes.npy",
+        "verify graph.nir --input spikes.npy --picture verify.png",
     )
 )
 def verify(
-    what: Annotated[Path, typer.Argument(help="A Lava bundle, or a .nir file.")],
+    what: Annotated[Path, typer.Argument(metavar="BUNDLE|GRAPH.nir", help="A Lava bundle, or a NIR file.")],
     targets: Annotated[str | None, typer.Option(help="Only these, comma-separated (default: all at hand).")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps, for a .nir file and random spikes.")] = None,
     drive: Annotated[
-        str,
-        typer.Option("--input", metavar="poisson:RATE|FILE", help="For a .nir file: random spikes, or a .npy (T, n)."),
-    ] = "poisson:0.5",
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="poisson:RATE|FILE",
+            help="Random spikes, or a .npy (T, n) (default: poisson:0.5 for a .nir file, a bundle's own for a bundle).",
+        ),
+    ] = None,
+    dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
+    picture: Annotated[Path | None, typer.Option(help="Draw it too: a .png or .svg file.")] = None,
     json: Json = False,
 ) -> None:
-    """Run every target at hand and compare it with the reference, spike by spike.
+    """Run every target at hand and compare it with the reference, spike by spike, over all and node by node.
 
     Exit code 1 where a float target differs from the reference, or Lava's integers from our emulator's.
     """
+    from neuroprompt.contracts import Recording
     from neuroprompt.measure import verify as verify_model
+    from neuroprompt.verify_picture import FORMS, draw_verified
 
+    if picture is not None and picture.suffix not in FORMS:
+        raise BadSetting(f"--picture {picture}", f"a file that ends in {' or '.join(FORMS)}")
+    recordings: dict[str, Recording] = {}
     with stdout_is_ours():
-        model, inputs = _model(what, steps, drive, seed)
+        model, inputs = _model(what, steps, drive, dt, seed)
         names = [name.strip() for name in targets.split(",")] if targets else None
-        result = verify_model(model, inputs, names, TerminalProgress())
-    rows = [
-        (
-            name,
-            f"{r['spike_exact']:.4%}",
-            f"{r['jaccard']:.4f}",
-            _mismatch(r["first_mismatch"]),
-            r["spikes"],
-            f"{r['seconds']:.2f}",
-        )
-        for name, r in result["targets"].items()
-    ]
+        result = verify_model(model, inputs, names, TerminalProgress(), recordings)
+        if picture is not None:
+            draw_verified(result, recordings, picture)
+    rows = [row for name, found in result["targets"].items() for row in _rows(name, found)]
     reference = result["reference"]
     lines = [line for name, found in result["targets"].items() for line in _differences(name, found)]
     lines += [f"skipped {name}: {why}" for name, why in result["skipped"].items()]
-    columns = ("target", "spike exact", "jaccard", "first mismatch", "spikes", "seconds")
-    emit(result, json, table(f"against the reference ({reference['spikes']} spikes)", columns, rows), *lines)
+    lines += [f"picture in {picture}"] if picture is not None else []
+    columns = ("target, node", "exact", "jaccard", "rate cosine", "first (step, neuron)", "spikes", "s")
+    title = f"against the reference ({reference['spikes']} spikes in {reference['steps']} steps)"
+    emit(result, json, table(title, columns, rows), *lines)
     if not _agrees(result["targets"]):
         raise typer.Exit(1)
 
 
-def _model(what: Path, steps: int | None, drive: str, seed: int) -> tuple[Model, Floats | None]:
+def _model(
+    what: Path, steps: int | None, drive: str | None, dt: float | None, seed: int
+) -> tuple[Model, Floats | None]:
     from neuroprompt.bundle import Bundle
     from neuroprompt.bundled import load_tried
-    from neuroprompt.compiler.flat import flatten
-    from neuroprompt.compiler.read import read_graph
     from neuroprompt.deploy import floats_of_graph
-    from neuroprompt.graph import steps_of
-    from neuroprompt.stimuli import POISSON, inputs_of
+    from neuroprompt.stimuli import inputs_of
 
-    if what.is_dir():
-        return load_tried(Bundle.open(what))[:2]
-    graph = read_graph(what)
-    given = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)
-    inputs = inputs_of(drive, flatten(graph).lines, given, seed)
-    return floats_of_graph(graph, inputs), inputs
+    if not what.is_dir():
+        graph, inputs = driven_graph(what, steps, drive or "poisson:0.5", dt, seed)
+        return floats_of_graph(graph, inputs), inputs
+    if dt is not None or (steps is not None and drive is None):
+        raise BadSetting("--dt or --steps for a bundle", "a .nir file", "a bundle has its own")
+    model, own, _ = load_tried(Bundle.open(what))
+    return model, own if drive is None else inputs_of(drive, model.float_program.inputs, model.steps, seed)
+
+
+def _rows(target: str, found: dict[str, Any]) -> list[tuple[object, ...]]:
+    """One for all of a target, and where it has several nodes one for each."""
+    rows: list[tuple[object, ...]] = [(*_row(target, found), f"{found['seconds']:.2f}")]
+    if len(found["nodes"]) > 1:
+        rows += [(*_row(f"  {name}", node), "") for name, node in found["nodes"].items()]
+    for name, node in found["values"].items():
+        rows.append((f"  {name}", f"values within {node['max_rel_diff']:.1e}", "", "", "", "", ""))
+    return rows
+
+
+def _row(name: str, found: dict[str, Any]) -> tuple[object, ...]:
+    exact = "100%" if found["spike_exact"] == 1.0 else f"{found['spike_exact']:.4%}"
+    first = found["first_mismatch"]
+    where = "none" if first is None else f"{first['step']}, {first['neuron']}"
+    return (name, exact, f"{found['jaccard']:.4f}", f"{found['rate_cosine']:.4f}", where, found["spikes"])
 
 
 def _differences(target: str, found: dict[str, Any]) -> list[str]:
-    """What is known of a target that is not equal: its cause, and its nodes where there are several."""
+    """What is known of a target that is not equal, and both potentials where it first differs."""
     if found["spike_exact"] == 1.0:
         return []
-    lines = [f"{target}: {found['cause'] or 'differs for no known cause'}"]
-    if len(found["nodes"]) > 1:
-        lines += [
-            f"  {name}: {node['spike_exact']:.4%} spike exact, jaccard {node['jaccard']:.4f}, "
-            f"rate cosine {node['rate_cosine']:.4f}, first mismatch {_mismatch(node['first_mismatch'])}"
-            for name, node in found["nodes"].items()
-        ]
-    return lines
+    line, first = f"{target}: {found['cause'] or 'differs for no known cause'}", found["first_mismatch"]
+    if first is not None and first["v"] is not None and first["reference_v"] is not None:
+        line += f" (at {_mismatch(first)}: potential {first['v']:g}, the reference's {first['reference_v']:g})"
+    return [line]
 
 
 def _agrees(targets: dict[str, dict[str, Any]]) -> bool:
     """Float targets with the reference and fixed ones with the emulator; integers may differ from the reference."""
     return all(
         found.get("exact_with_emulator", found["spike_exact"]) == 1.0
+        and (fixed or all(value["max_rel_diff"] < VALUES for value in found["values"].values()))
         for name, found in targets.items()
         if name != "loihi-fixed"
+        for fixed in ("exact_with_emulator" in found,)
     )
 
 

@@ -13,13 +13,14 @@ from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.loihi_arithmetic import (
     DECAY_ONE,
     MANTISSA,
+    MOST_EXPONENT,
     SHIFT,
     VTH_MAX,
     Array,
     FixedNeurons,
     Trace,
+    arriving_fixed,
     check_range,
-    drive_fixed,
     stored,
     stored_weights,
 )
@@ -61,10 +62,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Fitted:
-    """One population in integers, with its incoming weights, what it did on the calibration inputs, and its scale."""
+    """One population in integers, what drives it, what it did on the calibration inputs, and its scale."""
 
     population: Population
-    weights: tuple[Array, ...]
+    projections: tuple[Projection, ...]
     trace: Trace
     scale: float
     match: float
@@ -115,31 +116,46 @@ def one_threshold(task: Task) -> Task:
 
 
 def search(task: Task) -> Fitted:
-    """The scale, of those of one octave above and six below the largest without clipping, that fires most like it.
+    """The scale, of those within six octaves of the largest that 8-bit weights hold, that fires most like it.
 
-    Of equal matches the one that changes fewest values wins, then the larger scale.
+    Above that the sums of weights are shifted by an exponent (threshold and biases get finer then, weights do not); one
+    octave above is also tried with clipped weights. Of equal matches the one that changes fewest values wins, then that
+    with the smaller exponent, then the larger scale.
     """
     p = task.population
     full = min((254 / (float(np.abs(q.numbers).max()) * task.factor(q, 1.0)) for q in task.incoming), default=np.inf)
     if not task.incoming:
         driven = max(float(np.abs(values).max(initial=0)) for values in (p.bias, *(v for _, v in p.currents)))
         full = MANTISSA[1] / driven if driven else 1.0
-    exponents = np.arange(-OCTAVES * PER_OCTAVE, PER_OCTAVE + 1) / PER_OCTAVE
+    octaves = np.arange(-OCTAVES * PER_OCTAVE, PER_OCTAVE + 1) / PER_OCTAVE
     # Powers of two are tried as well: they hold weights that are whole multiples of one exactly.
     twos = 2.0 ** np.arange(np.floor(np.log2(full)) - OCTAVES, np.floor(np.log2(full)) + 2)
     vth = float(p.vth)
     most = VTH_MAX / vth if 0 < vth < np.inf else np.inf
-    scales = sorted({min(float(s), most) for s in (*(full * 2.0**exponents), *twos)})
-    return max((at_scale(task, s) for s in scales), key=lambda f: (f.match, -f.changed, f.scale))
+    scales = sorted({min(float(s), most) for s in (*(full * 2.0**octaves), *twos)})
+    tried = [at_scale(task, s) for s in scales]
+    if task.incoming:
+        shifted = {min(full * 2.0**octave, most) for octave in np.arange(1, OCTAVES + 1)}
+        tried += [at_scale(task, s, shift=True) for s in sorted(shifted)]
+
+    def worth(f: Fitted) -> tuple[float, ...]:
+        return f.match, -f.changed, -max((q.exponent for q in f.projections), default=0), f.scale
+
+    return max(tried, key=worth)
 
 
-def at_scale(task: Task, scale: float, *, clip: bool = True) -> Fitted:
+def at_scale(task: Task, scale: float, *, clip: bool = True, shift: bool = False) -> Fitted:
     """The population at a scale: weights = round(w s), even where signs are mixed; thresholds and biases alike.
 
-    Where nothing may be clipped, what does not fit raises OutOfRange.
+    Where nothing may be clipped, what does not fit raises OutOfRange. `shift`: weights too large for 8 bits are divided
+    by 2^e, the smallest exponent with which they fit.
     """
     p = task.population
-    whole = [replaced(q.weights, rounded(q.numbers * task.factor(q, scale), keep_odd=not clip)) for q in task.incoming]
+    exponents = [_exponent(q, task.factor(q, scale)) if shift else 0 for q in task.incoming]
+    whole = [
+        replaced(q.weights, rounded(q.numbers * task.factor(q, scale) / 2**e, keep_odd=not clip))
+        for q, e in zip(task.incoming, exponents, strict=True)
+    ]
     bias = np.rint(p.bias * scale)
     currents = tuple((onset, np.rint(values * scale).astype(np.int64)) for onset, values in p.currents)
     vth = min(round(float(p.vth) * scale), 2**62) if np.isfinite(p.vth) else VTH_MAX
@@ -152,24 +168,30 @@ def at_scale(task: Task, scale: float, *, clip: bool = True) -> Fitted:
     fixed = replace(fixed, bias=np.clip(bias, *MANTISSA).astype(np.int32))
     changed = sum(int((numbers(w) != numbers(r)).sum()) for w, r in zip(weights, whole, strict=True))
     changed += int((fixed.bias != bias).sum())
-    run = runner(task, weights)
+    projections = tuple(
+        replace(q, weights=w, exponent=e) for q, w, e in zip(task.incoming, weights, exponents, strict=True)
+    )
+    run = runner(task, projections)
     if p.emits == "v":
         trace = run(fixed)
-        return Fitted(fixed, weights, trace, scale, _closeness(fixed, trace, task.wanted), changed)
+        return Fitted(fixed, projections, trace, scale, _closeness(fixed, trace, task.wanted), changed)
     fixed, trace, match = best_threshold(fixed, float(p.vth) * scale, run, task.wanted.spikes)
-    return Fitted(fixed, weights, trace, scale, match, changed)
+    return Fitted(fixed, projections, trace, scale, match, changed)
 
 
-def runner(task: Task, weights: tuple[Array, ...]) -> Callable[[Population], Trace]:
-    """What a population does behind these integer weights, its own spikes fed back where they drive it."""
+def _exponent(projection: Projection, factor: float) -> int:
+    heaviest = float(np.abs(projection.numbers).max(initial=0)) * factor
+    return min(max(0, int(np.ceil(np.log2(heaviest / 254) - 1e-9))), MOST_EXPONENT) if heaviest else 0
+
+
+def runner(task: Task, projections: tuple[Projection, ...]) -> Callable[[Population], Trace]:
+    """What a population does behind these fixed projections, its own spikes fed back where they drive it."""
     drive = np.zeros(task.wanted.spikes.shape, np.int64)
-    own = []
-    for q, w, x in zip(task.incoming, weights, task.arriving, strict=True):
-        if x is None:
-            own.append((q.lag, w))
-        else:
+    own = [q for q, x in zip(projections, task.arriving, strict=True) if x is None]
+    for q, x in zip(projections, task.arriving, strict=True):
+        if x is not None:
             graded = q.source == "input" and task.input_scale
-            drive += drive_fixed(w, np.rint(x * task.input_scale) if graded else x)
+            drive += arriving_fixed(q, np.rint(x * task.input_scale) if graded else x)
 
     def run(population: Population) -> Trace:
         a = drive.copy()
@@ -177,9 +199,10 @@ def runner(task: Task, weights: tuple[Array, ...]) -> Callable[[Population], Tra
             a[onset:] += values
         neurons = FixedNeurons(population, len(a))
         for t, arriving in enumerate(a):
-            for lag, w in own:
-                if t >= lag:
-                    arriving = arriving + drive_fixed(w, neurons.spikes[t - lag : t - lag + 1])[0]  # noqa: PLW2901
+            for q in own:
+                if t >= q.lag:
+                    fired = neurons.spikes[t - q.lag : t - q.lag + 1]
+                    arriving = arriving + arriving_fixed(q, fired)[0]  # noqa: PLW2901
             neurons.step(t, arriving)
         return neurons.trace()
 

@@ -15,11 +15,15 @@ from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi_arithmetic import MANTISSA, Array, Trace, check_range, simulate
 from neuroprompt.program import Population, Program, Projection, is_spikes
-from neuroprompt.synapses import Weights, numbers
+from neuroprompt.progress import SILENT, Progress
 
 
 def quantise(
-    program: Program, inputs: Array | None = None, scale: float | None = None, largest: float = 0.0
+    program: Program,
+    inputs: Array | None = None,
+    scale: float | None = None,
+    largest: float = 0.0,
+    progress: Progress = SILENT,
 ) -> tuple[Program, dict[str, Any]]:
     """The integer program that fires most like `program` (float) on `inputs` (T, n_in), and the scale report.
 
@@ -47,19 +51,20 @@ def quantise(
     tasks = _Tasks(program, inputs, wanted)
     input_scale = tasks.input_scale(largest or float(np.abs(inputs).max(initial=0)), scale) if graded else 0.0
     report: dict[str, Any] = {"populations": {}, "projections": {}}
-    populations, projections = [], []
-    for population in program.populations:
+    populations: list[Population] = []
+    projections: list[Projection] = []
+    for population in progress.track(program.populations, "fitting the integers"):
         task = tasks.of(population, input_scale)
         fitted = _fit(task, scale)
         tasks.done[population.name] = fitted.trace.spikes
         populations.append(fitted.population)
-        projections += [
-            replace(q, weights=w) for q, w in zip(program.into(population.name), fitted.weights, strict=True)
-        ]
+        projections += fitted.projections
         report["populations"][population.name] = _population_report(task, fitted)
-        for q, w, x in zip(task.incoming, fitted.weights, task.arriving, strict=True):
-            numbered = q.source == "input" and input_scale and x is not None
-            said = report_graded(task, q, fitted, x, w) if numbered else _projection_report(q, w, fitted.scale)
+        for q, f, x in zip(task.incoming, fitted.projections, task.arriving, strict=True):
+            if x is not None and q.source == "input" and input_scale:
+                said = report_graded(task, q, fitted, x, f.weights)
+            else:
+                said = _projection_report(q, f, fitted.scale)
             lag = f" (lag {q.lag})" if sum(o.source == q.source for o in task.incoming) > 1 else ""
             report["projections"][f"{q.source} -> {q.target}{lag}"] = said
     fixed = replace(
@@ -150,9 +155,9 @@ def _population_report(task: Task, fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _projection_report(projection: Projection, weights: Weights, scale: float) -> dict[str, Any]:
-    values, whole = projection.numbers, numbers(weights)
-    exact = values * scale
+def _projection_report(projection: Projection, fixed: Projection, scale: float) -> dict[str, Any]:
+    values, whole = projection.numbers, fixed.numbers
+    exact = values * scale / 2**fixed.exponent
     signed = mixed(values)
     low, high = (-256, 254) if signed else (-255, 255)
     clipped = (np.rint(exact) > high + signed) | (np.rint(exact) < low)
@@ -162,7 +167,8 @@ def _projection_report(projection: Projection, weights: Weights, scale: float) -
         "clipped": int(clipped.sum()),
         "zeroed": int(((values != 0) & (whole == 0)).sum()),
         "odd_to_even": int((np.rint(exact) % 2 != 0).sum()) if signed else 0,
-        "max_error": float((np.abs(whole / scale - values)).max()),
+        "exponent": fixed.exponent,
+        "max_error": float((np.abs(whole * 2**fixed.exponent / scale - values)).max()),
     }
 
 

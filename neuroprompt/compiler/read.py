@@ -10,7 +10,7 @@ import h5py
 import nir
 import numpy as np
 
-from neuroprompt.errors import BadGraph, NeuropromptError
+from neuroprompt.errors import BadGraph, BadSetting, NeuropromptError
 
 MOST_BYTES = 2**31
 """What the arrays of a file may take once read (a chunked array may declare more than its file holds)."""
@@ -19,11 +19,12 @@ DEEPEST = 100
 """Groups in groups; a graph in a graph is two."""
 
 
-def read_graph(path: Path | str) -> nir.NIRGraph:
+def read_graph(path: Path | str, dt: float | None = None) -> nir.NIRGraph:
     """Read a NIR file and check that it is sound in itself; raises BadGraph.
 
     Refused before anything is read: arrays of more than 2 GiB in all, graphs nested deeper than 50, links to other
-    files or to a group that holds them. Types of nodes are not checked against each other here: `flatten` does.
+    files or to a group that holds them. Types of nodes are not checked against each other here: `flatten` does. With
+    `dt` the graph's time step becomes that, in seconds.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,6 +42,12 @@ def read_graph(path: Path | str) -> nir.NIRGraph:
         raise BadGraph(f"{path} cannot be read as NIR ({cause[:200]})", "a whole NIR file (HDF5)") from error
     if not isinstance(graph, nir.NIRGraph):
         raise BadGraph(f"{path} holds a single {type(graph).__name__}", "a graph")
+    if not isinstance(graph.metadata, dict):
+        graph.metadata = {}
+    if dt is not None:
+        if not 0 < dt < np.inf:
+            raise BadSetting(f"dt {dt}", "seconds above 0")
+        graph.metadata = graph.metadata | {"dt": dt}
     return graph
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.errors import Unsupported
 from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
 
@@ -26,7 +28,8 @@ Spikes = NDArray[np.bool_]
 class Recording:
     """What a target did: spikes (T, n) of every neuron node, potentials where asked for, and the seconds it took.
 
-    `values` (T, n) are what nodes give that never fire (LI, CubaLI, I, linear outputs): their potentials. Steps are the reference's steps: a delay that the target adds is already taken out and stands in `delay`.
+    `values` (T, n) are what nodes give that never fire (LI, CubaLI, I, linear outputs): their potentials. Steps are the
+    reference's steps: a delay that the target adds is already taken out and stands in `delay`.
     """
 
     spikes: Mapping[str, Spikes]
@@ -91,6 +94,13 @@ class Exporter(Plugin, ABC):
     @abstractmethod
     def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
         """Write the artefact whole or not at all; returns what was checked, as JSON-able values."""
+
+    def export_graph(
+        self, graph: nir.NIRGraph, out: Path | str, inputs: Floats, *, name: str = "", progress: Progress = SILENT
+    ) -> dict[str, Any]:
+        """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in)."""
+        got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
+        raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")
 
 
 # --- energy ----------------------------------------------------------------------------------------------------------

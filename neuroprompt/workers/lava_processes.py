@@ -113,14 +113,15 @@ def synapses(projection: dict[str, Any], precision: str, bits: int) -> Any:
     """The process of a projection: Dense, or Sparse where it is one to one or sparse, with a delay where it has one."""
     weights = projection["weights"]
     delay, kind = projection["delay"], NUMBER[precision]
+    options = {"num_message_bits": bits, "weight_exp": projection["exponent"]}
     if isinstance(weights, np.ndarray) and weights.ndim == 2:
         weights = np.asarray(weights, kind)
         if not delay:
-            return Dense(weights=weights, num_message_bits=bits)
-        return DelayDense(weights=weights, delays=np.full(weights.shape, delay), num_message_bits=bits)
+            return Dense(weights=weights, **options)
+        return DelayDense(weights=weights, delays=np.full(weights.shape, delay), **options)
     rows = diags(weights).tocsr() if isinstance(weights, np.ndarray) else weights
     rows = rows.astype(kind)
     if not delay:
-        return Sparse(weights=rows, num_message_bits=bits)
+        return Sparse(weights=rows, **options)
     delays = csr_matrix((np.full(rows.nnz, delay), rows.indices, rows.indptr), shape=rows.shape)
-    return DelaySparse(weights=rows, delays=delays, max_delay=delay, num_message_bits=bits)
+    return DelaySparse(weights=rows, delays=delays, max_delay=delay, **options)

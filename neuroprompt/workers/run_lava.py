@@ -91,7 +91,7 @@ def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> t
 
 
 def recorded(population: dict[str, Any], states: bool) -> tuple[str, ...]:
-    """What is kept of a population: its spikes, and its potential where that is what it gives, or all where asked for."""
+    """What is kept of a population: its spikes, its potential where that is what it gives, or all of it."""
     return KINDS if states else ("spikes", "v") if population["emits"] == "v" else KINDS[:1]
 
 

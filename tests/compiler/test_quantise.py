@@ -145,7 +145,7 @@ def test_search_beats_the_largest_scale_on_a_leaky_net() -> None:
     assert (weights % 2 == 0).all()
     assert weights.min() >= -256
     assert weights.max() <= 254
-    scale = counted["scale"]
+    scale = counted["scale"] / 2 ** counted["exponent"]
     assert counted["zeroed"] == ((program.projections[0].weights != 0) & (weights == 0)).sum()
     assert counted["odd_to_even"] == (np.rint(program.projections[0].weights * scale) % 2 != 0).sum() > 0
     assert counted["max_error"] == np.abs(weights / scale - program.projections[0].weights).max()

@@ -1,0 +1,23 @@
+"""What verbs that take a NIR file share: the graph, and the inputs to drive it with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import nir
+
+    from neuroprompt.contracts import Floats
+
+
+def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[nir.NIRGraph, Floats]:
+    """A checked graph, and inputs (T, n_in) for it: `drive` as in `neuroprompt.stimuli.inputs_of`."""
+    from neuroprompt.compiler.flat import flatten
+    from neuroprompt.compiler.read import read_graph
+    from neuroprompt.graph import steps_of
+    from neuroprompt.stimuli import POISSON, inputs_of
+
+    graph = read_graph(file, dt)
+    given = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)
+    return graph, inputs_of(drive, flatten(graph).lines, given, seed)
