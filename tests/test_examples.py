@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+RUN_NOTEBOOK = """
+import sys
+import nbformat
+from nbclient import NotebookClient
+
+notebook = nbformat.read(sys.argv[1], as_version=4)
+NotebookClient(notebook, timeout=600, resources={"metadata": {"path": sys.argv[2]}}).execute()
+outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+print(sum("image/png" in output.get("data", {}) for output in outputs), "pictures")
+"""
 MAKES_THE_BACKBONE = "distil_embedded.py"
 
 
@@ -24,6 +38,37 @@ def test_an_example_imports_neuroprompt_alone(file: Path) -> None:
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").partition(".")[0])
     assert names - set(sys.stdlib_module_names) == {"neuroprompt"}
+
+
+def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
+    return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.name)
+def test_a_notebook_is_stripped_and_its_pictures_are_there(notebook: Path) -> None:
+    names: set[str] = set()
+    for cell in cells(notebook, "code"):
+        assert cell["outputs"] == []
+        assert cell["execution_count"] is None
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add((node.module or "").partition(".")[0])
+    assert names - set(sys.stdlib_module_names) == {"neuroprompt", "IPython"}
+    text = "".join(line for cell in cells(notebook, "markdown") for line in cell["source"])
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert len(shown) == 2
+    assert all((FOLDER / picture).is_file() for picture in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.name)
+def test_a_notebook_runs(notebook: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", RUN_NOTEBOOK, str(notebook), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2", "pictures"]
 
 
 def test_the_tables_of_results_are_those_of_the_results_file(tmp_path: Path) -> None:
