@@ -14,12 +14,12 @@ class Rockpool(OverlaidTarget):
     """LIFTorch with leak_mode "decays", alpha = 1 - dv; its reset and its synapse are set from outside after each step.
 
     LIFTorch: i = beta (i + x); v = alpha v + i + bias; floor(v / threshold) spikes if v >= threshold; v is less by
-    threshold times those. That is not NIR's reset: here v = v_reset is written where it fired, so what runs is rockpool's
-    leak, threshold and bias, not what a Xylo chip does, which subtracts. More than one spike in a step count as one.
+    threshold times those. That is not NIR's reset: here v = v_reset is written where it fired, so what runs is
+    rockpool's leak, threshold and bias, not what a Xylo chip does, which subtracts. Several spikes in a step are one.
 
-    The threshold is the next number above vth. The synapse, which LIFTorch always has, decays an input in its first step:
-    a LIFTorch of its own keeps i, u is its i before the step plus a, and the neurons' own synapse has beta = 1 and is
-    emptied before each step. What never fires has the largest threshold. Refused: a threshold of 0 or less, by which
+    The threshold is the next number above vth. The synapse, which LIFTorch always has, decays an input in its first
+    step: a LIFTorch of its own keeps i, u is its i before the step plus a, and the neurons' own has beta = 1 and
+    is emptied before each step. What never fires has the largest threshold. Refused: a threshold of 0 or less, by which
     LIFTorch divides.
     """
 

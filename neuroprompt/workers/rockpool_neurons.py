@@ -33,7 +33,7 @@ def make(population: dict[str, Any]) -> Any:
 
 
 def neurons(alpha: Any, beta: Any, bias: Any, threshold: Any) -> Any:
-    """LIFTorch with given decays of v (alpha) and i (beta), in double precision, which its constructor does not keep."""
+    """LIFTorch with given decays of v (alpha) and i (beta), in double precision, unlike its constructor's."""
     made = LIFTorch(len(alpha), leak_mode="decays", dt=1.0)
     made.alpha.data, made.beta.data, made.bias.data, made.threshold.data = alpha, beta[:, None], bias, threshold
     made.vmem, made.isyn = torch.zeros_like(alpha), torch.zeros_like(beta[:, None])
