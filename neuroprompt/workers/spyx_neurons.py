@@ -1,0 +1,45 @@
+"""Spyx' neurons for `stepwise.run`, in its own packages; their equations stand in targets/spyx.py."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from spyx import axn, nn
+
+jax.config.update("jax_enable_x64", True)
+SPIKE = axn.superspike()
+NEVER = {"threshold": np.finfo(np.float64).max, "activation": SPIKE}
+
+
+def make(population: dict[str, Any]) -> Any:
+    """One step of a population: a (n,) -> what it emits, v after the reset."""
+    rest = np.zeros(population["size"])
+    keys = ("du", "dv", "vth", "v_reset", "bias")
+    du, dv, vth, v_reset, bias = (rest + np.asarray(population[key], np.float64) for key in keys)
+    fires, remembers = population["emits"] == "spikes", bool((du != 1).any())
+    kind = "LI" if not fires else "LIF" if dv.any() else "IF"
+    u = v = rest
+
+    def step(a: Any) -> tuple[Any, Any]:
+        nonlocal u, v
+        u = np.asarray(integrate("LI", 1 - du, a, u)) if remembers else a
+        v = np.asarray(integrate(kind, 1 - dv, u + bias, v))
+        if not fires:
+            return v, v
+        fired = np.asarray(SPIKE(v - vth))
+        v = np.where(fired > 0, v_reset, v)
+        return fired, v
+
+    return step
+
+
+@partial(jax.jit, static_argnums=0)
+def integrate(kind: str, beta: Any, x: Any, v: Any) -> Any:
+    """The potential that a spyx cell makes of x and v, without a spike; compiled once for each kind and shape."""
+    options = {"rngs": nnx.Rngs(0)} if kind == "LI" else {"rngs": nnx.Rngs(0)} | NEVER
+    cell = getattr(nn, kind)(v.shape, **options)
+    if kind != "IF":
+        cell.beta = nnx.Param(beta)  # in double precision, and one for each neuron
+    return cell(x, v)[1]
