@@ -13,7 +13,7 @@ from neuroprompt.runtime import WORKERS
 class Spyx(OverlaidTarget):
     """IF, LIF and LI of spyx.nn with beta = 1 - dv, in jax's double precision; their reset is done from outside.
 
-    LIF: z = spike(v - threshold); v = beta v + x - z threshold: it fires one step late and subtracts after the leak, and
+    LIF: z = spike(v - threshold); v = beta v + x - z threshold: it fires a step late and subtracts after the leak, and
     spyx 1.0.0 has no other reset. So threshold is the largest number here, and when v comes out of the cell, spyx's own
     spike function axn.superspike gives z = v - vth > 0 in the same step, and v = v_reset where z. What runs is spyx's
     leak and spike function, not its reset. IF: beta = 1. LI: what never fires, and a current with memory, with
