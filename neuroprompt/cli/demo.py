@@ -119,7 +119,6 @@ def _report(out: Path, result: dict[str, Any], progress: TerminalProgress) -> st
     }
     known |= {str(onnx): {"latency": result["bench"]}, str(lava): {"verify": result["verify"]}}
     what = [runs / "spike-nvpt", onnx, lava, runs / "linear"]
-    skip = ["latency", "verify", "accuracy"]  # all of it is known
     command = ["neuroprompt", "demo", "--out", str(out)]
-    written = write_report(what, out / "report.html", known=known, skip=skip, command=command, progress=progress)
+    written = write_report(what, out / "report.html", known=known, command=command, progress=progress)
     return str(written["report"])

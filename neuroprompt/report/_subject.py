@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -61,13 +62,12 @@ class Subject:
 
     @cached_property
     def digest(self) -> str:
-        """A SHA-256 of what was given: the same run and bundles give the same figures."""
-        files = [self.run / PROMPT] if self.run else []
-        files += [bundle.folder / MANIFEST for bundle in (self.onnx, self.lava) if bundle]
-        whole = hashlib.sha256(self.config.digest().encode())
-        for file in files:
-            whole.update(sha256(file).encode())
-        return whole.hexdigest()
+        """A SHA-256 of what was given, but for README.md: the same run and bundles give the same figures."""
+        parts = [self.config.digest(), sha256(self.run / PROMPT) if self.run else ""]
+        for bundle in (self.onnx, self.lava):
+            files = json.loads((bundle.folder / MANIFEST).read_text())["files"] if bundle else {}
+            parts += [f"{name} {digest}" for name, digest in sorted(files.items()) if name != "README.md"]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @cached_property
     def loaded(self) -> Run:
@@ -142,6 +142,8 @@ def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:
         else:
             opened = Bundle.open(path)
             config, kind = _config_of(opened), opened.kind
+            if kind == "lava":
+                load_model(opened)  # one of another version is refused before anything is measured
         subject = subjects.setdefault(config.digest(), Subject(config, weights))
         other = getattr(subject, kind)
         if other is not None:

@@ -42,6 +42,17 @@ def section(subjects: Sequence[Subject], neurons: Sequence[str]) -> Section:
     return made
 
 
+def check(subjects: Sequence[Subject], neurons: Sequence[str]) -> None:
+    """Raises BadSetting for a neuron that some spiking part does not have."""
+    for subject in subjects if neurons else ():
+        try:
+            spiking = subject.spiking
+        except NeuropromptError:
+            continue
+        for word in neurons:
+            _named(spiking, word)
+
+
 def _named(spiking: Spiking, word: str) -> tuple[str, int]:
     spikes = spiking.floats.spikes
     node, _, index = word.rpartition(":")

@@ -55,6 +55,7 @@ def write_report(
     folder = out.with_name(f"{out.stem}_files")
     _check(out, folder, paths, noises=noises, skip=skip, prices=(*prices, *beside))
     subjects = gather([Path(path) for path in paths], weights)
+    membranes.check(subjects, neurons)
     kept = Kept(folder / MEASURED, fresh)
     _give(subjects, known or {}, kept, noises, rounds)
     measure_all(subjects, kept, noises=noises, rounds=rounds, skip=skip, progress=progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from neuroprompt.bundle import MANIFEST
+from neuroprompt.bundle import MANIFEST, Bundle, put_file
 from neuroprompt.contracts import BackboneSpec, Exporter
 from neuroprompt.errors import BadBundle, BadSetting, CannotWrite
 from neuroprompt.report.write import write_report
@@ -129,8 +131,6 @@ def test_a_browser_shows_it(report: tuple[Path, dict[str, Any]], look: Any) -> N
 
 
 def test_it_is_dark_where_the_reader_wants_it(report: tuple[Path, dict[str, Any]], look: Any, tmp_path: Path) -> None:
-    import io
-
     light, dark = (Image.open(io.BytesIO(look(report[0], dark=on).screenshot)).convert("L") for on in (False, True))
     assert light.getpixel((3, 3)) == 255
     assert dark.getpixel((3, 3)) < 60  # type: ignore[operator]
@@ -152,7 +152,7 @@ def test_chosen_neurons_are_drawn(chain: dict[str, Path], tmp_path: Path) -> Non
         assert {row["neuron"] for row in csv.DictReader(file)} == {"5", "7"}
     with pytest.raises(BadSetting, match=r"--neuron 999999; expected a number from 0 to"):
         write_report([chain["lava"]], tmp_path / "other.html", skip=skip, neurons=["999999"])
-    assert not (tmp_path / "other.html").exists()
+    assert not list(tmp_path.glob("other*"))
 
 
 def test_runs_that_cannot_be_compared(chain: dict[str, Path], tmp_path: Path) -> None:
@@ -171,6 +171,20 @@ def test_a_bundle_from_another_version(chain: dict[str, Path], tmp_path: Path) -
     with pytest.raises(BadBundle, match=r"neuroprompt-bundle-0.*export it again with this version"):
         write_report([old], tmp_path / "r.html", **QUICK)
     assert not (tmp_path / "r.html").exists()
+
+
+def test_a_bundle_with_a_program_of_another_version(chain: dict[str, Path], tmp_path: Path) -> None:
+    old = shutil.copytree(chain["lava"], tmp_path / "old")
+    with np.load(old / "program.fixed.npz") as arrays:
+        kept = dict(arrays)
+    header = json.loads(kept["header"].tobytes()) | {"format": "neuroprompt-program-0"}
+    kept["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    data = io.BytesIO()
+    np.savez(data, allow_pickle=False, **kept)
+    put_file(Bundle.open(old), "program.fixed.npz", data.getvalue())
+    with pytest.raises(BadBundle, match="export it again"):
+        write_report([old], tmp_path / "r.html", **QUICK)
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]
 
 
 def test_other_peoples_files_are_left_alone(chain: dict[str, Path], tmp_path: Path) -> None:
