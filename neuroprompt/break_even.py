@@ -15,6 +15,7 @@ PAPER = (
     "model below 5.7 % at T = 5 (v4), below 6.4 % for T from 5 to 10 (v2)"
 )
 ASSUMED = (
+    "the T steps code one value, as a rate: what works on a signal in time has no equal that runs once",
     "the equal network has the same connections, each multiplied once with an activation of ceil(log2(T + 1)) bits, "
     "and one scaling, one bias and one stored result a neuron",
     "its multiplication costs what 8 bits cost (high), or that times bits / 8 (low): the price list has nothing below",

@@ -15,11 +15,11 @@ from neuroprompt.bundle import Bundle
 from neuroprompt.bundled import load_model, load_tried
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
-from neuroprompt.counting import Census, by_image
-from neuroprompt.errors import BadBundle
+from neuroprompt.counting import Census, by_image, count
+from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.model import PromptedModel
 from neuroprompt.onnx_counts import GraphCounts, count_graph
-from neuroprompt.program import Model
+from neuroprompt.program import Model, Program
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,14 @@ class Counts:
     backbone   one picture through every ONNX file of the bundle, counted from the files themselves
     images     the generator's counts node by node, of each picture that it was tried on
     graphs     the backbone's counts product by product, by file
+    delays     whether something that was emitted arrives in a later step: recurrence, or delays of the graph
     """
 
     generator: Activity
     backbone: Activity
     images: tuple[Census, ...] = ()
     graphs: dict[str, GraphCounts] | None = None
+    delays: bool = False
 
     def json(self) -> dict[str, Any]:
         """The counts by picture and node, and by file and operator."""
@@ -55,8 +57,10 @@ class Counts:
         }
 
 
-def counts(bundle: Bundle, onnx: Bundle | None = None) -> Counts:
+def counts(bundle: Bundle, onnx: Bundle | None = None, target: str = "loihi", precision: str = "fixed") -> Counts:
     """The counts of an opened bundle; `onnx` is the ONNX bundle of the same run, whose file then is the backbone.
+
+    The generator runs on the spiking target of that name, by default our emulator of the chip's integers.
 
     An ONNX bundle holds no generator: its prompt was made once, before it was baked, or is made by the graph. The MACs
     that make a generator's inputs count to the backbone, as they run where it does. A bundle without an ONNX file says
@@ -73,10 +77,20 @@ def counts(bundle: Bundle, onnx: Bundle | None = None) -> Counts:
         return Counts(Activity(), backbone, graphs=graphs)
     model, inputs, pictures = load_tried(bundle)
     inputs = stimulus(model.fixed_program) if inputs is None else inputs
-    one = load_model(bundle).fixed_program
-    images = by_image(one, emulate(model, inputs, states=True), inputs, pictures)
+    one = load_model(bundle).program(precision)
+    images = by_image(one, recorded(model, inputs, target, precision), inputs, pictures)
     generator = reduce(add, (census.total for census in images)).over(pictures)
-    return Counts(generator, backbone, tuple(images), graphs)
+    return Counts(generator, backbone, tuple(images), graphs, _delays(one))
+
+
+def counts_of_model(model: Model, inputs: Floats, target: str = "reference", precision: str = "float") -> Counts:
+    """The counts of one run of a spiking model on inputs (T, n_in), on any spiking target; it has no backbone.
+
+    Raises what the target raises.
+    """
+    program = model.program(precision)
+    census = count(program, recorded(model, inputs, target, precision), inputs)
+    return Counts(census.total, Activity(), (census,), delays=_delays(program))
 
 
 def activities(bundle: Bundle) -> tuple[Activity, Activity]:
@@ -106,8 +120,20 @@ def spikes_in_graph(model: PromptedModel, images: Tensor) -> dict[str, float] | 
     return {"spikes_per_image": spikes / len(images), "spike_density": spikes / sum(s.numel() for s in fired)}
 
 
-def emulate(model: Model, inputs: Floats | None = None, states: bool = False) -> Recording:
+def recorded(model: Model, inputs: Floats, target: str, precision: str) -> Recording:
+    """One run on the spiking target of that name, potentials included; raises BadSetting and what the target raises."""
+    part = Target.named(target)
+    if not isinstance(part, SpikingTarget) or precision not in part.precisions:
+        raise BadSetting(f"{precision} on target {target!r}", "a spiking target that has that precision")
+    return part.run(model, inputs, precision, states=True)
+
+
+def emulate(model: Model, inputs: Floats | None = None) -> Recording:
     """One run of the integer program on our emulator; `inputs` None: what `stimulus` gives."""
     emulator = Target.named("loihi")
     assert isinstance(emulator, SpikingTarget)
-    return emulator.run(model, stimulus(model.fixed_program) if inputs is None else inputs, "fixed", states)
+    return emulator.run(model, stimulus(model.fixed_program) if inputs is None else inputs, "fixed")
+
+
+def _delays(program: Program) -> bool:
+    return any(projection.lag for projection in program.projections)

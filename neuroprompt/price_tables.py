@@ -59,7 +59,7 @@ def not_priced(report: Mapping[str, Any]) -> list[str]:
 def system(report: Mapping[str, Any]) -> str:
     """The generator as a share of the whole, baked and made for every picture."""
     made, ran, total = (report[part] for part in (*PARTS, "total"))
-    if not made["joules"]:
+    if not made["joules"] or not ran["joules"]:
         return ""
     if total["share_generator"] is None:
         return "system: no share, an all-in price cannot be added to prices per term"

@@ -17,12 +17,13 @@ from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
         "energy out/lava --prices loihi,truenorth,horowitz-45nm-fp32,horowitz-45nm-int8-memory",
         "energy out/lava --onnx out/onnx --prices horowitz-45nm-int8-memory",
         "energy out/lava --prices speck,horowitz-45nm-int8 --seconds 0.01",
-        "energy out/lava --generator-prices mine.toml",
+        "energy out/lava --target lava --generator-prices mine.toml",
+        "energy graph.nir --steps 100 --input poisson:0.1 --by-node",
         "energy out/onnx --pictures pictures/ --measure --json",
     )
 )
 def energy(
-    bundle: Annotated[Path, typer.Argument(help="A bundle of 'neuroprompt export'.")],
+    what: Annotated[Path, typer.Argument(metavar="BUNDLE|GRAPH.nir", help="A bundle of 'export', or a NIR file.")],
     onnx: Annotated[
         Path | None, typer.Option(help="The ONNX bundle of the same run: its file is the backbone that is counted.")
     ] = None,
@@ -38,6 +39,16 @@ def energy(
     pictures: Annotated[
         list[Path] | None, typer.Option(help="Pictures to count the ONNX file's effective operations on; repeatable.")
     ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Target to count on (default: loihi; for a .nir file reference).")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float or fixed (default: fixed; of a .nir file float).")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Time steps, for a .nir file and random spikes.")] = None,
+    drive: Annotated[
+        str, typer.Option("--input", metavar="poisson:RATE|FILE", help="What drives a .nir file.")
+    ] = "poisson:0.5",
     by_node: Annotated[bool, typer.Option(help="Also show the generator's counts node by node.")] = False,
     json: Json = False,
 ) -> None:
@@ -49,12 +60,17 @@ def energy(
     from neuroprompt.user_prices import price_list, price_lists
 
     with stdout_is_ours():
-        opened = Bundle.open(bundle)
+        if not what.is_dir():
+            _no_bundle(what, onnx, pictures, measure)
+        opened = Bundle.open(what) if what.is_dir() else None
         file = opened if onnx is None else Bundle.open(onnx, "onnx")
         wanted = price_lists(w for w in prices.split(",") if w)
         pair = price_list(generator_prices), price_list(backbone_prices)
-        found = counts(opened, None if onnx is None else file)
-        baked = not opened.about.get("per_image", False)
+        if opened is None:
+            found = _of_graph(what, steps, drive, target or "reference", precision or "float")
+        else:
+            found = counts(opened, None if onnx is None else file, target or "loihi", precision or "fixed")
+        baked = opened is not None and not opened.about.get("per_image", False)
         if wanted:
             result = compare_prices(found.generator, found.backbone, wanted, baked=baked, seconds=seconds)
         else:
@@ -67,10 +83,26 @@ def energy(
     emit(result, json, *_shown(result, found, by_node, side_by_side=bool(wanted)))
 
 
+def _of_graph(file: Path, steps: int | None, drive: str, target: str, precision: str) -> Any:
+    from neuroprompt.cli._graphs import driven_graph
+    from neuroprompt.counts import counts_of_model
+    from neuroprompt.deploy import floats_of_graph
+
+    graph, inputs = driven_graph(file, steps, drive, None, 0)
+    return counts_of_model(floats_of_graph(graph, inputs), inputs, target, precision)
+
+
+def _no_bundle(file: Path, onnx: Path | None, pictures: list[Path] | None, measure: bool) -> None:
+    from neuroprompt.errors import BadSetting
+
+    if onnx or pictures or measure:
+        raise BadSetting(f"--onnx, --pictures or --measure with {file}", "a bundle: a graph has no backbone")
+
+
 def _break_even(found: Any) -> dict[str, Any] | None:
     from neuroprompt.break_even import PRICES, break_even
 
-    if not found.images:
+    if not found.images or found.delays:  # a network that is run once has no equal of what remembers
         return None
     nodes = found.images[0].nodes
     return break_even(found.generator, sum(node.neurons for node in nodes), max(n.steps for n in nodes), PRICES)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nir
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -69,6 +71,28 @@ def test_a_lava_bundle_with_the_onnx_file_of_its_run(command: Any, lava_bundle: 
     alone = command("energy", onnx_bundle, *memory, "--json").json
     assert found["backbone"] == alone["backbone"]
     refused(command("energy", lava_bundle, "--onnx", lava_bundle), "onnx")
+
+
+def test_a_graph_of_anyones(command: Any, tmp_path: Path) -> None:
+    parts = {
+        "input": nir.Input(np.array([6])),
+        "w": nir.Affine(np.ones((4, 6)), np.zeros(4)),
+        "lif": nir.LIF(*(np.full(4, x) for x in (1e-3, 1.0, 0.0, 1.0))),
+        "output": nir.Output(np.array([4])),
+    }
+    nir.write(tmp_path / "a.nir", nir.NIRGraph(parts, [("input", "w"), ("w", "lif"), ("lif", "output")]))
+    words = ("energy", tmp_path / "a.nir", "--steps", "20", "--input", "poisson:0.25", "--json")
+    found = command(*words).json
+    counts = found["generator"]["counts"]
+    assert (counts["updates"], counts["synops_dense"]) == (80, 480)
+    assert counts["synops"] % 4 == 0
+    assert 0.1 < counts["synops"] / 480 < 0.4
+    assert found["break_even"]["steps"] == 20
+    for target in ("snntorch", "loihi"):
+        assert command(*words, "--target", target).json["generator"]["counts"] == counts
+    refused(command("energy", tmp_path / "a.nir", "--steps", "20", "--measure"), "--measure", "bundle")
+    refused(command(*words, "--target", "onnxruntime"), "onnxruntime")
+    refused(command(*words, "--target", "reference", "--precision", "fixed"), "fixed", "reference")
 
 
 def test_effective_operations_on_pictures(command: Any, lava_bundle: Path, onnx_bundle: Path, tmp_path: Path) -> None:

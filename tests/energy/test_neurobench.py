@@ -118,6 +118,7 @@ def by_neurobench(net: nn.Sequential, inputs: Tensor) -> dict[str, Any]:
         ActivationSparsity,
         ActivationSparsityByLayer,
         MembraneUpdates,
+        NeuronOperations,
         SynapticOperations,
     )
     from neurobench.models import SNNTorchModel
@@ -125,7 +126,7 @@ def by_neurobench(net: nn.Sequential, inputs: Tensor) -> dict[str, Any]:
     model = SNNTorchModel(net)
     model.register_hooks()
     predicted = model(inputs[None])
-    metrics = SynapticOperations, ActivationSparsity, ActivationSparsityByLayer, MembraneUpdates
+    metrics = SynapticOperations, ActivationSparsity, ActivationSparsityByLayer, MembraneUpdates, NeuronOperations
     found = {m.__name__: m()(model, predicted, (inputs[None], None)) for m in metrics}
     found |= {"ConnectionSparsity": ConnectionSparsity()(model), "Footprint": Footprint()(model)}
     model.cleanup_hooks()
@@ -161,7 +162,10 @@ def test_the_same_numbers(name: str, reset: str, kind: str) -> None:
     assert 0.02 < plain["activation_sparsity"] < 0.98
     by_layer = list(theirs["ActivationSparsityByLayer"].values())
     assert by_layer == pytest.approx([node["activation_sparsity"] for node in plain["nodes"]], abs=1e-12)
-    assert theirs["MembraneUpdates"] == sum(node.membrane_updates or 0 for node in census.nodes)
+    changed = sum(node.membrane_updates or 0 for node in census.nodes)
+    assert theirs["MembraneUpdates"] == changed
+    # NeuroBench takes four operations for an update of Leaky.
+    assert theirs["NeuronOperations"] == {"Effective Neuron Ops": 4 * changed, "Neuron Dense Ops": 4 * total.updates}
 
 
 def test_connection_sparsity_of_linear_layers() -> None:
