@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import fsum
+from math import fsum, inf
 from typing import Any
 
 from neuroprompt.activity import Activity
 from neuroprompt.contracts import Price, Prices
-from neuroprompt.errors import BadData, Unpriced
+from neuroprompt.errors import BadData, BadSetting, Unpriced
 
 NOTE = "Estimated, not measured"
 TRAFFIC = ("reads", "writes", "states")
@@ -102,7 +102,7 @@ def estimate(activity: Activity, prices: Prices, seconds: float | None = None) -
     source says (`Prices.includes`), or the estimate is refused: a part is never given as the whole. A list that prices
     memory refuses operations whose traffic was not counted; of others the traffic is named in `not_priced`. A list of
     measured power is P times `seconds` of the run on that chip, and holds all that spiking parts do. Raises Unpriced,
-    BadData.
+    BadData, BadSetting.
     """
     counted = {event: count for event, count in events(activity).items() if count}
     missing = _missing(counted, type(prices))
@@ -121,6 +121,8 @@ def estimate(activity: Activity, prices: Prices, seconds: float | None = None) -
         if seconds is None:
             got = f"{prices.name!r} is a measured power, and how long this run takes on that chip is not known"
             raise Unpriced(got, "the seconds of one run there", "for example --seconds 0.01")
+        if not 0 < seconds < inf:
+            raise BadSetting(f"{seconds} seconds", "a number above 0")
         terms.append(Term("seconds", seconds, prices.watts))
     held = {event: why for event, why in prices.includes.items() if event in counted}
     left = {event: counted[event] for event in TRAFFIC if event in counted and event not in prices.prices}

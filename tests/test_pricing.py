@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from neuroprompt.activity import Activity
 from neuroprompt.contracts import Price, Prices
-from neuroprompt.errors import BadData, UnknownName, Unpriced
+from neuroprompt.errors import BadData, BadSetting, UnknownName, Unpriced
 from neuroprompt.price_tables import COLUMNS, TITLE, counted, not_priced, rows, spread, system
 from neuroprompt.pricing import NOTE, Estimate, energy, estimate, events, si
 
@@ -242,6 +242,9 @@ def test_a_measured_power_needs_the_seconds_of_a_run_on_that_chip() -> None:
     assert spent.joules == pytest.approx(7e-6, rel=CLOSE)
     assert list(spent.range) == pytest.approx([4.2e-6, 7e-6], rel=CLOSE)
     assert estimate(Activity(), Prices.named("speck")).joules == 0
+    for seconds in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(BadSetting, match="seconds"):
+            estimate(GENERATOR, Prices.named("speck"), seconds)
     with pytest.raises(Unpriced, match="macs"):
         estimate(BACKBONE, Prices.named("speck"), seconds=0.01)
 

@@ -33,9 +33,11 @@ def energy(
         str, typer.Option(help="Lists side by side, with commas between: names, .toml files or folders of them.")
     ] = "",
     seconds: Annotated[
-        float | None, typer.Option(help="Seconds of one run on a chip whose power was measured.", min=0)
+        float | None, typer.Option(help="Seconds of one run on a chip whose power was measured.")
     ] = None,
-    measure: Annotated[bool, typer.Option(help="Also measure the ONNX files here, where RAPL counts joules.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Also measure the ONNX files here, where RAPL counts joules.")
+    ] = False,
     pictures: Annotated[
         list[Path] | None, typer.Option(help="Pictures to count the ONNX file's effective operations on; repeatable.")
     ] = None,
@@ -49,7 +51,7 @@ def energy(
     drive: Annotated[
         str, typer.Option("--input", metavar="poisson:RATE|FILE", help="What drives a .nir file.")
     ] = "poisson:0.5",
-    by_node: Annotated[bool, typer.Option(help="Also show the generator's counts node by node.")] = False,
+    by_node: Annotated[bool, typer.Option("--by-node", help="Also show the generator's counts node by node.")] = False,
     json: Json = False,
 ) -> None:
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
