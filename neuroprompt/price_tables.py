@@ -30,10 +30,11 @@ def row(part: str, line: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def spread(ends: list[float] | None) -> str:
-    """A range of joules, "" where it is none: "1.93 µJ to 2.91 µJ"."""
+    """A range of joules, "" where it is none: "1.93 to 2.51 µJ"."""
     if ends is None or ends[0] == ends[1]:
         return ""
-    return f"{si(ends[0])} to {si(ends[1])}"
+    (low, unit), (high, other) = (si(end).split() for end in ends)
+    return f"{low} to {high} {unit}" if unit == other else f"{low} {unit} to {high} {other}"
 
 
 def counted(report: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ def zones(root: Path = POWERCAP) -> list[Zone]:
     Raises Unsupported where the machine has none, or does not let this user read them.
     """
     found = []
-    for folder in sorted(root.glob("intel-rapl*:*")):
+    for folder in sorted(root.glob("intel-rapl:*")):  # AMD's too; intel-rapl-mmio:* counts the same packages again
         try:
             name = (folder / "name").read_text().strip()
             if not name.startswith("package") and name != "dram":

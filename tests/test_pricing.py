@@ -277,8 +277,9 @@ def test_the_share_of_the_whole_is_told_for_baked_and_for_every_picture() -> Non
 
 def test_a_range_is_told_where_there_is_one() -> None:
     report = energy(GENERATOR, BACKBONE, baked=True)
-    assert spread(report["generator"]["range"]) == "1.87 nJ to 2.45 nJ"
+    assert spread(report["generator"]["range"]) == "1.87 to 2.45 nJ"
     assert spread(report["backbone"]["range"]) == ""
+    assert spread([9.5e-10, 2e-9]) == "950 pJ to 2.00 nJ"
     assert report["total"]["range"] == pytest.approx([MADE + RAN, MADE + RAN + 20 * 29e-12], rel=4 * CLOSE)
 
 

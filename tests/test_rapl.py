@@ -33,6 +33,7 @@ def counters(tmp_path: Path) -> dict[str, Path]:
         "dram": zone(tmp_path, "intel-rapl:0:1", "dram", LARGEST - 10),
         "package-1": zone(tmp_path, "intel-rapl:1", "package-1", 0),
         "psys": zone(tmp_path, "intel-rapl:2", "psys", 7),
+        "again": zone(tmp_path, "intel-rapl-mmio:0", "package-0", 1000),
     }
 
 

@@ -25,7 +25,7 @@ class Odin(Prices):
         "synops": Price(
             12.7e-12,
             "Frenkel et al., A 0.086-mm2 12.7-pJ/SOP 64k-synapse 256-neuron online-learning digital spiking "
-            "neuromorphic processor, IEEE TBioCAS 13(1), 2019, abstract: 12.7 pJ minimum; incremental 8.43 pJ",
+            "neuromorphic processor, IEEE TBioCAS 13(1), 2019, abstract: 12.7 pJ minimum; text: 8.43 pJ incremental",
             low=8.43e-12,
         ),
     }

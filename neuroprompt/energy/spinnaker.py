@@ -24,7 +24,7 @@ class Spinnaker(Prices):
     title = "SpiNNaker (Hoeppner et al. 2019)"
     scope = "per term"
     evidence = "estimated"
-    technology = "130 nm CMOS, ARM968 cores"
+    technology = "not stated where it was read"
     voltage = "not stated where it was read"
     leaves_out = KERAS_LEAVES_OUT
     prices: ClassVar[Mapping[str, Price]] = {
