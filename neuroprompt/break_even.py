@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil, log2
 from typing import Any
 
 from neuroprompt.activity import Activity
 from neuroprompt.contracts import Prices
+from neuroprompt.counting import Node
 from neuroprompt.errors import BadSetting, Unpriced
 from neuroprompt.pricing import NOTE, estimate
 
@@ -74,6 +77,13 @@ def break_even(activity: Activity, neurons: int, steps: int, prices: str | Price
         "paper": PAPER,
         "note": NOTE,
     }
+
+
+def break_even_of(generator: Activity, nodes: Sequence[Node], prices: str | Prices = PRICES) -> dict[str, Any]:
+    """`break_even` of what was counted node by node; weights that are 0 are no connections of either side."""
+    steps = max(node.steps for node in nodes)
+    dense = sum((node.weights - node.zeros) * node.steps for node in nodes)
+    return break_even(replace(generator, synops_dense=dense), sum(node.neurons for node in nodes), steps, prices)
 
 
 def told(found: dict[str, Any]) -> str:

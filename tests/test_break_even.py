@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroprompt.activity import Activity
-from neuroprompt.break_even import break_even, told
+from neuroprompt.break_even import break_even, break_even_of, told
+from neuroprompt.counting import Node
 from neuroprompt.errors import BadSetting, Unpriced
 
 PRICES = "horowitz-45nm-int8-memory"
@@ -84,3 +85,12 @@ def test_a_list_that_prices_one_side_alone_is_refused(prices: str) -> None:
 def test_no_steps_or_no_neurons() -> None:
     with pytest.raises(BadSetting, match="at least 1"):
         break_even(Activity(), 0, 4, PRICES)
+
+
+def test_weights_that_are_0_are_no_connections_of_either_side() -> None:
+    made = activity(0.5, 100, 10, 4)
+    node = Node("a", made, neurons=10, steps=4, events=0, weights=1000, zeros=0, footprint=0)
+    assert break_even_of(made, [node]) == break_even(made, 10, 4, PRICES)
+    sparse = break_even_of(made, [replace(node, zeros=400)])
+    assert sparse["rate"] == pytest.approx(0.5 / 0.6)
+    assert sparse["joules_quantised"][1] < break_even(made, 10, 4, PRICES)["joules_quantised"][1]

@@ -102,12 +102,11 @@ def _no_bundle(file: Path, onnx: Path | None, pictures: list[Path] | None, measu
 
 
 def _break_even(found: Any) -> dict[str, Any] | None:
-    from neuroprompt.break_even import PRICES, break_even
+    from neuroprompt.break_even import break_even_of
 
     if not found.images or found.delays:  # a network that is run once has no equal of what remembers
         return None
-    nodes = found.images[0].nodes
-    return break_even(found.generator, sum(node.neurons for node in nodes), max(n.steps for n in nodes), PRICES)
+    return break_even_of(found.generator, found.images[0].nodes)
 
 
 def _effective(bundle: Any, pictures: list[Path]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -29,7 +30,7 @@ def fetched(name: str, *packages: str) -> None:
             done = subprocess.run([*map(str, words), *packages], capture_output=True, text=True, check=False)
             if done.returncode:
                 pytest.skip(f"{', '.join(packages)} cannot be fetched: {(done.stderr.splitlines() or [''])[0]}")
-            if not folder.is_dir():  # another process may have been faster
+            with contextlib.suppress(OSError):  # another process was faster
                 os.rename(new, folder)
         finally:
             shutil.rmtree(new, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from neuroprompt.contracts import Generator, SpikingTarget, Target
 from neuroprompt.counting import count
-from neuroprompt.deploy import spiking_model
+from neuroprompt.counts import counts_of_model
+from neuroprompt.deploy import floats_of_graph, spiking_model
 from neuroprompt.macs import count_macs
 from neuroprompt.neurons import IF, LIF
 from neuroprompt.onnx_counts import count_graph
@@ -68,6 +70,27 @@ def test_functional_calls_are_missed_by_hooks_on_layers(tmp_path: Path) -> None:
     assert dense(TorchModel(net), image)["Dense"] == 0
     layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)).eval()
     assert dense(TorchModel(layers), image)["Dense"] == by_hand, "as layers it sees the same"
+
+
+def test_a_convolution_of_a_nir_graph_counts_its_edges() -> None:
+    from neurobench.models import TorchModel
+
+    conv, steps = nn.Conv2d(2, 4, 3, padding=1, bias=False), 5
+    ones = np.ones((4, 8, 8))
+    parts = {
+        "input": nir.Input(np.array([2, 8, 8])),
+        "conv": nir.Conv2d((8, 8), conv.weight.detach().numpy(), 1, 1, 1, 1, np.zeros(4)),
+        "if": nir.IF(ones, ones),
+        "output": nir.Output(np.array([4, 8, 8])),
+    }
+    graph = nir.NIRGraph(parts, [("input", "conv"), ("conv", "if"), ("if", "output")])
+    images = (torch.rand(steps, 2, 8, 8) < 0.2).float()
+    inputs = images.flatten(1).numpy().astype(np.float64)
+    ours = counts_of_model(floats_of_graph(graph, inputs), inputs).generator
+    theirs = dense(TorchModel(nn.Sequential(conv)), images)
+    assert ours.synops == pytest.approx(steps * theirs["Effective_ACs"])
+    assert ours.synops_dense == pytest.approx(steps * theirs["Dense"])
+    assert ours.synops_dense < steps * 4 * 64 * 18, "at the border there are fewer"
 
 
 class Stepped(nn.Module):
