@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
@@ -36,12 +36,14 @@ def cache_folder() -> Path:
 class Runtime:
     """A Python of another version with exact pins, in a folder of the cache named by a hash of both.
 
-    `requirements` must be complete: every package of the environment with its exact version.
+    `requirements` must be complete: every package of the environment with its exact version. `whole` is false where
+    some are left out on purpose, because what needs them is not used.
     """
 
     name: str
     python: str
     requirements: Path
+    whole: bool = field(default=True, kw_only=True)
 
     @property
     def folder(self) -> Path:
@@ -63,7 +65,7 @@ class Runtime:
     @property
     def variable(self) -> str:
         """The environment variable that names the interpreter to build it on."""
-        return f"NEUROPROMPT_{self.name.upper()}_PYTHON"
+        return f"NEUROPROMPT_{self.name.upper().replace('-', '_')}_PYTHON"
 
     def interpreter(self, install: bool = False) -> Path:
         """A Python of the asked version that really starts; with `install`, uv may fetch one. Raises RuntimeMissing."""
@@ -101,7 +103,8 @@ class Runtime:
     def _fill(self, new: Path, python: Path) -> None:
         self._uv("venv", "--python", str(python), "--no-project", "--allow-existing", str(new))
         self._uv("pip", "install", "--no-deps", "--python", str(new), "-r", str(self.requirements))
-        self._uv("pip", "check", "--python", str(new))
+        if self.whole:
+            self._uv("pip", "check", "--python", str(new))
 
     def run(self, script: Path, arguments: Sequence[str], timeout: float) -> str:
         """Run `script` for at most `timeout` seconds and give what it printed; raises RuntimeMissing, WorkerFailed.

@@ -1,0 +1,94 @@
+"""Real lava-dl 0.6.0 loads our `.net` files and spikes as the emulator does; what it cannot hold is refused by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+from neuroprompt.compiler.schedule import schedule
+from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.errors import BadSetting, Unsupported, WorkerFailed
+from neuroprompt.loihi_arithmetic import check_range, simulate
+from neuroprompt.netx import to_netx
+from neuroprompt.program import Model, Population, Program, Projection
+
+STEPS = 40
+
+
+@pytest.fixture(scope="module")
+def lava_dl(overlaid: Callable[[str], SpikingTarget]) -> SpikingTarget:
+    return overlaid("lava-dl")
+
+
+def chain(seed: int, recurrent: bool = False, delays: bool = False) -> Program:
+    """One to three layers in a row with integers at random; their weights all above 0, all below, or mixed."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(3, 30, rng.integers(2, 5)).tolist()
+
+    def weights(n: int, n_in: int, scale: int) -> Any:
+        low, high, step = [(1, 255, 1), (-126, 127, 2)][rng.integers(2)]
+        return rng.integers(low, high // scale + 1, (n, n_in)) // step * step
+
+    parts: list[Population] = []
+    projections: list[Projection] = []
+    for i, (n_in, n) in enumerate(pairwise(sizes), start=1):
+        du = 4095 if rng.random() < 0.5 else int(rng.integers(1000, 4095))
+        name, vth = f"p{i}", int(rng.integers(20, 400))
+        parts.append(Population(name, n, du, int(rng.integers(0, 2000)), vth, np.zeros(n, np.int32), bias_exp=6))
+        before = f"p{i - 1}" if i > 1 else "input"
+        projections.append(Projection(before, name, weights(n, n_in, 1), lag=int(rng.integers(4)) if delays else 0))
+        if recurrent:
+            projections.append(Projection(name, name, weights(n, n, 4), lag=1))
+    program = schedule(Program("fixed", STEPS, sizes[0], tuple(parts), tuple(projections)))
+    check_range(program)
+    return program
+
+
+def spikes_equal_to_the_emulator(target: SpikingTarget, program: Program) -> int:
+    inputs = (np.random.default_rng(1).random((STEPS, program.inputs)) < 0.3).astype(np.float64)
+    found = target.run(Model(nir.NIRGraph({}, []), program, program), inputs, "fixed")
+    traces = simulate(program, inputs)
+    for p in program.populations:
+        np.testing.assert_array_equal(found.spikes[p.name], traces[p.name].spikes, err_msg=p.name)
+        assert found.delay[p.name] == p.depth
+    return sum(int(trace.spikes.sum()) for trace in traces.values())
+
+
+@pytest.mark.parametrize("options", [{}, {"recurrent": True}, {"delays": True}])
+def test_netx_spikes_as_the_emulator_does(lava_dl: SpikingTarget, options: dict[str, bool]) -> None:
+    assert spikes_equal_to_the_emulator(lava_dl, chain(3, **options)) > 400
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10, 30))
+def test_netx_spikes_as_the_emulator_does_on_many(lava_dl: SpikingTarget, seed: int) -> None:
+    assert spikes_equal_to_the_emulator(lava_dl, chain(seed, recurrent=seed % 3 == 1, delays=seed % 3 == 2))
+
+
+def test_a_damaged_file_is_one_line(lava_dl: SpikingTarget) -> None:
+    target: Any = lava_dl
+    with pytest.raises(WorkerFailed, match="the lava-dl worker failed") as caught:
+        target.run_net(to_netx(chain(0))[:1000], np.zeros((4, 5)), 4)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_netx_cannot_run_is_refused_before_it_starts(lava_dl: SpikingTarget) -> None:
+    program = chain(0)
+    model = Model(nir.NIRGraph({}, []), program, program)
+    inputs = np.ones((STEPS, program.inputs))
+    with pytest.raises(Unsupported, match="precision 'float'"):
+        lava_dl.run(model, inputs, "float")
+    with pytest.raises(Unsupported, match="0 and 1"):
+        lava_dl.run(model, inputs / 2, "fixed")
+    biased = replace(program.populations[0], bias=np.ones(program.populations[0].size, np.int32))
+    wrong = replace(program, populations=(biased, *program.populations[1:]))
+    with pytest.raises(Unsupported, match="'p1' has a bias"):
+        lava_dl.run(Model(nir.NIRGraph({}, []), wrong, wrong), inputs, "fixed")
+    with pytest.raises(BadSetting, match="time_limit -1"):
+        Target.named("lava-dl", time_limit=-1)
