@@ -14,6 +14,11 @@ WIDTH, HEIGHT = 5.0, 3.1
 """Inches: narrow enough that its words can be read where a phone shrinks it."""
 
 
+def words(text: str) -> str:
+    """A user's text for a figure: a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def plain_axes(
     height: float = HEIGHT, width: float = WIDTH, *, grid: Literal["x", "y", "none"] = "y"
 ) -> tuple[Figure, Axes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 from neuroprompt.benchmark import model_of_bundle
 from neuroprompt.bundle import MANIFEST, Bundle, sha256
 from neuroprompt.bundled import SAMPLE, TOKENS, load_model
-from neuroprompt.checkpoint import PROMPT, RUN, Run, load_config
+from neuroprompt.checkpoint import PROMPT, Run
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts import Recording, SpikingTarget, Target
 from neuroprompt.deploy import spiking_model
@@ -128,90 +127,7 @@ class Subject:
         return spiking_model(generator), None, "the run that makes the prompt"
 
 
-def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:
-    """The subjects of run folders and bundles, those of one training run together, in the order given.
-
-    Raises BadCheckpoint, BadBundle, and BadSetting where they cannot stand in one report.
-    """
-    subjects: dict[str, Subject] = {}
-    for path in paths:
-        opened: Path | Bundle
-        if (path / RUN).is_file():
-            config, kind, opened = load_config(path), "run", path
-            assert config is not None
-        else:
-            opened = Bundle.open(path)
-            config, kind = _config_of(opened), opened.kind
-            if kind == "lava":
-                load_model(opened)  # one of another version is refused before anything is measured
-        subject = subjects.setdefault(config.digest(), Subject(config, weights))
-        other = getattr(subject, kind)
-        if other is not None:
-            got = f"{getattr(other, 'folder', other)} and {path}, which are of the same training run"
-            raise BadSetting(got, "a run folder and one bundle of each kind", "leave one out")
-        setattr(subject, kind, opened)
-    found = list(subjects.values())
-    for subject in found[1:]:
-        _comparable(found[0], subject)
-    _name(found)
-    return found
-
-
 def _target(name: str) -> SpikingTarget:
     target = Target.named(name)
     assert isinstance(target, SpikingTarget)
     return target
-
-
-def _config_of(bundle: Bundle) -> RunConfig:
-    if bundle.kind not in ("onnx", "lava"):
-        raise BadBundle(
-            f"{bundle.folder} is a bundle for {bundle.kind!r}", "a run folder, or a bundle for onnx or lava"
-        )
-    try:
-        return RunConfig.from_json(bundle.about["run"])
-    except (KeyError, TypeError, BadSetting) as error:
-        got = f"{bundle.folder} does not say what it was made of ({error})"
-        raise BadBundle(got, "a bundle of this version", "export it again") from error
-
-
-def _comparable(one: Subject, other: Subject) -> None:
-    """Accuracies stand side by side only where they are of the same test pictures."""
-    for key in ("data", "classes", "limit"):
-        mine, theirs = getattr(one.config, key), getattr(other.config, key)
-        if mine != theirs:
-            mine, theirs = (f"{len(v)} classes" if key == "classes" else v for v in (mine, theirs))
-            got = f"{_where(one)} and {_where(other)} cannot be compared: their {key} are {mine} and {theirs}"
-            raise BadSetting(got, "runs on the same data", "make a report of each")
-
-
-def _where(subject: Subject) -> Path:
-    if subject.run is not None:
-        return subject.run
-    assert subject.bundle is not None
-    return subject.bundle.folder
-
-
-def _name(subjects: Sequence[Subject]) -> None:
-    """Each by its method, and by what else tells it from the others of that method."""
-    for subject in subjects:
-        alike = [s for s in subjects if s.config.method == subject.config.method]
-        words = [subject.config.method]
-        if len(alike) > 1:
-            facts = [_facts(s.config) for s in alike]
-            words += [
-                f"{key} {value}"
-                for key, value in _facts(subject.config).items()
-                if len({f.get(key) for f in facts}) > 1
-            ]
-        subject.name = ", ".join(words)
-    names = [subject.name for subject in subjects]
-    for i, subject in enumerate(subjects):
-        if names.count(subject.name) > 1:
-            subject.name = f"{subject.name} ({i + 1})"
-
-
-def _facts(config: RunConfig) -> dict[str, str]:
-    facts = {**config.settings, "backbone": config.backbone.name, "head": config.head, "seed": config.seed}
-    facts |= {key: getattr(config, key) for key in ("epochs", "lr", "batch")}
-    return {key: str(value) for key, value in facts.items()}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neuroprompt.pictures import LINES, MARKERS, draw_curves
-from neuroprompt.report._axes import WIDTH, plain_axes
+from neuroprompt.report._axes import WIDTH, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent
 from neuroprompt.report._subject import Subject
 
@@ -18,6 +18,8 @@ LEAD = (
     "Share of test pictures that get their right class. Noise is added to the picture in [0, 1], before normalisation; "
     "it depends on the seed and the picture's place alone, so every method meets the same."
 )
+MANY = 24
+"""So many accuracies of one method are drawn each for itself."""
 
 
 def section(subjects: Sequence[Subject]) -> Section:
@@ -42,15 +44,26 @@ def _all(found: dict[str, Any]) -> dict[str, float]:
     return {"clean": found["clean"], **found["noise"]}
 
 
+def _few(found: dict[str, Any]) -> dict[str, float]:
+    """What fits into a figure: of many corruptions, the means of their types."""
+    if len(_all(found)) <= MANY:
+        return _all(found)
+    types = found.get("corruption", {}).get("types", {})
+    others = {noise: value for noise, value in _all(found).items() if noise.partition(":")[0] not in types}
+    return {**others, **types}
+
+
 def _curves(found: dict[str, Any]) -> Plot:
-    curves = {name: _all(of) for name, of in found.items()}
+    curves = {words(name): _few(of) for name, of in found.items()}
     count = max(map(len, curves.values()))
     figure, axes = plain_axes(3.8, max(WIDTH, 0.32 * count))
     draw_curves(axes, curves)
     _legend_above(figure, axes)
-    rows = [(name, noise, value) for name, curve in curves.items() for noise, value in curve.items()]
+    rows = [(name, noise, value) for name, of in found.items() for noise, value in _few(of).items()]
     images = next(iter(found.values()))["images"]
     caption = f"Accuracy on {images:,} test pictures, clean and under noise; lines join the levels of one noise."
+    if any(len(_all(of)) > MANY for of in found.values()):
+        caption = f"Accuracy on {images:,} test pictures; of each type of corruption the mean over its severities."
     return Plot("accuracy-under-noise", figure, caption, ("method", "noise", "accuracy"), rows)
 
 
@@ -66,7 +79,7 @@ def _training(courses: dict[str, list[dict[str, float]]]) -> Plot:
     for i, (name, history) in enumerate(courses.items()):
         epochs, values = [h["epoch"] for h in history], [100 * h["val_accuracy"] for h in history]
         look = {"color": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
-        axes.plot(epochs, values, label=name, **look)  # type: ignore[arg-type]
+        axes.plot(epochs, values, label=words(name), **look)  # type: ignore[arg-type]
         rows += [(name, h["epoch"], h["val_accuracy"], h["train_loss"]) for h in history]
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy on validation images (%)")

@@ -9,9 +9,9 @@ from neuroprompt.activity import Activity
 from neuroprompt.counts import activities
 from neuroprompt.errors import NeuropromptError
 from neuroprompt.price_comparison import compare_prices
-from neuroprompt.price_tables import left_out, not_priced
+from neuroprompt.price_tables import left_out, not_priced, system
 from neuroprompt.pricing import NOTE, energy, si
-from neuroprompt.report._axes import BLUE, GREEN, ORANGE, plain_axes
+from neuroprompt.report._axes import BLUE, GREEN, ORANGE, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
 from neuroprompt.user_prices import price_list, price_lists
@@ -51,7 +51,8 @@ def section(subjects: Sequence[Subject], prices: tuple[str, str], beside: Sequen
     made.parts += [_bars(name, of) for name, of in priced.items()]
     made.parts += compared
     made.parts += [_counts(priced)] if priced else []
-    notes = [line for of in priced.values() for line in (*not_priced(of), *left_out(of))] + refused
+    notes = [f"{name}: {system(of)}" for name, of in priced.items() if system(of)]
+    notes += [line for of in priced.values() for line in (*not_priced(of), *left_out(of))] + refused
     made.parts += [Note(text) for text in dict.fromkeys(notes)]
     made.parts += absent(missing)
     return made
@@ -95,13 +96,13 @@ def _drawn(name: str, caption: str, lines: Sequence[tuple[str, str, dict[str, An
             beside: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
             axes.annotate(si(joules), (high, place), **beside)
         else:
-            words = "none" if line["joules"] == 0 else "no sum: all-in and per term"
-            axes.text(0.02, place, words, va="center", transform=axes.get_yaxis_transform())
+            why = "none" if line["joules"] == 0 else "no sum: all-in and per term"
+            axes.text(0.02, place, why, va="center", transform=axes.get_yaxis_transform())
     ends = [end for _, _, line in lines if line["joules"] for end in line["range"]]
     if ends:
         axes.set_xscale("log")
         axes.set_xlim(min(ends) / 10, max(ends) * 30)
-    axes.set_yticks(range(len(lines)), [label for _, label, _ in lines])
+    axes.set_yticks(range(len(lines)), [words(label) for _, label, _ in lines])
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel("joules a run (log)")
     axes.set_title(NOTE, fontsize=11)
@@ -116,6 +117,6 @@ def _counts(priced: dict[str, dict[str, Any]]) -> Table:
     rows: list[tuple[object, ...]] = [
         (term.replace("_", " "), *(f"{line['counts'][term]:,}" for line in lines.values())) for term in terms
     ]
-    for key, words in (("joules_per_deployment", "energy at deployment"), ("joules_per_image", "energy a picture")):
-        rows.append((f"{words} (estimated)", *(si(line[key]) for line in lines.values())))
+    for key, often in (("joules_per_deployment", "energy at deployment"), ("joules_per_image", "energy a picture")):
+        rows.append((f"{often} (estimated)", *(si(line[key]) for line in lines.values())))
     return Table("Counts of one run of the generator, and of one picture", ("", *lines), rows)

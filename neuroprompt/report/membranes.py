@@ -12,7 +12,7 @@ from neuroprompt.contracts import Recording
 from neuroprompt.errors import BadSetting, NeuropromptError
 from neuroprompt.pictures import new_figure
 from neuroprompt.program import Program
-from neuroprompt.report._axes import BLUE, ORANGE, WIDTH
+from neuroprompt.report._axes import BLUE, ORANGE, WIDTH, words
 from neuroprompt.report._parts import Plot, Section, absent, slug
 from neuroprompt.report._subject import Spiking, Subject
 
@@ -101,7 +101,7 @@ def _traces(name: str, spiking: Spiking, chosen: Sequence[tuple[str, int]]) -> P
             ]
         axes.set_ylim(top - 1.1 * room, top + 0.5 * room)
         axes.axhline(threshold, color="#777777", linewidth=0.8, linestyle=":")
-        axes.set_title(f"{node}, neuron {i}", fontsize=9, loc="left")
+        axes.set_title(words(f"{node}, neuron {i}"), fontsize=9, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
     columns[-1].xaxis.set_major_locator(MaxNLocator(8, integer=True))
     columns[0].legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))

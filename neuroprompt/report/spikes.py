@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from neuroprompt.errors import NeuropromptError
 from neuroprompt.pictures import Array, draw_raster, spread
-from neuroprompt.report._axes import BLUE, plain_axes
+from neuroprompt.report._axes import BLUE, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, absent, slug
 from neuroprompt.report._subject import Subject
 
@@ -61,7 +61,7 @@ def _rates(subject: Subject, spikes: dict[str, Array]) -> Plot:
         by_block = last.mean(axis=0).reshape(len(tokens), -1).mean(axis=1)
         layers, of = {str(i): float(rate) for i, rate in enumerate(by_block)}, "block of the backbone"
     figure, axes = plain_axes()
-    axes.bar(list(layers), [100 * rate for rate in layers.values()], color=BLUE, width=0.65)
+    axes.bar(list(map(words, layers)), [100 * rate for rate in layers.values()], color=BLUE, width=0.65)
     axes.set_xlabel(of)
     axes.set_ylabel("spikes per neuron and step (%)")
     axes.set_xlim(-0.7, max(len(layers), 4) - 0.3)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ from neuroprompt.errors import BadSetting, CannotWrite
 from neuroprompt.noise import parse_noises
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.report import accuracy, cost, fixed, glance, latency, membranes, prompt, provenance, scales, spikes
+from neuroprompt.report._gather import gather
 from neuroprompt.report._measured import MEASURED, Kept, check_skip, measure_all
 from neuroprompt.report._page import page
-from neuroprompt.report._parts import Section
-from neuroprompt.report._subject import Subject, gather
+from neuroprompt.report._parts import Plot, Section
+from neuroprompt.report._subject import Subject
 from neuroprompt.user_prices import price_lists
 
 NOISES = ("gaussian:0.1", "gaussian:0.2", "salt-pepper:0.05", "blur:2", "jpeg:25")
@@ -61,6 +64,7 @@ def write_report(
     measure_all(subjects, kept, noises=noises, rounds=rounds, skip=skip, progress=progress)
     progress.say("drawing")
     sections = _sections(subjects, prices, beside, neurons, command)
+    _distinct(sections)
     plots = [plot for section in sections for plot in section.plots]
     title = "neuroprompt report"
     subtitle = ", ".join(subject.name for subject in subjects) + f" on {subjects[0].config.data}"
@@ -99,6 +103,17 @@ def _sections(
         scales.section(subjects),
         provenance.section(subjects, command),
     ]
+
+
+def _distinct(sections: Sequence[Section]) -> None:
+    """No two figures of one name: names of populations may differ in nothing that a file name can hold."""
+    seen: Counter[str] = Counter()
+    for section in sections:
+        for i, part in enumerate(section.parts):
+            if isinstance(part, Plot):
+                seen[part.name] += 1
+                if seen[part.name] > 1:
+                    section.parts[i] = replace(part, name=f"{part.name}-{seen[part.name]}")
 
 
 def _check(

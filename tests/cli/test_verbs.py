@@ -225,6 +225,18 @@ def test_doctor_looks_at_all_of_it(command: Command) -> None:
 
 
 @pytest.mark.slow
+def test_the_demo_ends_with_a_report(command: Command, lava: SpikingTarget, tmp_path: Path) -> None:
+    result = command("demo", "--out", tmp_path / "demo", "--json")
+    assert result.code == 0
+    assert result.json["same_bits"] is True
+    assert result.json["report"] == str(tmp_path / "demo" / "report.html")
+    page = (tmp_path / "demo" / "report.html").read_text()
+    for figure in ("accuracy-under-noise", "prompt-spike-nvpt", "membranes-spike-nvpt", "latency-spike-nvpt"):
+        assert f'<figure id="{figure}">' in page
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {"runs", "onnx", "lava", "report.html", "report_files"}
+
+
+@pytest.mark.slow
 def test_a_trained_prompt_of_vit_b_size_is_the_same_everywhere(
     command: Command, lava: SpikingTarget, tmp_path: Path
 ) -> None:

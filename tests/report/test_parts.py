@@ -1,0 +1,79 @@
+"""What a report is made of: a user's words stay words, and many figures stay readable."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from neuroprompt.corruptions import PARAMETERS
+from neuroprompt.report import accuracy
+from neuroprompt.report._axes import plain_axes, words
+from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
+from neuroprompt.report._subject import Subject
+from neuroprompt.runconfig import RunConfig
+
+EVIL = "\"><script>alert('$x')</script>&amp;"
+
+
+class Tags(HTMLParser):
+    """The tags of a page and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def plot(name: str = "p") -> Plot:
+    figure, axes = plain_axes()
+    axes.plot([0, 1], [1, 0], label=words(EVIL))
+    axes.set_title(words(EVIL))
+    axes.legend()
+    return Plot(name, figure, EVIL, ("a",), [(1,)])
+
+
+@pytest.mark.parametrize(
+    "part", [plot(), Note(EVIL), Note(EVIL, missing=True), Table(EVIL, (EVIL, "b"), [(EVIL, EVIL)])]
+)
+def test_words_of_a_user_stay_words(part: Plot | Note | Table) -> None:
+    page = Tags(Section("s", "title", "lead", [part]).html())
+    assert "script" not in page.tags
+    assert EVIL in page.text
+
+
+def test_the_ids_of_two_figures_are_their_own() -> None:
+    ids = [set(part.html().split('id="')[1:]) for part in (plot("one"), plot("two"))]
+    names = [{i.split('"')[0] for i in found} for found in ids]
+    assert not names[0] & names[1]
+    assert all(name.startswith("one") for name in names[0])
+
+
+def test_reasons_that_are_the_same_stand_together() -> None:
+    notes = absent({"a": "no neurons", "b": "no bundle", "c": "no neurons."})
+    assert [note.text for note in notes] == ["a, c: no neurons.", "b: no bundle."]
+    assert all(note.missing for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("LoR-VP, seed 1", "lor-vp-seed-1"), ("../x", "x"), ("/", "x"), ("a<b>", "a-b")]
+)
+def test_names_of_files(text: str, expected: str) -> None:
+    assert slug(text) == expected
+
+
+def test_of_75_corruptions_the_means_of_their_types_are_drawn() -> None:
+    noise = {f"{kind}:{severity}": severity / 10 for kind in PARAMETERS for severity in range(1, 6)}
+    types = dict.fromkeys(PARAMETERS, 0.3)
+    found = {"clean": 0.9, "noise": {**noise, "jpeg:25": 0.5}, "images": 7, "corruption": {"types": types, "mean": 0.3}}
+    made = accuracy.section([Subject(RunConfig(), name="m", measured={"accuracy": found})])
+    assert {(row[1], row[2]) for row in made.plots[0].rows} == {("clean", 0.9), ("jpeg:25", 0.5), *types.items()}
+    (table,) = (part for part in made.parts if isinstance(part, Table))
+    assert len(table.rows) == 2 + 75
