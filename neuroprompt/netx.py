@@ -9,7 +9,6 @@ import numpy as np
 
 from neuroprompt.errors import Unsupported
 from neuroprompt.program import Population, Program, Projection
-from neuroprompt.synapses import numbers
 
 LONGEST = 62
 """The longest delay that netx takes; it clips others with a warning."""
@@ -35,12 +34,13 @@ def to_netx(program: Program) -> bytes:
         for i, (p, forward, own) in enumerate(layers, start=1):
             group = net.create_group(f"layer/{i}")
             _type(group, "dense" if own is None else "dense_rec")
-            weight = _matrix(forward, p.size)
+            weight, rec = _matrix(forward, p.size), _matrix(own, p.size) if own is not None else None
+            _check_odd(p.name, weight if rec is None else np.hstack([weight, rec]))
             group["shape"] = np.array([p.size])
             group["inFeatures"], group["outFeatures"] = weight.shape[1], weight.shape[0]
             group["weight"] = weight
-            if own is not None:
-                group["weight_rec"] = _matrix(own, p.size)
+            if rec is not None:
+                group["weight_rec"] = rec
             if forward.delay:
                 group["delay"] = np.full(weight.shape[1], forward.delay)
             neuron = group.create_group("neuron")
@@ -93,11 +93,18 @@ def _matrix(projection: Projection, size: int) -> np.ndarray[tuple[int, ...], np
         np.diag(weights) if projection.one_to_one else weights if isinstance(weights, np.ndarray) else weights.toarray()
     )
     assert dense.shape[0] == size
-    matrix = dense.astype(np.int64)
-    # netx takes a matrix with both a zero and a negative weight for mixed, and drops the lowest bit.
-    if matrix.min() < 0 <= matrix.max() and np.any(numbers(matrix) % 2):
-        raise Unsupported(f"odd weights below 0 into {projection.target!r}", "even ones beside a 0", "another scale")
-    return matrix
+    return dense.astype(np.int64)
+
+
+def _check_odd(name: str, matrix: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
+    """Netx takes a layer's forward and recurrent weights as one matrix, and one with a zero and a negative for mixed.
+
+    Of mixed weights the lowest bit is dropped.
+    """
+    if matrix.min() < 0 <= matrix.max() and np.any(matrix % 2):
+        raise Unsupported(
+            f"odd weights into {name!r}", "even ones beside a 0 or one of the other sign", "another scale"
+        )
 
 
 def _type(group: h5py.Group, name: str) -> None:

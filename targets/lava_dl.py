@@ -27,7 +27,7 @@ class LavaDl(SpikingTarget):
     Netx makes of each layer a Dense and a LIF: du = iDecay - 1, dv = vDecay, vth = vThMant, weights brought to the
     exponent that keeps most of their bits. Every layer costs a step, which is taken out and told as the delay.
 
-    What netx cannot hold is refused by node (neuroprompt/netx.py), and inputs that are no spikes. The runtime is without
+    What netx cannot hold is refused by node (neuroprompt/netx.py), and inputs that are no spikes. The runtime has no
     torch, 5 GB with what it needs, which netx imports for its sequential modules and RF neurons alone.
     """
 

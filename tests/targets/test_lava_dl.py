@@ -27,12 +27,12 @@ def lava_dl(overlaid: Callable[[str], SpikingTarget]) -> SpikingTarget:
 
 
 def chain(seed: int, recurrent: bool = False, delays: bool = False) -> Program:
-    """One to three layers in a row with integers at random; their weights all above 0, all below, or mixed."""
+    """One to three layers in a row with integers at random; their weights are all above 0, or mixed and then even."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(3, 30, rng.integers(2, 5)).tolist()
 
     def weights(n: int, n_in: int, scale: int) -> Any:
-        low, high, step = [(1, 255, 1), (-126, 127, 2)][rng.integers(2)]
+        low, high, step = [(2, 255, 1 + recurrent), (-126, 127, 2)][rng.integers(2)]
         return rng.integers(low, high // scale + 1, (n, n_in)) // step * step
 
     parts: list[Population] = []
@@ -90,5 +90,11 @@ def test_what_netx_cannot_run_is_refused_before_it_starts(lava_dl: SpikingTarget
     wrong = replace(program, populations=(biased, *program.populations[1:]))
     with pytest.raises(Unsupported, match="'p1' has a bias"):
         lava_dl.run(Model(nir.NIRGraph({}, []), wrong, wrong), inputs, "fixed")
+    mixed = chain(3, recurrent=True)  # netx takes the weights of both as one matrix
+    forward, own, *others = mixed.projections
+    odd = (replace(forward, weights=np.abs(forward.weights) | 1), replace(own, weights=-np.abs(own.weights)), *others)
+    wrong = replace(mixed, projections=odd)
+    with pytest.raises(Unsupported, match="odd weights into 'p1'"):
+        lava_dl.run(Model(nir.NIRGraph({}, []), wrong, wrong), np.ones((STEPS, wrong.inputs)), "fixed")
     with pytest.raises(BadSetting, match="time_limit -1"):
         Target.named("lava-dl", time_limit=-1)
