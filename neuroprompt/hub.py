@@ -41,6 +41,8 @@ def push(bundle: Bundle, repo: str, *, private: bool = False, progress: Progress
     names = [MANIFEST, *_files(Bundle.open(bundle.folder).folder / MANIFEST)]
     with _told(repo):
         api = _api()
+        for place in _places(bundle.about):
+            progress.say(f"the manifest says where something lay: {place}")
         progress.say(f"uploading {len(names)} files to {repo}")
         url = api.create_repo(repo, private=private, exist_ok=True)
         words = f"{bundle.about.get('method', 'prompt')} for {bundle.kind}, by neuroprompt"
@@ -94,6 +96,13 @@ def _files(manifest: Path) -> list[str]:
         if PurePosixPath(name).suffix.lower() in PICKLED:
             raise BadBundle(f"a bundle with the pickle {name!r}", "files that cannot run code when they are read")
     return names
+
+
+def _places(about: dict[str, Any]) -> list[str]:
+    """The absolute paths of data and weights that a manifest carries."""
+    run = about.get("run", {})
+    named = (str(run.get("data", "")).partition(":")[2], (run.get("backbone") or {}).get("weights") or "")
+    return [place for place in named if Path(place).is_absolute()]
 
 
 def _api() -> HfApi:

@@ -20,6 +20,7 @@ import pytest
 from neuroprompt.bundle import MANIFEST, Bundle, writing
 from neuroprompt.errors import BadBundle, CannotWrite, HubFailed
 from neuroprompt.hub import pull, push
+from neuroprompt.progress import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own
 TOKEN = "hf_thisIsASecretOfTheUsers"
@@ -155,6 +156,19 @@ def test_there_and_back(hub: Hub, bundle: Bundle, tmp_path: Path, capfd: pytest.
     assert (pulled.kind, pulled.about) == (bundle.kind, bundle.about)
     assert {p.name: p.read_bytes() for p in pulled.folder.iterdir()} == hub.repos["me/digits"]
     assert TOKEN not in json.dumps(sent) + "".join(capfd.readouterr())
+
+
+def test_a_push_tells_which_places_it_publishes(hub: Hub, bundle: Bundle, tmp_path: Path) -> None:
+    class Said(Progress):
+        lines: list[str] = []  # noqa: RUF012
+
+        def say(self, line: str) -> None:
+            self.lines.append(line)
+
+    run = {"data": f"folder:{tmp_path}/cats", "backbone": {"name": "embedded", "weights": None}}
+    said = Said()
+    push(Bundle(bundle.folder, "lava", {"run": run}), "me/digits", progress=said)
+    assert any(f"{tmp_path}/cats" in line for line in said.lines)
 
 
 def test_a_pull_replaces_an_earlier_bundle_and_nothing_else(hub: Hub, bundle: Bundle, tmp_path: Path) -> None:
