@@ -1,0 +1,40 @@
+"""The NIR paper's own graphs on every simulator: the spikes of its published traces, and of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuroprompt.compiler.read import read_graph
+from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.deploy import model_of_graph
+
+QUICK = ("norse", "snntorch", "nengo")
+SIMULATORS = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name in (*QUICK, "rockpool", "sinabs", "spikingjelly", "spyx")
+]
+
+
+@pytest.mark.parametrize("name", SIMULATORS)
+def test_the_published_spikes_of_one_neuron(name: str, shared: Path, overlaid: Callable[[str], SpikingTarget]) -> None:
+    trace = np.genfromtxt(shared / "nir-paper/lif_norse.csv", delimiter=",")  # input, voltage, spike
+    model = model_of_graph(read_graph(shared / "nir-paper/lif_norse.nir"), len(trace), trace[:, :1])
+    found = overlaid(name).run(model, trace[:, :1], "float")
+    (spikes,) = found.spikes.values()
+    assert np.flatnonzero(spikes).tolist() == np.flatnonzero(trace[:, 2]).tolist() == [460, 510, 710, 760]
+
+
+@pytest.mark.parametrize("name", SIMULATORS)
+def test_a_trained_recurrent_net(name: str, shared: Path, overlaid: Callable[[str], SpikingTarget]) -> None:
+    inputs = (np.random.default_rng(0).random((100, 12)) < 0.5).astype(np.float64)
+    model = model_of_graph(read_graph(shared / "nir-paper/braille_noDelay_bias_zero.nir"), 100, inputs)
+    reference = Target.named("reference")
+    assert isinstance(reference, SpikingTarget)
+    right, found = (target.run(model, inputs, "float") for target in (reference, overlaid(name)))
+    assert sum(int(spikes.sum()) for spikes in right.spikes.values()) > 200
+    for node, spikes in right.spikes.items():
+        np.testing.assert_array_equal(found.spikes[node], spikes, err_msg=node)
