@@ -9,6 +9,7 @@ from flax import nnx
 from spyx import axn, nn
 
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
 SPIKE = axn.superspike()
 NEVER = {"threshold": np.finfo(np.float64).max, "activation": SPIKE}
 
