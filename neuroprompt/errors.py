@@ -28,7 +28,15 @@ class NeuropromptError(Exception):
 
     def __init__(self, got: str, expected: str = "", fix: str = "") -> None:
         parts = [got, f"expected {expected}" if expected else "", fix]
-        super().__init__("; ".join(" ".join(p.split()) for p in parts if p))
+        super().__init__("; ".join(_short(" ".join(p.split())) for p in parts if p))
+
+
+LONGEST = 600
+
+
+def _short(text: str) -> str:
+    """What a file of the user's says may be of any length; its ends tell enough."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
 
 
 class UnknownName(NeuropromptError):

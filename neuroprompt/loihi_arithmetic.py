@@ -84,7 +84,7 @@ def _arriving(program: Program, population: Population, emitted: dict[str, Array
     a: Array = np.zeros((program.steps, population.size), np.int64 if fixed else np.float64)
     for q in program.into(population.name):
         if q.source in emitted:
-            sent = emitted[q.source][: program.steps - q.lag]
+            sent = emitted[q.source][: max(0, program.steps - q.lag)]
             a[q.lag :] += arriving_fixed(q, sent) if fixed else drive_float(q.weights, sent)
     for onset, values in population.currents:
         a[onset:] += values
@@ -122,6 +122,8 @@ def drive_float(weights: Weights, spikes: Array) -> Array:
     """
     if not isinstance(weights, np.ndarray) or weights.ndim == 1:
         return drive(weights, spikes.astype(np.float64))
+    if not len(spikes):
+        return np.zeros((0, len(weights)))
     if is_spikes(spikes):
         return np.stack([weights[:, active].sum(axis=1) for active in spikes.astype(bool)])
     return np.stack([weights.dot(x) for x in spikes])

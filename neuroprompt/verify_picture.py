@@ -31,6 +31,7 @@ def draw_verified(result: Mapping[str, Any], recordings: Mapping[str, Recording]
     raster, matrix = figure.subplots(2, 1, height_ratios=(3.0, 0.34 * max(len(targets), 2) + 0.4))
     if nodes:
         draw_raster(raster, right.spikes[nodes[-1]])
+        raster.set_title("")
         raster.set_title(f"reference, {nodes[-1]}: {int(right.spikes[nodes[-1]].sum()):,} spikes", loc="left")
     else:
         raster.set_axis_off()
@@ -43,7 +44,7 @@ def draw_verified(result: Mapping[str, Any], recordings: Mapping[str, Recording]
 
 def _matrix(axes: Axes, targets: list[str], nodes: list[str], found: Mapping[str, Any]) -> None:
     exact = np.array([[found[t]["nodes"][n]["spike_exact"] for n in nodes] for t in targets])
-    axes.imshow(exact, cmap="cividis", vmin=min(0.9, float(exact.min())), vmax=1.0, aspect="auto")
+    axes.imshow(exact, cmap="Blues_r", vmin=min(0.9, float(exact.min())), vmax=1.0, aspect="auto")
     for i, target in enumerate(targets):
         for j, node in enumerate(nodes):
             first = found[target]["nodes"][node]["first_mismatch"]

@@ -74,8 +74,8 @@ def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, j
     import numpy as np
 
     from neuroprompt.bundled import load_model
-    from neuroprompt.contracts import SpikingTarget, Target
     from neuroprompt.compiler.lower import stimulus
+    from neuroprompt.contracts import SpikingTarget, Target
 
     machine = Target.named(target)
     if not isinstance(machine, SpikingTarget) or precision not in machine.precisions:

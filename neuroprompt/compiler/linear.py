@@ -148,7 +148,10 @@ def _pool_window(name: str, node: Any) -> Window:
 def _flat_shape(name: str, node: Any, shape: Shape) -> Shape:
     declared = node.input_type.get("input") if isinstance(node.input_type, dict) else None
     if declared is not None:
-        shape = _same_size(name, tuple(int(n) for n in np.atleast_1d(declared)), shape)
+        sides = np.atleast_1d(np.asarray(declared))
+        if sides.dtype.kind not in "iu" or sides.ndim != 1:
+            raise BadGraph(f"node {name!r} declares the shape {sides.tolist()!r}", "whole numbers")
+        shape = _same_size(name, tuple(int(n) for n in sides), shape)
     first, last = _integer(name, node.start_dim, -len(shape)), _integer(name, node.end_dim, -len(shape))
     first, last = first % len(shape), last % len(shape) if last < len(shape) else len(shape) - 1
     if first > last:  # one axis left of it: nothing to flatten

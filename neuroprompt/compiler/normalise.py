@@ -24,6 +24,7 @@ from neuroprompt.synapses import best_form, scaled_rows
 
 Vector = NDArray[Any]
 INPUT = "input"
+SMALLEST, LARGEST = 1e-100, 1e100
 Key = tuple[str, int]
 """A source ("input" or a population) and a lag in steps."""
 
@@ -101,9 +102,10 @@ def normalise(flat: Flat, steps: int) -> Program:
         population = _population(node, made, arriving)
         populations.append(population)
         for (source, lag), matrix in sorted(arriving.terms.items()):
-            weights = best_form(matrix)
+            weights = scaled_rows(best_form(matrix), made.gain)
+            _check_size(node.name, weights.data if issparse(weights) else weights)
             if np.any(weights.data if issparse(weights) else weights):
-                projections.append(Projection(source, node.name, scaled_rows(weights, made.gain), lag))
+                projections.append(Projection(source, node.name, weights, lag))
     if not populations:
         raise Unsupported("the graph has neither neurons nor an output", "at least one")
     return Program("float", steps, flat.lines, tuple(populations), tuple(projections))
@@ -144,11 +146,22 @@ def _neurons(flat: FlatNode, dt: float) -> _Neurons:
     return _Neurons(_one(du), _one(dv), _one(vth), _one(v_reset), gain * vector("w_in") * du, bias, fires)
 
 
+def _check_size(name: str, values: Any) -> None:
+    """Numbers that no neuron needs overflow somewhere: said here, by name."""
+    sizes = np.abs(values[values != 0]) if np.size(values) else np.zeros(0)
+    if sizes.size and not (sizes.min() > SMALLEST and sizes.max() < LARGEST):
+        got = f"node {name!r} is driven by numbers from {sizes.min():g} to {sizes.max():g} in magnitude"
+        raise Unsupported(got, f"{SMALLEST:g} to {LARGEST:g}", "scale the graph")
+
+
 def _population(node: FlatNode, made: _Neurons, arriving: Signal) -> Population:
     """A bias joins v where the current has no memory and it is there from the first step on; else it stays an input."""
     bias, currents = made.bias, {onset: made.gain * values for onset, values in arriving.biases.items()}
     if np.all(np.asarray(made.du) == 1) and 0 in currents:
         bias = bias + currents.pop(0)
+    for values in (bias, made.vth, made.v_reset, *currents.values()):
+        finite = np.atleast_1d(values)
+        _check_size(node.name, finite[np.isfinite(finite)])
     return Population(
         node.name,
         node.size,

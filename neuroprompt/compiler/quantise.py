@@ -115,7 +115,7 @@ class _Tasks:
             return None
         known = self.inputs if q.source == "input" else self.done.get(q.source, self.wanted[q.source].spikes)
         late = np.zeros_like(known)
-        late[q.lag :] = known[: len(known) - q.lag]
+        late[q.lag :] = known[: max(0, len(known) - q.lag)]
         return late
 
 

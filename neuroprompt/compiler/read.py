@@ -1,30 +1,32 @@
-"""Read: a NIR file as a graph, with limits that a damaged or hostile file cannot pass."""
+"""Read: a NIR file as a graph; the file itself is opened by a child process, which a damaged one may hang or crash."""
 
 from __future__ import annotations
 
+import atexit
+import io
+import json
+import subprocess
+import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
-import h5py
 import nir
 import numpy as np
 
-from neuroprompt.errors import BadGraph, BadSetting, NeuropromptError
+from neuroprompt.errors import BadGraph, BadSetting
+from neuroprompt.workers import read_hdf5
 
-MOST_BYTES = 2**31
-"""What the arrays of a file may take once read (a chunked array may declare more than its file holds)."""
-MOST_ITEMS = 100_000
-DEEPEST = 100
-"""Groups in groups; a graph in a graph is two."""
+SECONDS = 20.0
+"""What reading may take, and a second for every 10 MB beside it."""
 
 
 def read_graph(path: Path | str, dt: float | None = None) -> nir.NIRGraph:
-    """Read a NIR file and check that it is sound in itself; raises BadGraph.
+    """Read a NIR file; with `dt` the graph's time step becomes that, in seconds. Raises BadGraph, BadSetting.
 
-    Refused before anything is read: arrays of more than 2 GiB in all, graphs nested deeper than 50, links to other
-    files or to a group that holds them. Types of nodes are not checked against each other here: `flatten` does. With
-    `dt` the graph's time step becomes that, in seconds.
+    Refused: arrays of more than 2 GiB in all, graphs nested deeper than 50, links to other files or to a group that
+    holds them, and what cannot be read in 20 s. Nodes are not checked against each other here: `flatten` does.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,18 +34,14 @@ def read_graph(path: Path | str, dt: float | None = None) -> nir.NIRGraph:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with h5py.File(path, "r") as file:
-                _survey(file, path)
-            graph = nir.read(path, type_check=False)
-    except NeuropromptError:
+            graph = nir.dict2NIRNode(_plain(path) | {"type_check": False})
+    except BadGraph:
         raise
-    except (Exception, RecursionError, MemoryError) as error:  # nir and h5py raise whatever the bytes lead them to
-        cause = f"{type(error).__name__}: {error}"
-        raise BadGraph(f"{path} cannot be read as NIR ({cause[:200]})", "a whole NIR file (HDF5)") from error
+    except (Exception, RecursionError) as error:  # nir raises whatever the values lead it to
+        got = f"{path} cannot be read as NIR ({type(error).__name__}: {error})"
+        raise BadGraph(got, "a whole NIR file") from error
     if not isinstance(graph, nir.NIRGraph):
         raise BadGraph(f"{path} holds a single {type(graph).__name__}", "a graph")
-    if not isinstance(graph.metadata, dict):
-        graph.metadata = {}
     if dt is not None:
         if not 0 < dt < np.inf:
             raise BadSetting(f"dt {dt}", "seconds above 0")
@@ -51,29 +49,68 @@ def read_graph(path: Path | str, dt: float | None = None) -> nir.NIRGraph:
     return graph
 
 
-def _survey(file: h5py.File, path: Path) -> None:
-    """Walk the file by its links, without reading an array; raises BadGraph."""
-    size = items = 0
-    stack: list[tuple[Any, int, tuple[int, ...]]] = [(file, 0, ())]
-    while stack:
-        group, depth, above = stack.pop()
-        if depth > DEEPEST:
-            raise BadGraph(f"{path} nests groups deeper than {DEEPEST}", "graphs in graphs to a depth of 50")
-        address = h5py.h5o.get_info(group.id).addr
-        if address in above:
-            raise BadGraph(f"{path} has a group that holds itself", "a tree of groups")
-        for name in group:
-            items += 1
-            if items > MOST_ITEMS:
-                raise BadGraph(f"{path} holds more than {MOST_ITEMS} items", "a smaller graph")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise BadGraph(f"{path} links {name!r} to another place or file", "a file that holds all of itself")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                stack.append((item, depth + 1, (*above, address)))
-                continue
-            if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
-                raise BadGraph(f"{path} keeps {name!r} elsewhere", "a file that holds all of itself")
-            size += int(np.prod(item.shape or (1,), dtype=object)) * item.dtype.itemsize
-            if size > MOST_BYTES:
-                raise BadGraph(f"{path} declares arrays of {size:,} bytes", f"at most {MOST_BYTES:,}")
+def _plain(path: Path) -> dict[str, Any]:
+    """What stands below /node, as nested mappings of arrays and texts."""
+    answer, data = _READER.ask(path)
+    if "refused" in answer:
+        raise BadGraph(f"{path} {answer['refused'][0]}", answer["refused"][1])
+    plain: dict[str, Any] = {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        for i, place in enumerate(answer["paths"]):
+            inner = plain
+            for name in place[:-1]:
+                inner = inner.setdefault(name, {})
+            value = file[str(i)]
+            if place[-1]:
+                inner[place[-1]] = value if value.ndim else value.item()
+                if isinstance(inner[place[-1]], bytes):
+                    inner[place[-1]] = inner[place[-1]].decode("utf8")
+    return plain
+
+
+class _Reader:
+    """A child that reads files one after the other, begun at the first, and anew when one has hung or killed it."""
+
+    def __init__(self) -> None:
+        self.child: subprocess.Popen[bytes] | None = None
+        self.lock = threading.Lock()
+
+    def ask(self, path: Path) -> tuple[dict[str, Any], bytes]:
+        """The child's answer for one file."""
+        limit = SECONDS + path.stat().st_size / 1e7
+        with self.lock:
+            if self.child is None or self.child.poll() is not None:
+                command = [sys.executable, "-I", str(Path(read_hdf5.__file__))]
+                self.child = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                )
+            child, timer = self.child, threading.Timer(limit, self.child.kill)
+            assert child.stdin is not None
+            assert child.stdout is not None
+            timer.start()
+            try:
+                child.stdin.write(json.dumps(str(path.resolve())).encode() + b"\n")
+                child.stdin.flush()
+                line = child.stdout.readline()
+                answer: dict[str, Any] = json.loads(line) if line else {}
+                data = child.stdout.read(answer.get("size", 0))
+            except OSError:
+                answer = {}
+            finally:
+                timer.cancel()
+            if not answer or len(data) < answer["size"]:
+                self.end()
+                said = f"cannot be read as NIR (it crashed the HDF5 library, or took it more than {limit:.0f} s)"
+                return {"refused": [said, "a whole NIR file"]}, b""
+            return answer, data
+
+    def end(self) -> None:
+        """End the child; its input's end does the same when this process is killed."""
+        if self.child is not None:
+            self.child.kill()
+            self.child.communicate()
+            self.child = None
+
+
+_READER = _Reader()
+atexit.register(_READER.end)

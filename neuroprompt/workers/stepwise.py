@@ -47,7 +47,7 @@ def run(spec: dict[str, Any], inputs: Any, make: Callable[[dict[str, Any]], Step
     for projection in spec["projections"]:
         if projection["source"] == "input":  # known beforehand: all steps at once
             lag = projection["lag"]
-            arriving[projection["target"]][lag:] += drive(projection["weights"], inputs[: steps - lag])
+            arriving[projection["target"]][lag:] += drive(projection["weights"], inputs[: max(0, steps - lag)])
         else:
             into[projection["target"]].append(projection)
     for name, p in populations.items():
