@@ -44,7 +44,7 @@ def section(subjects: Sequence[Subject], prices: tuple[str, str], beside: Sequen
             if others:
                 found = compare_prices(generator, backbone, others, baked=baked)
                 compared.append(_comparison(subject.name, found))
-                refused += [f"{one['part']}, {one['prices']}: {one['reason']}." for one in found["refused"]]
+                refused += _refused(subject.name, found)
         except NeuropromptError as error:
             missing[subject.name] = str(error)
         subject.measured["energy"] = priced.get(subject.name)
@@ -52,10 +52,21 @@ def section(subjects: Sequence[Subject], prices: tuple[str, str], beside: Sequen
     made.parts += compared
     made.parts += [_counts(priced)] if priced else []
     notes = [f"{name}: {system(of)}" for name, of in priced.items() if system(of)]
-    notes += [line for of in priced.values() for line in (*not_priced(of), *left_out(of))] + refused
-    made.parts += [Note(text) for text in dict.fromkeys(notes)]
+    notes += [f"{name}: {line}" for name, of in priced.items() for line in not_priced(of)]
+    notes += [*refused, *(line for of in priced.values() for line in left_out(of))]
+    made.parts += [Note(f"{text}.") for text in dict.fromkeys(notes)]
     made.parts += absent(missing)
     return made
+
+
+def _refused(name: str, found: dict[str, Any]) -> list[str]:
+    """Which lists have no bar, a line for each part."""
+    lines = []
+    for part in ("generator", "backbone"):
+        lists = ", ".join(one["prices"] for one in found["refused"] if one["part"] == part)
+        if lists:
+            lines.append(f"{name}: no bar for the {part} at {lists}, which do not price all that it counts")
+    return lines
 
 
 def _activities(subject: Subject) -> tuple[Activity, Activity]:
