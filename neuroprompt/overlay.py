@@ -19,7 +19,7 @@ import numpy as np
 from neuroprompt.cells import recorded
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.program import Model, Population
+from neuroprompt.program import Model, Population, Program
 from neuroprompt.runtime import WORKERS, Runtime
 
 
@@ -79,13 +79,17 @@ class OverlaidTarget(SpikingTarget):
     def check(self, population: Population) -> None:
         """Raise Unsupported where the simulator's neurons cannot do what `population` does."""
 
+    def refuse(self, program: Program) -> None:
+        """What `check` says of any population; raises Unsupported."""
+        for population in program.populations:
+            self.check(population)
+
     def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the program on `inputs` (T, n_in) from rest; raises Unsupported, RuntimeMissing, WorkerFailed."""
         program = model.float_program
         if inputs.ndim != 2 or inputs.shape[1] != program.inputs:
             raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {program.inputs})")
-        for population in program.populations:
-            self.check(population)
+        self.refuse(program)
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:
             folder = Path(name)

@@ -13,7 +13,7 @@ from neuroprompt.cells import recording
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import BadSetting
-from neuroprompt.program import Model
+from neuroprompt.program import Model, Program
 from neuroprompt.runtime import WORKERS, Runtime
 
 RUNTIME = Runtime("lava", "3.10", WORKERS / "lava.txt")
@@ -46,13 +46,17 @@ class Lava(SpikingTarget):
         """Build the runtime, some seconds and 250 MB; raises RuntimeMissing."""
         RUNTIME.build()
 
+    def refuse(self, program: Program) -> None:
+        """What Loihi's neurons cannot do; raises Unsupported."""
+        check_chip(program)
+
     def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on inputs (T, n_in) from rest; u and v are those after the reset of each step.
 
         Raises what Program.encode raises, and Unsupported, naming the node, for what Loihi's neurons cannot do.
         """
         program = model.program(precision)
-        check_chip(program)
+        self.refuse(program)
         program.encode(inputs)  # refuses in this process what the worker would refuse in its own
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:

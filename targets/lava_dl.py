@@ -9,11 +9,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from neuroprompt.compiler.quantise import quantise
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts import Availability, Floats, Recording, Spikes, SpikingTarget
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.netx import to_netx
-from neuroprompt.program import Model, is_spikes
+from neuroprompt.program import Model, Program, is_spikes
 from neuroprompt.runtime import WORKERS, Runtime
 
 RUNTIME = Runtime("lava-dl", "3.10", WORKERS / "lava_dl.txt", whole=False)
@@ -49,6 +50,10 @@ class LavaDl(SpikingTarget):
     def install(cls) -> None:
         """Build the runtime, some seconds and 400 MB; raises RuntimeMissing."""
         RUNTIME.build()
+
+    def refuse(self, program: Program) -> None:
+        """What netx cannot hold, in integers fitted on random spikes; raises Unsupported."""
+        to_netx(quantise(program)[0])
 
     def run(self, model: Model, inputs: Floats, precision: str = "fixed", states: bool = False) -> Recording:
         """Run the integers on spikes (T, n_in) from rest; states are not kept. Raises Unsupported, WorkerFailed."""

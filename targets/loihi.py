@@ -10,7 +10,7 @@ from neuroprompt.cells import recording
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.loihi_arithmetic import check_range, simulate
-from neuroprompt.program import Model
+from neuroprompt.program import Model, Program
 
 
 class Loihi(SpikingTarget):
@@ -27,10 +27,14 @@ class Loihi(SpikingTarget):
         """Always: numpy is all it needs."""
         return Availability(True, "in process", f"numpy {version('numpy')}")
 
+    def refuse(self, program: Program) -> None:
+        """What Loihi's neurons cannot do; raises Unsupported."""
+        check_chip(program)
+
     def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on `inputs` (T, n_in); raises Unsupported, and OutOfRange for integers that do not fit."""
         program = model.program(precision)
-        check_chip(program)
+        self.refuse(program)
         if precision == "fixed":
             check_range(program)
         start = time.perf_counter()

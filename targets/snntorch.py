@@ -16,7 +16,7 @@ from torch import Tensor
 from neuroprompt.cells import run_cells
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model
+from neuroprompt.program import Model, Program
 from neuroprompt.workers.stepwise import Step
 
 
@@ -33,16 +33,21 @@ class SnnTorch(SpikingTarget):
         """Always: snnTorch is a dependency."""
         return Availability(True, "in process", f"snntorch {version('snntorch')}")
 
+    def refuse(self, program: Program) -> None:
+        """Resets elsewhere than to 0, thresholds below 0; raises Unsupported."""
+        for p in program.populations:
+            if np.any(np.asarray(p.v_reset) != 0) or np.any(np.asarray(p.vth) < 0):
+                got = f"node {p.name!r} resets elsewhere than to 0, or has a threshold below 0"
+                raise Unsupported(got, "v_reset = 0, snnTorch's only value")
+
     @torch.no_grad()
     def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the program on `inputs` (T, n_in); raises Unsupported where a node resets to anything but 0."""
+        self.refuse(model.float_program)
         return run_cells(model.float_program, inputs, _neurons, states)
 
 
 def _neurons(population: dict[str, Any]) -> Step:
-    if np.any(population["v_reset"] != 0) or np.any(population["vth"] < 0):
-        got = f"node {population['name']!r} resets elsewhere than to 0, or has a threshold below 0"
-        raise Unsupported(got, "v_reset = 0, snnTorch's only value")
     fires = population["emits"] == "spikes"
     du, dv, vth, bias = (_tensor(population[key]) for key in ("du", "dv", "vth", "bias"))
     options = {"threshold": vth if fires else 1.0, "reset_mechanism": "zero" if fires else "none", "reset_delay": False}

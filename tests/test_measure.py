@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.contracts import Generator, SpikingTarget, Target
 from neuroprompt.counting import activity
 from neuroprompt.deploy import check_graph, spiking_model
 from neuroprompt.graph import to_nir
-from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.measure import verify
 from neuroprompt.neurons import IF, LIF, Current
 from neuroprompt.program import Model

@@ -28,7 +28,10 @@ from neuroprompt.runconfig import RunConfig
 from neuroprompt.runtime import WORKERS, Runtime
 
 PARTS = {"factors.onnx", "backbone.onnx", "factors.0.npy", "factors.1.npy", "generator.nir", "scale_report.json"}
-SCRIPT = {"program.fixed.npz", "program.float.npz", "run_lava.py", "lava_processes.py", "lava_program.py", "requirements.txt", "README.md", "manifest.json"}
+SCRIPT = {
+    *("program.fixed.npz", "program.float.npz", "run_lava.py", "lava_processes.py", "lava_program.py"),
+    *("requirements.txt", "README.md", "manifest.json"),
+}
 
 
 def a_run(method: str = "lorsp", **settings: Any) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, emit, examples, notes, table
@@ -17,6 +18,7 @@ app.add_typer(targets, name="targets")
 def list_targets(json: Json = False) -> None:
     """What is installed, how, in which precisions, and what to type for the rest."""
     from neuroprompt.contracts import SpikingTarget, Target
+    from neuroprompt.features import supported
 
     found: dict[str, dict[str, Any]] = {}
     for name in Target.names():
@@ -31,13 +33,28 @@ def list_targets(json: Json = False) -> None:
             "about": part.about,
             "fix": at_hand.fix,
         }
+        target = Target.named(name)
+        if isinstance(target, SpikingTarget):
+            found[name]["supports"] = supported(target)
     rows: list[tuple[str, ...]] = [
         (name, "yes" if t["available"] else "no", t["version"], t["how"], t["runs"], ", ".join(t["precisions"]))
         for name, t in found.items()
     ]
     lines = [f"{name}: {t['about']}" + ("" if t["available"] else f" ({t['fix']})") for name, t in found.items()]
     columns = ("target", "here", "version", "how", "runs", "precision")
-    emit({"targets": found}, json, table("targets", columns, rows), *lines)
+    emit({"targets": found}, json, table("targets", columns, rows), *lines, "", _support(found))
+
+
+def _support(found: dict[str, dict[str, Any]]) -> Table:
+    """Which targets refuse a graph of each kind; a row for what all of them run."""
+    matrix = {name: t["supports"] for name, t in found.items() if "supports" in t}
+    refused = {
+        feature: ", ".join(name for name, reasons in matrix.items() if reasons[feature])
+        for feature in next(iter(matrix.values()))
+    }
+    rows = [(", ".join(feature for feature, by in refused.items() if not by), "nobody")]
+    rows += [(feature, by) for feature, by in refused.items() if by]
+    return table("what of NIR runs (--json says why not)", ("a graph with", "is refused by"), rows)
 
 
 @targets.command(name="install", epilog=examples("targets install lava"))

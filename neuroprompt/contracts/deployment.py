@@ -18,7 +18,7 @@ from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from neuroprompt.checkpoint import Run
-    from neuroprompt.program import Model
+    from neuroprompt.program import Model, Program
 
 Floats = NDArray[np.floating[Any]]
 Spikes = NDArray[np.bool_]
@@ -71,6 +71,12 @@ class SpikingTarget(Target):
     """A target that runs spiking models; `precisions` are those of Model.program that it can run."""
 
     precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float",)
+
+    def refuse(self, program: Program) -> None:
+        """Raise Unsupported, naming the node, for what this target cannot run of a float program; quick, runs nothing.
+
+        `run` refuses the same; `neuroprompt.features` asks it for what a target supports.
+        """
 
     @abstractmethod
     def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:

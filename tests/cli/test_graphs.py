@@ -1,0 +1,104 @@
+"""NIR graphs from the command: exported, dumped, run, verified and drawn; mistakes in one line."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuroprompt.compiler.generate import random_graph
+from neuroprompt.contracts import SpikingTarget
+from neuroprompt.graph import write_graph
+from neuroprompt.runtime import WORKERS, Runtime
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """Two layers with a recurrence, and a readout that never fires."""
+    file = tmp_path / "graph.nir"
+    write_graph(random_graph(5), file)
+    return file
+
+
+def refused(result: Any, *words: str) -> None:
+    assert result.code == 2, result
+    (line,) = [line for line in result.err.splitlines() if line.startswith("error:")]
+    for word in words:
+        assert word in line, line
+
+
+def test_a_graph_becomes_a_bundle_that_verifies_itself(command: Command, graph: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = command("export", graph, "--target", "lava", "--steps", 40, "--input", "poisson:0.3", "--out", out, "--json")
+    assert done.code == 0, done.err
+    about = done.json["about"]
+    assert (about["steps"], about["graph"]) == (40, "graph")
+    assert about["placement"]["too_large"] == []
+    assert done.json["float_spike_exact"] == 1.0
+    assert np.load(out / "inputs.npy").shape[0] == 40
+    found = command("verify", out, "--targets", "loihi,snntorch", "--json").json
+    assert found["reference"]["steps"] == 40
+    for target in ("loihi-float", "snntorch"):
+        assert found["targets"][target]["spike_exact"] == 1.0
+    words = (out / "README.md").read_text()
+    assert "graph for Intel's Lava and Loihi" in words
+    assert "--inputs inputs.npy" in words
+
+
+def test_the_bundles_script_runs_it_with_lava_alone(
+    command: Command, graph: Path, tmp_path: Path, lava: SpikingTarget
+) -> None:
+    out = tmp_path / "out"
+    assert command("export", graph, "--target", "lava", "--steps", 20, "--out", out).code == 0
+    python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
+    words = [
+        str(python),
+        str(out / "run_lava.py"),
+        "--inputs",
+        str(out / "inputs.npy"),
+        "--out",
+        str(tmp_path / "s.npz"),
+    ]
+    subprocess.run(words, check=True, capture_output=True, timeout=120)
+    with np.load(tmp_path / "s.npz") as found:
+        assert found["spikes.layer0_spk"].shape[0] == 20
+
+
+def test_the_dump_prints_every_stage_and_writes_nothing(command: Command, graph: Path, tmp_path: Path) -> None:
+    found = command("export", graph, "--target", "lava", "--steps", 10, "--dump", "--out", tmp_path / "out")
+    assert found.code == 0
+    for word in ("flatten:", "normalise, schedule:", "quantise:", "place:", "layer0_spk"):
+        assert word in found.out
+    assert not (tmp_path / "out").exists()
+    lines = command("export", graph, "--target", "lava", "--steps", 10, "--dump", "--json").json["dump"]
+    assert lines[0].startswith("flatten:")
+
+
+def test_a_picture_of_what_verify_found(command: Command, graph: Path, tmp_path: Path) -> None:
+    for name, magic in (("v.png", b"\x89PNG"), ("v.svg", b"<?xml")):
+        words = ("--steps", 20, "--targets", "snntorch,loihi", "--picture", tmp_path / name)
+        done = command("verify", graph, *words)
+        assert done.code == 0, done.err
+        assert (tmp_path / name).read_bytes().startswith(magic)
+        assert f"picture in {tmp_path / name}" in done.out.replace("\n", "")
+
+
+def test_mistakes_are_one_line(command: Command, graph: Path, tmp_path: Path) -> None:
+    refused(command("export", graph, "--target", "lava"), "for how many steps")
+    refused(command("export", graph, "--target", "onnx", "--steps", 5), "takes no NIR graph")
+    refused(command("export", graph, "--target", "lava", "--steps", 5, "--input", "poisson:2"), "a rate from 0 to 1")
+    refused(command("export", graph, "--target", "lava", "--steps", 5, "--dt", -1), "seconds above 0")
+    refused(command("export", graph, "--target", "lava", "--steps", 0), "at least 1")
+    refused(command("export", tmp_path, "--target", "lava", "--dump"), "--dump of a run")
+    refused(command("verify", graph, "--steps", 5, "--picture", "v.gif"), ".png or .svg")
+    refused(command("verify", graph, "--steps", 5, "--input", "none.npy"), "none.npy")
+    refused(command("verify", graph, "--steps", 10**12), "at most")
+    np.save(tmp_path / "x.npy", np.ones((4, 1)))
+    refused(command("verify", graph, "--input", tmp_path / "x.npy"), "finite numbers of shape")
+    assert not list(tmp_path.glob("out*"))

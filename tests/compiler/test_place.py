@@ -1,0 +1,43 @@
+"""How much of a chip a program takes, and the dump of every stage."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neuroprompt.compiler.dump import dump
+from neuroprompt.compiler.flat import flatten
+from neuroprompt.compiler.generate import random_graph
+from neuroprompt.compiler.place import place
+from neuroprompt.deploy import model_of_graph
+from neuroprompt.program import Population, Program, Projection
+
+
+def program(size: int, weights: int) -> Program:
+    population = Population("big", size, 4095, 10, 5, np.zeros(size, np.int32), 6, depth=1)
+    dense = np.ones((size, weights // size), np.int32)
+    return Program("fixed", 3, dense.shape[1], (population,), (Projection("input", "big", dense),))
+
+
+def test_cores_are_the_larger_of_what_neurons_and_weights_need() -> None:
+    assert place(program(8192, 8192))["cores"] == 1
+    assert place(program(8193, 8193))["cores"] == 2
+    many = place(program(1000, 1_000_000))  # a million bytes of 192 KiB each
+    assert (many["cores"], many["synapses"], many["neurons"]) == (6, 1_000_000, 1000)
+    assert many["too_large"] == []
+
+
+def test_what_is_too_large_is_named_with_what_would_have_to_change() -> None:
+    (line,) = place(program(1000, 26_000_000))["too_large"]
+    assert "cores, more than the 128 of a chip; node 'big' has most" in line
+    assert "smaller layers" in line
+
+
+def test_the_dump_names_every_node_and_stage() -> None:
+    for seed in range(6):
+        graph = random_graph(seed)
+        flat = flatten(graph)
+        inputs = (np.random.default_rng(seed).random((20, flat.lines)) < 0.4).astype(float)
+        text = dump(flat, model_of_graph(graph, 20, inputs))
+        for stage in ("flatten:", "normalise, schedule:", "quantise:", "place:"):
+            assert stage in text
+        assert all(f"  {n.name}: " in text for n in flat.nodes)
