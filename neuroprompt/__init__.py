@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from neuroprompt.prediction import predict
     from neuroprompt.pricing import energy as estimate_energy
     from neuroprompt.progress import Progress
+    from neuroprompt.qat import loihi_aware
     from neuroprompt.report.write import write_report
     from neuroprompt.runconfig import RunConfig, configure
     from neuroprompt.training import train
@@ -62,6 +63,7 @@ _HOME = {
     "estimate_energy": "pricing:energy",
     "evaluate": "evaluation",
     "load_model": "bundled",
+    "loihi_aware": "qat",
     "model_of_graph": "deploy",
     "predict": "prediction",
     "read_graph": "compiler.read",
@@ -94,6 +96,7 @@ __all__ = [
     "estimate_energy",
     "evaluate",
     "load_model",
+    "loihi_aware",
     "model_of_graph",
     "predict",
     "read_graph",
