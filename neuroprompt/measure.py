@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from neuroprompt.agreement import cells, compare, known_cause
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
@@ -26,10 +28,11 @@ def verify(
     """Run `model` on every spiking target at hand (or on `targets`) and compare each with the reference.
 
     `inputs` (T, n_in): None for zeros under constant drive, seeded spikes otherwise. Keys of "targets" are names, with
-    the precision where a target has more than one; fixed ones are also held to our emulator ("exact_with_emulator"),
-    and their potentials are in the chip's units. "cause" says why spikes differ, where that is known
-    (`neuroprompt.agreement.known_cause`). What cannot run stands in "skipped" with its reason and fix.
-    `recordings`, where given, gets what every target did. Raises what a target raises while running.
+    the precision where a target has more than one; fixed ones are also held to our emulator ("exact_with_emulator",
+    "states_exact_with_emulator"), and their potentials are in the chip's units. "cause" says why spikes differ, where
+    that is known (`neuroprompt.agreement.known_cause`); "delay" are the chip's steps, by node, that were taken out.
+    What cannot run stands in "skipped" with its reason and fix. `recordings`, where given, gets what every target did.
+    Raises what a target raises while running.
     """
     inputs = stimulus(model.float_program) if inputs is None else inputs
     reference = _spiking(REFERENCE).run(model, inputs, "float", states=True)
@@ -59,9 +62,19 @@ def verify(
             if emulated is None:
                 emulated = _spiking(EMULATOR).run(model, inputs, "fixed", states=True)
             found["exact_with_emulator"] = compare(emulated, recording)["spike_exact"]
+            found["states_exact_with_emulator"] = _same_states(emulated, recording)
         found["cause"] = known_cause(reference, recording, precision, thresholds)
+        found["delay"] = dict(recording.delay)
         result["targets"][key] = found
     return result
+
+
+def _same_states(emulated: Recording, other: Recording) -> bool | None:
+    """Whether u and v are equal, integer by integer, at every step; None where the target does not give them."""
+    if not other.u or not other.v:
+        return None
+    pairs = [(emulated.u, other.u), (emulated.v, other.v)]
+    return all(np.array_equal(a[name], b[name]) for a, b in pairs for name in a)
 
 
 def _runs(targets: Sequence[str] | None, skipped: dict[str, str]) -> list[tuple[str, str, str]]:

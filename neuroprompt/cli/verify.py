@@ -65,6 +65,7 @@ def verify(
     rows = [row for name, found in result["targets"].items() for row in _rows(name, found)]
     reference = result["reference"]
     lines = [line for name, found in result["targets"].items() for line in _differences(name, found)]
+    lines += _of_the_chip(result["targets"])
     lines += [f"skipped {name}: {why}" for name, why in result["skipped"].items()]
     lines += [f"picture in {picture}"] if picture is not None else []
     columns = ("target, node", "exact", "jaccard", "rate cosine", "first (step, neuron)", "spikes", "s")
@@ -116,6 +117,24 @@ def _differences(target: str, found: dict[str, Any]) -> list[str]:
     if first is not None and first["v"] is not None and first["reference_v"] is not None:
         line += f" (at {_mismatch(first)}: potential {first['v']:g}, the reference's {first['reference_v']:g})"
     return [line]
+
+
+def _of_the_chip(targets: dict[str, dict[str, Any]]) -> list[str]:
+    """What integers agree with, and the delays that were taken out before spikes were compared."""
+    lines = []
+    for name, found in targets.items():
+        if "exact_with_emulator" in found:
+            states = found["states_exact_with_emulator"]
+            what = {True: "spikes, u and v", False: "spikes, but not all states", None: "spikes"}[states]
+            exact = found["exact_with_emulator"]
+            lines.append(
+                f"{name}: " + (f"{what} as the emulator's" if exact == 1.0 else f"{exact:.4%} as the emulator")
+            )
+    late = {node: steps for found in targets.values() for node, steps in found["delay"].items() if steps}
+    if late:
+        nodes = ", ".join(f"{node} {steps}" for node, steps in late.items())
+        lines.append(f"delays taken out of Loihi's targets, in steps (a layer of synapses costs one): {nodes}")
+    return lines
 
 
 def _agrees(targets: dict[str, dict[str, Any]]) -> bool:

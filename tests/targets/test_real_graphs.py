@@ -11,6 +11,7 @@ import pytest
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts import SpikingTarget, Target
 from neuroprompt.deploy import model_of_graph
+from neuroprompt.measure import verify
 
 QUICK = ("norse", "snntorch", "nengo")
 SIMULATORS = [
@@ -38,3 +39,22 @@ def test_a_trained_recurrent_net(name: str, shared: Path, overlaid: Callable[[st
     assert sum(int(spikes.sum()) for spikes in right.spikes.values()) > 200
     for node, spikes in right.spikes.items():
         np.testing.assert_array_equal(found.spikes[node], spikes, err_msg=node)
+
+
+@pytest.mark.parametrize("name", ["lif_norse", "braille_noDelay_bias_zero"])
+def test_lava_has_the_references_spikes_and_the_emulators_integers(
+    name: str, shared: Path, lava: SpikingTarget
+) -> None:
+    """Spikes of float Lava, and spikes, u and v of its integers; its delay of a step is the one that is documented."""
+    graph = read_graph(shared / f"nir-paper/{name}.nir")
+    inputs = (np.random.default_rng(1).random((100, 12)) < 0.3).astype(np.float64)
+    if name == "lif_norse":
+        inputs = np.genfromtxt(shared / "nir-paper/lif_norse.csv", delimiter=",")[:, :1]
+        late = np.genfromtxt(shared / "nir-paper/lif_lava_cpu_float.csv", delimiter=",")
+        assert np.flatnonzero(late[:, 2]).tolist() == [461, 511, 711, 761]  # published with Lava's delay
+    found = verify(model_of_graph(graph, len(inputs), inputs), inputs, ["lava"])["targets"]
+    assert found["lava-float"]["spike_exact"] == 1.0
+    assert found["lava-fixed"]["exact_with_emulator"] == 1.0
+    assert found["lava-fixed"]["states_exact_with_emulator"] is True
+    assert found["lava-fixed"]["spike_exact"] > 0.98
+    assert min(found["lava-float"]["delay"].values()) == 1
