@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from neuroprompt.commands import data_name
@@ -36,6 +37,12 @@ FILES = {
     "manifest.json": "SHA-256 of every file, and how all this was made",
 }
 """What the files of a bundle are."""
+CHECKED = "What was checked before these files appeared"
+LIMITS = (
+    "A simulator on a CPU says what the chip computes, not how fast or at what energy. Thresholds are strict "
+    "(v > threshold), the reset is to 0 in the same step. Each layer of synapses costs the chip one more step; the "
+    "script takes that delay out."
+)
 
 
 def lava_readme(about: dict[str, Any], model: Model) -> str:
@@ -44,73 +51,44 @@ def lava_readme(about: dict[str, Any], model: Model) -> str:
     left_out = {"model.onnx", "prompt.safetensors", "inputs.npy", SCRIPT, *BESIDE_SCRIPT, PINS}
     left_out |= set() if hybrid else {"factors.onnx", "backbone.onnx", "factors.0.npy"}
     left_out |= set() if about.get("bits_sha256") else {"tokens.npy"}
-    lines = [
-        f"# {about['method']} for Intel's Lava and Loihi",
-        "",
+    lead = (
         f"The spiking part of a visual prompt, trained with neuroprompt on `{data_name(about['run']['data'])}` "
         f"({len(about['classes'])} classes) for the frozen backbone `{about['backbone']['name']}`: "
-        f"{about['neurons']} neurons, {about['steps']} time steps. {HYBRID if hybrid else BAKED}",
-        "",
-        "## Run it",
-        "",
-        *lava_run("factors.0.npy" if hybrid else None),
-        "",
-        "## Files",
-        "",
-        *(f"- `{name}`: {what}" for name, what in FILES.items() if name not in left_out),
-        "",
-        "## What was checked before these files appeared",
-        "",
-        *checked_words(about),
-        "",
-        "## The integers",
-        "",
-        *scale_words(model.scale_report),
-        "",
-        "## Limits",
-        "",
-        "A simulator on a CPU says what the chip computes, not how fast or at what energy. Thresholds are strict "
-        "(v > threshold), the reset is to 0 in the same step. Each layer of synapses costs the chip one more step; the "
-        "script takes that delay out.",
-        "",
-    ]
-    return "\n".join(lines)
+        f"{about['neurons']} neurons, {about['steps']} time steps. {HYBRID if hybrid else BAKED}"
+    )
+    parts = {
+        "Run it": lava_run("factors.0.npy" if hybrid else None),
+        "Files": _files(name for name in FILES if name not in left_out),
+        CHECKED: checked_words(about),
+    }
+    return _document(about["method"], lead, parts, model)
 
 
 def graph_readme(about: dict[str, Any], model: Model) -> str:
     """The text for a bundle of a NIR graph of any origin."""
     shown = ("generator.nir", "program.fixed.npz", "program.float.npz", "scale_report.json", "inputs.npy", SCRIPT, PINS)
     placed = about["placement"]
-    lines = [
-        f"# {about['graph']} for Intel's Lava and Loihi",
-        "",
+    lead = (
         f"A NIR graph compiled by neuroprompt: {about['neurons']} neurons, {about['inputs']} input lines, "
-        f"{about['steps']} time steps of {about['dt_s']:g} s.",
-        "",
-        "## Run it",
-        "",
-        *lava_run("inputs.npy"),
-        "",
-        "## Files",
-        "",
-        *(f"- `{name}`: {FILES[name]}" for name in shown),
-        "",
-        "## What was checked before these files appeared",
-        "",
-        *_checked(about["checked"]),
-        "",
-        "## The integers",
-        "",
-        *scale_words(model.scale_report),
-        "",
-        "## On the chip",
-        "",
+        f"{about['steps']} time steps of {about['dt_s']:g} s."
+    )
+    chip = [
         f"{placed['synapses']:,} synapses; at least {placed['cores']} of the {placed['chip']['cores']} cores of a "
         f"Loihi 2 ({placed['chip']['source']}). Its outputs are {placed['latency_steps']} steps behind the graph's.",
         *(f"- too large: {line}" for line in placed["too_large"]),
-        "",
     ]
-    return "\n".join(lines)
+    parts = {"Run it": lava_run("inputs.npy"), "Files": _files(shown), CHECKED: _checked(about["checked"])}
+    return _document(about["graph"], lead, parts | {"On the chip": chip}, model)
+
+
+def _document(name: str, lead: str, parts: dict[str, list[str]], model: Model) -> str:
+    parts = parts | {"The integers": scale_words(model.scale_report), "Limits": [LIMITS]}
+    body = [line for title, lines in parts.items() for line in (f"## {title}", "", *lines, "")]
+    return "\n".join([f"# {name} for Intel's Lava and Loihi", "", lead, "", *body])
+
+
+def _files(names: Iterable[str]) -> list[str]:
+    return [f"- `{name}`: {FILES[name]}" for name in names]
 
 
 def lava_run(inputs: str | None) -> list[str]:

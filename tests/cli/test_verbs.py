@@ -145,12 +145,13 @@ def test_verify_says_what_scripts_rely_on(command: Command, lava_bundle: Path, l
     result = command("verify", lava_bundle, "--json")
     assert result.code == 0
     targets = result.json["targets"]
-    assert set(targets) == {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
+    assert set(targets) >= {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
     for name, found in targets.items():
         assert found["spike_exact"] == 1.0, name
         assert found["first_mismatch"] is None
         assert found["spikes"] == result.json["reference"]["spikes"] > 0
     assert targets["lava-fixed"]["exact_with_emulator"] == 1.0
+    assert targets["lava-fixed"]["states_exact_with_emulator"] is True
 
 
 def test_verify_takes_a_nir_file_of_any_origin(command: Command, shared: Path) -> None:
@@ -166,22 +167,20 @@ def test_verify_takes_a_nir_file_of_any_origin(command: Command, shared: Path) -
 def test_verify_takes_an_input_of_the_users(
     command: Command, shared: Path, tmp_path: Path, lava: SpikingTarget
 ) -> None:
-    """The NIR paper's own input: its four spikes everywhere, Lava's integers too; none are fitted on other numbers."""
+    """The NIR paper's own input: its four spikes everywhere, Lava's integers too; and other numbers."""
     drive = np.genfromtxt(shared / "nir-paper" / "lif_norse.csv", delimiter=",")[:, :1]
     np.save(tmp_path / "drive.npy", drive)
     np.save(tmp_path / "numbers.npy", 1.5 * drive)
     graph = shared / "nir-paper" / "lif_norse.nir"
     result = command("verify", graph, "--input", tmp_path / "drive.npy", "--json").json
     assert result["reference"]["spikes"] == 4
-    assert set(result["targets"]) == {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
+    assert set(result["targets"]) >= {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
     assert {found["spike_exact"] for found in result["targets"].values()} == {1.0}
     more = command("verify", graph, "--input", tmp_path / "numbers.npy", "--targets", "snntorch,loihi", "--json").json
     assert more["reference"]["spikes"] > 4
-    assert {name: found["spike_exact"] for name, found in more["targets"].items()} == {
-        "snntorch": 1.0,
-        "loihi-float": 1.0,
-    }
-    assert "0 and 1" in more["skipped"]["loihi-fixed"]
+    exact = {name: found["spike_exact"] for name, found in more["targets"].items()}
+    assert exact["snntorch"] == exact["loihi-float"] == 1.0
+    assert exact["loihi-fixed"] > 0.99  # the input's numbers become whole ones, at a scale of their own
 
 
 def test_energy_gives_three_lines_and_says_estimated(command: Command, lava_bundle: Path) -> None:
@@ -248,5 +247,5 @@ def test_a_trained_prompt_of_vit_b_size_is_the_same_everywhere(
     result = command("verify", tmp_path / "lava", "--json")
     assert result.code == 0
     assert result.json["reference"]["neurons"] == 12 * 10 * 768
-    assert set(result.json["targets"]) == {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
+    assert set(result.json["targets"]) >= {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
     assert all(found["spike_exact"] == 1.0 for found in result.json["targets"].values())
