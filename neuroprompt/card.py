@@ -14,12 +14,12 @@ from neuroprompt.bundle import Bundle, put_file
 from neuroprompt.bundled import load_model
 from neuroprompt.commands import data_name, train_command
 from neuroprompt.counts import activities
-from neuroprompt.errors import BadBundle, BadData, BadSetting, Unpriced
+from neuroprompt.errors import BadBundle, BadData, Unpriced
 from neuroprompt.onnxsnippet import SNIPPET
 from neuroprompt.price_tables import COLUMNS, counted, rows
 from neuroprompt.pricing import NOTE, energy
 from neuroprompt.readme import FILES, checked_words, lava_run, scale_words
-from neuroprompt.runconfig import RunConfig
+from neuroprompt.runconfig import RunConfig, config_of
 from neuroprompt.user_prices import price_list
 
 CARD = "README.md"
@@ -53,11 +53,7 @@ def card(
     if bundle.kind not in WHAT:
         raise BadBundle(f"{bundle.folder} is a bundle for {bundle.kind!r}", "one for 'onnx' or 'lava'")
     about = bundle.about
-    try:
-        config = RunConfig.from_json(about["run"])
-    except (KeyError, TypeError, BadSetting) as error:
-        got = f"{bundle.folder} does not say what it was made of ({error})"
-        raise BadBundle(got, "a bundle of this version", "export it again") from error
+    config = config_of(bundle)
     name = f"{config.method} on {config.backbone.name}, {data_name(config.data)}"
     front = _front(bundle, config, accuracy, name, licence)
     parts = [

@@ -64,14 +64,23 @@ def counts(bundle: Bundle, onnx: Bundle | None = None, target: str = "loihi", pr
 
     An ONNX bundle holds no generator: its prompt was made once, before it was baked, or is made by the graph. The MACs
     that make a generator's inputs count to the backbone, as they run where it does. A bundle without an ONNX file says
-    in its manifest what its backbone multiplies, counted from the torch modules. Raises BadBundle, Unsupported.
+    in its manifest what its backbone multiplies, counted from the torch modules. A bundle of a NIR graph has no
+    backbone. Raises BadBundle, Unsupported.
     """
-    if onnx is not None and (onnx.kind != "onnx" or onnx.about["run"] != bundle.about["run"]):
+    if onnx is not None and (onnx.kind != "onnx" or onnx.about.get("run") != bundle.about.get("run")):
         got = f"{onnx.folder}, a bundle for {onnx.kind!r}"
         raise BadBundle(got, f"one for 'onnx' of the run that {bundle.folder} was made of")
+    if "graph" in bundle.about and bundle.kind == "lava":
+        model, inputs, _ = load_tried(bundle)
+        given = stimulus(model.float_program) if inputs is None else inputs
+        return counts_of_model(model, given, target, precision)
     graphs = {file.name: count_graph(file) for file in sorted((onnx or bundle).folder.glob("*.onnx"))}
     backbone = reduce(add, (graph.total for graph in graphs.values()), Activity())
     if not graphs:
+        if "backbone_macs" not in bundle.about:
+            raise BadBundle(
+                f"{bundle.folder} is a bundle for {bundle.kind!r}, which is not counted", "one for lava or onnx"
+            )
         backbone = Activity(macs=int(bundle.about["backbone_macs"]))
     if bundle.kind != "lava":
         return Counts(Activity(), backbone, graphs=graphs)

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from neuroprompt.bundle import Bundle
 from neuroprompt.contracts import BackboneSpec, Head, Prompt
 from neuroprompt.dataset import absolute
-from neuroprompt.errors import BadSetting
+from neuroprompt.errors import BadBundle, BadSetting
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Mixed only: a threshold or current that is rounded to 16 bits would train other spikes than are deployed."""
@@ -83,3 +84,15 @@ def configure(**options: Any) -> RunConfig:
     Prompt.part(config.method)
     Head.part(config.head)
     return dataclasses.replace(config, data=absolute(config.data))
+
+
+def config_of(bundle: Bundle) -> RunConfig:
+    """The configuration of the run that a bundle was made of; raises BadBundle where it was made of none."""
+    if "graph" in bundle.about:
+        got = f"{bundle.folder} is a bundle of the NIR graph {bundle.about['graph']!r}"
+        raise BadBundle(got, "one of a training run", "see 'neuroprompt verify' and 'neuroprompt energy' for graphs")
+    try:
+        return RunConfig.from_json(bundle.about["run"])
+    except (KeyError, TypeError, BadSetting) as error:
+        got = f"{bundle.folder} does not say what it was made of ({error})"
+        raise BadBundle(got, "a bundle of this version", "export it again") from error

@@ -72,7 +72,7 @@ def energy(
             found = _of_graph(what, steps, drive, target or "reference", precision or "float")
         else:
             found = counts(opened, None if onnx is None else file, target or "loihi", precision or "fixed")
-        baked = opened is not None and not opened.about.get("per_image", False)
+        baked = opened is not None and "graph" not in opened.about and not opened.about.get("per_image", False)
         if wanted:
             result = compare_prices(found.generator, found.backbone, wanted, baked=baked, seconds=seconds)
         else:

@@ -73,7 +73,7 @@ def _run_hybrid(bundle: Bundle, images: list[Path], how: tuple[str, str, int], o
 def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, json: bool) -> None:
     import numpy as np
 
-    from neuroprompt.bundled import load_model
+    from neuroprompt.bundled import load_tried
     from neuroprompt.compiler.lower import stimulus
     from neuroprompt.contracts import SpikingTarget, Target
 
@@ -82,8 +82,8 @@ def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, j
         runs = "/".join(machine.precisions) if isinstance(machine, SpikingTarget) else "no spiking models"
         raise BadSetting(f"--target {target} --precision {precision}", f"a precision it has ({target} runs {runs})")
     with stdout_is_ours():
-        model = load_model(bundle)
-        recording = machine.run(model, stimulus(model.float_program), precision)
+        model, own, _ = load_tried(bundle)
+        recording = machine.run(model, stimulus(model.float_program) if own is None else own, precision)
     nodes = {
         name: {
             "neurons": int(spikes.shape[1]),

@@ -10,7 +10,7 @@ from neuroprompt.bundled import load_model
 from neuroprompt.checkpoint import RUN, load_config
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.report._subject import Subject
-from neuroprompt.runconfig import RunConfig
+from neuroprompt.runconfig import RunConfig, config_of
 
 
 def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:
@@ -47,11 +47,7 @@ def _config_of(bundle: Bundle) -> RunConfig:
         raise BadBundle(
             f"{bundle.folder} is a bundle for {bundle.kind!r}", "a run folder, or a bundle for onnx or lava"
         )
-    try:
-        return RunConfig.from_json(bundle.about["run"])
-    except (KeyError, TypeError, BadSetting) as error:
-        got = f"{bundle.folder} does not say what it was made of ({error})"
-        raise BadBundle(got, "a bundle of this version", "export it again") from error
+    return config_of(bundle)
 
 
 def _comparable(one: Subject, other: Subject) -> None:

@@ -46,6 +46,12 @@ def test_a_graph_becomes_a_bundle_that_verifies_itself(command: Command, graph: 
     assert found["reference"]["steps"] == 40
     for target in ("loihi-float", "snntorch"):
         assert found["targets"][target]["spike_exact"] == 1.0
+    counted = command("energy", out, "--json")
+    assert counted.code == 0, counted.err
+    assert counted.json["generator"]["counts"]["synops"] > 0
+    assert command("run", out, "--target", "loihi", "--json").json["nodes"]["layer0_spk"]["steps"] == 40
+    for verb in (("card", out), ("report", out, "--out", tmp_path / "r.html")):
+        refused(command(*verb), "is a bundle of the NIR graph 'graph'")
     words = (out / "README.md").read_text()
     assert "graph for Intel's Lava and Loihi" in words
     assert "--inputs inputs.npy" in words
