@@ -7,9 +7,10 @@ from importlib.metadata import version
 from typing import ClassVar, Literal
 
 from neuroprompt.cells import recording
+from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
-from neuroprompt.loihi_arithmetic import check_range, simulate
+from neuroprompt.loihi_arithmetic import simulate
 from neuroprompt.program import Model, Program
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.chip_range import check_range
 from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.loihi_arithmetic import (
     DECAY_ONE,
@@ -20,7 +21,6 @@ from neuroprompt.loihi_arithmetic import (
     FixedNeurons,
     Trace,
     arriving_fixed,
-    check_range,
     stored,
     stored_weights,
 )

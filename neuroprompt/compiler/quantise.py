@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.constant import fit_constant
 from neuroprompt.compiler.fit import Fitted, Task, at_scale, mixed, one_threshold, search
 from neuroprompt.compiler.graded import largest_scale, report_graded
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.loihi_arithmetic import MANTISSA, Array, Trace, check_range, simulate
+from neuroprompt.loihi_arithmetic import MANTISSA, Array, Trace, simulate
 from neuroprompt.program import Population, Program, Projection, is_spikes
 from neuroprompt.progress import SILENT, Progress
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.errors import BadSetting, OutOfRange, Unsupported
-from neuroprompt.loihi_arithmetic import check_range, simulate
+from neuroprompt.loihi_arithmetic import simulate
 from neuroprompt.program import Population, Program, Projection
 
 Array = NDArray[np.float64]

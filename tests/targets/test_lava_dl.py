@@ -11,10 +11,11 @@ import nir
 import numpy as np
 import pytest
 
+from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.schedule import schedule
 from neuroprompt.contracts import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported, WorkerFailed
-from neuroprompt.loihi_arithmetic import check_range, simulate
+from neuroprompt.loihi_arithmetic import simulate
 from neuroprompt.netx import to_netx
 from neuroprompt.program import Model, Population, Program, Projection
 
