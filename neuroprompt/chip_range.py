@@ -28,8 +28,8 @@ def check_range(program: Program) -> None:
         mixed = weights.min() < 0 < weights.max()
         _within(what, weights, -256 if mixed else -255, 254 if mixed else 255)
         _within(f"the exponent of the weights from {q.source!r} to {q.target!r}", q.exponent, 0, MOST_EXPONENT)
-        odd = weights[weights.astype(np.int16) & 1 != 0] if mixed else ()
-        if len(odd):
+        odd = weights[weights.astype(np.int16) & 1 != 0] if mixed else weights[:0]
+        if odd.size:
             raise OutOfRange(f"{what} is {odd[0]:g}, odd beside weights of the other sign", "even weights")
 
 

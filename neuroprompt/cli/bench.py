@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         "bench --backbone vit_base_patch16_224 --tokens 50 --random-weights",
         "bench out/onnx --batch 8 --json",
         "bench --training --backbone vit_small_patch16_224 --random-weights --method spike-nvpt --method vpt-deep",
+        "bench --spiking --width 2048 --layers 3 --steps 100 --rounds 3",
     )
 )
 def bench(
@@ -40,6 +41,10 @@ def bench(
         bool, typer.Option("--training", help="Time training steps instead: every method, or those of --method.")
     ] = False,
     method: Annotated[list[str] | None, typer.Option(help="A method, with --training; repeatable.")] = None,
+    spiking: Annotated[bool, typer.Option("--spiking", help="Time Lava and the emulator on random nets.")] = False,
+    steps: Annotated[int, typer.Option(help="Time steps, with --spiking.")] = 100,
+    width: Annotated[int, typer.Option(help="Neurons a layer, with --spiking.")] = 2048,
+    layers: Annotated[int, typer.Option(help="Layers, with --spiking.")] = 3,
     threads: Annotated[
         int | None, typer.Option(help="Threads of each (default: torch's); 1 is steadier on a busy machine.")
     ] = None,
@@ -55,6 +60,13 @@ def bench(
     from neuroprompt.bundle import Bundle
     from neuroprompt.contracts import BackboneSpec
 
+    if spiking:
+        if bundle or backbone or training:
+            raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
+        from neuroprompt.cli._spiking_speed import show
+
+        show(json, steps=steps, width=width, layers=layers, rounds=rounds)
+        return
     if (bundle is None) == (backbone is None):
         raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
     if training:

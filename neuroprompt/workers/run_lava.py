@@ -104,7 +104,9 @@ def simulate(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -
     watcher = threading.Thread(target=abort_when_one_dies, args=(sink, done, folder), daemon=True)
     watcher.start()
     # Lava keeps 64 rows of shared memory for each connection by default; processes move in step, so 2 are enough.
+    start = time.perf_counter()
     sink.run(RunSteps(chip_steps), config, {"pypy_channel_size": 2})
+    print(f"run() took {time.perf_counter() - start:.4f} s")
     done.set()
     watcher.join()
     sink.stop()
