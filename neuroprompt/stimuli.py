@@ -32,8 +32,9 @@ def inputs_of(spec: str, lines: int, steps: int | None, seed: int = 0) -> Floats
     try:
         inputs: Floats = np.load(spec, allow_pickle=False).astype(np.float64)
     except (OSError, ValueError, EOFError, AttributeError) as error:
-        got = f"--input {spec} cannot be read ({error})"
-        raise BadData(got, "a .npy of numbers (T, n), or poisson:RATE") from error
+        # numpy's own words for a file that is no array offer to unpickle it
+        why = f" ({error})" if isinstance(error, OSError) else ""
+        raise BadData(f"--input {spec} cannot be read{why}", "a .npy of numbers (T, n), or poisson:RATE") from error
     if inputs.ndim != 2 or inputs.shape[1] != lines or not len(inputs) or not np.isfinite(inputs).all():
         raise BadData(f"--input {spec} holds shape {inputs.shape}", f"finite numbers of shape (T, {lines})")
     if steps is not None and steps > len(inputs):
