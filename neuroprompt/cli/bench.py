@@ -1,4 +1,4 @@
-"""`neuroprompt bench`: baked, lean, naive, bare and PyTorch, side by side in one run."""
+"""`neuroprompt bench`: baked, lean, naive, bare and PyTorch, training steps, or spiking runs, in one run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         "bench --backbone vit_base_patch16_224 --tokens 50 --random-weights",
         "bench out/onnx --batch 8 --json",
         "bench --training --backbone vit_small_patch16_224 --random-weights --method spike-nvpt --method vpt-deep",
-        "bench --spiking --width 2048 --layers 3 --steps 100 --rounds 3",
+        "bench --spiking --width 2048 --layers 3 --steps 100",
     )
 )
 def bench(
@@ -36,7 +36,9 @@ def bench(
     image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
     tokens: Annotated[int, typer.Option(help="Prompt tokens a block, with --backbone.")] = 10,
     batch: Annotated[int, typer.Option(help="Pictures a run.")] = 1,
-    rounds: Annotated[int, typer.Option(help="Rounds; each runs all five, in turn.")] = 20,
+    rounds: Annotated[
+        int | None, typer.Option(help="Rounds; each runs all, in turn (default: 20, with --spiking 3).")
+    ] = None,
     training: Annotated[
         bool, typer.Option("--training", help="Time training steps instead: every method, or those of --method.")
     ] = False,
@@ -54,12 +56,14 @@ def bench(
 
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
-    alone costs. pytorch: the model as trained, in PyTorch.
+    alone costs. pytorch: the model as trained, in PyTorch. With --spiking: our Lava run beside that of a plain
+    converter, our emulator beside Lava, pictures in lanes, growing nets, and spikes that are few.
     """
     from neuroprompt.benchmark import bench_backbone, bench_bundle
     from neuroprompt.bundle import Bundle
     from neuroprompt.contracts import BackboneSpec
 
+    rounds = (3 if spiking else 20) if rounds is None else rounds
     if spiking:
         if bundle or backbone or training:
             raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
