@@ -1,4 +1,4 @@
-"""The examples run as they stand, and import nothing but neuroprompt (but for the script that made the backbone)."""
+"""The examples run as they stand, and import neuroprompt and torch alone (but for the script that made the backbone)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAKES_THE_BACKBONE = "distil_embedded.py"
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.py")), ids=lambda p: p.name)
-def test_an_example_imports_neuroprompt_alone(file: Path) -> None:
+def test_an_example_imports_neuroprompt_and_at_most_torch(file: Path) -> None:
     if file.name == MAKES_THE_BACKBONE:
         pytest.skip("makes the embedded backbone from the teacher's real weights, with timm itself")
     names: set[str] = set()
@@ -37,7 +37,7 @@ def test_an_example_imports_neuroprompt_alone(file: Path) -> None:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").partition(".")[0])
-    assert names - set(sys.stdlib_module_names) == {"neuroprompt"}
+    assert names - set(sys.stdlib_module_names) - {"torch"} == {"neuroprompt"}
 
 
 def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
@@ -85,3 +85,11 @@ def test_the_quickstart_runs(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert "loihi-fixed: 100.00%" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_quantisation_aware_example_fires_as_the_chip() -> None:
+    script = FOLDER / "quantisation_aware.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Loihi's integers: 100.00% of the counts as trained" in done.stdout
