@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import neuroprompt as npt
+from neuroprompt.contracts import SpikingTarget
 from neuroprompt.neurons import LIF
-from neuroprompt.targets.loihi import Loihi
 
 STEPS = 16
 torch.set_num_threads(1)
@@ -42,8 +42,8 @@ def train(chain: nn.Sequential, epochs: int, lr: float) -> None:
             optimiser.zero_grad()
             nn.functional.cross_entropy(counts(chain, spikes[:, batch]), labels[batch]).backward()
             optimiser.step()
-    right = counts(chain, test_spikes).argmax(1) == test_labels
-    print(f"{type(chain).__name__}: accuracy {right.double().mean():.1%}")
+    right = (counts(chain, test_spikes).argmax(1) == test_labels).double().mean()
+    print(f"{type(chain).__name__}: accuracy {right:.1%}")
 
 
 digits = npt.Data.named("digits").load((8, 8), "nearest", seed=0)
@@ -54,7 +54,7 @@ train(chain, epochs=15, lr=1e-2)
 aware = npt.loihi_aware(chain)
 train(aware, epochs=3, lr=1e-3)
 
-model, chip = aware.model(STEPS), Loihi()
-trained = counts(aware, test_spikes).detach().numpy()
+model, chip = aware.model(STEPS), npt.Target.named("loihi")
+assert isinstance(chip, SpikingTarget)  # for type checkers
 fired = [list(chip.run(model, x.numpy(), "fixed").spikes.values())[-1].sum(0) for x in test_spikes.unbind(1)]
-print(f"Loihi's integers: {(trained == fired).mean():.2%} of the counts as trained")
+print(f"Loihi's integers: {(counts(aware, test_spikes).detach().numpy() == fired).mean():.2%} of the counts as trained")

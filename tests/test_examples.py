@@ -1,4 +1,4 @@
-"""The examples run as they stand, and import neuroprompt and torch alone (but for the script that made the backbone)."""
+"""The examples run as they stand, and import neuroprompt and torch alone (but for the one that made the backbone)."""
 
 from __future__ import annotations
 
