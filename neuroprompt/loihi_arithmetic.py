@@ -6,17 +6,17 @@ A population's input of chip step t + depth is what its sources emit at their st
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from neuroprompt.fixed_synapses import arriving_fixed, stepwise_fixed
 from neuroprompt.program import Population, Program, Projection, is_spikes
-from neuroprompt.synapses import Weights, drive, numbers, replaced
+from neuroprompt.synapses import Weights, drive
 
 Array = NDArray[Any]
 
@@ -29,9 +29,6 @@ MANTISSA = (-4096, 4095)
 VTH_MAX = 2**17 - 1
 MOST_EXPONENT = 7
 """Of weights: what 3 bits hold beside their sign."""
-FEW, TURN = 0.05, 100
-"""Adding the columns of few spikes beats a matrix product where their share is below FEW, once the matrix is turned,
-which costs as much as the product of TURN steps (measured at 2048 x 2048 on one core of a CPU with AVX2)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,9 @@ def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
     Populations that no cycle joins are run one after the other, all their steps at once; those of a cycle together,
     step by step. Raises what Program.encode raises, and Unsupported for numbers between neurons.
     """
-    emitted: dict[str, Array] = {"input": program.encode(inputs)}
+    sent = program.encode(inputs)
+    spikes = program.precision == "fixed" and not program.input_scale  # what a fixed program takes then
+    emitted: dict[str, Array] = {"input": sent.astype(bool) if spikes else sent}
     traces: dict[str, Trace] = {}
     for part in cycles(program):
         arriving = {p.name: _arriving(program, p, emitted) for p in part}
@@ -102,7 +101,7 @@ def _together(
 ) -> dict[str, Trace]:
     fixed = program.precision == "fixed"
     run = {p.name: (FixedNeurons if fixed else FloatNeurons)(p, program.steps) for p in part}
-    columns = [_columns(q) if fixed else None for q in inner]
+    columns = [stepwise_fixed(q) if fixed else None for q in inner]
     for t in range(program.steps):
         for p in part:
             a = arriving[p.name][t]
@@ -164,67 +163,6 @@ def step_float(population: Population, a: Array) -> Trace:
 
 
 # --- integers ---------------------------------------------------------------------------------------------------------
-
-
-def stored_weights(weights: Array) -> NDArray[np.int32]:
-    """The weights as the chip stores them.
-
-    All >= 0: clipped to 0..255. All <= 0: clipped to -255..0. Mixed: clipped to -256..255, lowest bit dropped.
-    """
-    w = weights.astype(np.int32)
-    least, most = w.min(), w.max()
-    mixed = least < 0 < most
-    low, high = (-256, 255) if mixed else (0, 255) if least >= 0 else (-255, 0)
-    if least < low or most > high:
-        w = np.clip(w, low, high)
-    if mixed:
-        w &= ~1
-    return w
-
-
-def stored(weights: Weights) -> Weights:
-    """`stored_weights` of any form."""
-    return replaced(weights, stored_weights(numbers(weights)))
-
-
-def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
-    """What a fixed projection delivers of `sent` (T, in): (W x) << exponent, (T, out)."""
-    return drive_fixed(stored(projection.weights), sent) << projection.exponent
-
-
-def _columns(projection: Projection) -> Callable[[Array], Array]:
-    """`arriving_fixed` of one step, spikes (in,) -> (out,), with the weights made ready once for many steps.
-
-    Of a dense matrix the columns that spikes meet are added, and no others are touched.
-    """
-    weights = stored(projection.weights)
-    if isinstance(weights, np.ndarray) and weights.ndim == 2:
-        turned = np.ascontiguousarray(weights.T)
-        return lambda spikes: turned[spikes].sum(axis=0, dtype=np.int64) << projection.exponent
-    return lambda spikes: drive_fixed(weights, spikes[None])[0] << projection.exponent
-
-
-def drive_fixed(weights: Weights, spikes: Array) -> NDArray[np.int64]:
-    """W s for every step, (T, out), or w x one to one.
-
-    Products and sums of integers are exact in floating point below 2^53 (2^24 in float32), and much faster there. Of
-    few spikes in many steps only the columns that they meet are added. Tried without gain: the product as int16 or
-    int32 (numpy has no fast one), the matrix turned in blocks, adding `weights[:, active]` (columns lie far apart).
-    """
-    if not isinstance(weights, np.ndarray):
-        columns = np.asarray(weights.astype(np.float64) @ spikes.T.astype(np.float64))
-        found: NDArray[np.int64] = columns.T.astype(np.int64)
-        return found
-    if weights.ndim == 1:
-        return weights.astype(np.int64) * spikes.astype(np.int64)
-    small = spikes.dtype == bool and weights.shape[1] * 256 < 2**24
-    kind = np.float32 if small else np.float64
-    worth_turning = spikes.size - TURN * spikes.shape[1]
-    if spikes.dtype == bool and np.count_nonzero(spikes) < FEW * worth_turning:
-        few: NDArray[Any] = np.asarray(csr_matrix(spikes.astype(kind)) @ weights.T.astype(kind))
-        return few.astype(np.int64)
-    whole: NDArray[Any] = spikes.astype(kind) @ weights.T.astype(kind)
-    return whole.astype(np.int64)
 
 
 class FixedNeurons:

@@ -1,6 +1,6 @@
 """Times our Lava run beside a plain converter's, and the emulator beside Lava, on random nets, in one run.
 
-What was tuned and tried in the emulator stands in `neuroprompt.loihi_arithmetic.drive_fixed`.
+What was tuned and tried in the emulator stands in `neuroprompt.fixed_synapses.drive_fixed`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 from neuroprompt.benchmark import in_turn, quartiles
 from neuroprompt.contracts import Floats, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, ParityError
-from neuroprompt.loihi_arithmetic import arriving_fixed, step_fixed
+from neuroprompt.fixed_synapses import arriving_fixed
+from neuroprompt.loihi_arithmetic import step_fixed
 from neuroprompt.program import Model, Population, Program, Projection
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.runtime import WORKERS, Runtime

@@ -11,19 +11,8 @@ from numpy.typing import NDArray
 
 from neuroprompt.chip_range import check_range
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.loihi_arithmetic import (
-    DECAY_ONE,
-    MANTISSA,
-    MOST_EXPONENT,
-    SHIFT,
-    VTH_MAX,
-    Array,
-    FixedNeurons,
-    Trace,
-    arriving_fixed,
-    stored,
-    stored_weights,
-)
+from neuroprompt.fixed_synapses import drive_fixed, stepwise_fixed, stored, stored_weights
+from neuroprompt.loihi_arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX, Array, FixedNeurons, Trace
 from neuroprompt.program import Population, Program, Projection
 from neuroprompt.synapses import numbers, replaced, scaled_rows
 
@@ -133,15 +122,13 @@ def search(task: Task) -> Fitted:
     vth = float(p.vth)
     most = VTH_MAX / vth if 0 < vth < np.inf else np.inf
     scales = sorted({min(float(s), most) for s in (*(full * 2.0**octaves), *twos)})
-    tried = [at_scale(task, s) for s in scales]
-    if task.incoming:
-        shifted = {min(full * 2.0**octave, most) for octave in np.arange(1, OCTAVES + 1)}
-        tried += [at_scale(task, s, shift=True) for s in sorted(shifted)]
+    shifted = {min(full * 2.0**octave, most) for octave in np.arange(1, OCTAVES + 1)} if task.incoming else ()
+    tried = ((s, shift) for shift, some in ((False, scales), (True, sorted(shifted))) for s in some)
 
     def worth(f: Fitted) -> tuple[float, ...]:
         return f.match, -f.changed, -max((q.exponent for q in f.projections), default=0), f.scale
 
-    return max(tried, key=worth)
+    return max((at_scale(task, s, shift=shift) for s, shift in tried), key=worth)  # one by one: weights may be large
 
 
 def at_scale(task: Task, scale: float, *, clip: bool = True, shift: bool = False) -> Fitted:
@@ -187,11 +174,11 @@ def _exponent(projection: Projection, factor: float) -> int:
 def runner(task: Task, projections: tuple[Projection, ...]) -> Callable[[Population], Trace]:
     """What a population does behind these fixed projections, its own spikes fed back where they drive it."""
     drive = np.zeros(task.wanted.spikes.shape, np.int64)
-    own = [q for q, x in zip(projections, task.arriving, strict=True) if x is None]
+    own = [(q.lag, stepwise_fixed(q)) for q, x in zip(projections, task.arriving, strict=True) if x is None]
     for q, x in zip(projections, task.arriving, strict=True):
         if x is not None:
             graded = q.source == "input" and task.input_scale
-            drive += arriving_fixed(q, np.rint(x * task.input_scale) if graded else x)
+            drive += drive_fixed(q.weights, np.rint(x * task.input_scale) if graded else x) << q.exponent
 
     def run(population: Population) -> Trace:
         a = drive.copy()
@@ -199,10 +186,9 @@ def runner(task: Task, projections: tuple[Projection, ...]) -> Callable[[Populat
             a[onset:] += values
         neurons = FixedNeurons(population, len(a))
         for t, arriving in enumerate(a):
-            for q in own:
-                if t >= q.lag:
-                    fired = neurons.spikes[t - q.lag : t - q.lag + 1]
-                    arriving = arriving + arriving_fixed(q, fired)[0]  # noqa: PLW2901
+            for lag, driven in own:
+                if t >= lag:
+                    arriving = arriving + driven(neurons.spikes[t - lag])  # noqa: PLW2901
             neurons.step(t, arriving)
         return neurons.trace()
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from neuroprompt.compiler.fit import Fitted, Task
 from neuroprompt.errors import Unsupported
-from neuroprompt.loihi_arithmetic import DECAY_ONE, MANTISSA, VTH_MAX, Array, drive_fixed
+from neuroprompt.fixed_synapses import drive_fixed
+from neuroprompt.loihi_arithmetic import DECAY_ONE, MANTISSA, VTH_MAX, Array
 from neuroprompt.program import GRADED, Projection
 from neuroprompt.synapses import Weights, numbers, replaced
 

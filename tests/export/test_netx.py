@@ -21,7 +21,8 @@ from neuroprompt.program import Population, Program, Projection
 
 def layer(name: str, before: str, weights: Any, **other: Any) -> tuple[Population, Projection]:
     w = np.asarray(weights, np.int32)
-    plain: dict[str, Any] = {"du": 4095, "dv": 400, "vth": 90, "bias": np.zeros(len(w), np.int32), "bias_exp": 6, "depth": 1}
+    plain: dict[str, Any] = {"du": 4095, "dv": 400, "vth": 90, "bias_exp": 6, "depth": 1}
+    plain["bias"] = np.zeros(len(w), np.int32)
     return Population(name, len(w), **(plain | other)), Projection(before, name, w)
 
 

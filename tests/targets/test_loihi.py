@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from neuroprompt.chip_range import check_range
 from neuroprompt.contracts import SpikingTarget, Target
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.loihi_arithmetic import simulate, step_fixed, stored_weights
+from neuroprompt.fixed_synapses import stored_weights
+from neuroprompt.loihi_arithmetic import simulate, step_fixed
 from neuroprompt.program import Model, Population, Program, Projection
 
 NO_GRAPH = nir.NIRGraph({}, [], type_check=False)
