@@ -6,28 +6,43 @@ import numpy as np
 import torch
 from rockpool.nn.modules import LIFTorch
 
+TOGETHER = 512
+"""Neurons of one LIFTorch, which keeps a matrix of its neurons by its neurons even without recurrence."""
+
 
 def make(population: dict[str, Any]) -> Any:
     """One step of a population: a (n,) -> what it emits, v after the reset."""
     rest = torch.zeros(population["size"], dtype=torch.float64)
     keys = ("du", "dv", "vth", "v_reset", "bias")
-    du, dv, vth, v_reset, bias = (rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
+    values = [rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys]
+    split = zip(*(v.split(TOGETHER) for v in values), strict=True)
+    parts = [_some(some, population["emits"] == "spikes") for some in split]
+
+    def step(a: Any) -> tuple[Any, Any]:
+        made = [part(some) for part, some in zip(parts, torch.from_numpy(a).split(TOGETHER), strict=True)]
+        return torch.cat([out for out, _ in made]).numpy(), torch.cat([v for _, v in made]).numpy()
+
+    return step
+
+
+def _some(values: tuple[Any, ...], fires: bool) -> Any:
+    """The step of as many neurons as one LIFTorch holds."""
+    du, dv, vth, v_reset, bias = values
+    rest = torch.zeros_like(du)
     never = rest + torch.finfo(torch.float64).max  # of inf, 0 spikes would subtract nan
-    fires, remembers = population["emits"] == "spikes", bool((du != 1).any())
-    synapse = neurons(rest, 1 - du, rest, never)
+    synapse = neurons(rest, 1 - du, rest, never) if bool((du != 1).any()) else None
     # It fires at v >= threshold.
     cell = neurons(1 - dv, rest + 1, bias, torch.nextafter(vth, never) if fires else never)
 
     @torch.no_grad()
-    def step(a: Any) -> tuple[Any, Any]:
-        u = torch.from_numpy(a)
-        if remembers:
+    def step(u: Any) -> tuple[Any, Any]:
+        if synapse is not None:
             a, u = u, synapse.isyn[:, 0] + u
             synapse.forward(a[None, None])
         cell.isyn.zero_()
         fired = cell.forward(u[None, None])[0, 0] != 0
         cell.vmem = torch.where(fired, v_reset, cell.vmem)
-        return (fired if fires else cell.vmem).numpy(), cell.vmem.numpy()
+        return fired if fires else cell.vmem, cell.vmem
 
     return step
 
