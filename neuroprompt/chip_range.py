@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from neuroprompt.errors import OutOfRange
+from neuroprompt.fixed_synapses import stored_weights
 from neuroprompt.loihi_arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX
 from neuroprompt.program import GRADED, Program
+from neuroprompt.synapses import Weights, numbers, once
 
 
 def check_range(program: Program) -> None:
@@ -24,13 +26,19 @@ def check_range(program: Program) -> None:
         if p.depth and p.bias_exp != SHIFT:
             raise OutOfRange(f"{p.name!r} has bias exponent {p.bias_exp} behind a projection", "6, weight units")
     for q in program.projections:
+        _within(f"the exponent of the weights from {q.source!r} to {q.target!r}", q.exponent, 0, MOST_EXPONENT)
+        if once(_stored_as_they_are, q.weights):
+            continue
         what, weights = f"a weight from {q.source!r} to {q.target!r}", q.numbers
         mixed = weights.min() < 0 < weights.max()
         _within(what, weights, -256 if mixed else -255, 254 if mixed else 255)
-        _within(f"the exponent of the weights from {q.source!r} to {q.target!r}", q.exponent, 0, MOST_EXPONENT)
         odd = weights[weights.astype(np.int16) & 1 != 0] if mixed else weights[:0]
         if odd.size:
             raise OutOfRange(f"{what} is {odd[0]:g}, odd beside weights of the other sign", "even weights")
+
+
+def _stored_as_they_are(weights: Weights) -> bool:
+    return np.array_equal(stored_weights(numbers(weights)), numbers(weights))
 
 
 def _within(what: str, values: Any, low: int, high: int) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from neuroprompt.activity import Activity
 from neuroprompt.contracts import Floats, Recording
 from neuroprompt.program import Model, Population, Program, Projection
-from neuroprompt.synapses import fan_out
+from neuroprompt.synapses import fan_out, once
 
 WIDTHS = {"float": (4, 4), "fixed": (1, 3)}
 """Bytes of a weight, and of any other number: float32; on the chip 8-bit weights, states of 24 bits."""
@@ -133,7 +133,7 @@ def _node(program: Program, population: Population, recording: Recording, emitte
         steps=program.steps,
         events=events,
         weights=stored,
-        zeros=stored - sum(int(np.count_nonzero(projection.numbers)) for projection in into),
+        zeros=stored - sum(int(once(fan_out, projection.weights).sum()) for projection in into),
         footprint=wide * stored + other * (biases + size * states),
         membrane_updates=_membrane_updates(recording.v[name]) if name in recording.v else None,
     )
@@ -142,7 +142,7 @@ def _node(program: Program, population: Population, recording: Recording, emitte
 def _operations(projection: Projection, emitted: Array, steps: int) -> tuple[int, int]:
     """(synaptic operations, the part of them that multiplies) of what arrives within the run."""
     arriving = emitted[: steps - projection.lag]
-    done = (arriving != 0) @ fan_out(projection.weights)
+    done = (arriving != 0) @ once(fan_out, projection.weights)
     if arriving.dtype == bool:
         return int(done.sum()), 0
     numbers = ((arriving != 0) & (np.abs(arriving) != 1)).any(axis=1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from neuroprompt.program import Projection
-from neuroprompt.synapses import Weights, numbers, replaced
+from neuroprompt.synapses import Weights, numbers, once, replaced
 
 Array = NDArray[Any]
 
 LINES = 2**16
 """Below so many lines sums of 8-bit weights stay below 2^24, where float32 is exact."""
-FEW = 0.05
-"""Share of spikes below which adding the rows that they meet beats a matrix product (2048 x 2048, one core)."""
+FEW: dict[Any, float] = {np.int16: 0.12, np.int32: 0.05}
+"""Share of spikes below which adding the rows that they meet beats a matrix product (2048 x 2048), by their type."""
 
 
 def stored_weights(weights: Array) -> NDArray[np.int32]:
@@ -49,28 +49,37 @@ def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
     """
     weights = projection.weights
     if sent.dtype == bool and isinstance(weights, np.ndarray) and weights.ndim == 2 and weights.shape[1] < LINES:
-        ready = _ready(weights)
-        few = np.count_nonzero(sent) < FEW * sent.size
-        spikes = csr_matrix(sent, dtype=np.float32) if few else sent.astype(np.float32)
-        summed: NDArray[Any] = np.asarray(spikes @ ready)
-        return summed.astype(np.int64) << projection.exponent
+        return _of_spikes(weights, sent).astype(np.int64) << projection.exponent
     return drive_fixed(stored(weights), sent) << projection.exponent
 
 
-_READY: dict[int, tuple[weakref.ref[Array], Array]] = {}
+def _of_spikes(weights: Array, sent: Array) -> Array:
+    """W s in the fastest form that is exact: rows that spikes meet are added, or a matrix product in float32.
 
-
-def _ready(weights: Array) -> Array:
-    """The stored weights turned to (in, out), in float32, in which their sums are exact; kept as long as `weights` is.
-
-    Making them takes longer than a hundred steps of few spikes. A matrix that has one can no longer be written to.
+    The narrower the rows the more of them can be added in that time: in 16 bits while no step can leave them. Tried
+    without gain: rows added by a thread a core (they wait for those of the matrix product).
     """
-    key = id(weights)
-    if key not in _READY:
-        turned = np.ascontiguousarray(stored_weights(weights).T, np.float32)
-        weights.flags.writeable = False
-        _READY[key] = weakref.ref(weights, lambda _: _READY.pop(key, None)), turned
-    return _READY[key][1]
+    share = np.count_nonzero(sent) / max(1, sent.size)
+    if share < FEW[np.int16]:
+        largest = int(np.abs(once(_extremes, weights)).max())
+        kind = np.int16 if largest * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
+        if share < FEW[kind]:
+            return np.asarray(csr_matrix(sent, dtype=kind) @ once(TURNED[kind], weights))
+    product: Array = sent.astype(np.float32) @ once(TURNED[np.float32], weights)
+    return product
+
+
+def _extremes(weights: Array) -> Array:
+    made = stored_weights(weights)
+    return np.array([made.min(initial=0), made.max(initial=0)])
+
+
+def _turned(kind: type[np.number[Any]], weights: Array) -> Array:
+    """The stored weights as (in, out): making them takes longer than a hundred steps of few spikes."""
+    return np.ascontiguousarray(stored_weights(weights).T, kind)
+
+
+TURNED = {kind: partial(_turned, kind) for kind in (np.int16, np.int32, np.float32)}
 
 
 def stepwise_fixed(projection: Projection) -> Callable[[Array], Array]:

@@ -25,7 +25,7 @@ from neuroprompt.program import Model, Population, Program, Projection
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.runtime import WORKERS, Runtime
 
-LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), (0.01, 0.05, 0.2, 0.5), (1, 2, 4, 8)
+LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), (0.01, 0.05, 0.1, 0.2, 0.5), (1, 2, 4, 8)
 LEAK, NO_MEMORY, TIME_LIMIT = 1024, 4095, 600.0
 Run = Callable[[], tuple[dict[str, Any], float]]
 """Spikes of every population, and the seconds of run() alone where Lava has one."""

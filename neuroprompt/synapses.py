@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,24 @@ def replaced(weights: Weights, new: Array) -> Weights:
 def one_to_one(weights: Weights) -> bool:
     """Whether neuron i has line i alone."""
     return not issparse(weights) and weights.ndim == 1
+
+
+T = TypeVar("T")
+_MADE: dict[tuple[int, Any], tuple[weakref.ref[Any], Any]] = {}
+
+
+def once(make: Callable[[Weights], T], weights: Weights) -> T:
+    """make(weights), made once and kept as long as `weights` is, which can no longer be written to.
+
+    Weights stay the same from run to run, and what is made of them can cost more than a run of few spikes.
+    """
+    key = (id(weights), make)
+    if key not in _MADE:
+        made = make(weights)
+        numbers(weights).flags.writeable = False
+        _MADE[key] = weakref.ref(weights, lambda _: _MADE.pop(key, None)), made
+    found: T = _MADE[key][1]
+    return found
 
 
 def drive(weights: Weights, x: Array) -> Array:

@@ -22,7 +22,7 @@ def test_without_lava_its_columns_say_what_to_do(monkeypatch: pytest.MonkeyPatch
     for one in (*result["lanes"].values(), *result["grid"].values()):
         assert one["seconds"]["emulator"] > 0
     for one in result["sparse"].values():
-        assert set(one["ms"]) == {"0.01", "0.05", "0.2", "0.5"}
+        assert set(one["ms"]) == {"0.01", "0.05", "0.1", "0.2", "0.5"}
         assert one["ratio"]["0.5"] == 1
 
 
