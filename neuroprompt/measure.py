@@ -10,7 +10,7 @@ import numpy as np
 from neuroprompt.agreement import cells, compare, known_cause
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts import Floats, Recording, SpikingTarget, Target
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.errors import BadSetting, Unsupported, WorkerFailed
 from neuroprompt.program import Model
 from neuroprompt.progress import SILENT, Progress
 
@@ -31,8 +31,8 @@ def verify(
     the precision where a target has more than one; fixed ones are also held to our emulator ("exact_with_emulator",
     "states_exact_with_emulator"), and their potentials are in the chip's units. "cause" says why spikes differ, where
     that is known (`neuroprompt.agreement.known_cause`); "delay" are the chip's steps, by node, that were taken out.
-    What cannot run stands in "skipped" with its reason and fix. `recordings`, where given, gets what every target did.
-    Raises what a target raises while running.
+    What cannot run stands in "skipped" with its reason and fix, and a target whose process broke in "failed"; the rest
+    runs all the same. `recordings`, where given, gets what every target did.
     """
     inputs = stimulus(model.float_program) if inputs is None else inputs
     reference = _spiking(REFERENCE).run(model, inputs, "float", states=True)
@@ -46,6 +46,7 @@ def verify(
         },
         "targets": {},
         "skipped": {},
+        "failed": {},
     }
     emulated: Recording | None = None
     thresholds = {p.name: p.vth for p in model.float_program.populations if p.emits == "spikes"}
@@ -56,6 +57,9 @@ def verify(
             recording = _spiking(name).run(model, inputs, precision, states=True)
         except Unsupported as error:
             result["skipped"][key] = str(error)
+            continue
+        except WorkerFailed as error:
+            result["failed"][key] = str(error)
             continue
         found, kept[key] = compare(reference, recording), recording
         if precision == "fixed" and name != EMULATOR:

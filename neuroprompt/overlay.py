@@ -12,13 +12,14 @@ import time
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from neuroprompt.cells import recorded
-from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.contracts import Floats, Recording
+from neuroprompt.errors import Unsupported
+from neuroprompt.own_runtime import OwnRuntimeTarget
 from neuroprompt.program import Model, Population, Program
 from neuroprompt.runtime import WORKERS, Runtime
 
@@ -35,6 +36,11 @@ class Overlay(Runtime):
         return Path(sys.executable)
 
     @property
+    def how(self) -> str:
+        """How its packages come, for a person."""
+        return "own packages"
+
+    @property
     def built(self) -> bool:
         """Whether it stands; it is whole then, because it is moved in place when it is."""
         return self.folder.is_dir()
@@ -48,32 +54,12 @@ class Overlay(Runtime):
         self._uv("pip", "install", "--no-deps", *target, "-r", str(self.requirements))
 
 
-class OverlaidTarget(SpikingTarget):
+class OverlaidTarget(OwnRuntimeTarget):
     """A simulator in an overlay: a part says what it is, and refuses what its neurons cannot do.
 
     Its pins are `neuroprompt/workers/NAME.txt`, its neurons `neuroprompt/workers/NAME_neurons.py`: a function `make`
-    for `neuroprompt.workers.stepwise.run`. `time_limit` in seconds ends a run that hangs.
+    for `neuroprompt.workers.stepwise.run`.
     """
-
-    runtime: ClassVar[Overlay]
-
-    def __init__(self, time_limit: float = 600.0) -> None:
-        if not time_limit > 0:
-            raise BadSetting(f"time_limit {time_limit}", "seconds above 0")
-        self.time_limit = time_limit
-
-    @classmethod
-    def available(cls) -> Availability:
-        """Whether the overlay is built; if not, what to type."""
-        name = cls.runtime.name
-        pin = next(line for line in cls.runtime.requirements.read_text().split() if line.startswith(f"{name}=="))
-        fix = "" if cls.runtime.built else f"run 'neuroprompt targets install {name}'"
-        return Availability(cls.runtime.built, "packages of its own", pin.replace("==", " "), fix)
-
-    @classmethod
-    def install(cls) -> None:
-        """Build the overlay, in seconds; raises RuntimeMissing."""
-        cls.runtime.build()
 
     @abstractmethod
     def check(self, population: Population) -> None:

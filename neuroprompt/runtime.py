@@ -63,6 +63,16 @@ class Runtime:
         return self.executable.exists()
 
     @property
+    def how(self) -> str:
+        """How its packages come, for a person."""
+        return f"own Python {self.python}"
+
+    def pinned(self, package: str) -> str:
+        """The version of one of its packages."""
+        pins = dict(line.partition(";")[0].split("==") for line in self.requirements.read_text().splitlines())
+        return pins[package]
+
+    @property
     def variable(self) -> str:
         """The environment variable that names the interpreter to build it on."""
         return f"NEUROPROMPT_{self.name.upper().replace('-', '_')}_PYTHON"

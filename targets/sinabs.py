@@ -21,7 +21,7 @@ class Sinabs(OverlaidTarget):
     Sinabs' own importer, which takes min_v_mem = -v_threshold for IF and ignores v_reset, is not used.
     """
 
-    about = "sinabs' layers in float64, in packages of its own"
+    about = "sinabs' layers in float64, in its own packages"
     runtime = Overlay("sinabs", WORKERS / "sinabs.txt")
 
     def check(self, population: Population) -> None:

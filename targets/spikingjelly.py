@@ -18,7 +18,7 @@ class SpikingJelly(OverlaidTarget):
     What else the package requires (torchaudio, tensorboard) serves no neuron and is not installed.
     """
 
-    about = "SpikingJelly's neurons in float64, in packages of its own"
+    about = "SpikingJelly's neurons in float64, in its own packages"
     runtime = Overlay("spikingjelly", WORKERS / "spikingjelly.txt")
 
     def check(self, population: Population) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.contracts import Generator, SpikingTarget, Target
 from neuroprompt.counting import activity
 from neuroprompt.deploy import check_graph, spiking_model
+from neuroprompt.errors import WorkerFailed
 from neuroprompt.graph import to_nir
 from neuroprompt.measure import verify
 from neuroprompt.neurons import IF, LIF, Current
@@ -136,6 +138,17 @@ def test_verify_says_what_it_left_out_and_why() -> None:
     found = verify(a_net(), inputs=np.full((2, 3), 0.75), targets=IN_PROCESS)
     assert "0 and 1" in found["skipped"]["loihi-fixed"]
     assert found["targets"]["loihi-float"]["spike_exact"] == 1.0
+
+
+def test_a_target_that_breaks_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise WorkerFailed("the worker was killed by signal 9")
+
+    monkeypatch.setattr(Target.part("loihi"), "run", broken)
+    found = verify(a_net(), targets=IN_PROCESS)
+    killed = "the worker was killed by signal 9"
+    assert found["failed"] == {"loihi-float": killed, "loihi-fixed": killed}
+    assert found["targets"]["snntorch"]["spike_exact"] == 1.0
 
 
 def test_a_wrong_program_is_seen() -> None:

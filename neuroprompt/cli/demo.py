@@ -94,6 +94,8 @@ def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append((f"{name} against the reference", agreed))
     for name in result["verify"]["skipped"]:
         rows.append((f"{name} against the reference", "not at hand"))
+    for name, why in result["verify"]["failed"].items():
+        rows.append((f"{name} against the reference", f"FAILED: {why}"))
     bench, energy = result["bench"], result["energy"]
     return [
         *rows,

@@ -47,7 +47,7 @@ def verify(
 ) -> None:
     """Run every target at hand and compare it with the reference, spike by spike, over all and node by node.
 
-    Exit code 1 where a float target differs from the reference, or Lava's integers from our emulator's.
+    Exit code 1 where a float target differs from the reference, or Lava's integers from our emulator's, or one broke.
     """
     from neuroprompt.contracts import Recording
     from neuroprompt.measure import verify as verify_model
@@ -66,12 +66,12 @@ def verify(
     reference = result["reference"]
     lines = [line for name, found in result["targets"].items() for line in _differences(name, found)]
     lines += _of_the_chip(result["targets"])
-    lines += [f"skipped {name}: {why}" for name, why in result["skipped"].items()]
+    lines += [f"{what} {name}: {why}" for what in ("skipped", "failed") for name, why in result[what].items()]
     lines += [f"picture in {picture}"] if picture is not None else []
     columns = ("target, node", "exact", "jaccard", "rate cosine", "first (step, neuron)", "spikes", "s")
     title = f"against the reference ({reference['spikes']} spikes in {reference['steps']} steps)"
     emit(result, json, table(title, columns, rows), *lines)
-    if not _agrees(result["targets"]):
+    if result["failed"] or not _agrees(result["targets"]):
         raise typer.Exit(1)
 
 

@@ -38,7 +38,10 @@ class Kept:
         """What is kept, or is measured now and kept at once: what stops later loses nothing."""
         results = self.values.setdefault(subject.digest, {})
         if what not in results:
-            results[what] = measure()
+            made = measure()
+            if made.get("failed"):  # to be tried again
+                return made
+            results[what] = made
             write_whole(self.file, self.bytes())
         return dict(results[what])
 

@@ -118,7 +118,8 @@ def _targets(name: str, verified: dict[str, Any]) -> Table:
         )
         for target, found in verified["targets"].items()
     ]
-    rows += [(target, "-", "-", "-", "-", f"not run: {why}") for target, why in verified["skipped"].items()]
+    for what, said in (("not run", verified["skipped"]), ("failed", verified.get("failed", {}))):
+        rows += [(target, "-", "-", "-", "-", f"{what}: {why}") for target, why in said.items()]
     title = f"{name}: targets against the reference ({verified['reference']['spikes']:,} spikes)"
     return Table(title, ("target", "spike exact", "Jaccard", "spikes", "first mismatch", "why"), rows)
 

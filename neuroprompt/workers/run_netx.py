@@ -3,21 +3,22 @@
 INPUTS is an .npy (T, n) of spikes. OUT gets layer<i>: the spikes of every layer in STEPS chip steps, delays included.
 """
 
-# ruff: noqa: E402 (lava-dl is imported after what stands in for its modules)
 import os
 import sys
 import tempfile
 import threading
 import types
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# Two modules that netx imports, and that need torch, some GB: the runner of its models, and RF neurons' parameters.
-sys.modules["lava.lib.dl.netx.sequential_modules"] = types.ModuleType("sequential_modules")
-sys.modules["lava.lib.dl.slayer.neuron.rf"] = RF = types.ModuleType("rf")
-vars(RF)["neuron_params"] = None
+if find_spec("torch") is None:
+    # Two modules that netx imports, and that need it, some GB: the runner of its models, and RF neurons' parameters.
+    sys.modules["lava.lib.dl.netx.sequential_modules"] = types.ModuleType("sequential_modules")
+    sys.modules["lava.lib.dl.slayer.neuron.rf"] = RF = types.ModuleType("rf")
+    vars(RF)["neuron_params"] = None
 
 from lava.lib.dl.netx.blocks.models import AbstractPyBlockModel, PyDenseModel
 from lava.lib.dl.netx.blocks.process import RecurrentDense

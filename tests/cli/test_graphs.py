@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from neuroprompt.compiler.generate import random_graph
-from neuroprompt.contracts import SpikingTarget
+from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.errors import WorkerFailed
 from neuroprompt.graph import write_graph
 from neuroprompt.runtime import WORKERS, Runtime
 
@@ -93,6 +94,19 @@ def test_a_picture_of_what_verify_found(command: Command, graph: Path, tmp_path:
         assert done.code == 0, done.err
         assert (tmp_path / name).read_bytes().startswith(magic)
         assert f"picture in {tmp_path / name}" in done.out.replace("\n", "")
+
+
+def test_a_target_that_breaks_is_told_beside_the_others(
+    command: Command, graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise WorkerFailed("the worker was killed by signal 9")
+
+    monkeypatch.setattr(Target.part("snntorch"), "run", broken)
+    done = command("verify", graph, "--steps", 20, "--targets", "snntorch,loihi")
+    assert done.code == 1
+    assert "failed snntorch: the worker was killed by signal 9" in done.out
+    assert "loihi" in done.out
 
 
 def test_mistakes_are_one_line(command: Command, graph: Path, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import nir
@@ -70,6 +73,36 @@ def test_netx_spikes_as_the_emulator_does(lava_dl: SpikingTarget, options: dict[
 @pytest.mark.parametrize("seed", range(10, 30))
 def test_netx_spikes_as_the_emulator_does_on_many(lava_dl: SpikingTarget, seed: int) -> None:
     assert spikes_equal_to_the_emulator(lava_dl, chain(seed, recurrent=seed % 3 == 1, delays=seed % 3 == 2))
+
+
+@pytest.mark.slow
+def test_with_pytorch_beside_it_netx_does_the_same(
+    lava_dl: SpikingTarget, overlaid: Callable[[str], SpikingTarget]
+) -> None:
+    """What the small runtime leaves out changes nothing: the modules that stand in there are lava-dl's own here."""
+    runtime = Target.part("lava-dl-full").runtime  # type: ignore[attr-defined]
+    free = shutil.disk_usage(existing(runtime.folder)).free
+    if not runtime.built and free < 12e9:
+        pytest.skip(f"PyTorch and CUDA need 12 GB while they are installed, and {free / 1e9:.0f} GB are free")
+    whole = overlaid("lava-dl-full")
+    code = "import lava.lib.dl.netx.sequential_modules as m, lava.lib.dl.slayer.neuron.rf as r; print(m.torch, r.torch)"
+    said = subprocess.run(
+        [runtime.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert said.stdout.count("torch/__init__.py") == 2
+    for options in ({}, {"recurrent": True}, {"delays": True}):
+        program = chain(3, **options)
+        inputs = (np.random.default_rng(2).random((STEPS, program.inputs)) < 0.3).astype(np.float64)
+        model = Model(nir.NIRGraph({}, []), program, program)
+        small, large = (target.run(model, inputs, "fixed") for target in (lava_dl, whole))
+        assert sum(int(spikes.sum()) for spikes in large.spikes.values()) > 100
+        for name, spikes in large.spikes.items():
+            np.testing.assert_array_equal(small.spikes[name], spikes)
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def test_a_damaged_file_is_one_line(lava_dl: SpikingTarget) -> None:
