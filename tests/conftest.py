@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from neuroprompt.runtime import WORKERS, Runtime
 # One process a core (pytest-xdist), one thread a process; child processes read the variable.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+# Tests press Ctrl-C, which a shell in the background has its children ignore.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every time, so that a run says something of the change. `--hypothesis-profile default` draws others.
 settings.register_profile("same", derandomize=True, deadline=None)
