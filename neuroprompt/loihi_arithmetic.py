@@ -43,14 +43,17 @@ class Trace:
 
 
 def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
-    """Run `program` from rest on `inputs` (T, n_in); a Trace for every population.
+    """Run `program` from rest on `inputs` (T, n_in): a Trace for every population. Raises what Program.encode does."""
+    return simulate_sent(program, program.encode(inputs))
+
+
+def simulate_sent(program: Program, sent: Array) -> dict[str, Trace]:
+    """`simulate` of what Program.encode gave.
 
     Populations that no cycle joins are run one after the other, all their steps at once; those of a cycle together,
-    step by step. Raises what Program.encode raises, and Unsupported for numbers between neurons.
+    step by step.
     """
-    sent = program.encode(inputs)
-    spikes = program.precision == "fixed" and not program.input_scale  # what a fixed program takes then
-    emitted: dict[str, Array] = {"input": sent.astype(bool) if spikes else sent}
+    emitted: dict[str, Array] = {"input": sent}
     traces: dict[str, Trace] = {}
     for part in cycles(program):
         arriving = {p.name: _arriving(program, p, emitted) for p in part}

@@ -105,25 +105,31 @@ class Program:
     input_scale: float = 0.0
 
     def encode(self, inputs: Array) -> Array:
-        """What is sent for `inputs` (T, n_in): themselves, or the whole numbers of a fixed program's graded lines.
+        """What is sent for `inputs` (T, n_in): themselves, or of a fixed program spikes, or its lines' whole numbers.
 
         Raises Unsupported where shape or kind do not fit, OutOfRange where a number is too large.
         """
         if inputs.shape != (self.steps, self.inputs):
             raise Unsupported(f"inputs of shape {inputs.shape}", f"{(self.steps, self.inputs)}: steps, input lines")
-        if self.precision == "float" or (is_spikes(inputs) and not self.input_scale):
+        if self.precision == "float":
             return inputs
         if not self.input_scale:
+            if is_spikes(inputs):
+                return inputs.astype(bool)
             got = "inputs with values other than 0 and 1"
             raise Unsupported(got, "spikes, the only input of this integer program", 'use precision "float"')
-        sent = np.rint(inputs * self.input_scale)
-        heard = (p for p in self.projections if p.source == "input")
-        driven = (drive(p.weights.astype(np.float64), sent) * 2**p.exponent for p in heard)
+        sent = inputs * self.input_scale
+        np.rint(sent, out=sent)
+        most = np.maximum(sent.max(axis=0, initial=0), -sent.min(axis=0, initial=0))
+        heard = [p for p in self.projections if p.source == "input"]
+        # One to one the largest number of a line has the largest product; elsewhere it is a sum.
+        driven = (drive(p.weights.astype(np.float64), most if p.one_to_one else sent) * 2**p.exponent for p in heard)
         reach = max((float(np.abs(a).max(initial=0)) for a in driven), default=0.0)
         if reach > GRADED:
             beyond = f"an input of {np.abs(inputs).max():g} becomes {reach:g}"
             raise OutOfRange(beyond, f"at most {GRADED} on the chip", "fit the integers on inputs as large as these")
-        return sent.astype(np.int64)
+        # A line of weight 0 may carry any number.
+        return sent.astype(np.int32 if most.max(initial=0) < 2**31 else np.int64)
 
     def into(self, name: str) -> list[Projection]:
         """The projections that end at population `name`."""

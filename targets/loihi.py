@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from typing import ClassVar, Literal
 
@@ -10,7 +11,7 @@ from neuroprompt.cells import recording
 from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
-from neuroprompt.loihi_arithmetic import simulate
+from neuroprompt.loihi_arithmetic import simulate_sent
 from neuroprompt.program import Model, Program
 
 
@@ -39,6 +40,7 @@ class Loihi(SpikingTarget):
         if precision == "fixed":
             check_range(program)
         start = time.perf_counter()
-        traces = simulate(program, inputs)
+        sent = program.encode(inputs)
+        traces = simulate_sent(program, sent)
         found = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
-        return recording(program, found, time.perf_counter() - start, states)
+        return replace(recording(program, found, time.perf_counter() - start, states), sent=sent)

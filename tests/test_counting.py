@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, Literal
 
+import nir
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from neuroprompt.activity import Activity
-from neuroprompt.contracts import Recording
+from neuroprompt.contracts import Recording, SpikingTarget, Target
 from neuroprompt.counting import by_image, count
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.program import Model, Population, Program, Projection
 
 
 @st.composite
@@ -106,6 +108,31 @@ def test_the_mean_of_equal_runs_is_one_of_them(terms: list[int], images: int) ->
     one = Activity(*terms)
     assert sum((one for _ in range(images)), Activity()).over(images) == one
     assert one.acs + one.synops_graded == one.synops
+
+
+@given(steps=st.integers(250, 800), seed=st.integers(0, 99))
+def test_long_runs_are_counted_whole(steps: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sent = (rng.random((steps, 3)) < 0.99).astype(float)
+    layer = Population("a", 3, 1.0, 0.2, 1.0, np.zeros(3))
+    program = Program("float", steps, 3, (layer,), (Projection("input", "a", np.ones(3)),))
+    found = count(program, Recording({"a": sent > 0}, 0.0), sent).total
+    assert found.synops == found.spikes == int(sent.sum())
+
+
+@given(rate=st.sampled_from([0.01, 0.3, 1.0]), weight=st.integers(-64, 64), seed=st.integers(0, 99))
+def test_what_a_target_kept_of_its_inputs_is_what_encode_makes(rate: float, weight: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layer = Population("a", 4, 4095, 1024, 300, np.zeros(4, np.int32), 6, depth=1)
+    projections = (Projection("input", "a", np.array([2 * weight, 2, 0, 4], np.int32)),)
+    program = Program("fixed", 7, 4, (layer,), projections, input_scale=[0.4, 1.0, 9.0][seed % 3])
+    inputs = np.where(rng.random((7, 4)) < rate, rng.normal(0, 3, (7, 4)), 0)
+    target = Target.named("loihi")
+    assert isinstance(target, SpikingTarget)
+    kept = target.run(Model(nir.NIRGraph({}, []), program, program), inputs, "fixed")
+    assert kept.sent is not None
+    assert np.array_equal(kept.sent, np.rint(inputs * program.input_scale))
+    assert count(program, kept, inputs) == count(program, replace(kept, sent=None), inputs)
 
 
 def test_a_net_without_weights_has_no_connection_sparsity() -> None:

@@ -29,7 +29,8 @@ class Recording:
     """What a target did: spikes (T, n) of every neuron node, potentials where asked for, and the seconds it took.
 
     `values` (T, n) are what nodes give that never fire (LI, CubaLI, I, linear outputs): their potentials. Steps are the
-    reference's steps: a delay that the target adds is already taken out and stands in `delay`.
+    reference's steps: a delay that the target adds is already taken out and stands in `delay`. `sent` is what
+    Program.encode made of the inputs, where the target kept it.
     """
 
     spikes: Mapping[str, Spikes]
@@ -38,6 +39,7 @@ class Recording:
     u: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     delay: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    sent: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
