@@ -70,13 +70,20 @@ class Lava(Exporter):
         return {"steps": about["steps"], "bits_sha256": about["bits_sha256"], **_flat(about), "about": about}
 
     def export_graph(
-        self, graph: nir.NIRGraph, out: Path | str, inputs: Floats, *, name: str = "", progress: Progress = SILENT
+        self,
+        graph: nir.NIRGraph,
+        out: Path | str,
+        inputs: Floats,
+        *,
+        name: str = "",
+        split_signs: bool = False,
+        progress: Progress = SILENT,
     ) -> dict[str, Any]:
         """The same bundle for a NIR graph, its integers fitted on `inputs` (T, n_in), which it carries as inputs.npy.
 
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
-        model = model_of_graph(graph, len(inputs), inputs, progress=progress)
+        model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
         about = _of_graph(graph, name, model)
         with writing(out, "lava", about) as folder:
             write_model(model, folder)

@@ -33,9 +33,18 @@ class Netx(Exporter):
         return _write(spiking_model(generator), out, {"method": run.config.method})
 
     def export_graph(
-        self, graph: nir.NIRGraph, out: Path | str, inputs: Floats, *, name: str = "", progress: Progress = SILENT
+        self,
+        graph: nir.NIRGraph,
+        out: Path | str,
+        inputs: Floats,
+        *,
+        name: str = "",
+        split_signs: bool = False,
+        progress: Progress = SILENT,
     ) -> dict[str, Any]:
         """The same for a NIR graph, its integers fitted on `inputs` (T, n_in)."""
+        if split_signs:
+            raise Unsupported("--split-signs for netx", "one matrix of weights a layer", "use --target lava")
         return _write(model_of_graph(graph, len(inputs), inputs), out, {"graph": name})
 
 

@@ -32,18 +32,22 @@ def model_of_graph(
     scale: float | None = None,
     largest: float = 0.0,
     *,
+    split_signs: bool = False,
     progress: Progress = SILENT,
 ) -> Model:
-    """The same for a NIR graph of any origin; `steps` where its metadata does not say."""
+    """The same for a NIR graph of any origin; `steps` where its metadata does not say.
+
+    `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
+    """
     program = lower(graph, steps_of(graph) if steps is None else steps)
-    fixed, report = quantise(program, inputs, scale, largest, progress)
+    fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs)
     return Model(graph, program, fixed, report)
 
 
-def floats_of_graph(graph: nir.NIRGraph, inputs: Floats) -> Model:
+def floats_of_graph(graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False) -> Model:
     """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
     try:
-        return model_of_graph(graph, len(inputs), inputs)
+        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs)
     except Unsupported as unfit:
         program = lower(graph, len(inputs))
         return Model(graph, program, program, unfit=unfit)

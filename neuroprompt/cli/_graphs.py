@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 if TYPE_CHECKING:
     import nir
 
     from neuroprompt.contracts import Floats
+
+
+SplitSigns = Annotated[
+    bool,
+    typer.Option("--split-signs", help="Weights of both signs as two lists of synapses on the chip: a bit finer."),
+]
 
 
 def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[nir.NIRGraph, Floats]:

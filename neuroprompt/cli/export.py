@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import driven_graph
+from neuroprompt.cli._graphs import SplitSigns, driven_graph
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -40,6 +40,7 @@ def export(
     ] = "poisson:0.5",
     dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
+    split_signs: SplitSigns = False,
     show: Annotated[
         bool, typer.Option("--dump", help="Print every stage of the compiler instead, and write nothing.")
     ] = False,
@@ -55,25 +56,29 @@ def export(
         with stdout_is_ours():
             graph, inputs = driven_graph(what, steps, drive, dt, seed)
             if show:
-                text = _dump(graph, inputs)
+                text = _dump(graph, inputs, split_signs)
             else:
-                result = exporter.export_graph(graph, out, inputs, name=what.stem, progress=TerminalProgress())
+                name, progress = what.stem, TerminalProgress()
+                result = exporter.export_graph(
+                    graph, out, inputs, name=name, split_signs=split_signs, progress=progress
+                )
         if show:
             emit({"dump": text.splitlines()}, json, text)
             return
         for line in result.get("about", {}).get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
-        if show:
-            raise BadSetting("--dump of a run", "a NIR graph", "export it with --target nir first")
+        if show or split_signs:
+            got = f"{'--dump' if show else '--split-signs'} of a run"
+            raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
             result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
     emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), facts(result)))
 
 
-def _dump(graph: Any, inputs: Floats) -> str:
+def _dump(graph: Any, inputs: Floats, split_signs: bool) -> str:
     from neuroprompt.compiler.dump import dump
     from neuroprompt.compiler.flat import flatten
     from neuroprompt.deploy import floats_of_graph
 
-    return dump(flatten(graph), floats_of_graph(graph, inputs))
+    return dump(flatten(graph), floats_of_graph(graph, inputs, split_signs=split_signs))

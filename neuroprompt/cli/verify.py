@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import driven_graph
+from neuroprompt.cli._graphs import SplitSigns, driven_graph
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -42,6 +42,7 @@ def verify(
     ] = None,
     dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
+    split_signs: SplitSigns = False,
     picture: Annotated[Path | None, typer.Option(help="Draw it too: a .png or .svg file.")] = None,
     json: Json = False,
 ) -> None:
@@ -57,7 +58,7 @@ def verify(
         raise BadSetting(f"--picture {picture}", f"a file that ends in {' or '.join(FORMS)}")
     recordings: dict[str, Recording] = {}
     with stdout_is_ours():
-        model, inputs = _model(what, steps, drive, dt, seed)
+        model, inputs = _model(what, steps, drive, dt, seed, split_signs)
         names = [name.strip() for name in targets.split(",")] if targets else None
         result = verify_model(model, inputs, names, TerminalProgress(), recordings)
         if picture is not None:
@@ -76,7 +77,7 @@ def verify(
 
 
 def _model(
-    what: Path, steps: int | None, drive: str | None, dt: float | None, seed: int
+    what: Path, steps: int | None, drive: str | None, dt: float | None, seed: int, split_signs: bool
 ) -> tuple[Model, Floats | None]:
     from neuroprompt.bundle import Bundle
     from neuroprompt.bundled import load_tried
@@ -85,9 +86,9 @@ def _model(
 
     if not what.is_dir():
         graph, inputs = driven_graph(what, steps, drive or "poisson:0.5", dt, seed)
-        return floats_of_graph(graph, inputs), inputs
-    if dt is not None or (steps is not None and drive is None):
-        raise BadSetting("--dt or --steps for a bundle", "a .nir file", "a bundle has its own")
+        return floats_of_graph(graph, inputs, split_signs=split_signs), inputs
+    if dt is not None or split_signs or (steps is not None and drive is None):
+        raise BadSetting("--dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own")
     model, own, _ = load_tried(Bundle.open(what))
     return model, own if drive is None else inputs_of(drive, model.float_program.inputs, model.steps, seed)
 

@@ -13,6 +13,7 @@ from neuroprompt.compiler.fit import Fitted, Task, at_scale, mixed, one_threshol
 from neuroprompt.compiler.graded import largest_scale, report_graded
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.compiler.schedule import check_chip
+from neuroprompt.compiler.split import split_signs
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi_arithmetic import MANTISSA, Array, Trace, simulate
 from neuroprompt.program import Population, Program, Projection, is_spikes
@@ -25,6 +26,8 @@ def quantise(
     scale: float | None = None,
     largest: float = 0.0,
     progress: Progress = SILENT,
+    *,
+    split: bool = False,
 ) -> tuple[Program, dict[str, Any]]:
     """The integer program that fires most like `program` (float) on `inputs` (T, n_in), and the scale report.
 
@@ -38,8 +41,9 @@ def quantise(
     searched and nothing clipped: what does not fit raises OutOfRange.
 
     Lines that carry numbers become whole numbers too, at a scale at which none of at most `largest` (default: the
-    largest of `inputs`) in magnitude overflows; see `neuroprompt.compiler.graded`. Raises Unsupported, naming the node,
-    for what the chip's integers cannot hold.
+    largest of `inputs`) in magnitude overflows; see `neuroprompt.compiler.graded`. With `split` weights of both signs
+    become two projections, a bit finer (`neuroprompt.compiler.split`). Raises Unsupported, naming the node, for what
+    the chip's integers cannot hold.
     """
     if program.precision != "float":
         raise BadSetting("a program that is fixed already", "a float program")
@@ -48,6 +52,7 @@ def quantise(
     check_chip(program)
     inputs = stimulus(program) if inputs is None else inputs
     wanted = simulate(program, inputs)
+    program = split_signs(program) if split else program
     graded = largest > 0 or not is_spikes(inputs)
     tasks = _Tasks(program, inputs, wanted)
     input_scale = tasks.input_scale(largest or float(np.abs(inputs).max(initial=0)), scale) if graded else 0.0
@@ -66,8 +71,7 @@ def quantise(
                 said = report_graded(task, q, fitted, x, f.weights)
             else:
                 said = _projection_report(q, f, fitted.scale)
-            lag = f" (lag {q.lag})" if sum(o.source == q.source for o in task.incoming) > 1 else ""
-            report["projections"][f"{q.source} -> {q.target}{lag}"] = said
+            report["projections"][_label(q, task.incoming)] = said
     fixed = replace(
         program,
         precision="fixed",
@@ -82,6 +86,17 @@ def quantise(
     equal = sum(int((wanted[name].spikes == found[name].spikes).sum()) for name in firing)
     report["spike_match"] = equal / cells if cells else 1.0
     return fixed, report
+
+
+def _label(projection: Projection, incoming: tuple[Projection, ...]) -> str:
+    """Source and target, and what tells it from others between the same."""
+    lags = [q.lag for q in incoming if q.source == projection.source]
+    label = f"{projection.source} -> {projection.target}"
+    if len(set(lags)) > 1:
+        label += f" (lag {projection.lag})"
+    if lags.count(projection.lag) > 1:
+        label += " (below 0)" if projection.numbers.max(initial=0) <= 0 else " (above 0)"
+    return label
 
 
 class _Tasks:

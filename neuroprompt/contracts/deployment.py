@@ -104,9 +104,19 @@ class Exporter(Plugin, ABC):
         """Write the artefact whole or not at all; returns what was checked, as JSON-able values."""
 
     def export_graph(
-        self, graph: nir.NIRGraph, out: Path | str, inputs: Floats, *, name: str = "", progress: Progress = SILENT
+        self,
+        graph: nir.NIRGraph,
+        out: Path | str,
+        inputs: Floats,
+        *,
+        name: str = "",
+        split_signs: bool = False,
+        progress: Progress = SILENT,
     ) -> dict[str, Any]:
-        """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in)."""
+        """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
+
+        `split_signs` as in `neuroprompt.deploy.model_of_graph`.
+        """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
         raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")
 
