@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from neuroprompt.cli._app import VERBS
-from neuroprompt.contracts import BackboneSpec, SpikingTarget, Target
+from neuroprompt.contracts import Availability, BackboneSpec, SpikingTarget, Target
 from neuroprompt.dataset import load_data
 
 Command = Callable[..., Any]
@@ -218,8 +218,13 @@ def test_targets_lists_every_target(command: Command) -> None:
     assert set(command("targets", "list", "--json").json["targets"]) == set(Target.names())
 
 
-def test_doctor_looks_at_all_of_it(command: Command) -> None:
-    checks = command("doctor", "--json").json["checks"]
+def test_doctor_looks_at_all_of_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Availability(False, "own Python 3.10", "lava-nc 0.10.0", "run this")
+    monkeypatch.setattr(Target.part("lava"), "available", lambda: missing)
+    found = command("doctor", "--json").json
+    checks = found["checks"]
+    assert checks["target lava"] == {"ok": False, "found": "lava-nc 0.10.0, own Python 3.10", "fix": "run this"}
+    assert found["ok"] is all(check["ok"] for name, check in checks.items() if not name.startswith("target "))
     assert {"python", "torch", "onnxruntime", "disk", *(f"target {name}" for name in Target.names())} <= set(checks)
 
 
