@@ -41,6 +41,11 @@ class Overlay(Runtime):
         return "own packages"
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """None: our own Python shares its bytecode."""
+        return ()
+
+    @property
     def built(self) -> bool:
         """Whether it stands; it is whole then, because it is moved in place when it is."""
         return self.folder.is_dir()

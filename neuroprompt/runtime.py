@@ -67,6 +67,11 @@ class Runtime:
         """How its packages come, for a person."""
         return f"own Python {self.python}"
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Of its Python: bytecode of another version beside our files would outlive their uninstallation."""
+        return ("-X", f"pycache_prefix={self.folder / 'pycache'}")
+
     def pinned(self, package: str) -> str:
         """The version of one of its packages."""
         pins = dict(line.partition(";")[0].split("==") for line in self.requirements.read_text().splitlines())
@@ -130,7 +135,8 @@ class Runtime:
             with said.open("wb") as out, complained.open("wb") as err:
                 # -I: neither the script's folder nor the user's PYTHONPATH is searched for packages.
                 # -W: else the last words after a failure are the resource tracker's.
-                worker = [str(self.executable), "-I", "-W", "ignore:resource_tracker", str(script), *arguments]
+                options = ["-I", "-W", "ignore:resource_tracker", *self.options]
+                worker = [str(self.executable), *options, str(script), *arguments]
                 keeper = [str(self.executable), "-I", "-S", str(WORKERS / "keeper.py"), str(os.getpid()), *worker]
                 one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
                 child = subprocess.Popen(

@@ -17,6 +17,7 @@ from neuroprompt.runtime import WORKERS, Runtime
 # One process a core (pytest-xdist), one thread a process; child processes read the variable.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+os.environ["COLUMNS"] = "80"  # tables are printed as on the narrowest terminal, wherever the tests run
 
 # Tests press Ctrl-C, which a shell in the background has its children ignore.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -221,6 +221,22 @@ def test_a_runtime_whose_python_was_removed_is_built_again(tmp_path: Path, monke
     assert json.loads(runtime.run(script, ["a", "b c"], 30)) == [["a", "b c"], "1"]
 
 
+def test_a_worker_writes_nothing_beside_its_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytecode of another Python there would outlive the package, and stand in the way of an editable install."""
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
+    runtime = tiny(tmp_path)
+    runtime.build()
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    (folder / "beside.py").write_text("WORD = 'imported'\n")
+    script = folder / "script.py"
+    script.write_text(f"import sys; sys.path.append({str(folder)!r}); import beside; print(beside.WORD)\n")
+    assert runtime.run(script, [], 20) == "imported\n"
+    assert sorted(file.name for file in folder.iterdir()) == ["beside.py", "script.py"]
+    assert list((runtime.folder / "pycache").rglob("beside.*.pyc"))
+
+
 def test_the_last_line_of_a_worker_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
