@@ -61,17 +61,15 @@ def _of_spikes(weights: Array, sent: Array) -> Array:
     """
     share = np.count_nonzero(sent) / max(1, sent.size)
     if share < FEW[np.int16]:
-        largest = int(np.abs(once(_extremes, weights)).max())
-        kind = np.int16 if largest * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
+        kind = np.int16 if once(_largest, weights) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
         if share < FEW[kind]:
             return np.asarray(csr_matrix(sent, dtype=kind) @ once(TURNED[kind], weights))
     product: Array = sent.astype(np.float32) @ once(TURNED[np.float32], weights)
     return product
 
 
-def _extremes(weights: Array) -> Array:
-    made = stored_weights(weights)
-    return np.array([made.min(initial=0), made.max(initial=0)])
+def _largest(weights: Array) -> int:
+    return int(np.abs(stored_weights(weights)).max())
 
 
 def _turned(kind: type[np.number[Any]], weights: Array) -> Array:

@@ -21,9 +21,10 @@ from neuroprompt.contracts import Floats, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, ParityError
 from neuroprompt.fixed_synapses import arriving_fixed
 from neuroprompt.loihi_arithmetic import step_fixed
+from neuroprompt.own_runtime import OwnRuntimeTarget
 from neuroprompt.program import Model, Population, Program, Projection
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.runtime import WORKERS
 
 LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), (0.01, 0.05, 0.1, 0.2, 0.5), (1, 2, 4, 8)
 LEAK, NO_MEMORY, TIME_LIMIT = 1024, 4095, 600.0
@@ -137,7 +138,9 @@ def _worker(script: str, model: Model, inputs: Floats) -> tuple[dict[str, Any], 
         program.write_bytes(model.fixed_program.to_bytes())
         np.save(data, inputs, allow_pickle=False)
         arguments = ["--program", str(program), "--inputs", str(data), "--out", str(out)]
-        said = Runtime("lava", "3.10", WORKERS / "lava.txt").run(WORKERS / script, arguments, TIME_LIMIT)
+        lava = Target.part("lava")
+        assert issubclass(lava, OwnRuntimeTarget)
+        said = lava.runtime.run(WORKERS / script, arguments, TIME_LIMIT)
         took = next(line.split()[2] for line in said.splitlines() if line.startswith("run() took"))
         with np.load(out, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}, float(took)

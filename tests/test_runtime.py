@@ -182,70 +182,61 @@ def test_the_script_alone_leaves_nothing_when_it_is_killed(lava: SpikingTarget, 
 # --- finding and building ---------------------------------------------------------------------------------------------
 
 
-def tiny(folder: Path) -> Runtime:
-    """A runtime of the Python that runs now, without packages."""
-    (folder / "none.txt").write_text("")
-    return Runtime("tiny", f"{sys.version_info.major}.{sys.version_info.minor}", folder / "none.txt")
-
-
-def test_builders_side_by_side_leave_one_whole_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """A runtime of the Python that runs now, without packages, not built yet, in a cache of its own."""
     monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
-    runtime = tiny(tmp_path)
-    assert not runtime.built
+    (tmp_path / "none.txt").write_text("")
+    return Runtime("tiny", f"{sys.version_info.major}.{sys.version_info.minor}", tmp_path / "none.txt")
+
+
+def test_builders_side_by_side_leave_one_whole_runtime(tmp_path: Path, tiny: Runtime) -> None:
+    assert not tiny.built
     with pytest.raises(RuntimeMissing, match="run 'neuroprompt targets install tiny'"):
-        runtime.run(WORKERS / "keeper.py", [], 10)
+        tiny.run(WORKERS / "keeper.py", [], 10)
     with ThreadPoolExecutor(3) as pool:
-        for builder in [pool.submit(runtime.build) for _ in range(3)]:
+        for builder in [pool.submit(tiny.build) for _ in range(3)]:
             builder.result()
-    assert runtime.built
+    assert tiny.built
     assert cache_folder() == tmp_path / "cache"
-    assert [p.name for p in (tmp_path / "cache/runtimes").iterdir()] == [runtime.folder.name]
+    assert [p.name for p in (tmp_path / "cache/runtimes").iterdir()] == [tiny.folder.name]
 
     (tmp_path / "none.txt").write_text("numpy==1.26.4")
-    assert not runtime.built, "other pins are another runtime"
+    assert not tiny.built, "other pins are another runtime"
 
 
-def test_a_runtime_whose_python_was_removed_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
-    runtime = tiny(tmp_path)
-    runtime.build()
-    for link in runtime.executable.parent.glob("python*"):
+def test_a_runtime_whose_python_was_removed_is_built_again(tmp_path: Path, tiny: Runtime) -> None:
+    tiny.build()
+    for link in tiny.executable.parent.glob("python*"):
         link.unlink()
-    runtime.executable.symlink_to(tmp_path / "gone")
-    assert not runtime.built
-    runtime.build()
+    tiny.executable.symlink_to(tmp_path / "gone")
+    assert not tiny.built
+    tiny.build()
     script = tmp_path / "script.py"
     script.write_text("import sys, os, json; print(json.dumps([sys.argv[1:], os.environ['OMP_NUM_THREADS']]))")
-    assert json.loads(runtime.run(script, ["a", "b c"], 30)) == [["a", "b c"], "1"]
+    assert json.loads(tiny.run(script, ["a", "b c"], 30)) == [["a", "b c"], "1"]
 
 
-def test_a_worker_writes_nothing_beside_its_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_writes_nothing_beside_its_script(tmp_path: Path, tiny: Runtime) -> None:
     """Bytecode of another Python there would outlive the package, and stand in the way of an editable install."""
-    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
-    runtime = tiny(tmp_path)
-    runtime.build()
+    tiny.build()
     folder = tmp_path / "scripts"
     folder.mkdir()
     (folder / "beside.py").write_text("WORD = 'imported'\n")
     script = folder / "script.py"
     script.write_text(f"import sys; sys.path.append({str(folder)!r}); import beside; print(beside.WORD)\n")
-    assert runtime.run(script, [], 20) == "imported\n"
+    assert tiny.run(script, [], 20) == "imported\n"
     assert sorted(file.name for file in folder.iterdir()) == ["beside.py", "script.py"]
-    assert list((runtime.folder / "pycache").rglob("beside.*.pyc"))
+    assert list((tiny.folder / "pycache").rglob("beside.*.pyc"))
 
 
-def test_the_last_line_of_a_worker_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
-    runtime = tiny(tmp_path)
-    runtime.build()
+def test_the_last_line_of_a_worker_that_fails_is_told(tmp_path: Path, tiny: Runtime) -> None:
+    tiny.build()
     script = tmp_path / "script.py"
     script.write_text("raise ValueError('no such thing')")
     with pytest.raises(WorkerFailed, match=r"^the tiny worker failed with exit code 1: ValueError: no such thing$"):
-        runtime.run(script, [], 30)
+        tiny.run(script, [], 30)
 
 
 def test_no_python_of_that_version_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +267,10 @@ def test_a_named_python_that_does_not_start_is_one_line(tmp_path: Path, monkeypa
         Target.part("lava").install()
 
 
-def test_a_shim_on_path_that_does_not_start_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shim_on_path_that_does_not_start_is_passed_over(
+    tmp_path: Path, tiny: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEUROPROMPT_TINY_PYTHON")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     shims, versions = tmp_path / "shims", tmp_path / f"pyenv/versions/{version}.99/bin"
     for folder in (shims, versions):
@@ -286,4 +280,4 @@ def test_a_shim_on_path_that_does_not_start_is_passed_over(tmp_path: Path, monke
     (versions / f"python{version}").symlink_to(sys.executable)
     monkeypatch.setenv("PATH", str(shims))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
-    assert tiny(tmp_path).interpreter() == versions / f"python{version}"
+    assert tiny.interpreter() == versions / f"python{version}"

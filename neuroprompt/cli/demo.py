@@ -92,8 +92,8 @@ def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     for name, figures in result["verify"]["targets"].items():
         agreed = f"{figures['spike_exact']:.2%} of {cells:,} (step, neuron) cells, {figures['spikes']:,} spikes"
         rows.append((f"{name} against the reference", agreed))
-    if missing := ", ".join(result["verify"]["skipped"]):
-        rows.append(("not at hand", f"{missing} ('neuroprompt targets list' says what to type)"))
+    if skipped := ", ".join(result["verify"]["skipped"]):
+        rows.append(("not run", f"{skipped} ('neuroprompt verify' of the bundle says why)"))
     for name, why in result["verify"]["failed"].items():
         rows.append((f"{name} against the reference", f"FAILED: {why}"))
     bench, energy = result["bench"], result["energy"]
