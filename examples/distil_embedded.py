@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms as T
 
-from neuroprompt.backbone import EMBEDDED
+from neuroprompt.training.backbone import EMBEDDED
 
 MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 

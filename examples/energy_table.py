@@ -12,20 +12,21 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from neuroprompt import checkpoint
-from neuroprompt.backbone import load_backbone
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts import BackboneSpec, Prices, Prompt
-from neuroprompt.counting import activity
-from neuroprompt.counts import emulate
-from neuroprompt.deploy import spiking_model
+from neuroprompt.contracts.deployment import Prices
+from neuroprompt.contracts.learning import BackboneSpec, Prompt
+from neuroprompt.energy.count_bundle import emulate
+from neuroprompt.energy.count_spikes import activity
+from neuroprompt.energy.estimate import NOTE, estimate, si
+from neuroprompt.energy.tables import spread
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.forms import deployed
-from neuroprompt.onnx_counts import count_graph
-from neuroprompt.onnxfile import to_onnx
-from neuroprompt.price_tables import spread
-from neuroprompt.pricing import NOTE, estimate, si
-from neuroprompt.runconfig import RunConfig
+from neuroprompt.onnxgraph.counts import count_graph
+from neuroprompt.onnxgraph.deployable import deployed
+from neuroprompt.onnxgraph.file import to_onnx
+from neuroprompt.training import run_folder as checkpoint
+from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.deploy import spiking_model
 
 LISTS = ("horowitz-45nm-fp32", "horowitz-45nm-int8", "horowitz-45nm-fp32-memory")
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import neuroprompt as npt
-from neuroprompt.contracts import SpikingTarget
-from neuroprompt.neurons import LIF
+from neuroprompt.contracts.deployment import SpikingTarget
+from neuroprompt.spiking.neurons import LIF
 
 STEPS = 16
 torch.set_num_threads(1)

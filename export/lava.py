@@ -12,24 +12,25 @@ import nir
 import torch
 from torch import Tensor
 
-from neuroprompt.bundle import Bundle, writing
-from neuroprompt.bundled import TOKENS, bits_sha256, read_model, write_bits, write_inputs, write_model
-from neuroprompt.compiler.flat import dt_of
+from neuroprompt.bundles.bundle import Bundle, writing
+from neuroprompt.bundles.contents import TOKENS, bits_sha256, read_model, write_bits, write_inputs, write_model
+from neuroprompt.bundles.hybrid import check_hybrid, write_hybrid
+from neuroprompt.bundles.lava_readme import BESIDE_SCRIPT, PINS, SCRIPT, graph_readme, lava_readme
+from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
-from neuroprompt.contracts import Exporter, Floats, Gated, Prompt
-from neuroprompt.deploy import check_graph, deployed_tokens, model_of_graph, spiking_model
+from neuroprompt.contracts.deployment import Exporter, Floats
+from neuroprompt.contracts.learning import Gated, Prompt
 from neuroprompt.errors import ParityError, Unsupported
-from neuroprompt.forms import deployed
-from neuroprompt.hybrid import check_hybrid, write_hybrid
-from neuroprompt.macs import count_macs
-from neuroprompt.measure import verify
-from neuroprompt.program import Model
+from neuroprompt.onnxgraph.deployable import deployed
+from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.readme import BESIDE_SCRIPT, PINS, SCRIPT, graph_readme, lava_readme
-from neuroprompt.runtime import WORKERS
+from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.verify import verify
+from neuroprompt.spiking.program import Model
+from neuroprompt.training.deploy import check_graph, deployed_tokens, model_of_graph, spiking_model
 
 if TYPE_CHECKING:
-    from neuroprompt.checkpoint import Run
+    from neuroprompt.training.run_folder import Run
 
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "snntorch", "nir", "numpy")
 

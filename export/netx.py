@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import nir
 
-from neuroprompt.bundle import writing
-from neuroprompt.contracts import Exporter, Floats
-from neuroprompt.deploy import model_of_graph, spiking_model
+from neuroprompt.bundles.bundle import writing
+from neuroprompt.contracts.deployment import Exporter, Floats
 from neuroprompt.errors import Unsupported
-from neuroprompt.netx import to_netx
-from neuroprompt.program import Model
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.simulators.netx import to_netx
+from neuroprompt.spiking.program import Model
+from neuroprompt.training.deploy import model_of_graph, spiking_model
 
 if TYPE_CHECKING:
-    from neuroprompt.checkpoint import Run
+    from neuroprompt.training.run_folder import Run
 
 FILE = "network.net"
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroprompt.bundle import writing
-from neuroprompt.compiler.flat import dt_of
+from neuroprompt.bundles.bundle import writing
+from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts import Exporter
-from neuroprompt.deploy import check_graph
+from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.errors import Unsupported
-from neuroprompt.graph import to_nir, write_graph
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.samples import sample_pictures
+from neuroprompt.spiking.chain import to_nir, write_graph
+from neuroprompt.training.deploy import check_graph
+from neuroprompt.training.sample_images import sample_pictures
 
 if TYPE_CHECKING:
-    from neuroprompt.checkpoint import Run
+    from neuroprompt.training.run_folder import Run
 
 FILE = "generator.nir"
 LANES = 32

@@ -13,21 +13,21 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from neuroprompt.bundle import writing
-from neuroprompt.bundled import bits_sha256
-from neuroprompt.contracts import Exporter
-from neuroprompt.counts import spikes_in_graph
-from neuroprompt.deploy import deployed_tokens
+from neuroprompt.bundles.bundle import writing
+from neuroprompt.bundles.contents import bits_sha256
+from neuroprompt.contracts.deployment import Exporter
+from neuroprompt.energy.count_bundle import spikes_in_graph
 from neuroprompt.errors import ParityError
-from neuroprompt.forms import Unbaked, deployed
-from neuroprompt.macs import count_macs
-from neuroprompt.onnxfile import operators, to_onnx
-from neuroprompt.parity import BATCHES, check_file
+from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.file import operators, to_onnx
+from neuroprompt.onnxgraph.macs import count_macs
+from neuroprompt.onnxgraph.parity import BATCHES, check_file
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.samples import sample_pictures
+from neuroprompt.training.deploy import deployed_tokens
+from neuroprompt.training.sample_images import sample_pictures
 
 if TYPE_CHECKING:
-    from neuroprompt.checkpoint import Run
+    from neuroprompt.training.run_folder import Run
 
 MODEL, PROMPT, TOKENS = "model.onnx", "prompt.safetensors", "tokens"
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "onnx", "onnxruntime", "snntorch", "numpy")

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from neuroprompt.cells import recording
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts import Floats, Recording
-from neuroprompt.own_runtime import OwnRuntimeTarget
-from neuroprompt.program import Model, Program
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.contracts.deployment import Floats, Recording
+from neuroprompt.simulators.in_process import recording
+from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
+from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.spiking.program import Model, Program
 
 
 class Lava(OwnRuntimeTarget):

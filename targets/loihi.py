@@ -7,16 +7,16 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import ClassVar, Literal
 
-from neuroprompt.cells import recording
-from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
-from neuroprompt.loihi_arithmetic import simulate_sent
-from neuroprompt.program import Model, Program
+from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.loihi.arithmetic import simulate_sent
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.simulators.in_process import recording
+from neuroprompt.spiking.program import Model, Program
 
 
 class Loihi(SpikingTarget):
-    """Populations and projections by the rules of `neuroprompt.loihi_arithmetic`.
+    """Populations and projections by the rules of `neuroprompt.loihi.arithmetic`.
 
     "fixed": the chip's integers, weights out of range are refused, never clipped. "float": Lava's float rule.
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from neuroprompt.overlay import OverlaidTarget, Overlay
-from neuroprompt.program import Population
-from neuroprompt.runtime import WORKERS
+from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.side_packages import OverlaidTarget, Overlay
+from neuroprompt.spiking.program import Population
 
 
 class Nengo(OverlaidTarget):

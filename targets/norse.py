@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from neuroprompt.cells import run_cells
-from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import RuntimeMissing
-from neuroprompt.program import Model
+from neuroprompt.simulators.in_process import run_cells
+from neuroprompt.spiking.program import Model
 from neuroprompt.workers.stepwise import Step
 
 INSTALL = "pip install 'neuroprompt-toolkit[simulators]'"

@@ -12,10 +12,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from neuroprompt.compiler.check import FIRING, NEURONS
-from neuroprompt.compiler.flat import Flat, FlatNode, flatten
-from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.compiler.flatten import Flat, FlatNode, flatten
+from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model
+from neuroprompt.spiking.program import Model
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class Reference(SpikingTarget):
     those that fire   spike if v > v_threshold, then v <- v_reset
 
     Values reach the next node in the same step; those that stay in a cycle after neurons one step later
-    (`neuroprompt.compiler.flat`). Linear nodes are computed as they stand, and never multiplied out.
+    (`neuroprompt.compiler.flatten`). Linear nodes are computed as they stand, and never multiplied out.
     """
 
     about = "plain float64 numpy on the NIR graph: the definition that all others are compared with"

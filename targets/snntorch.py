@@ -13,10 +13,10 @@ import snntorch
 import torch
 from torch import Tensor
 
-from neuroprompt.cells import run_cells
-from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model, Program
+from neuroprompt.simulators.in_process import run_cells
+from neuroprompt.spiking.program import Model, Program
 from neuroprompt.workers.stepwise import Step
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import RuntimeMissing
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.simulators.runtime import WORKERS, Runtime
 
 # One process a core (pytest-xdist), one thread a process; child processes read the variable.
 os.environ["OMP_NUM_THREADS"] = "1"

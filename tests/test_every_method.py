@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from neuroprompt.contracts import Backbone, BackboneSpec, Head, Preprocess, Prompt
-from neuroprompt.deploy import deployed_tokens
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Head, Preprocess, Prompt
 from neuroprompt.errors import Unsupported
-from neuroprompt.forms import Unbaked, deployed
-from neuroprompt.model import PromptedModel
-from neuroprompt.onnxfile import to_onnx
-from neuroprompt.parity import check_file
+from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.file import to_onnx
+from neuroprompt.onnxgraph.parity import check_file
+from neuroprompt.training.deploy import deployed_tokens
+from neuroprompt.training.model import PromptedModel
 
 GREY = Preprocess((32, 32), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "bicubic")
 

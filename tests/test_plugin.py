@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from neuroprompt.contracts import Backbone, Data, Exporter, Prices, Prompt, Target
+from neuroprompt.contracts.deployment import Exporter, Prices, Target
+from neuroprompt.contracts.learning import Backbone, Data, Prompt
 from neuroprompt.errors import BadSetting, UnknownName
 from neuroprompt.plugin import Plugin
 

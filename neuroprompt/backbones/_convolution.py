@@ -11,7 +11,7 @@ from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Site, Stream
 from neuroprompt.errors import BadSetting, Unsupported
 
 

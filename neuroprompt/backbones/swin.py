@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from neuroprompt.backbones._patches import image_and_patch
 from neuroprompt.backbones._swin import Block, Stage, prompted, rebuilt
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Site, Stream
 from neuroprompt.errors import BadSetting, Unsupported
 
 

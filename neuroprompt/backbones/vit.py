@@ -19,7 +19,7 @@ from neuroprompt.backbones._baked import (
     with_overlay,
 )
 from neuroprompt.backbones._patches import image_and_patch
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Site, Stream
 from neuroprompt.errors import BadSetting
 
 

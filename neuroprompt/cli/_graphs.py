@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import nir
 
-    from neuroprompt.contracts import Floats
+    from neuroprompt.contracts.deployment import Floats
 
 
 SplitSigns = Annotated[
@@ -20,11 +20,11 @@ SplitSigns = Annotated[
 
 
 def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[nir.NIRGraph, Floats]:
-    """A checked graph, and inputs (T, n_in) for it: `drive` as in `neuroprompt.stimuli.inputs_of`."""
-    from neuroprompt.compiler.flat import flatten
+    """A checked graph, and inputs (T, n_in) for it: `drive` as in `neuroprompt.compiler.stimuli.inputs_of`."""
+    from neuroprompt.compiler.flatten import flatten
     from neuroprompt.compiler.read import read_graph
-    from neuroprompt.graph import steps_of
-    from neuroprompt.stimuli import POISSON, inputs_of
+    from neuroprompt.compiler.stimuli import POISSON, inputs_of
+    from neuroprompt.spiking.chain import steps_of
 
     graph = read_graph(file, dt)
     given = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)

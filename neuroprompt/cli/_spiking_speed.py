@@ -9,7 +9,7 @@ from neuroprompt.cli._output import TerminalProgress, emit, stdout_is_ours, tabl
 
 def show(json: bool, **settings: int) -> None:
     """Measure with these settings of `bench_spiking`, and print."""
-    from neuroprompt.spiking_speed import bench_spiking
+    from neuroprompt.benchmarks.spiking import bench_spiking
 
     with stdout_is_ours():
         result = bench_spiking(**settings, progress=TerminalProgress())

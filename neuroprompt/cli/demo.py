@@ -35,17 +35,17 @@ def demo(
 
 
 def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
-    from neuroprompt.benchmark import bench_bundle
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.bundled import load_model
-    from neuroprompt.contracts import Exporter, Target
-    from neuroprompt.counts import activities
-    from neuroprompt.evaluation import evaluate
-    from neuroprompt.measure import verify
-    from neuroprompt.pricing import energy
+    from neuroprompt.benchmarks.latency import bench_bundle
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.bundles.contents import load_model
+    from neuroprompt.contracts.deployment import Exporter, Target
+    from neuroprompt.energy.count_bundle import activities
+    from neuroprompt.energy.estimate import energy
     from neuroprompt.report.write import NOISES, ROUNDS
-    from neuroprompt.runconfig import configure
-    from neuroprompt.training import train
+    from neuroprompt.simulators.verify import verify
+    from neuroprompt.training.config import configure
+    from neuroprompt.training.evaluation import evaluate
+    from neuroprompt.training.loop import train
 
     progress.say("1/7  train: a spiking prompt and, for comparison, a linear probe")
     runs, accuracy = {}, {}
@@ -82,7 +82,7 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
 
 
 def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
-    from neuroprompt.pricing import si
+    from neuroprompt.energy.estimate import si
 
     rows = []
     for method, figures in result["accuracy"].items():

@@ -18,7 +18,7 @@ PACKAGES = ("torch", "torchvision", "timm", "snntorch", "nir", "onnx", "onnxrunt
 @app.command(epilog=examples("doctor", "doctor --json"))
 def doctor(json: Json = False) -> None:
     """Check Python, packages, devices, targets and disk; each line says what to type where something is missing."""
-    from neuroprompt.contracts import Target
+    from neuroprompt.contracts.deployment import Target
 
     checks: dict[str, dict[str, object]] = {
         "python": {"ok": sys.version_info >= (3, 11), "found": platform.python_version(), "fix": "Python >= 3.11"}

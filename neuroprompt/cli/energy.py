@@ -55,11 +55,11 @@ def energy(
     json: Json = False,
 ) -> None:
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.counts import counts
-    from neuroprompt.price_comparison import compare_prices
-    from neuroprompt.pricing import energy as price
-    from neuroprompt.user_prices import price_list, price_lists
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.energy.comparison import compare_prices
+    from neuroprompt.energy.count_bundle import counts
+    from neuroprompt.energy.estimate import energy as price
+    from neuroprompt.energy.toml_prices import price_list, price_lists
 
     with stdout_is_ours():
         if not what.is_dir():
@@ -87,8 +87,8 @@ def energy(
 
 def _of_graph(file: Path, steps: int | None, drive: str, target: str, precision: str) -> Any:
     from neuroprompt.cli._graphs import driven_graph
-    from neuroprompt.counts import counts_of_model
-    from neuroprompt.deploy import floats_of_graph
+    from neuroprompt.energy.count_bundle import counts_of_model
+    from neuroprompt.training.deploy import floats_of_graph
 
     graph, inputs = driven_graph(file, steps, drive, None, 0)
     return counts_of_model(floats_of_graph(graph, inputs), inputs, target, precision)
@@ -102,7 +102,7 @@ def _no_bundle(file: Path, onnx: Path | None, pictures: list[Path] | None, measu
 
 
 def _break_even(found: Any) -> dict[str, Any] | None:
-    from neuroprompt.break_even import break_even_of
+    from neuroprompt.energy.break_even import break_even_of
 
     if not found.images or found.delays:  # a network that is run once has no equal of what remembers
         return None
@@ -114,9 +114,9 @@ def _effective(bundle: Any, pictures: list[Path]) -> dict[str, Any]:
 
     import numpy as np
 
+    from neuroprompt.bundles.predict import picture_files, read_picture
     from neuroprompt.errors import BadSetting
-    from neuroprompt.onnx_effective import effective
-    from neuroprompt.prediction import picture_files, read_picture
+    from neuroprompt.onnxgraph.effective import effective
 
     if bundle.kind != "onnx":
         raise BadSetting(f"--pictures with a bundle for {bundle.kind!r}", "one of 'neuroprompt export --target onnx'")
@@ -125,8 +125,8 @@ def _effective(bundle: Any, pictures: list[Path]) -> dict[str, Any]:
 
 
 def _measured(bundle: Any) -> dict[str, Any]:
+    from neuroprompt.energy.measured import measured
     from neuroprompt.errors import Unsupported
-    from neuroprompt.measured_energy import measured
 
     try:
         return measured(bundle)
@@ -135,8 +135,8 @@ def _measured(bundle: Any) -> dict[str, Any]:
 
 
 def _shown(result: dict[str, Any], found: Any, by_node: bool, side_by_side: bool) -> list[Any]:
-    from neuroprompt import price_tables as tables
-    from neuroprompt.break_even import told
+    from neuroprompt.energy import tables
+    from neuroprompt.energy.break_even import told
 
     shown: list[Any] = []
     if side_by_side:

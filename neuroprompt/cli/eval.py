@@ -56,10 +56,10 @@ def evaluate(
 
     Several runs of one configuration with different seeds: mean and sample standard deviation.
     """
-    from neuroprompt.checkpoint import Run
     from neuroprompt.errors import CannotWrite
-    from neuroprompt.evaluation import evaluate as evaluate_run
-    from neuroprompt.seeds import evaluate_seeds, save_csv
+    from neuroprompt.training.evaluation import evaluate as evaluate_run
+    from neuroprompt.training.run_folder import Run
+    from neuroprompt.training.seeds import evaluate_seeds, save_csv
 
     if csv is not None and (csv.is_dir() or not csv.absolute().parent.is_dir()):  # known before an hour's work
         raise CannotWrite(f"cannot write {csv}", "a file in a folder that exists", "choose another --csv")

@@ -13,7 +13,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, fact
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
-    from neuroprompt.contracts import Floats
+    from neuroprompt.contracts.deployment import Floats
 
 
 @app.command(
@@ -47,8 +47,8 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
-    from neuroprompt.checkpoint import Run
-    from neuroprompt.contracts import Exporter
+    from neuroprompt.contracts.deployment import Exporter
+    from neuroprompt.training.run_folder import Run
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
@@ -78,7 +78,7 @@ def export(
 
 def _dump(graph: Any, inputs: Floats, split_signs: bool) -> str:
     from neuroprompt.compiler.dump import dump
-    from neuroprompt.compiler.flat import flatten
-    from neuroprompt.deploy import floats_of_graph
+    from neuroprompt.compiler.flatten import flatten
+    from neuroprompt.training.deploy import floats_of_graph
 
     return dump(flatten(graph), floats_of_graph(graph, inputs, split_signs=split_signs))

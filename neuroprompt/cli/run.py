@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neuroprompt.bundle import Bundle
+from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
@@ -44,7 +44,7 @@ def run(
 
 
 def _run_images(bundle: Bundle, images: list[Path], json: bool) -> None:
-    from neuroprompt.prediction import predict
+    from neuroprompt.bundles.predict import predict
 
     if not images:
         raise BadSetting("no pictures", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")
@@ -55,7 +55,7 @@ def _run_images(bundle: Bundle, images: list[Path], json: bool) -> None:
 
 
 def _run_hybrid(bundle: Bundle, images: list[Path], how: tuple[str, str, int], out: Path | None, json: bool) -> None:
-    from neuroprompt.pipeline import Pipeline
+    from neuroprompt.bundles.pipeline import Pipeline
 
     if not images:
         raise BadSetting("no pictures", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")
@@ -73,9 +73,9 @@ def _run_hybrid(bundle: Bundle, images: list[Path], how: tuple[str, str, int], o
 def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, json: bool) -> None:
     import numpy as np
 
-    from neuroprompt.bundled import load_tried
+    from neuroprompt.bundles.contents import load_tried
     from neuroprompt.compiler.lower import stimulus
-    from neuroprompt.contracts import SpikingTarget, Target
+    from neuroprompt.contracts.deployment import SpikingTarget, Target
 
     machine = Target.named(target)
     if not isinstance(machine, SpikingTarget) or precision not in machine.precisions:

@@ -17,8 +17,8 @@ app.add_typer(targets, name="targets")
 @targets.command(name="list", epilog=examples("targets list", "targets list --json"))
 def list_targets(json: Json = False) -> None:
     """What is installed, how, in which precisions, and what to type for the rest."""
-    from neuroprompt.contracts import SpikingTarget, Target
-    from neuroprompt.features import supported
+    from neuroprompt.contracts.deployment import SpikingTarget, Target
+    from neuroprompt.simulators.nir_support import supported
 
     found: dict[str, dict[str, Any]] = {}
     for name in Target.names():
@@ -62,7 +62,7 @@ def install(
     name: Annotated[str, typer.Argument(help="A target of 'neuroprompt targets list'.")], json: Json = False
 ) -> None:
     """Build the runtime that a target needs, in your cache folder; nothing else is touched."""
-    from neuroprompt.contracts import Target
+    from neuroprompt.contracts.deployment import Target
 
     part = Target.part(name)
     with notes.status(f"installing {name} ..."):

@@ -74,9 +74,9 @@ def train(
 
     Ctrl-C leaves a checkpoint; the same command goes on from it and ends with the same result.
     """
-    from neuroprompt.contracts import BackboneSpec, Head, Prompt
-    from neuroprompt.runconfig import configure
-    from neuroprompt.training import train as train_run
+    from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
+    from neuroprompt.training.config import configure
+    from neuroprompt.training.loop import train as train_run
 
     given = settings(words or [])
     if tokens is not None:

@@ -13,8 +13,8 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdo
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
-    from neuroprompt.contracts import Floats
-    from neuroprompt.program import Model
+    from neuroprompt.contracts.deployment import Floats
+    from neuroprompt.spiking.program import Model
 
 VALUES = 1e-4
 """How far values of nodes that never fire may be off, of the largest: some simulators compute in float32."""
@@ -50,9 +50,9 @@ def verify(
 
     Exit code 1 where a float target differs from the reference, or Lava's integers from our emulator's, or one broke.
     """
-    from neuroprompt.contracts import Recording
-    from neuroprompt.measure import verify as verify_model
-    from neuroprompt.verify_picture import FORMS, draw_verified
+    from neuroprompt.contracts.deployment import Recording
+    from neuroprompt.report.verify_figure import FORMS, draw_verified
+    from neuroprompt.simulators.verify import verify as verify_model
 
     if picture is not None and picture.suffix not in FORMS:
         raise BadSetting(f"--picture {picture}", f"a file that ends in {' or '.join(FORMS)}")
@@ -79,10 +79,10 @@ def verify(
 def _model(
     what: Path, steps: int | None, drive: str | None, dt: float | None, seed: int, split_signs: bool
 ) -> tuple[Model, Floats | None]:
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.bundled import load_tried
-    from neuroprompt.deploy import floats_of_graph
-    from neuroprompt.stimuli import inputs_of
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.bundles.contents import load_tried
+    from neuroprompt.compiler.stimuli import inputs_of
+    from neuroprompt.training.deploy import floats_of_graph
 
     if not what.is_dir():
         graph, inputs = driven_graph(what, steps, drive or "poisson:0.5", dt, seed)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from neuroprompt.compiler.flat import Flat
+from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.place import place
-from neuroprompt.program import Model, Program
+from neuroprompt.spiking.program import Model, Program
 
 
 def dump(flat: Flat, model: Model) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.chip_range import check_range
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.fixed_synapses import drive_fixed, stepwise_fixed, stored, stored_weights
-from neuroprompt.loihi_arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX, Array, FixedNeurons, Trace
-from neuroprompt.program import Population, Program, Projection
-from neuroprompt.synapses import numbers, replaced, scaled_rows
+from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX, Array, FixedNeurons, Trace
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.loihi.synapses import drive_fixed, stepwise_fixed, stored, stored_weights
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import numbers, replaced, scaled_rows
 
 OCTAVES = 6
 """How far below the largest scale without clipping the search goes; it also tries one octave above."""

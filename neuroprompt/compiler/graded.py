@@ -9,10 +9,10 @@ import numpy as np
 
 from neuroprompt.compiler.fit import Fitted, Task
 from neuroprompt.errors import Unsupported
-from neuroprompt.fixed_synapses import drive_fixed
-from neuroprompt.loihi_arithmetic import DECAY_ONE, MANTISSA, VTH_MAX, Array
-from neuroprompt.program import GRADED, Projection
-from neuroprompt.synapses import Weights, numbers, replaced
+from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, VTH_MAX, Array
+from neuroprompt.loihi.synapses import drive_fixed
+from neuroprompt.spiking.program import GRADED, Projection
+from neuroprompt.spiking.weights import Weights, numbers, replaced
 
 WEIGHT = 254
 

@@ -6,10 +6,10 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.compiler.flat import flatten
+from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.normalise import normalise
 from neuroprompt.compiler.schedule import schedule
-from neuroprompt.program import Program
+from neuroprompt.spiking.program import Program
 
 
 def lower(graph: nir.NIRGraph, steps: int, dt: float | None = None) -> Program:

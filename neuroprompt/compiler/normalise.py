@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, issparse
 
 from neuroprompt.compiler.check import FIRING, MOST_SYNAPSES, NEURONS
-from neuroprompt.compiler.flat import Flat, FlatNode
+from neuroprompt.compiler.flatten import Flat, FlatNode
 from neuroprompt.compiler.linear import identity, matrix_of
 from neuroprompt.errors import BadGraph, BadSetting, Unsupported
-from neuroprompt.program import Population, Program, Projection
-from neuroprompt.synapses import best_form, scaled_rows
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import best_form, scaled_rows
 
 Vector = NDArray[Any]
 INPUT = "input"

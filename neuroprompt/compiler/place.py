@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroprompt.program import Population, Program
+from neuroprompt.spiking.program import Population, Program
 
 SOURCE = "Intel Labs, Taking Neuromorphic Computing to the Next Level with Loihi 2, technology brief, 2021, table 1"
 CORES, NEURONS, SYNAPSES, CORE_BYTES = 128, 2**20, 120_000_000, 192 * 1024

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.constant import fit_constant
 from neuroprompt.compiler.fit import Fitted, Task, at_scale, mixed, one_threshold, search
 from neuroprompt.compiler.graded import largest_scale, report_graded
@@ -15,9 +14,10 @@ from neuroprompt.compiler.lower import stimulus
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.compiler.split import split_signs
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.loihi_arithmetic import MANTISSA, Array, Trace, simulate
-from neuroprompt.program import Population, Program, Projection, is_spikes
+from neuroprompt.loihi.arithmetic import MANTISSA, Array, Trace, simulate
+from neuroprompt.loihi.ranges import check_range
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.spiking.program import Population, Program, Projection, is_spikes
 
 
 def quantise(

@@ -1,6 +1,6 @@
 """Split: weights of both signs as two projections of one sign each, in which the chip keeps all 8 bits.
 
-Where signs are mixed in one list of synapses it drops the lowest bit (`neuroprompt.fixed_synapses.stored_weights`).
+Where signs are mixed in one list of synapses it drops the lowest bit (`neuroprompt.loihi.synapses.stored_weights`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from scipy.sparse import csr_matrix
 
-from neuroprompt.program import Program, Projection
+from neuroprompt.spiking.program import Program, Projection
 
 
 def split_signs(program: Program) -> Program:

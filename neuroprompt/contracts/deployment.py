@@ -17,8 +17,8 @@ from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from neuroprompt.checkpoint import Run
-    from neuroprompt.program import Model, Program
+    from neuroprompt.spiking.program import Model, Program
+    from neuroprompt.training.run_folder import Run
 
 Floats = NDArray[np.floating[Any]]
 Spikes = NDArray[np.bool_]
@@ -77,7 +77,7 @@ class SpikingTarget(Target):
     def refuse(self, program: Program) -> None:
         """Raise Unsupported, naming the node, for what this target cannot run of a float program; quick, runs nothing.
 
-        `run` refuses the same; `neuroprompt.features` asks it for what a target supports.
+        `run` refuses the same; `neuroprompt.simulators.nir_support` asks it for what a target supports.
         """
 
     @abstractmethod
@@ -115,7 +115,7 @@ class Exporter(Plugin, ABC):
     ) -> dict[str, Any]:
         """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
 
-        `split_signs` as in `neuroprompt.deploy.model_of_graph`.
+        `split_signs` as in `neuroprompt.training.deploy.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
         raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")
@@ -143,10 +143,10 @@ class Price:
 
 
 class Prices(Plugin, ABC):
-    """A price list; one file per list in `energy/`, each constant beside its paper.
+    """A price list; one file per list in `prices/`, each constant beside its paper.
 
     `prices` is by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes, states
-    (`neuroprompt.pricing.events`); an event that the paper does not price is left out. `includes` names events that the
+    (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out. `includes` names events that the
     figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip of which
     power was measured and no joules per event: watts instead of joules, times the seconds of a run on it.
     `scope`: "per term" (may be added to other terms) or "all-in" (a price holds the chip's other work too).
@@ -154,7 +154,7 @@ class Prices(Plugin, ABC):
     """
 
     kind = "price list"
-    folder = "neuroprompt.energy"
+    folder = "neuroprompt.prices"
     title: ClassVar[str]
     prices: ClassVar[Mapping[str, Price]]
     includes: ClassVar[Mapping[str, str]] = {}

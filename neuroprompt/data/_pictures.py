@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from neuroprompt.contracts import Labelled
+from neuroprompt.contracts.learning import Labelled
 from neuroprompt.errors import BadData, BadSetting
 
 MEMORY_BYTES = 1_000_000_000

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from neuroprompt.contracts import Data, Labelled
+from neuroprompt.contracts.learning import Data, Labelled
 from neuroprompt.data._pictures import PictureList, labelled, split
 
 

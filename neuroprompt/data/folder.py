@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from neuroprompt.contracts import Data, Labelled
+from neuroprompt.contracts.learning import Data, Labelled
 from neuroprompt.data._pictures import PictureList, labelled, split
 from neuroprompt.errors import BadData
 

@@ -12,7 +12,7 @@ import numpy as np
 import platformdirs
 import torchvision.datasets
 
-from neuroprompt.contracts import Data, Labelled
+from neuroprompt.contracts.learning import Data, Labelled
 from neuroprompt.data._pictures import PictureList, labelled, split
 from neuroprompt.errors import BadData, CannotWrite, UnknownName
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuroprompt.contracts import Head
+from neuroprompt.contracts.learning import Head
 from neuroprompt.errors import BadSetting
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuroprompt.canvas import margins
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, Site
+from neuroprompt.contracts.padding import margins
 from neuroprompt.prompts._init import need
 
 REFERENCE = 224

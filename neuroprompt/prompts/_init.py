@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from neuroprompt.contracts import Site
+from neuroprompt.contracts.learning import Site
 from neuroprompt.errors import BadSetting, Unsupported
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from neuroprompt.contracts import Site
+from neuroprompt.contracts.learning import Site
 from neuroprompt.errors import Unsupported
 from neuroprompt.prompts._frame import REFERENCE, FramePrompt
 

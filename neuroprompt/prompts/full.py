@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, Site
 
 
 class Full(Prompt):

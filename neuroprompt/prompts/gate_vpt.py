@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Prompt, Site, Stream
+from neuroprompt.contracts.learning import Prompt, Site, Stream
 from neuroprompt.prompts._init import need, need_blocks, need_one_width, vpt_uniform
 
 COLDEST, HOTTEST = 0.01, 10.0

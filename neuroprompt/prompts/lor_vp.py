@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, Site
 from neuroprompt.prompts._init import need
 
 

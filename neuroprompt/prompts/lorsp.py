@@ -10,9 +10,9 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Gated, Generator, Prompt, Site
-from neuroprompt.neurons import ATAN_ALPHA, LIF
+from neuroprompt.contracts.learning import Gated, Generator, Prompt, Site
 from neuroprompt.prompts._init import need
+from neuroprompt.spiking.neurons import ATAN_ALPHA, LIF
 
 GATES = ("spike", "mean", "topk", "dropout")
 

@@ -9,9 +9,9 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Generator, Prompt, Site
-from neuroprompt.neurons import ATAN_ALPHA, IF, Current, spike_train
+from neuroprompt.contracts.learning import Generator, Prompt, Site
 from neuroprompt.prompts._init import Layout, need, need_blocks, need_one_width
+from neuroprompt.spiking.neurons import ATAN_ALPHA, IF, Current, spike_train
 
 
 class SpikeNVPT(Prompt):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, Site
 from neuroprompt.prompts._init import need_blocks, need_one_width, vpt_uniform
 
 

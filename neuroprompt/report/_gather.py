@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from neuroprompt.bundle import Bundle
-from neuroprompt.bundled import load_model
-from neuroprompt.checkpoint import RUN, load_config
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.contents import load_model
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.report._subject import Subject
-from neuroprompt.runconfig import RunConfig, config_of
+from neuroprompt.training.config import RunConfig, config_of
+from neuroprompt.training.run_folder import RUN, load_config
 
 
 def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroprompt.benchmark import bench_bundle
-from neuroprompt.checkpoint import write_whole
+from neuroprompt.benchmarks.latency import bench_bundle
 from neuroprompt.errors import BadSetting, NeuropromptError
-from neuroprompt.evaluation import evaluate
-from neuroprompt.measure import verify
-from neuroprompt.noise import parse_noises
 from neuroprompt.progress import Progress
 from neuroprompt.report._subject import Subject
+from neuroprompt.robustness.noise import parse_noises
+from neuroprompt.simulators.verify import verify
+from neuroprompt.training.evaluation import evaluate
+from neuroprompt.training.run_folder import write_whole
 
 MEASURED = "measured.json"
 SKIPPED = "skipped"

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from neuroprompt.benchmark import model_of_bundle
-from neuroprompt.bundle import MANIFEST, Bundle, sha256
-from neuroprompt.bundled import SAMPLE, TOKENS, load_model
-from neuroprompt.checkpoint import PROMPT, Run
+from neuroprompt.benchmarks.latency import model_of_bundle
+from neuroprompt.bundles.bundle import MANIFEST, Bundle, sha256
+from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts import Recording, SpikingTarget, Target
-from neuroprompt.deploy import spiking_model
+from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import BadBundle, BadSetting
-from neuroprompt.pictures import Array
-from neuroprompt.program import Model
-from neuroprompt.runconfig import RunConfig
-from neuroprompt.samples import sample_pictures
+from neuroprompt.report.figures import Array
+from neuroprompt.spiking.program import Model
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.deploy import spiking_model
+from neuroprompt.training.run_folder import PROMPT, Run
+from neuroprompt.training.sample_images import sample_pictures
 
 
 @dataclass(frozen=True)

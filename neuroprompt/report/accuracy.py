@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neuroprompt.pictures import LINES, MARKERS, draw_curves
 from neuroprompt.report._axes import WIDTH, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent
 from neuroprompt.report._subject import Subject
+from neuroprompt.report.figures import LINES, MARKERS, draw_curves
 
 LEAD = (
     "Share of test pictures that get their right class. Noise is added to the picture in [0, 1], before normalisation; "

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from neuroprompt.activity import Activity
-from neuroprompt.counts import activities
+from neuroprompt.energy.comparison import compare_prices
+from neuroprompt.energy.count_bundle import activities
+from neuroprompt.energy.estimate import NOTE, energy, si
+from neuroprompt.energy.tables import left_out, not_priced, system
+from neuroprompt.energy.toml_prices import price_list, price_lists
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.price_comparison import compare_prices
-from neuroprompt.price_tables import left_out, not_priced, system
-from neuroprompt.pricing import NOTE, energy, si
 from neuroprompt.report._axes import BLUE, GREEN, ORANGE, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
-from neuroprompt.user_prices import price_list, price_lists
+from neuroprompt.spiking.activity import Activity
 
 LEAD = (
     f"{NOTE}: exact counts of one run of the spiking part and of one picture through the backbone, times published "

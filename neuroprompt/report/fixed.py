@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from neuroprompt.agreement import compare
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.pictures import INK, PAPER, Array, spread
 from neuroprompt.report._axes import BLUE, ORANGE, plain_axes
 from neuroprompt.report._parts import Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Spiking, Subject
+from neuroprompt.report.figures import INK, PAPER, Array, spread
+from neuroprompt.simulators.compare import compare
 
 LEAD = (
     "The same run in float, as trained, and in the chip's integers, compared in every step of every neuron; and every "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from neuroprompt.energy.estimate import si
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.pricing import si
 from neuroprompt.report._parts import Section, Table
 from neuroprompt.report._subject import Subject
 

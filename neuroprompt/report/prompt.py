@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from neuroprompt.errors import BadSetting, NeuropromptError
-from neuroprompt.pictures import Array, draw_bits, new_figure
 from neuroprompt.report._axes import WIDTH, plain_axes
 from neuroprompt.report._parts import Plot, Section, absent, slug
 from neuroprompt.report._subject import Subject
-from neuroprompt.samples import sample_pictures
+from neuroprompt.report.figures import Array, draw_bits, new_figure
+from neuroprompt.training.sample_images import sample_pictures
 
 LEAD = (
     "What was learned, as it is deployed: tokens that enter the blocks of the backbone, or what is added to a picture."

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.pictures import Array, draw_raster, spread
 from neuroprompt.report._axes import BLUE, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, absent, slug
 from neuroprompt.report._subject import Subject
+from neuroprompt.report.figures import Array, draw_raster, spread
 
 LEAD = "The spiking part in the integers that are deployed, or in float where no integers fit; one run, from rest."
 NEURONS = 60

@@ -13,13 +13,13 @@ from timm.models.efficientnet import EfficientNet
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
-from neuroprompt.backbone import load_backbone
-from neuroprompt.contracts import Backbone, BackboneSpec, Head, Preprocess, Prompt, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Head, Preprocess, Prompt, Stream
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.forms import Unbaked, deployed
-from neuroprompt.model import PromptedModel
-from neuroprompt.onnxfile import operators, to_onnx
-from neuroprompt.parity import check_file
+from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.file import operators, to_onnx
+from neuroprompt.onnxgraph.parity import check_file
+from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.model import PromptedModel
 
 BASIC: Any = BasicBlock
 BUILDER: Any = _efficientnet_builder

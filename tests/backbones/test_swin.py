@@ -15,13 +15,13 @@ from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuroprompt.backbone import load_backbone
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Stream
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.onnxfile import operators, to_onnx
-from neuroprompt.parity import check_file
-from neuroprompt.runconfig import configure
-from neuroprompt.training import train
+from neuroprompt.onnxgraph.file import operators, to_onnx
+from neuroprompt.onnxgraph.parity import check_file
+from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.config import configure
+from neuroprompt.training.loop import train
 
 SMALL: dict[str, Any] = {"img_size": 32, "embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 0}
 PIXELS = Preprocess((32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bicubic")

@@ -14,9 +14,9 @@ from timm.layers.attention import Attention
 from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer
 from torch import Tensor, nn
 
-from neuroprompt.backbone import EMBEDDED, load_backbone
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess
 from neuroprompt.errors import BadSetting, BadWeights, UnknownName, Unsupported
+from neuroprompt.training.backbone import EMBEDDED, load_backbone
 
 SMALL: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 4, "num_classes": 0}
 PIXELS = Preprocess((32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bicubic")

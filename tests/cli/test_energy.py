@@ -109,7 +109,8 @@ def test_effective_operations_on_pictures(command: Any, lava_bundle: Path, onnx_
 
 
 def test_measured_or_one_line_that_says_why_not(command: Any, onnx_bundle: Path, monkeypatch: Any) -> None:
-    from neuroprompt import measured_energy, rapl
+    from neuroprompt.energy import measured as measured_energy
+    from neuroprompt.energy import rapl
 
     monkeypatch.setattr(measured_energy, "zones", lambda: rapl.zones(onnx_bundle))  # a folder without counters
     found = command("energy", onnx_bundle, "--measure", "--json").json
@@ -156,8 +157,9 @@ def refused(result: Any, *said: str) -> None:
 
 
 def test_the_measurement_runs_where_there_are_counters(onnx_bundle: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    from neuroprompt import measured_energy, rapl
-    from neuroprompt.bundle import Bundle
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.energy import measured as measured_energy
+    from neuroprompt.energy import rapl
 
     (tmp_path / "intel-rapl:0").mkdir()
     for name, text in {"name": "package-0", "energy_uj": "5", "max_energy_range_uj": "1000000"}.items():

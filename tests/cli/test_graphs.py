@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from neuroprompt.compiler.generate import random_graph
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import WorkerFailed
-from neuroprompt.graph import write_graph
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.spiking.chain import write_graph
 
 Command = Callable[..., Any]
 

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from neuroprompt.cli._app import VERBS
-from neuroprompt.contracts import Availability, BackboneSpec, SpikingTarget, Target
-from neuroprompt.dataset import load_data
+from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
+from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.training.dataset import load_data
 
 Command = Callable[..., Any]
 
@@ -34,7 +35,7 @@ def test_train_wrote_a_run_of_safetensors_and_json(trained: Path) -> None:
 
 
 def test_a_finished_run_is_returned_at_once(command: Command, trained: Path) -> None:
-    from neuroprompt.checkpoint import Run
+    from neuroprompt.training.run_folder import Run
 
     before = {p.name: p.stat().st_mtime_ns for p in trained.iterdir()}
     words = ("--random-weights", "--limit", "30", "--epochs", "1", "--batch", "10", "--tokens", "2")
@@ -86,8 +87,8 @@ def test_eval_of_corruptions_elsewhere_and_a_csv(command: Command, trained: Path
 
 @pytest.fixture(scope="module")
 def other_seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from neuroprompt.runconfig import RunConfig
-    from neuroprompt.training import train
+    from neuroprompt.training.config import RunConfig
+    from neuroprompt.training.loop import train
 
     config = RunConfig(backbone=BackboneSpec(random=True), settings={"tokens": 2}, limit=30, epochs=1, batch=10, seed=1)
     folder = tmp_path_factory.mktemp("seeds") / "b"

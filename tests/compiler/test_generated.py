@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from neuroprompt.compiler.generate import random_graph
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model, Program
+from neuroprompt.spiking.program import Model, Program
 
 Floats = NDArray[np.float64]
 STEPS = 30

@@ -14,12 +14,12 @@ from torch import nn
 
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.compiler.quantise import quantise
-from neuroprompt.contracts import Generator
-from neuroprompt.deploy import spiking_model
+from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.neurons import IF, LIF
-from neuroprompt.program import GRADED, Model, Population, Program, Projection
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.spiking.neurons import IF, LIF
+from neuroprompt.spiking.program import GRADED, Model, Population, Program, Projection
+from neuroprompt.training.deploy import spiking_model
 
 Array = NDArray[np.float64]
 

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from neuroprompt.compiler.linear import matrix_of, shape_after
 from neuroprompt.compiler.lower import lower
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadGraph
-from neuroprompt.program import Model
+from neuroprompt.spiking.program import Model
 
 
 def by_matrix(node: Any, x: Any) -> Any:

@@ -13,9 +13,9 @@ from scipy.sparse import issparse
 from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.graph import Vector
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.synapses import fan_out
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.spiking.chain import Vector
+from neuroprompt.spiking.weights import fan_out
 
 
 def graph(inputs: int, *nodes: Any) -> nir.NIRGraph:

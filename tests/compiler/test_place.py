@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from neuroprompt.compiler.dump import dump
-from neuroprompt.compiler.flat import flatten
+from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.generate import random_graph
 from neuroprompt.compiler.place import place
-from neuroprompt.deploy import model_of_graph
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.training.deploy import model_of_graph
 
 
 def program(size: int, weights: int) -> Program:

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.errors import BadSetting, OutOfRange, Unsupported
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.spiking.program import Population, Program, Projection
 
 Array = NDArray[np.float64]
 

@@ -12,11 +12,11 @@ from scipy.sparse import csr_matrix
 
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.split import split_signs
-from neuroprompt.contracts import SpikingTarget
-from neuroprompt.deploy import model_of_graph
-from neuroprompt.measure import verify
-from neuroprompt.program import Population, Program, Projection
-from neuroprompt.synapses import drive
+from neuroprompt.contracts.deployment import SpikingTarget
+from neuroprompt.simulators.verify import verify
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import drive
+from neuroprompt.training.deploy import model_of_graph
 
 STEPS = 30
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from neuroprompt.contracts import Labelled, Pictures
-from neuroprompt.dataset import absolute, batches, load_data
+from neuroprompt.contracts.learning import Labelled, Pictures
 from neuroprompt.errors import BadData, BadSetting, NeuropromptError, UnknownName
+from neuroprompt.training.dataset import absolute, batches, load_data
 
 SIZE = (8, 12)
 

@@ -12,9 +12,9 @@ from scipy.sparse import csr_matrix
 from snntorch import utils
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Recording
-from neuroprompt.counting import Census, count
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.contracts.deployment import Recording
+from neuroprompt.energy.count_spikes import Census, count
+from neuroprompt.spiking.program import Population, Program, Projection
 
 pytestmark = pytest.mark.usefixtures("neurobench")
 STEPS = 7

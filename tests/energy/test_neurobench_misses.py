@@ -13,14 +13,15 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Generator, SpikingTarget, Target
-from neuroprompt.counting import count
-from neuroprompt.counts import counts_of_model
-from neuroprompt.deploy import floats_of_graph, spiking_model
-from neuroprompt.macs import count_macs
-from neuroprompt.neurons import IF, LIF
-from neuroprompt.onnx_counts import count_graph
-from neuroprompt.onnxfile import to_onnx
+from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.learning import Generator
+from neuroprompt.energy.count_bundle import counts_of_model
+from neuroprompt.energy.count_spikes import count
+from neuroprompt.onnxgraph.counts import count_graph
+from neuroprompt.onnxgraph.file import to_onnx
+from neuroprompt.onnxgraph.macs import count_macs
+from neuroprompt.spiking.neurons import IF, LIF
+from neuroprompt.training.deploy import floats_of_graph, spiking_model
 
 pytestmark = pytest.mark.usefixtures("neurobench")
 TOKENS, WIDTH, DEPTH = 17, 32, 2

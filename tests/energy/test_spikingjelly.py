@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuroprompt.activity import Activity
-from neuroprompt.contracts import Prices, Recording
-from neuroprompt.counting import count
-from neuroprompt.pricing import estimate
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.contracts.deployment import Prices, Recording
+from neuroprompt.energy.count_spikes import count
+from neuroprompt.energy.estimate import estimate
+from neuroprompt.spiking.activity import Activity
+from neuroprompt.spiking.program import Population, Program, Projection
 
 pytestmark = [pytest.mark.usefixtures("spikingjelly"), pytest.mark.filterwarnings("ignore")]
 STEPS = 7

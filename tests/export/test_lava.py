@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from neuroprompt.bundle import Bundle
-from neuroprompt.bundled import bits_sha256, load_model, read_model
-from neuroprompt.checkpoint import Run, build
-from neuroprompt.contracts import BackboneSpec, Exporter, SpikingTarget, Target
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.contents import bits_sha256, load_model, read_model
+from neuroprompt.contracts.deployment import Exporter, SpikingTarget, Target
+from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, CannotWrite, Unsupported
-from neuroprompt.runconfig import RunConfig
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.run_folder import Run, build
 
 FILES = {
     "generator.nir",

@@ -12,11 +12,11 @@ import nir
 import numpy as np
 import pytest
 
-from neuroprompt.bundle import Bundle
-from neuroprompt.contracts import Exporter
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.errors import Unsupported
-from neuroprompt.netx import to_netx
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.simulators.netx import to_netx
+from neuroprompt.spiking.program import Population, Program, Projection
 
 
 def layer(name: str, before: str, weights: Any, **other: Any) -> tuple[Population, Projection]:

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from neuroprompt import graph
-from neuroprompt.bundle import Bundle
-from neuroprompt.checkpoint import Run, build
-from neuroprompt.compiler.flat import flatten
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts import BackboneSpec, Exporter
+from neuroprompt.contracts.deployment import Exporter
+from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import CannotWrite, ParityError, Unsupported
-from neuroprompt.runconfig import RunConfig
+from neuroprompt.spiking import chain as graph
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.run_folder import Run, build
 
 
 def chain_of(read: Any) -> list[Any]:

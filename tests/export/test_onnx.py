@@ -15,19 +15,20 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from neuroprompt.backbone import EMBEDDED, load_backbone
-from neuroprompt.benchmark import bench_bundle
-from neuroprompt.bundle import Bundle
-from neuroprompt.checkpoint import Run, assemble
-from neuroprompt.contracts import BackboneSpec, Exporter
-from neuroprompt.dataset import load_data
-from neuroprompt.deploy import deployed_tokens
+from neuroprompt.benchmarks.latency import bench_bundle
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.predict import predict, read_picture
+from neuroprompt.contracts.deployment import Exporter
+from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, BadData, ParityError
-from neuroprompt.forms import Unbaked
-from neuroprompt.onnxfile import metadata, operators
-from neuroprompt.parity import check_file, compare
-from neuroprompt.prediction import predict, read_picture
-from neuroprompt.runconfig import RunConfig
+from neuroprompt.onnxgraph.deployable import Unbaked
+from neuroprompt.onnxgraph.file import metadata, operators
+from neuroprompt.onnxgraph.parity import check_file, compare
+from neuroprompt.training.backbone import EMBEDDED, load_backbone
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.dataset import load_data
+from neuroprompt.training.deploy import deployed_tokens
+from neuroprompt.training.run_folder import Run, assemble
 
 CLASSES = tuple("0123456789")
 

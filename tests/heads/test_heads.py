@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from neuroprompt.backbone import load_backbone
-from neuroprompt.checkpoint import Run, assemble
-from neuroprompt.contracts import BackboneSpec, Head
+from neuroprompt.contracts.learning import BackboneSpec, Head
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.evaluation import evaluate
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.runconfig import RunConfig, configure
-from neuroprompt.training import train
+from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.config import RunConfig, configure
+from neuroprompt.training.evaluation import evaluate
+from neuroprompt.training.loop import train
+from neuroprompt.training.run_folder import Run, assemble
 
 T = TypeVar("T")
 TINY = BackboneSpec("test_vit", image_size=32, random=True)
@@ -185,7 +185,7 @@ def test_a_killed_run_goes_on_with_the_mapping_of_its_epoch(
 
 def test_the_mapping_is_what_the_prompted_backbone_says(fits: list[list[list[int]]], tmp_path: Path) -> None:
     run = train(config("frequency", epochs=1), tmp_path / "run", accelerator="cpu")
-    from neuroprompt.dataset import load_data
+    from neuroprompt.training.dataset import load_data
 
     pictures = load_data("digits", (32, 32), "bicubic", 0, limit=20).train
     fresh = assemble(run.config, load_backbone(run.config.backbone)).eval()

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from neuroprompt.compiler.lower import lower
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, Site
 from neuroprompt.errors import BadSetting
-from neuroprompt.graph import to_nir
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.neurons import LIF, spike_train
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.spiking.chain import to_nir
+from neuroprompt.spiking.neurons import LIF, spike_train
 
 WIDE = Site(2, 32, (3, 8, 12), 4)
 """Width and height differ on purpose."""

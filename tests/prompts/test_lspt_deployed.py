@@ -9,15 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from neuroprompt.backbone import EMBEDDED
-from neuroprompt.bundle import Bundle
-from neuroprompt.checkpoint import Run
-from neuroprompt.contracts import BackboneSpec, Exporter
-from neuroprompt.dataset import load_data
-from neuroprompt.onnxfile import operators
-from neuroprompt.prediction import predict
-from neuroprompt.runconfig import configure
-from neuroprompt.training import train
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.predict import predict
+from neuroprompt.contracts.deployment import Exporter
+from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.onnxgraph.file import operators
+from neuroprompt.training.backbone import EMBEDDED
+from neuroprompt.training.config import configure
+from neuroprompt.training.dataset import load_data
+from neuroprompt.training.loop import train
+from neuroprompt.training.run_folder import Run
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, Site
 from neuroprompt.errors import BadSetting, Unsupported
 
 LARGE = Site(depth=12, width=8, image=(3, 224, 224), patch=16)

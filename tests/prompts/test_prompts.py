@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, Site
 from neuroprompt.errors import BadSetting, Unsupported
 
 SITE = Site(depth=3, width=48, image=(3, 32, 32), patch=16)

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, Site
 from neuroprompt.errors import BadSetting
-from neuroprompt.neurons import spike_train
+from neuroprompt.spiking.neurons import spike_train
 
 SITE = Site(depth=3, width=8, image=(3, 32, 32), patch=16)
 POSITIVE = st.floats(2.0**-20, 8.0, width=32)

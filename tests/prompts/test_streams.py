@@ -14,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Prompt, Site, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Prompt, Site, Stream
 from neuroprompt.errors import BadSetting, Unsupported
 
 MEMORIES = ["lstm", "lif", "slstm"]

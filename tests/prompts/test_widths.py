@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from neuroprompt.contracts import Prompt, Site
-from neuroprompt.deploy import deployed_tokens
+from neuroprompt.contracts.learning import Prompt, Site
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.neurons import spike_train
+from neuroprompt.spiking.neurons import spike_train
+from neuroprompt.training.deploy import deployed_tokens
 
 WIDTHS = (8, 8, 16, 32)
 GROWING = Site(depth=4, width=32, image=(3, 32, 32), patch=4, widths=WIDTHS)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import RuntimeMissing
-from neuroprompt.program import Model, Population, Program, Projection
+from neuroprompt.spiking.program import Model, Population, Program, Projection
 
 Floats = NDArray[np.float64]
 STEPS = 25

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, issparse
 
-from neuroprompt.compiler.flat import flatten
+from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.generate import random_graph
-from neuroprompt.contracts import Prompt, Recording, Site, SpikingTarget, Target
-from neuroprompt.deploy import model_of_graph, spiking_model
+from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.learning import Prompt, Site
 from neuroprompt.errors import Unsupported
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.program import Model, Population, Program, Projection
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.spiking.program import Model, Population, Program, Projection
+from neuroprompt.training.deploy import model_of_graph, spiking_model
 
 STEPS, LINES = 16, 64
 

@@ -14,13 +14,13 @@ import nir
 import numpy as np
 import pytest
 
-from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.schedule import schedule
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported, WorkerFailed
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.netx import to_netx
-from neuroprompt.program import Model, Population, Program, Projection
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.simulators.netx import to_netx
+from neuroprompt.spiking.program import Model, Population, Program, Projection
 
 STEPS = 40
 

@@ -9,9 +9,9 @@ import nir
 import numpy as np
 import pytest
 
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, RuntimeMissing, Unsupported, WorkerFailed
-from neuroprompt.program import Model, Population, Program
+from neuroprompt.spiking.program import Model, Population, Program
 
 INPUTS = np.ones((4, 2))
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroprompt.chip_range import check_range
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.fixed_synapses import stored_weights
-from neuroprompt.loihi_arithmetic import simulate, step_fixed
-from neuroprompt.program import Model, Population, Program, Projection
+from neuroprompt.loihi.arithmetic import simulate, step_fixed
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.loihi.synapses import stored_weights
+from neuroprompt.spiking.program import Model, Population, Program, Projection
 
 NO_GRAPH = nir.NIRGraph({}, [], type_check=False)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.program import Model, Population, Projection
+from neuroprompt.spiking.program import Model, Population, Projection
 
 
 @pytest.fixture

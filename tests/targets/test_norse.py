@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 
 pytest.importorskip("norse", reason="the optional package norse is not installed")
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from neuroprompt.contracts import Floats, ImageTarget, Target
+from neuroprompt.contracts.deployment import Floats, ImageTarget, Target
 from neuroprompt.errors import BadBundle, BadSetting
-from neuroprompt.onnxfile import to_onnx
+from neuroprompt.onnxgraph.file import to_onnx
 
 
 def runtime(**settings: object) -> ImageTarget:

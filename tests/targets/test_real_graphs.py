@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts import SpikingTarget, Target
-from neuroprompt.deploy import model_of_graph
-from neuroprompt.measure import verify
+from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.simulators.verify import verify
+from neuroprompt.training.deploy import model_of_graph
 
 QUICK = ("norse", "snntorch", "nengo")
 SIMULATORS = [

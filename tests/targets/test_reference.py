@@ -6,9 +6,9 @@ import nir
 import numpy as np
 import pytest
 
-from neuroprompt.contracts import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model, Program
+from neuroprompt.spiking.program import Model, Program
 
 NO_PROGRAM = Program("float", 1, 1, (), ())
 

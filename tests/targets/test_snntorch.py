@@ -8,9 +8,9 @@ import pytest
 import snntorch
 
 from neuroprompt.compiler.lower import lower
-from neuroprompt.contracts import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model
+from neuroprompt.spiking.program import Model
 
 
 def run(name: str, graph: nir.NIRGraph, inputs: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Recording:

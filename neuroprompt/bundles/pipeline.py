@@ -1,0 +1,114 @@
+"""A hybrid bundle at work: factors in ONNX Runtime, neurons on a spiking target, the backbone in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.contents import load_model, side_by_side
+from neuroprompt.bundles.predict import labelled, picture_files, read_picture
+from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes, SpikingTarget, Target
+from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.progress import SILENT, Progress
+from neuroprompt.spiking.program import Model
+
+FACTORS, BACKBONE = "factors.onnx", "backbone.onnx"
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a pass gave for B images: logits (B, K), spikes and factors (B, T, n), the prompts (B, C, H, W) in [0, 1]'s
+    units, and the seconds that the target took.
+    """
+
+    logits: Floats
+    spikes: Spikes
+    factors: Floats
+    prompts: Floats
+    seconds: float
+
+    def report(self) -> dict[str, float]:
+        """What the gate did.
+
+        spike_density  spikes of all neurons and steps
+        exact_zeros    values of the prompts that are 0
+        rank           numerical rank of the prompts' channels, mean over channels and images
+        """
+        return {
+            "spike_density": float(self.spikes.mean()),
+            "exact_zeros": float((self.prompts == 0).mean()),
+            "rank": float(np.linalg.matrix_rank(self.prompts.astype(np.float32)).mean()),
+        }
+
+
+class Pipeline:
+    """logits = backbone(x + (1/T) sum_t S_t * P_t / std), of normalised images x (B, 3, H, W).
+
+    P (B, T, n) is what factors.onnx makes of x, S what the neurons of `target` do in `precision` ("fixed", the chip's
+    integers, or "float") when P drives them, `lanes` images side by side, each from rest. Raises BadBundle where the
+    bundle has no such parts, UnknownName, BadSetting.
+    """
+
+    def __init__(
+        self, bundle: Bundle | Path | str, target: str = "loihi", precision: str = "fixed", lanes: int = 8
+    ) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, "lava")
+        if not self.bundle.about.get("per_image"):
+            got = f"{self.bundle.folder} holds no prompt that is made for every picture"
+            raise BadBundle(got, "the lava bundle of such a prompt", "pictures run through the onnx bundle of this one")
+        machine, runtime = Target.named(target), Target.named("onnxruntime")
+        if not isinstance(machine, SpikingTarget) or precision not in machine.precisions:
+            runs = "/".join(machine.precisions) if isinstance(machine, SpikingTarget) else "no spiking models"
+            raise BadSetting(f"target {target!r} in precision {precision!r}", f"a precision it has ({target}: {runs})")
+        if lanes < 1:
+            raise BadSetting(f"lanes {lanes}", "at least 1")
+        assert isinstance(runtime, ImageTarget)
+        self.target, self.runtime, self.precision, self.lanes = machine, runtime, precision, lanes
+        self._model = load_model(self.bundle)
+        self._wide: dict[int, Model] = {}
+        self._std = np.asarray(self.bundle.about["preprocess"]["std"], np.float32)[:, None, None]
+        # A session is kept for one file at a time, so that each of the two has its own.
+        self._second = Target.named("onnxruntime")
+
+    def run(self, images: Floats, progress: Progress = SILENT) -> Passed:
+        """Pass normalised images (B, 3, H, W) through, `lanes` at a time; raises what the target raises."""
+        starts = range(0, len(images), self.lanes)
+        parts = [self._pass(images[i : i + self.lanes]) for i in progress.track(starts, "images in lanes", len(starts))]
+        arrays = {
+            key: np.concatenate([getattr(p, key) for p in parts]) for key in ("logits", "spikes", "factors", "prompts")
+        }
+        return Passed(**arrays, seconds=sum(p.seconds for p in parts))
+
+    def predict(self, paths: Sequence[Path | str], progress: Progress = SILENT) -> list[dict[str, Any]]:
+        """For every picture file what `neuroprompt.bundles.predict.predict` gives, and its own `spike_density`."""
+        files, about = picture_files(paths), self.bundle.about
+        found = []
+        starts = range(0, len(files), self.lanes)
+        for i in progress.track(starts, "pictures in lanes", len(starts)):
+            batch = files[i : i + self.lanes]
+            passed = self._pass(np.stack([read_picture(file, about["preprocess"]) for file in batch]))
+            found += [
+                labelled(file, logits, about["classes"]) | {"spike_density": float(spikes.mean())}
+                for file, logits, spikes in zip(batch, passed.logits, passed.spikes, strict=True)
+            ]
+        return found
+
+    def _pass(self, images: Floats) -> Passed:
+        count = len(images)
+        factors = self.runtime.logits(self.bundle.folder / FACTORS, images)
+        flat = factors.reshape(count, factors.shape[1], -1)
+        if count not in self._wide:
+            self._wide = {count: self._model.lanes(count)}  # the last batch may be smaller; none is kept beside it
+        recording = self.target.run(self._wide[count], side_by_side(flat), self.precision)
+        (fired,) = recording.spikes.values()
+        spikes = fired.reshape(flat.shape[1], count, -1).transpose(1, 0, 2)
+        prompts = (spikes.reshape(factors.shape) * factors.astype(np.float64)).mean(axis=1)
+        prompted = images + (prompts / self._std).astype(np.float32)
+        assert isinstance(self._second, ImageTarget)
+        logits = self._second.logits(self.bundle.folder / BACKBONE, prompted)
+        return Passed(logits, spikes, flat, prompts, recording.seconds)

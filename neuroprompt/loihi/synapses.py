@@ -1,0 +1,109 @@
+"""Integer synapses as the chip has them: what weights are stored, and what they deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from neuroprompt.spiking.program import Projection
+from neuroprompt.spiking.weights import Weights, numbers, once, replaced
+
+Array = NDArray[Any]
+
+LINES = 2**16
+"""Below so many lines sums of 8-bit weights stay below 2^24, where float32 is exact."""
+FEW: dict[Any, float] = {np.int16: 0.12, np.int32: 0.05}
+"""Share of spikes below which adding the rows that they meet beats a matrix product (2048 x 2048), by their type."""
+
+
+def stored_weights(weights: Array) -> NDArray[np.int32]:
+    """The weights as the chip stores them.
+
+    All >= 0: clipped to 0..255. All <= 0: clipped to -255..0. Mixed: clipped to -256..255, lowest bit dropped.
+    """
+    w = weights.astype(np.int32)
+    least, most = w.min(), w.max()
+    mixed = least < 0 < most
+    low, high = (-256, 255) if mixed else (0, 255) if least >= 0 else (-255, 0)
+    if least < low or most > high:
+        w = np.clip(w, low, high)
+    if mixed:
+        w &= ~1
+    return w
+
+
+def stored(weights: Weights) -> Weights:
+    """`stored_weights` of any form."""
+    return replaced(weights, stored_weights(numbers(weights)))
+
+
+def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
+    """What a fixed projection delivers of `sent` (T, in): (W x) << exponent, (T, out).
+
+    Spikes through a dense matrix go through one that was made ready before.
+    """
+    weights = projection.weights
+    if sent.dtype == bool and isinstance(weights, np.ndarray) and weights.ndim == 2 and weights.shape[1] < LINES:
+        return _of_spikes(weights, sent).astype(np.int64) << projection.exponent
+    return drive_fixed(stored(weights), sent) << projection.exponent
+
+
+def _of_spikes(weights: Array, sent: Array) -> Array:
+    """W s in the fastest form that is exact: rows that spikes meet are added, or a matrix product in float32.
+
+    The narrower the rows the more of them can be added in that time: in 16 bits while no step can leave them. Tried
+    without gain: rows added by a thread a core (they wait for those of the matrix product).
+    """
+    share = np.count_nonzero(sent) / max(1, sent.size)
+    if share < FEW[np.int16]:
+        kind = np.int16 if once(_largest, weights) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
+        if share < FEW[kind]:
+            return np.asarray(csr_matrix(sent, dtype=kind) @ once(TURNED[kind], weights))
+    product: Array = sent.astype(np.float32) @ once(TURNED[np.float32], weights)
+    return product
+
+
+def _largest(weights: Array) -> int:
+    return int(np.abs(stored_weights(weights)).max())
+
+
+def _turned(kind: type[np.number[Any]], weights: Array) -> Array:
+    """The stored weights as (in, out): making them takes longer than a hundred steps of few spikes."""
+    return np.ascontiguousarray(stored_weights(weights).T, kind)
+
+
+TURNED = {kind: partial(_turned, kind) for kind in (np.int16, np.int32, np.float32)}
+
+
+def stepwise_fixed(projection: Projection) -> Callable[[Array], Array]:
+    """`arriving_fixed` of one step, spikes (in,) -> (out,), with the weights made ready once for many steps.
+
+    Of a dense matrix the columns that spikes meet are added, and no others are touched.
+    """
+    weights = stored(projection.weights)
+    if isinstance(weights, np.ndarray) and weights.ndim == 2:
+        turned = np.ascontiguousarray(weights.T)
+        return lambda spikes: turned[spikes].sum(axis=0, dtype=np.int64) << projection.exponent
+    return lambda spikes: drive_fixed(weights, spikes[None])[0] << projection.exponent
+
+
+def drive_fixed(weights: Weights, spikes: Array) -> NDArray[np.int64]:
+    """W s for every step, (T, out), or w x one to one.
+
+    Products and sums of integers are exact in floating point below 2^53 (2^24 in float32), and much faster there. Tried
+    for few spikes, without gain: the matrix turned in blocks, adding `weights[:, active]` (columns lie far apart).
+    """
+    if not isinstance(weights, np.ndarray):
+        columns = np.asarray(weights.astype(np.float64) @ spikes.T.astype(np.float64))
+        found: NDArray[np.int64] = columns.T.astype(np.int64)
+        return found
+    if weights.ndim == 1:
+        return weights.astype(np.int64) * spikes.astype(np.int64)
+    kind = np.float32 if spikes.dtype == bool and weights.shape[1] < LINES else np.float64
+    whole: NDArray[Any] = spikes.astype(kind) @ weights.T.astype(kind)
+    return whole.astype(np.int64)

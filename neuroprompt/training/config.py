@@ -1,0 +1,98 @@
+"""The configuration of a training run: all that decides its result, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
+from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.training.dataset import absolute
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Mixed only: a threshold or current that is rounded to 16 bits would train other spikes than are deployed."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that decides the result of a training run.
+
+    `head` names the output mapping, with its `head_settings`. `epochs`, `warmup` (epochs of linear rise before the
+    cosine), `batch` (pictures a step), `lr` (peak), and `prompt_lr_scale` (the prompt's step is lr times it). `limit`:
+    at most so many pictures a split. `classes` and `weights_sha256` are filled in by training: the latter is of the
+    file `backbone.weights`, or of the loaded tensors where there is no file. Raises BadSetting.
+    """
+
+    method: str = "spike-nvpt"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    backbone: BackboneSpec = field(default_factory=BackboneSpec)
+    data: str = "digits"
+    limit: int | None = None
+    seed: int = 0
+    epochs: int = 10
+    batch: int = 64
+    optimiser: str = "adamw"
+    lr: float = 1e-2
+    prompt_lr_scale: float = 1.0
+    weight_decay: float = 1e-4
+    warmup: float = 1.0
+    head: str = "linear"
+    head_settings: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "32-true"
+    classes: tuple[str, ...] = ()
+    weights_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in ("adamw", "sgd"):
+            raise BadSetting(f"optimiser {self.optimiser!r}", "adamw or sgd")
+        if self.precision not in PRECISIONS:
+            raise BadSetting(f"precision {self.precision!r}", f"one of {', '.join(PRECISIONS)}")
+        for name, least in (("epochs", 1), ("batch", 1), ("weight_decay", 0), ("warmup", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if not least <= value < math.inf:
+                raise BadSetting(f"{name} {value}", f"at least {least}")
+        for name in ("lr", "prompt_lr_scale"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadSetting(f"{name} {getattr(self, name)}", "a number above 0")
+        if self.limit is not None and self.limit < 1:
+            raise BadSetting(f"limit {self.limit}", "at least 1")
+
+    def json(self) -> dict[str, Any]:
+        """The configuration as JSON-able values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
+        """What `json` gave; raises TypeError, KeyError or BadSetting."""
+        made = {"backbone": BackboneSpec(**values["backbone"]), "classes": tuple(values["classes"])}
+        return cls(**{**values, **made})
+
+    def digest(self) -> str:
+        """A SHA-256 of the whole configuration: it ties the files of a run folder together."""
+        return hashlib.sha256(json.dumps(self.json(), sort_keys=True).encode()).hexdigest()
+
+
+def configure(**options: Any) -> RunConfig:
+    """A RunConfig of `options`, its method and data checked by name; raises UnknownName, BadSetting."""
+    config = RunConfig(**options)
+    Prompt.part(config.method)
+    Head.part(config.head)
+    return dataclasses.replace(config, data=absolute(config.data))
+
+
+def config_of(bundle: Bundle) -> RunConfig:
+    """The configuration of the run that a bundle was made of; raises BadBundle where it was made of none."""
+    if "graph" in bundle.about:
+        got = f"{bundle.folder} is a bundle of the NIR graph {bundle.about['graph']!r}"
+        raise BadBundle(got, "one of a training run", "see 'neuroprompt verify' and 'neuroprompt energy' for graphs")
+    try:
+        return RunConfig.from_json(bundle.about["run"])
+    except (KeyError, TypeError, BadSetting) as error:
+        got = f"{bundle.folder} does not say what it was made of ({error})"
+        raise BadBundle(got, "a bundle of this version", "export it again") from error

@@ -1,0 +1,122 @@
+"""From what was trained to what is deployed: a spiking model in all its forms, and the tokens its integers make."""
+
+from __future__ import annotations
+
+import copy
+
+import nir
+import numpy as np
+import snntorch
+import torch
+from torch import Tensor, nn
+
+from neuroprompt.compiler.lower import lower, stimulus
+from neuroprompt.compiler.quantise import quantise
+from neuroprompt.contracts.deployment import Floats, SpikingTarget, Target
+from neuroprompt.contracts.learning import Generator, Prompt
+from neuroprompt.errors import ParityError, Unsupported
+from neuroprompt.progress import SILENT, Progress
+from neuroprompt.spiking.chain import steps_of, to_nir
+from neuroprompt.spiking.neurons import IF, LIF, Current
+from neuroprompt.spiking.program import Model
+
+
+def spiking_model(generator: Generator, inputs: Floats | None = None, scale: float | None = None) -> Model:
+    """The generator as NIR graph, float and integer program; `inputs` (T, n_in) and `scale` as in `quantise`."""
+    return model_of_graph(to_nir(generator), inputs=inputs, scale=scale, largest=generator.largest)
+
+
+def model_of_graph(
+    graph: nir.NIRGraph,
+    steps: int | None = None,
+    inputs: Floats | None = None,
+    scale: float | None = None,
+    largest: float = 0.0,
+    *,
+    split_signs: bool = False,
+    progress: Progress = SILENT,
+) -> Model:
+    """The same for a NIR graph of any origin; `steps` where its metadata does not say.
+
+    `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
+    """
+    program = lower(graph, steps_of(graph) if steps is None else steps)
+    fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs)
+    return Model(graph, program, fixed, report)
+
+
+def floats_of_graph(graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False) -> Model:
+    """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
+    try:
+        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs)
+    except Unsupported as unfit:
+        program = lower(graph, len(inputs))
+        return Model(graph, program, program, unfit=unfit)
+
+
+def deployed_tokens(prompt: Prompt, model: Model | None = None) -> Tensor | None:
+    """The tokens (L, N, D) that a static prompt has once deployed: quantise first, bake second.
+
+    A spiking prompt's come from the spike counts of its integer generator (`model`, or a new one) on the Loihi
+    emulator, so that chip and baked file agree by construction; any other prompt's are its own. None where it has
+    none.
+    """
+    tokens = prompt.tokens()
+    if tokens is None:
+        return None
+    generator = prompt.generator()
+    if generator is None:
+        return tokens.detach()
+    model = spiking_model(generator) if model is None else model
+    target = Target.named("loihi")
+    assert isinstance(target, SpikingTarget)
+    spikes = target.run(model, stimulus(model.fixed_program), "fixed").spikes
+    counts = next(reversed(list(spikes.values()))).sum(axis=0)
+    with torch.no_grad():
+        return prompt.decode(torch.from_numpy(counts).to(tokens)).to(tokens)
+
+
+def check_graph(graph: nir.NIRGraph, generator: Generator, inputs: Floats | None = None) -> dict[str, int]:
+    """Hold the graph (on the reference target) to the torch modules in float64, spike by spike; raises ParityError.
+
+    `inputs` (T, n_in), or (lanes, T, n_in) for runs of their own. Returns how many neurons (of one lane), steps and
+    spikes were compared.
+    """
+    program = lower(graph, generator.steps)
+    inputs = stimulus(program) if inputs is None else inputs
+    target = Target.named("reference")
+    assert isinstance(target, SpikingTarget)
+    model, spikes = Model(graph, program, program), 0
+    for lane in inputs if inputs.ndim == 3 else inputs[None]:
+        theirs = target.run(model, lane, "float").spikes
+        for (name, a), b in zip(theirs.items(), _module_spikes(generator, lane), strict=True):
+            if not np.array_equal(a, b):
+                step, neuron = (int(i) for i in np.argwhere(a != b)[0])
+                got = f"node {name!r} and its module differ at step {step}, neuron {neuron}, in {(a != b).sum()} spikes"
+                raise ParityError(got, "equal spikes", "a potential may lie on the threshold")
+            spikes += int(a.sum())
+    return {"neurons": sum(p.size for p in program.populations), "steps": generator.steps, "spikes": spikes}
+
+
+@torch.no_grad()
+def _module_spikes(generator: Generator, inputs: Floats) -> list[np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """Spikes (T, n) of every neuron module, in float64 and eval mode."""
+    chain = copy.deepcopy(generator.chain).cpu().double().eval()
+    for module in chain:
+        if isinstance(module, LIF):  # 1 - 1/tau was rounded to float32 when the module was made
+            module.leaky.beta.fill_(1 - 1 / module.tau)
+    neurons = [m for m in chain if isinstance(m, (IF, LIF, snntorch.Leaky))]
+    v: dict[nn.Module, Tensor] = {}
+    spikes: dict[nn.Module, list[Tensor]] = {m: [] for m in neurons}
+    for x in torch.from_numpy(inputs.astype(np.float64)):
+        signal = x
+        for module in chain:
+            if isinstance(module, Current):
+                signal = module()
+            elif module in spikes:
+                fired, v[module] = module(signal, v.get(module, torch.zeros_like(signal)))
+                signal = fired.double()
+                spikes[module].append(signal)
+            else:
+                signal = module(signal)
+    return [torch.stack(s).numpy() > 0 for s in spikes.values()]

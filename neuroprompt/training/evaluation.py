@@ -1,0 +1,153 @@
+"""Accuracy of a run on clean pictures, under noise and corruption, and on pictures from elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import ConcatDataset
+
+from neuroprompt.contracts.learning import Pictures
+from neuroprompt.errors import BadData, BadSetting
+from neuroprompt.progress import SILENT, Progress
+from neuroprompt.robustness.corruptions import PARAMETERS
+from neuroprompt.robustness.noise import Noise, parse_noises
+from neuroprompt.training.dataset import batches, load_data
+from neuroprompt.training.model import PromptedModel
+from neuroprompt.training.run_folder import Run
+
+
+def evaluate(
+    run: Run,
+    noises: Sequence[str] = (),
+    split: str = "test",
+    data: str | None = None,
+    *,
+    ood: Sequence[str] = (),
+    batch: int = 64,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Accuracies in [0, 1]: {"clean": a, "noise": {"gaussian:0.1": b}, "images": n}.
+
+    `split` is "test", "val" or "train"; `data` another data set of the same classes in place of the run's. The noise of
+    a picture depends on `seed` and its place in the split alone. Where there are corruptions of ImageNet-C among the
+    noises, "corruption" holds the mean of each type over its severities, and of all types: {"types": {"fog": c},
+    "mean": d}; of plain accuracies, while the paper's mCE divides errors by AlexNet's.
+
+    `ood` names data sets from elsewhere (out of distribution), whose classes are among the run's, by name: {"ood":
+    {"folder:sketches": {"accuracy": e, "images": m, "classes": k}}}. The class is chosen among the k that such a set
+    has: the logits of the others are masked, as is usual with ImageNet-A and -R. All its test pictures count, or all
+    its pictures where it has no test pictures of its own.
+
+    Runs on a GPU where there is one. Raises BadSetting, BadData, UnknownName.
+    """
+    if split not in ("train", "val", "test"):
+        raise BadSetting(f"split {split!r}", "test, val or train")
+    wanted = parse_noises(noises)
+    config, preprocess = run.config, run.model.preprocess
+    labelled = load_data(
+        data or config.data, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit
+    )
+    if labelled.classes != config.classes:
+        got = f"data {data or config.data!r} has the classes {_few(labelled.classes)}"
+        raise BadData(got, _few(config.classes), "evaluate on the classes that the run was trained on")
+    pictures: Pictures = getattr(labelled, split)
+    elsewhere = {name: _elsewhere(run, name) for name in ood}
+    home = run.model.mean.device
+    model = run.model.to("cuda" if torch.cuda.is_available() else home).eval()
+
+    def share(of: Pictures, what: str, noise: Noise | None = None, among: Sequence[int] | None = None) -> float:
+        found = correct(model, of, batch, noise=noise, seed=seed, progress=progress, what=what, among=among)
+        return found / size_of(of)
+
+    try:
+        result: dict[str, Any] = {
+            "clean": share(pictures, "clean"),
+            "noise": {str(noise): share(pictures, str(noise), noise) for noise in wanted},
+            "images": size_of(pictures),
+        }
+        if any(noise.kind in PARAMETERS for noise in wanted):
+            result["corruption"] = _means({noise: result["noise"][str(noise)] for noise in wanted})
+        if elsewhere:
+            result["ood"] = {
+                name: {"accuracy": share(of, name, among=among), "images": size_of(of), "classes": len(among)}
+                for name, (of, among) in elsewhere.items()
+            }
+        return result
+    finally:
+        model.to(home)
+
+
+def _means(accuracy: Mapping[Noise, float]) -> dict[str, Any]:
+    """The mean accuracy of each type of corruption, and of all types."""
+    types: dict[str, float] = {}
+    for kind in PARAMETERS:
+        of_kind = [value for noise, value in accuracy.items() if noise.kind == kind]
+        if of_kind:
+            types[kind] = sum(of_kind) / len(of_kind)
+    return {"types": types, "mean": sum(types.values()) / len(types)}
+
+
+def _elsewhere(run: Run, name: str) -> tuple[Pictures, list[int]]:
+    """The pictures of another data set, and which classes of the run its classes are."""
+    config, preprocess = run.config, run.model.preprocess
+    other = load_data(name, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit)
+    place = {label: i for i, label in enumerate(config.classes)}
+    strange = [label for label in other.classes if label not in place]
+    if strange:
+        got = f"data {name!r} has {len(strange)} classes that the run was not trained on: {_few(strange)}"
+        raise BadData(got, f"some of {_few(config.classes)}", "name its folders as the run's classes are named")
+    parts = [other.train, other.val, other.test] if other.drawn else [other.test]
+    return cast(Pictures, ConcatDataset(parts)), [place[label] for label in other.classes]
+
+
+@torch.no_grad()
+def correct(
+    model: PromptedModel,
+    pictures: Pictures,
+    batch: int,
+    *,
+    noise: Noise | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    what: str = "pictures",
+    part: tuple[int, int] = (0, 1),
+    among: Sequence[int] | None = None,
+) -> int:
+    """How many pictures `model` (in eval mode) gets right; `part` (k, n) looks at every n-th picture from k on.
+
+    `among`: the class of the model that each label stands for; no other is chosen.
+    """
+    indices = range(part[0], size_of(pictures), part[1])
+    rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
+    found = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, (raw, labels) in zip(rows, progress.track(batches(pictures, rows), what, len(rows)), strict=True):
+            images = as_floats(raw)
+            if noise is not None:
+                images = torch.stack(list(pool.map(noise, images, [seed * 1_000_003 + i for i in row])))
+            logits = model(images.to(model.mean.device))
+            if among is not None:
+                logits = logits[:, among]
+            found += int((logits.argmax(1).cpu() == labels).sum())
+    return found
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """uint8 images as floats in [0, 1]."""
+    return images.float() / 255
+
+
+def size_of(pictures: Pictures) -> int:
+    """How many pictures there are."""
+    return len(pictures)  # type: ignore[arg-type]
+
+
+def _few(classes: Sequence[str]) -> str:
+    shown = ", ".join(classes[:4])
+    return shown + (f", ... ({len(classes)})" if len(classes) > 4 else "")

@@ -1,0 +1,73 @@
+"""Effective multiply-accumulates of ONNX files: NeuroBench's own figures, and by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.onnxgraph.counts import count_graph
+from neuroprompt.onnxgraph.effective import effective
+from neuroprompt.onnxgraph.file import to_onnx
+
+
+def convnet() -> nn.Sequential:
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 3, groups=2), nn.ReLU(), nn.Flatten(),
+        nn.Linear(8 * 36, 20, bias=False), nn.ReLU(), nn.Linear(20, 4),
+    )  # fmt: skip
+    with torch.no_grad():
+        for module in net:
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.weight[torch.rand_like(module.weight) < 0.2] = 0
+    return net.eval()
+
+
+def test_by_hand_for_a_product(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3, 2, bias=False))
+    net[1].weight.data = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]])
+    to_onnx(net, (3, 1, 1), tmp_path / "a.onnx")
+    images = np.array([[1.0, 5.0, 0.0], [0.5, 0.0, 2.0]], np.float32).reshape(2, 3, 1, 1)
+    # The first picture meets one weight; the second one and two.
+    found = effective(tmp_path / "a.onnx", images)
+    assert (found.macs, found.acs, found.dense) == (2.0, 0.0, 6.0)
+    spikes = effective(tmp_path / "a.onnx", np.array([1.0, 1.0, 1.0], np.float32).reshape(1, 3, 1, 1))
+    assert (spikes.macs, spikes.acs, spikes.dense) == (0.0, 3.0, 6.0)
+
+
+def test_all_of_it_is_what_the_graph_says_but_for_padding(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 36, 4)).eval()
+    to_onnx(net, (3, 8, 8), tmp_path / "a.onnx")
+    found = effective(tmp_path / "a.onnx", torch.rand(2, 3, 8, 8).numpy())
+    assert found.dense == count_graph(tmp_path / "a.onnx").total.macs
+    assert 0.3 * found.dense < found.macs < found.dense
+
+
+@pytest.mark.usefixtures("neurobench")
+def test_neurobench_gives_the_same_for_a_net_of_layers(tmp_path: Path) -> None:
+    from neurobench.metrics.workload import SynapticOperations
+    from neurobench.models import TorchModel
+
+    net, images = convnet(), torch.rand(3, 3, 16, 16)
+    to_onnx(net, (3, 16, 16), tmp_path / "a.onnx")
+    model = TorchModel(net)
+    model.register_hooks()
+    with torch.no_grad():
+        theirs = SynapticOperations()(model, model(images), (images, None))
+    found = effective(tmp_path / "a.onnx", images.numpy())
+    assert found.macs == pytest.approx(theirs["Effective_MACs"], rel=1e-12)
+    assert found.acs == theirs["Effective_ACs"] == 0
+    assert found.dense == pytest.approx(theirs["Dense"], rel=1e-12)
+    assert found.macs < 0.8 * found.dense
+
+
+def test_what_cannot_be_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_text("no")
+    with pytest.raises(BadBundle, match=r"a\.onnx"):
+        effective(tmp_path / "a.onnx", np.zeros((1, 3, 8, 8), np.float32))
+    with pytest.raises(BadSetting, match="no pictures"):
+        effective(tmp_path / "a.onnx", np.zeros((0, 3, 8, 8), np.float32))

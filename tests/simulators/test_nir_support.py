@@ -1,0 +1,40 @@
+"""What the table of targets says is what happens when such a graph is run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neuroprompt.compiler.lower import lower, stimulus
+from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.errors import Unsupported
+from neuroprompt.simulators.nir_support import STEPS, features, supported
+from neuroprompt.spiking.program import Model
+
+
+@pytest.mark.parametrize("name", ["reference", "snntorch", "loihi"])
+def test_the_table_is_what_happens(name: str) -> None:
+    target = Target.named(name)
+    assert isinstance(target, SpikingTarget)
+    said = supported(target)
+    assert set(said) == set(features())
+    for feature, graph in features().items():
+        program = lower(graph, STEPS)
+        model, inputs = Model(graph, program, program), stimulus(program)
+        if said[feature]:
+            with pytest.raises(Unsupported) as caught:
+                target.run(model, inputs, "float")
+            assert str(caught.value) == said[feature]
+            continue
+        found = target.run(model, inputs, "float")
+        reference = Target.named("reference")
+        assert isinstance(reference, SpikingTarget)
+        right = reference.run(model, inputs, "float")
+        assert any(s.any() for s in (*right.spikes.values(), *right.values.values())), feature
+        for node, spikes in right.spikes.items():
+            assert np.array_equal(spikes, found.spikes[node]), feature
+
+
+def test_the_chip_refuses_what_it_has_not() -> None:
+    said = supported(Target.named("lava"))  # type: ignore[arg-type]
+    assert [feature for feature, reason in said.items() if reason] == ["LI between", "v_reset"]
