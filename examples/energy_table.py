@@ -1,4 +1,4 @@
-"""Estimated, not measured: what a picture costs with every method on one backbone, each counted from its own ONNX file.
+"""Estimated, not measured: what an image costs with every method on one backbone, each counted from its own ONNX file.
 
     python examples/energy_table.py --backbone vit_base_patch16_224 --image-size 224 [--method spike-nvpt ...]
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--method", nargs="*", default=Prompt.names())
     asked = parser.parse_args()
     spec = BackboneSpec(asked.backbone, image_size=asked.image_size, random=True)
-    print(f"{NOTE}. A picture through {spec.name}, ten classes")
+    print(f"{NOTE}. An image through {spec.name}, ten classes")
     print(f"| method | multiply-accumulates | {' | '.join(LISTS)} | generator at its first values, loihi |")
     print("|---|---|" + "---|" * (len(LISTS) + 1))
     for method in asked.method:

@@ -23,4 +23,4 @@ for name, found in npt.verify(npt.load_model(bundle))["targets"].items():
     print(f"{name}: {found['spike_exact']:.2%} of (step, neuron) cells as in the reference, {found['spikes']} spikes")
 
 energy = npt.estimate_energy(*npt.activities(bundle), baked=True)
-print(f"{energy['note']}: {energy['backbone']['joules_per_image']:.2e} J a picture, prompt included")
+print(f"{energy['note']}: {energy['backbone']['joules_per_image']:.2e} J an image, prompt included")

@@ -26,7 +26,7 @@ from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.runtime import WORKERS
 from neuroprompt.simulators.verify import verify
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.deploy import check_graph, deployed_tokens, model_of_graph, spiking_model
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Lava(Exporter):
 
     The files are read back and run before the bundle appears: the graph against the torch modules, which must be equal
     spike by spike, and the emulator's float and fixed programs against the reference, which is reported. Of a prompt
-    that is made for every picture also factors.onnx and backbone.onnx, the parts around its neurons: all three together
+    that is made for every image also factors.onnx and backbone.onnx, the parts around its neurons: all three together
     are held to the model in PyTorch, with the float program; what the integers change is reported.
     """
 
@@ -108,7 +108,7 @@ class Lava(Exporter):
         return {"steps": about["steps"], **_flat(about), **about["prompt"], **about["parity"], "about": about}
 
 
-def _of_graph(graph: nir.NIRGraph, name: str, model: Model) -> dict[str, Any]:
+def _of_graph(graph: nir.NIRGraph, name: str, model: SpikingModel) -> dict[str, Any]:
     return {
         "graph": name,
         "dt_s": dt_of(graph),
@@ -140,7 +140,7 @@ def _about(run: Run) -> dict[str, Any]:
     }
 
 
-def _of_tokens(run: Run, model: Model, tokens: Tensor | None) -> dict[str, Any]:
+def _of_tokens(run: Run, model: SpikingModel, tokens: Tensor | None) -> dict[str, Any]:
     blank = torch.zeros(1, *run.model.backbone.site.image)
     return {
         "steps": model.steps,

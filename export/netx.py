@@ -13,7 +13,7 @@ from neuroprompt.contracts.deployment import Exporter, Floats
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.netx import to_netx
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.deploy import model_of_graph, spiking_model
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Netx(Exporter):
         return _write(model_of_graph(graph, len(inputs), inputs), out, {"graph": name})
 
 
-def _write(model: Model, out: Path | str, about: dict[str, Any]) -> dict[str, Any]:
+def _write(model: SpikingModel, out: Path | str, about: dict[str, Any]) -> dict[str, Any]:
     data = to_netx(model.fixed_program)
     about |= {
         "steps": model.steps,

@@ -13,20 +13,20 @@ from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.chain import to_nir, write_graph
 from neuroprompt.training.deploy import check_graph
-from neuroprompt.training.sample_images import sample_pictures
+from neuroprompt.training.sample_images import sample_images
 
 if TYPE_CHECKING:
     from neuroprompt.training.run_folder import Run
 
 FILE = "generator.nir"
 LANES = 32
-"""Runs of the generator, with inputs of real pictures, on which graph and modules are compared."""
+"""Runs of the generator, with inputs of real images, on which graph and modules are compared."""
 
 
 class Nir(Exporter):
     """`generator.nir` in a bundle of kind "nir": written, read back, held spike by spike to the torch modules.
 
-    A generator whose prompt depends on the image is held to them on inputs made of test pictures of the run.
+    A generator whose prompt depends on the image is held to them on inputs made of test images of the run.
     """
 
     def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
@@ -38,8 +38,8 @@ class Nir(Exporter):
         graph, inputs = to_nir(generator), None
         about: dict[str, Any] = {"method": prompt.name, "steps": generator.steps, "dt_s": dt_of(graph), "file": FILE}
         if prompt.per_image:
-            pictures, about["pictures"] = sample_pictures(run, 2)
-            lanes = prompt.drive(pictures)
+            images, about["image_source"] = sample_images(run, 2)
+            lanes = prompt.drive(images)
             inputs = lanes[:: -(-len(lanes) // LANES)].double().numpy()
         with writing(out, "nir", about) as folder:
             write_graph(graph, folder / FILE)

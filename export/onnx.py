@@ -24,7 +24,7 @@ from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.onnxgraph.parity import BATCHES, check_file
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.deploy import deployed_tokens
-from neuroprompt.training.sample_images import sample_pictures
+from neuroprompt.training.sample_images import sample_images
 
 if TYPE_CHECKING:
     from neuroprompt.training.run_folder import Run
@@ -43,7 +43,7 @@ class Onnx(Exporter):
 
     A static prompt is quantised first and baked second: the file holds what the integer generator makes. One that
     depends on the image is made in the graph; where neurons make it, their spikes are counted. Before it appears, the
-    file runs in ONNX Runtime beside the unbaked PyTorch model on pictures of the run's test split, at batch 1, 3 and 8.
+    file runs in ONNX Runtime beside the unbaked PyTorch model on images of the run's test split, at batch 1, 3 and 8.
     """
 
     def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
@@ -67,10 +67,10 @@ class Onnx(Exporter):
             kept = model.kept() | ({} if tokens is None else {TOKENS: tokens.clone()})
             (folder / PROMPT).write_bytes(save({name: value.contiguous() for name, value in kept.items()}))
             progress.say("comparing ONNX Runtime with PyTorch")
-            pictures, origin = sample_pictures(run, sum(BATCHES))
-            parity = check_file(folder / MODEL, Unbaked(model, tokens), model.inputs(pictures))
-            about["parity"] = parity | {"pictures": origin}
-            about["spiking"] = spikes_in_graph(model, pictures)
+            images, origin = sample_images(run, sum(BATCHES))
+            parity = check_file(folder / MODEL, Unbaked(model, tokens), model.inputs(images))
+            about["parity"] = parity | {"source": origin}
+            about["spiking"] = spikes_in_graph(model, images)
         result = {"nodes": about["nodes"]["baked"], "backbone_macs": about["backbone_macs"], **about["parity"]}
         result |= about["spiking"] or {}
         return {**result, "bits_sha256": about["bits_sha256"], "about": about}

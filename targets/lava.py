@@ -14,7 +14,7 @@ from neuroprompt.contracts.deployment import Floats, Recording
 from neuroprompt.simulators.in_process import recording
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS, Runtime
-from neuroprompt.spiking.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 
 
 class Lava(OwnRuntimeTarget):
@@ -32,7 +32,7 @@ class Lava(OwnRuntimeTarget):
         """What Loihi's neurons cannot do; raises Unsupported."""
         check_chip(program)
 
-    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on inputs (T, n_in) from rest; u and v are those after the reset of each step.
 
         Raises what Program.encode raises, and Unsupported, naming the node, for what Loihi's neurons cannot do.

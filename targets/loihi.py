@@ -12,7 +12,7 @@ from neuroprompt.contracts.deployment import Availability, Floats, Recording, Sp
 from neuroprompt.loihi.arithmetic import simulate_sent
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.simulators.in_process import recording
-from neuroprompt.spiking.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 
 
 class Loihi(SpikingTarget):
@@ -33,7 +33,7 @@ class Loihi(SpikingTarget):
         """What Loihi's neurons cannot do; raises Unsupported."""
         check_chip(program)
 
-    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on `inputs` (T, n_in); raises Unsupported, and OutOfRange for integers that do not fit."""
         program = model.program(precision)
         self.refuse(program)

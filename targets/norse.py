@@ -12,8 +12,8 @@ import torch
 
 from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import RuntimeMissing
-from neuroprompt.simulators.in_process import run_cells
-from neuroprompt.spiking.program import Model
+from neuroprompt.simulators.in_process import run_in_process
+from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.workers.stepwise import Step
 
 INSTALL = "pip install 'neuroprompt-toolkit[simulators]'"
@@ -41,11 +41,11 @@ class Norse(SpikingTarget):
         return Availability(True, "in process", f"norse {version('norse')}")
 
     @torch.no_grad()
-    def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the program on `inputs` (T, n_in); raises RuntimeMissing."""
         if not self.available().ok:
             raise RuntimeMissing("norse is not installed", "the package norse", INSTALL)
-        return run_cells(model.float_program, inputs, _neurons, states)
+        return run_in_process(model.float_program, inputs, _neurons, states)
 
 
 def _neurons(population: dict[str, Any]) -> Step:

@@ -15,7 +15,7 @@ from neuroprompt.compiler.check import FIRING, NEURONS
 from neuroprompt.compiler.flatten import Flat, FlatNode, flatten
 from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 
 Array = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Reference(SpikingTarget):
         """Always: numpy is all it needs."""
         return Availability(True, "in process", f"numpy {version('numpy')}")
 
-    def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the graph on `inputs` (T, n_in); raises Unsupported. Potentials are those after the reset."""
         flat = flatten(model.graph)
         if inputs.ndim != 2 or inputs.shape[1] != flat.lines:

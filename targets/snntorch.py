@@ -15,8 +15,8 @@ from torch import Tensor
 
 from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.simulators.in_process import run_cells
-from neuroprompt.spiking.program import Model, Program
+from neuroprompt.simulators.in_process import run_in_process
+from neuroprompt.spiking.program import Program, SpikingModel
 from neuroprompt.workers.stepwise import Step
 
 
@@ -41,10 +41,10 @@ class SnnTorch(SpikingTarget):
                 raise Unsupported(got, "v_reset = 0, snnTorch's only value")
 
     @torch.no_grad()
-    def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the program on `inputs` (T, n_in); raises Unsupported where a node resets to anything but 0."""
         self.refuse(model.float_program)
-        return run_cells(model.float_program, inputs, _neurons, states)
+        return run_in_process(model.float_program, inputs, _neurons, states)
 
 
 def _neurons(population: dict[str, Any]) -> Step:

@@ -27,7 +27,7 @@ from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
-from neuroprompt.training.run_folder import build, put
+from neuroprompt.training.run_folder import build, load_tensors
 
 RATIOS = (("baked", "bare"), ("naive", "bare"), ("lean", "bare"), ("pytorch", "bare"), ("baked", "lean"))
 WARM_UP = 3
@@ -55,7 +55,7 @@ def model_of_bundle(bundle: Bundle, weights: Path | None = None) -> tuple[RunCon
         raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'", "export it again") from error
     tokens = kept.pop("tokens", None)
     model = build(config, weights)
-    put(model, kept, bundle.folder / "prompt.safetensors")
+    load_tensors(model, kept, bundle.folder / "prompt.safetensors")
     return config, model, tokens
 
 
@@ -100,8 +100,8 @@ def bench_model(
     if batch < 1 or rounds < 1 or threads < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}, threads {threads}", "each at least 1")
     shape = model.backbone.site.image
-    pictures = torch.rand(batch, shape[0], *model.preprocess.size, generator=torch.Generator().manual_seed(0))
-    images = model.inputs(pictures)  # zeros around a smaller picture, as the deployed file takes it
+    images = torch.rand(batch, shape[0], *model.preprocess.size, generator=torch.Generator().manual_seed(0))
+    images = model.inputs(images)  # zeros around a smaller image, as the deployed file takes it
     unbaked = Unbaked(model, tokens)
     modules: dict[str, Callable[[], nn.Module]] = {
         "baked": lambda: deployed(model, tokens),

@@ -24,7 +24,7 @@ from neuroprompt.loihi.synapses import arriving_fixed
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS
-from neuroprompt.spiking.program import Model, Population, Program, Projection
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 
 LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), (0.01, 0.05, 0.1, 0.2, 0.5), (1, 2, 4, 8)
 LEAK, NO_MEMORY, TIME_LIMIT = 1024, 4095, 600.0
@@ -34,7 +34,7 @@ TRIED, SETTLED = 60, 20
 """Steps on which a threshold is chosen, and from which on its rate counts."""
 
 
-def random_net(width: int, layers: int, steps: int, rate: float = 0.1, seed: int = 0) -> tuple[Model, Floats]:
+def random_net(width: int, layers: int, steps: int, rate: float = 0.1, seed: int = 0) -> tuple[SpikingModel, Floats]:
     """A fixed program of dense layers, whose neurons all fire at about `rate`, and spikes of that rate (steps, width).
 
     Weights are even, from -60 to 60; thresholds, none below 0, are set layer by layer, by halving: at a
@@ -60,16 +60,16 @@ def random_net(width: int, layers: int, steps: int, rate: float = 0.1, seed: int
     return _model(Program("fixed", steps, width, tuple(populations), tuple(projections))), inputs
 
 
-def one_to_one_net(width: int, steps: int, lanes: int, seed: int = 0) -> tuple[Model, Floats]:
-    """`lanes` pictures through one LIF layer that whole numbers drive one to one, as LoRSP's factors do."""
+def one_to_one_net(width: int, steps: int, lanes: int, seed: int = 0) -> tuple[SpikingModel, Floats]:
+    """`lanes` images through one LIF layer that whole numbers drive one to one, as LoRSP's factors do."""
     layer = Population("lif0", width, NO_MEMORY, LEAK, 3000, np.zeros(width, np.int32), 6, depth=1)
     drive = Projection("input", "lif0", np.full(width, 4, np.int32))
     model = _model(Program("fixed", steps, width, (layer,), (drive,), input_scale=1.0))
     return model.lanes(lanes), np.random.default_rng(seed).integers(-999, 2000, (steps, width * lanes)).astype(float)
 
 
-def _model(program: Program) -> Model:
-    return Model(nir.NIRGraph({}, [], type_check=False), program, program)
+def _model(program: Program) -> SpikingModel:
+    return SpikingModel(nir.NIRGraph({}, [], type_check=False), program, program)
 
 
 def bench_spiking(
@@ -79,7 +79,7 @@ def bench_spiking(
 
     "converter": our Lava run beside `workers/plain_lava.py`, whole (the child's start and the read-out included) and
     run() alone, and the emulator (range check included), on `layers` layers of `width` neurons; their spikes must be
-    equal. "lanes": seconds a picture. "grid": milliseconds a step as width and depth grow. "sparse": the emulator's
+    equal. "lanes": seconds an image. "grid": milliseconds a step as width and depth grow. "sparse": the emulator's
     milliseconds a step by the rate at which all layers fire, for `steps` and for ten times as many. Of the first three
     each entry has "seconds" (medians), "ratio" and "quartiles" ([first, third]) over emulator. "lava" is None, or what
     to do where its runtime is not built; then its columns are left out. Raises BadSetting, and ParityError.
@@ -119,19 +119,19 @@ def _sparse(width: int, layers: int, steps: int, rounds: int, progress: Progress
     }
 
 
-def _runs(net: tuple[Model, Floats], lava: bool, plain: bool = False) -> dict[str, Run]:
+def _runs(net: tuple[SpikingModel, Floats], lava: bool, plain: bool = False) -> dict[str, Run]:
     runs: dict[str, Run] = {"emulator": _emulator(*net)}
     scripts = {"lava": "run_lava.py"} | ({"plain": "plain_lava.py"} if plain else {})
     return runs | {name: partial(_worker, script, *net) for name, script in scripts.items() if lava}
 
 
-def _emulator(model: Model, inputs: Floats) -> Run:
+def _emulator(model: SpikingModel, inputs: Floats) -> Run:
     target = Target.named("loihi")
     assert isinstance(target, SpikingTarget)
     return lambda: ({f"spikes.{k}": s for k, s in target.run(model, inputs, "fixed").spikes.items()}, 0.0)
 
 
-def _worker(script: str, model: Model, inputs: Floats) -> tuple[dict[str, Any], float]:
+def _worker(script: str, model: SpikingModel, inputs: Floats) -> tuple[dict[str, Any], float]:
     """A fixed program run by a script in Lava's runtime: spikes of every population, and the seconds of run() alone."""
     with tempfile.TemporaryDirectory(prefix="np-") as name:
         program, data, out = (Path(name) / file for file in ("program.npz", "inputs.npy", "spikes.npz"))

@@ -31,7 +31,7 @@ def bench_training(
     """Training images a second of each of `methods` (all that fit, by default), and their steps over linear probing's.
 
     A step is forward, backward and AdamW on `batch` random images. Linear probing has the backbone in the loop here,
-    as where pictures are augmented. For prompts that neurons make, outside of the blocks, `generator_share` is the time
+    as where images are augmented. For prompts that neurons make, outside of the blocks, `generator_share` is the time
     of the generator alone, forward and backward, over that of the step. Every round runs all, in an order drawn anew; a
     ratio is the median over rounds of the two times of one round.
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from neuroprompt.errors import BadBundle, CannotWrite
+from neuroprompt.errors import BadBundle
+from neuroprompt.files import sha256, whole_folder
 
 FORMAT = "neuroprompt-bundle-1"
 MANIFEST = "manifest.json"
@@ -97,38 +95,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-@contextmanager
-def whole_folder(out: Path, replaces: str) -> Iterator[Path]:
-    """A folder that appears at `out` whole or not at all; it may replace one that holds a file called `replaces`."""
-    if out.exists() and not (out / replaces).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise CannotWrite(f"{out} exists and is not ours", "a new or empty folder", "choose another --out")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise CannotWrite(f"cannot write beside {out} ({error.strerror})", "a writable folder") from error
-    try:
-        yield folder
-        folder.chmod(0o755)
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-            os.rename(out, old / "x")
-            os.rename(folder, out)
-            shutil.rmtree(old)
-        else:
-            os.rename(folder, out)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
-            got = f"cannot write {out} ({error.strerror})"
-            raise CannotWrite(got, "room on the disk", "free some and run again") from error
-        raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def sha256(file: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -17,14 +17,14 @@ from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import BadBundle
 from neuroprompt.spiking.chain import write_graph
-from neuroprompt.spiking.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 
 GRAPH, REPORT, TOKENS = "generator.nir", "scale_report.json", "tokens.npy"
 PROGRAMS = {"float": "program.float.npz", "fixed": "program.fixed.npz"}
 SAMPLE, INPUTS = "factors.{}.npy", "inputs.npy"
 
 
-def write_model(model: Model, folder: Path) -> None:
+def write_model(model: SpikingModel, folder: Path) -> None:
     """Write graph, both programs and the scale report into `folder`; raises CannotWrite, OSError."""
     write_graph(model.graph, folder / GRAPH)
     for precision, name in PROGRAMS.items():
@@ -32,7 +32,7 @@ def write_model(model: Model, folder: Path) -> None:
     (folder / REPORT).write_text(json.dumps(model.scale_report, indent=1) + "\n")
 
 
-def read_model(folder: Path) -> Model:
+def read_model(folder: Path) -> SpikingModel:
     """Read what `write_model` wrote; raises BadBundle, BadGraph."""
     graph = read_graph(folder / GRAPH)
     try:
@@ -40,10 +40,10 @@ def read_model(folder: Path) -> Model:
         report: dict[str, Any] = json.loads((folder / REPORT).read_text())
     except (OSError, ValueError) as error:
         raise BadBundle(f"{folder} holds no whole model ({error})", "its own files", "export it again") from error
-    return Model(graph, programs["float"], programs["fixed"], report)
+    return SpikingModel(graph, programs["float"], programs["fixed"], report)
 
 
-def load_model(bundle: Bundle) -> Model:
+def load_model(bundle: Bundle) -> SpikingModel:
     """The spiking model of an opened bundle; raises BadBundle where it holds none."""
     if not (bundle.folder / GRAPH).is_file() or not (bundle.folder / PROGRAMS["fixed"]).is_file():
         raise BadBundle(f"{bundle.folder}, a bundle for {bundle.kind!r}, holds no spiking model", "one for 'lava'")
@@ -51,7 +51,7 @@ def load_model(bundle: Bundle) -> Model:
 
 
 def write_samples(factors: Floats, folder: Path) -> None:
-    """Write what drives the neurons for a few pictures, (k, T, n), a float32 file each."""
+    """Write what drives the neurons for a few images, (k, T, n), a float32 file each."""
     for i, sample in enumerate(factors):
         _write_array(sample.astype(np.float32), folder / SAMPLE.format(i))
 
@@ -61,8 +61,8 @@ def write_inputs(inputs: Floats, folder: Path) -> None:
     _write_array(inputs, folder / INPUTS)
 
 
-def load_tried(bundle: Bundle) -> tuple[Model, Floats | None, int]:
-    """The spiking model of an opened bundle, inputs to try it with, and how many pictures those are of.
+def load_tried(bundle: Bundle) -> tuple[SpikingModel, Floats | None, int]:
+    """The spiking model of an opened bundle, inputs to try it with, and how many images those are of.
 
     A generator whose inputs depend on the image is tried on the bundle's own samples, in as many lanes; a graph on the
     inputs that the bundle carries; any other on what `stimulus` gives: None and 1.

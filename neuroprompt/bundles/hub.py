@@ -24,8 +24,9 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
 import neuroprompt
-from neuroprompt.bundles.bundle import FORMAT, MANIFEST, Bundle, check_name, whole_folder
+from neuroprompt.bundles.bundle import FORMAT, MANIFEST, Bundle, check_name
 from neuroprompt.errors import BadBundle, HubFailed
+from neuroprompt.files import whole_folder
 from neuroprompt.progress import SILENT, Progress
 
 PICKLED = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".dill"})

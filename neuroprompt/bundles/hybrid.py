@@ -1,4 +1,4 @@
-"""A prompt that is made for every picture as a bundle: factors and backbone for ONNX Runtime, neurons for a target."""
+"""A prompt that is made for every image as a bundle: factors and backbone for ONNX Runtime, neurons for a target."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.onnxgraph.parity import compare
 from neuroprompt.progress import Progress
 from neuroprompt.simulators.verify import verify
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.deploy import check_graph, spiking_model
 from neuroprompt.training.model import PromptedModel
-from neuroprompt.training.sample_images import sample_pictures
+from neuroprompt.training.sample_images import sample_images
 
 if TYPE_CHECKING:
     from neuroprompt.training.run_folder import Run
 
 SAMPLES = 2
-"""Test pictures whose factors the bundle carries, to verify and count it on."""
+"""Test images whose factors the bundle carries, to verify and count it on."""
 CHECKED = 8
-"""Test pictures on which all parts together are compared with the model."""
+"""Test images on which all parts together are compared with the model."""
 
 
 class _Factors(nn.Module):
@@ -41,22 +41,22 @@ class _Factors(nn.Module):
         self.model, self.factors = model, gated.factors
 
     def forward(self, inputs: Tensor) -> Tensor:
-        factors: Tensor = self.factors(self.model.pictures(inputs))
+        factors: Tensor = self.factors(self.model.images(inputs))
         return factors
 
 
 @torch.no_grad()
-def write_hybrid(run: Run, gated: Gated, folder: Path, about: dict[str, Any], progress: Progress) -> Model:
+def write_hybrid(run: Run, gated: Gated, folder: Path, about: dict[str, Any], progress: Progress) -> SpikingModel:
     """Write every part of the bundle that is made of the model, read the neurons back and check them, fill `about`.
 
-    The integers are fitted on the factors of a test picture of the run, at a scale that no picture can overflow. Raises
+    The integers are fitted on the factors of a test image of the run, at a scale that no image can overflow. Raises
     ParityError, CannotWrite.
     """
     model = run.model.eval()
     image = model.backbone.site.image
-    pictures, about["pictures"] = sample_pictures(run, SAMPLES)
-    factors = gated.factors(pictures).flatten(2).numpy()
-    progress.say("fitting the integers to the factors of a picture")
+    images, about["image_source"] = sample_images(run, SAMPLES)
+    factors = gated.factors(images).flatten(2).numpy()
+    progress.say("fitting the integers to the factors of an image")
     spiking = spiking_model(gated.generator, factors[0].astype("float64"))
     write_model(spiking, folder)
     write_samples(factors, folder)
@@ -85,14 +85,14 @@ def write_hybrid(run: Run, gated: Gated, folder: Path, about: dict[str, Any], pr
 
 @torch.no_grad()
 def check_hybrid(run: Run, bundle: Bundle) -> dict[str, Any]:
-    """All parts together against the model in PyTorch on CHECKED test pictures; raises ParityError.
+    """All parts together against the model in PyTorch on CHECKED test images; raises ParityError.
 
     `parity`: the float program's logits, which must be within TOLERANCE of their range, as of any exported file.
     `fixed`: the same of the integer program, which is reported. `prompt`: spike density, exact zeros and rank with it.
     """
-    pictures, _ = sample_pictures(run, CHECKED)
-    expected = run.model.eval()(pictures).numpy()
-    inputs = run.model.inputs(pictures).numpy()
+    images, _ = sample_images(run, CHECKED)
+    expected = run.model.eval()(images).numpy()
+    inputs = run.model.inputs(images).numpy()
     floats, fixed = (Pipeline(bundle, "loihi", precision).run(inputs) for precision in ("float", "fixed"))
     difference = float(np.abs(fixed.logits - expected).max())
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.commands import data_name
 
 BAKED = (
@@ -13,8 +13,8 @@ BAKED = (
     "here."
 )
 HYBRID = (
-    "The prompt is made for every picture: `factors.onnx` makes what drives the neurons, their spikes say which of it "
-    "is added to the picture, and `backbone.onnx` classifies the sum."
+    "The prompt is made for every image: `factors.onnx` makes what drives the neurons, their spikes say which of it "
+    "is added to the image, and `backbone.onnx` classifies the sum."
 )
 SCRIPT, PINS = "run_lava.py", "requirements.txt"
 BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py")
@@ -30,7 +30,7 @@ FILES = {
     "inputs.npy": "the inputs (steps, lines) that the integers were fitted and checked on",
     "factors.onnx": "normalised inputs (B, 3, H, W) -> factors P (B, T, C, H, W)",
     "backbone.onnx": "prompted inputs, x + (1/T) sum_t S_t * P_t / std -> logits",
-    "factors.0.npy": "the factors of a test picture, (steps, neurons), to try the neurons with",
+    "factors.0.npy": "the factors of a test image, (steps, neurons), to try the neurons with",
     "tokens.npy": "the prompt's bits (blocks, tokens, channels)",
     "model.onnx": "backbone, prompt and head in one graph; preprocessing and labels in its metadata",
     "prompt.safetensors": "what training learned",
@@ -45,7 +45,7 @@ LIMITS = (
 )
 
 
-def lava_readme(about: dict[str, Any], model: Model) -> str:
+def lava_readme(about: dict[str, Any], model: SpikingModel) -> str:
     """The text, in Markdown; `about` is the manifest's."""
     hybrid = bool(about.get("per_image"))
     left_out = {"model.onnx", "prompt.safetensors", "inputs.npy", SCRIPT, *BESIDE_SCRIPT, PINS}
@@ -64,7 +64,7 @@ def lava_readme(about: dict[str, Any], model: Model) -> str:
     return _document(about["method"], lead, parts, model)
 
 
-def graph_readme(about: dict[str, Any], model: Model) -> str:
+def graph_readme(about: dict[str, Any], model: SpikingModel) -> str:
     """The text for a bundle of a NIR graph of any origin."""
     shown = ("generator.nir", "program.fixed.npz", "program.float.npz", "scale_report.json", "inputs.npy", SCRIPT, PINS)
     placed = about["placement"]
@@ -81,7 +81,7 @@ def graph_readme(about: dict[str, Any], model: Model) -> str:
     return _document(about["graph"], lead, parts | {"On the chip": chip}, model)
 
 
-def _document(name: str, lead: str, parts: dict[str, list[str]], model: Model) -> str:
+def _document(name: str, lead: str, parts: dict[str, list[str]], model: SpikingModel) -> str:
     parts = parts | {"The integers": scale_words(model.scale_report), "Limits": [LIMITS]}
     body = [line for title, lines in parts.items() for line in (f"## {title}", "", *lines, "")]
     return "\n".join([f"# {name} for Intel's Lava and Loihi", "", lead, "", *body])
@@ -126,8 +126,8 @@ def _checked(checked: dict[str, Any]) -> list[str]:
 def _hybrid_words(about: dict[str, Any]) -> list[str]:
     parity, fixed, prompt = about["parity"], about["fixed"], about["prompt"]
     return [
-        f"- all parts together with the float program, against the model in PyTorch on {parity['images']} pictures "
-        f"({about['pictures']}): logits differ by at most {parity['max_rel_diff']:.1e} of their range",
+        f"- all parts together with the float program, against the model in PyTorch on {parity['images']} images "
+        f"({about['image_source']}): logits differ by at most {parity['max_rel_diff']:.1e} of their range",
         f"- with the integer program: by at most {fixed['max_rel_diff']:.1e}, {fixed['top1_agreement']:.1%} of the "
         f"classes equal; {prompt['spike_density']:.1%} of all steps and neurons spike, {prompt['exact_zeros']:.1%} of "
         f"the prompt's values are exactly 0, its rank is {prompt['rank']:.1f}",

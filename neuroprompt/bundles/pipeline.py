@@ -11,11 +11,11 @@ import numpy as np
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, side_by_side
-from neuroprompt.bundles.predict import labelled, picture_files, read_picture
+from neuroprompt.bundles.predict import image_files, labelled, read_image
 from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes, SpikingTarget, Target
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 
 FACTORS, BACKBONE = "factors.onnx", "backbone.onnx"
 
@@ -59,8 +59,8 @@ class Pipeline:
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, "lava")
         if not self.bundle.about.get("per_image"):
-            got = f"{self.bundle.folder} holds no prompt that is made for every picture"
-            raise BadBundle(got, "the lava bundle of such a prompt", "pictures run through the onnx bundle of this one")
+            got = f"{self.bundle.folder} holds no prompt that is made for every image"
+            raise BadBundle(got, "the lava bundle of such a prompt", "images run through the onnx bundle of this one")
         machine, runtime = Target.named(target), Target.named("onnxruntime")
         if not isinstance(machine, SpikingTarget) or precision not in machine.precisions:
             runs = "/".join(machine.precisions) if isinstance(machine, SpikingTarget) else "no spiking models"
@@ -70,7 +70,7 @@ class Pipeline:
         assert isinstance(runtime, ImageTarget)
         self.target, self.runtime, self.precision, self.lanes = machine, runtime, precision, lanes
         self._model = load_model(self.bundle)
-        self._wide: dict[int, Model] = {}
+        self._wide: dict[int, SpikingModel] = {}
         self._std = np.asarray(self.bundle.about["preprocess"]["std"], np.float32)[:, None, None]
         # A session is kept for one file at a time, so that each of the two has its own.
         self._second = Target.named("onnxruntime")
@@ -85,13 +85,13 @@ class Pipeline:
         return Passed(**arrays, seconds=sum(p.seconds for p in parts))
 
     def predict(self, paths: Sequence[Path | str], progress: Progress = SILENT) -> list[dict[str, Any]]:
-        """For every picture file what `neuroprompt.bundles.predict.predict` gives, and its own `spike_density`."""
-        files, about = picture_files(paths), self.bundle.about
+        """For every image file what `neuroprompt.bundles.predict.predict` gives, and its own `spike_density`."""
+        files, about = image_files(paths), self.bundle.about
         found = []
         starts = range(0, len(files), self.lanes)
-        for i in progress.track(starts, "pictures in lanes", len(starts)):
+        for i in progress.track(starts, "images in lanes", len(starts)):
             batch = files[i : i + self.lanes]
-            passed = self._pass(np.stack([read_picture(file, about["preprocess"]) for file in batch]))
+            passed = self._pass(np.stack([read_image(file, about["preprocess"]) for file in batch]))
             found += [
                 labelled(file, logits, about["classes"]) | {"spike_density": float(spikes.mean())}
                 for file, logits, spikes in zip(batch, passed.logits, passed.spikes, strict=True)

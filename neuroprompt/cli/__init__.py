@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 
@@ -19,7 +20,8 @@ def main() -> None:
     try:
         app()
     except NeuropromptError as error:
-        _stop(f"error: {error}", 2)
+        # The same words for scripts: stdout stays empty, the error is an object on stderr.
+        _stop(json.dumps({"error": error.json()}) if "--json" in sys.argv else f"error: {error}", 2)
     except KeyboardInterrupt:
         _stop("stopped; what was saved so far stays (type the same command again to go on)", 130)
     except OSError as error:

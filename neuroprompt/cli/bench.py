@@ -35,7 +35,7 @@ def bench(
     ] = False,
     image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
     tokens: Annotated[int, typer.Option(help="Prompt tokens a block, with --backbone.")] = 10,
-    batch: Annotated[int, typer.Option(help="Pictures a run.")] = 1,
+    batch: Annotated[int, typer.Option(help="Images a run.")] = 1,
     rounds: Annotated[
         int | None, typer.Option(help="Rounds; each runs all, in turn (default: 20, with --spiking 3).")
     ] = None,
@@ -57,7 +57,7 @@ def bench(
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
     alone costs. pytorch: the model as trained, in PyTorch. With --spiking: our Lava run beside that of a plain
-    converter, our emulator beside Lava, pictures in lanes, growing nets, and spikes that are few.
+    converter, our emulator beside Lava, images in lanes, growing nets, and spikes that are few.
     """
     from neuroprompt.benchmarks.latency import bench_backbone, bench_bundle
     from neuroprompt.bundles.bundle import Bundle
@@ -93,7 +93,7 @@ def bench(
 
     prices = Prices.named("horowitz-45nm-fp32")
     result["joules"] = {name: estimate(Activity(macs=macs), prices).joules for name, macs in result["macs"].items()}
-    result["note"] = f"joules a picture: {NOTE.lower()}; {prices.title}, multiply-accumulates alone"
+    result["note"] = f"joules an image: {NOTE.lower()}; {prices.title}, multiply-accumulates alone"
     ratio, quartiles = result["ratio"], result["ratio_quartiles"]
     rows = [
         (

@@ -103,7 +103,7 @@ def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("largest difference, baked against PyTorch", f"{bench['max_abs_diff']:.1e}"),
         ("time over the bare backbone: baked / naive", _ratios(bench)),
         ("generator, once at deployment (estimated)", si(energy["generator"]["joules_per_deployment"])),
-        ("backbone, every picture (estimated)", si(energy["backbone"]["joules_per_image"])),
+        ("backbone, every image (estimated)", si(energy["backbone"]["joules_per_image"])),
         ("seconds in all", f"{result['seconds']:.0f}"),
     ]
 

@@ -1,4 +1,4 @@
-"""`neuroprompt eval`: accuracy of one run or of several seeds, on clean, noisy and corrupted pictures and elsewhere."""
+"""`neuroprompt eval`: accuracy of one run or of several seeds, on clean, noisy and corrupted images and elsewhere."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def evaluate(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Accuracy on the test pictures, clean and with noise added before normalisation.
+    """Accuracy on the test images, clean and with noise added before normalisation.
 
     Several runs of one configuration with different seeds: mean and sample standard deviation.
     """
@@ -75,7 +75,7 @@ def evaluate(
         if csv is not None:
             save_csv(loaded, results, csv)
     seeds = f", {len(loaded)} seeds" if std else ""
-    title = f"{loaded[0].config.method} on {results[0]['images']} pictures{seeds}"
+    title = f"{loaded[0].config.method} on {results[0]['images']} images{seeds}"
     emit(result, json, *_tables(title, mean, std))
 
 
@@ -84,7 +84,7 @@ def _tables(title: str, mean: Mapping[str, Any], std: Mapping[str, Any] | None) 
     corruption = mean.get("corruption", {"types": {}})
     of_all = [_rows(mean), _rows(std)] if std else [_rows(mean)]
     rows = [(name, *(f"{values[name]:.1%}" for values in of_all)) for name in of_all[0]]
-    tables = [table(title, ("pictures", "accuracy", "std")[: 1 + len(of_all)], rows)]
+    tables = [table(title, ("images", "accuracy", "std")[: 1 + len(of_all)], rows)]
     if corruption["types"]:
         cells = [
             (kind, *(_percent(mean["noise"].get(f"{kind}:{severity}")) for severity in range(1, 6)), _percent(of_type))

@@ -1,4 +1,4 @@
-"""`neuroprompt run`: run an exported bundle, pictures in ONNX Runtime or spikes on the Lava simulator."""
+"""`neuroprompt run`: run an exported bundle, images in ONNX Runtime or spikes on the Lava simulator."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def run(
     bundle: Annotated[Path, typer.Argument(help="A bundle of 'neuroprompt export'.")],
     images: Annotated[
         list[Path] | None,
-        typer.Argument(help="Pictures or folders; for prompts made once and Lava, none."),
+        typer.Argument(help="Images or folders; for prompts made once and Lava, none."),
     ] = None,
     precision: Annotated[str, typer.Option(help="fixed (Loihi's integers) or float, for a Lava bundle.")] = "fixed",
     target: Annotated[str, typer.Option(help="Which target runs a Lava bundle: lava, loihi, ...")] = "lava",
-    lanes: Annotated[int, typer.Option(help="Pictures side by side on the target.")] = 8,
+    lanes: Annotated[int, typer.Option(help="Images side by side on the target.")] = 8,
     out: Annotated[Path | None, typer.Option(help="Write the spikes here, as .npz.")] = None,
     json: Json = False,
 ) -> None:
@@ -47,24 +47,24 @@ def _run_images(bundle: Bundle, images: list[Path], json: bool) -> None:
     from neuroprompt.bundles.predict import predict
 
     if not images:
-        raise BadSetting("no pictures", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")
+        raise BadSetting("no images", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")
     with stdout_is_ours():
         results = predict(bundle, images, TerminalProgress())
     rows = [(r["file"], r["label"], f"{r['probability']:.1%}") for r in results]
-    emit({"images": results}, json, table("ONNX Runtime", ("picture", "label", "probability"), rows))
+    emit({"images": results}, json, table("ONNX Runtime", ("image", "label", "probability"), rows))
 
 
 def _run_hybrid(bundle: Bundle, images: list[Path], how: tuple[str, str, int], out: Path | None, json: bool) -> None:
     from neuroprompt.bundles.pipeline import Pipeline
 
     if not images:
-        raise BadSetting("no pictures", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")
+        raise BadSetting("no images", "at least one after the bundle", f"neuroprompt run {bundle.folder} cat.jpg")
     if out is not None:
-        raise BadSetting(f"--out {out}", "a bundle whose spikes are the same for every picture")
+        raise BadSetting(f"--out {out}", "a bundle whose spikes are the same for every image")
     target, precision, lanes = how
     with stdout_is_ours():
         results = Pipeline(bundle, target, precision, lanes).predict(images, TerminalProgress())
-    columns = ("picture", "label", "probability", "spikes a step")
+    columns = ("image", "label", "probability", "spikes a step")
     rows = [(r["file"], r["label"], f"{r['probability']:.1%}", f"{r['spike_density']:.3f}") for r in results]
     found = {"target": target, "precision": precision, "images": results}
     emit(found, json, table(f"ONNX Runtime, with {target} ({precision}) between", columns, rows))

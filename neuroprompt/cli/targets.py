@@ -28,7 +28,7 @@ def list_targets(json: Json = False) -> None:
             "available": at_hand.ok,
             "version": at_hand.version,
             "how": at_hand.how,
-            "runs": "spikes" if issubclass(part, SpikingTarget) else "pictures",
+            "runs": "spikes" if issubclass(part, SpikingTarget) else "images",
             "precisions": list(part.precisions) if issubclass(part, SpikingTarget) else ["float"],
             "about": part.about,
             "fix": at_hand.fix,

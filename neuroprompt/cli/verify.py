@@ -14,7 +14,7 @@ from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.contracts.deployment import Floats
-    from neuroprompt.spiking.program import Model
+    from neuroprompt.spiking.program import SpikingModel
 
 VALUES = 1e-4
 """How far values of nodes that never fire may be off, of the largest: some simulators compute in float32."""
@@ -25,7 +25,7 @@ VALUES = 1e-4
         "verify out/lava",
         "verify out/lava --targets snntorch,lava --json",
         "verify graph.nir --steps 100 --input poisson:0.2",
-        "verify graph.nir --input spikes.npy --picture verify.png",
+        "verify graph.nir --input spikes.npy --figure verify.png",
     )
 )
 def verify(
@@ -43,7 +43,7 @@ def verify(
     dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
     split_signs: SplitSigns = False,
-    picture: Annotated[Path | None, typer.Option(help="Draw it too: a .png or .svg file.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
     json: Json = False,
 ) -> None:
     """Run every target at hand and compare it with the reference, spike by spike, over all and node by node.
@@ -54,21 +54,21 @@ def verify(
     from neuroprompt.report.verify_figure import FORMS, draw_verified
     from neuroprompt.simulators.verify import verify as verify_model
 
-    if picture is not None and picture.suffix not in FORMS:
-        raise BadSetting(f"--picture {picture}", f"a file that ends in {' or '.join(FORMS)}")
+    if figure is not None and figure.suffix not in FORMS:
+        raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
     recordings: dict[str, Recording] = {}
     with stdout_is_ours():
         model, inputs = _model(what, steps, drive, dt, seed, split_signs)
         names = [name.strip() for name in targets.split(",")] if targets else None
         result = verify_model(model, inputs, names, TerminalProgress(), recordings)
-        if picture is not None:
-            draw_verified(result, recordings, picture)
+        if figure is not None:
+            draw_verified(result, recordings, figure)
     rows = [row for name, found in result["targets"].items() for row in _rows(name, found)]
     reference = result["reference"]
     lines = [line for name, found in result["targets"].items() for line in _differences(name, found)]
     lines += _of_the_chip(result["targets"])
     lines += [f"{what} {name}: {why}" for what in ("skipped", "failed") for name, why in result[what].items()]
-    lines += [f"picture in {picture}"] if picture is not None else []
+    lines += [f"figure in {figure}"] if figure is not None else []
     columns = ("target, node", "exact", "jaccard", "rate cosine", "first (step, neuron)", "spikes", "s")
     title = f"against the reference ({reference['spikes']} spikes in {reference['steps']} steps)"
     emit(result, json, table(title, columns, rows), *lines)
@@ -78,7 +78,7 @@ def verify(
 
 def _model(
     what: Path, steps: int | None, drive: str | None, dt: float | None, seed: int, split_signs: bool
-) -> tuple[Model, Floats | None]:
+) -> tuple[SpikingModel, Floats | None]:
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_tried
     from neuroprompt.compiler.stimuli import inputs_of

@@ -8,10 +8,10 @@ import numpy as np
 
 from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.place import place
-from neuroprompt.spiking.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 
 
-def dump(flat: Flat, model: Model) -> str:
+def dump(flat: Flat, model: SpikingModel) -> str:
     """The flat graph, the float program with the chip's schedule, the integers, and where they go."""
     lines = [f"flatten: {len(flat.nodes)} nodes, dt {flat.dt:g} s, {flat.lines} input lines"]
     for n in flat.nodes:
@@ -20,8 +20,8 @@ def dump(flat: Flat, model: Model) -> str:
         came = f" <- {sources}" if sources else ""
         lines.append(f"  {n.name}: {type(n.node).__name__} {_shape(n.shape)}{extra}{came}")
     lines += ["normalise, schedule:", *_program(model.float_program)]
-    if model.unfit is not None:
-        return "\n".join([*lines, f"quantise: no integers: {model.unfit}"])
+    if model.quantisation_error is not None:
+        return "\n".join([*lines, f"quantise: no integers: {model.quantisation_error}"])
     match = model.scale_report["spike_match"]
     lines.append(f"quantise: {match:.4%} of (step, neuron) cells as in float on the calibration inputs")
     lines += _program(model.fixed_program)

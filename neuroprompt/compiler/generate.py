@@ -14,7 +14,7 @@ def random_graph(seed: int, *, portable: bool = False) -> nir.NIRGraph:
     """A graph of one to three layers of neurons, drawn from `seed`.
 
     Portable: Affine or Linear, then IF, LIF (r = 1) or CubaLIF, some layers with a recurrent Affine: what every
-    simulator has. Otherwise pictures and Conv, Pool, Scale, Delay, nested graphs, joins, feedback between layers,
+    simulator has. Otherwise images and Conv, Pool, Scale, Delay, nested graphs, joins, feedback between layers,
     parameters of every neuron's own, v_leak, and outputs that never fire too.
     """
     return _Builder(np.random.default_rng(seed), portable).build()
@@ -28,8 +28,8 @@ class _Builder:
 
     def build(self) -> nir.NIRGraph:
         rng = self.rng
-        picture = not self.portable and rng.random() < 0.35
-        sizes = (rng.integers(1, 4), *rng.integers(6, 10, 2)) if picture else (rng.integers(3, 20),)
+        image = not self.portable and rng.random() < 0.35
+        sizes = (rng.integers(1, 4), *rng.integers(6, 10, 2)) if image else (rng.integers(3, 20),)
         shape = tuple(int(n) for n in sizes)
         self.nodes["input"] = nir.Input({"input": np.array(shape)})
         layers: list[tuple[str, tuple[int, ...]]] = []

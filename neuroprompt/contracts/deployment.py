@@ -17,7 +17,7 @@ from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from neuroprompt.spiking.program import Model, Program
+    from neuroprompt.spiking.program import Program, SpikingModel
     from neuroprompt.training.run_folder import Run
 
 Floats = NDArray[np.floating[Any]]
@@ -70,7 +70,7 @@ class Target(Plugin, ABC):
 
 
 class SpikingTarget(Target):
-    """A target that runs spiking models; `precisions` are those of Model.program that it can run."""
+    """A target that runs spiking models; `precisions` are those of SpikingModel.program that it can run."""
 
     precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float",)
 
@@ -81,7 +81,7 @@ class SpikingTarget(Target):
         """
 
     @abstractmethod
-    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on `inputs` (T, n_in) from rest; raises Unsupported, RuntimeMissing, WorkerFailed."""
 
 
@@ -146,9 +146,9 @@ class Prices(Plugin, ABC):
     """A price list; one file per list in `prices/`, each constant beside its paper.
 
     `prices` is by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes, states
-    (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out. `includes` names events that the
-    figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip of which
-    power was measured and no joules per event: watts instead of joules, times the seconds of a run on it.
+    (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out. `includes` names events
+    that the figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip
+    of which power was measured and no joules per event: watts instead of joules, times the seconds of a run on it.
     `scope`: "per term" (may be added to other terms) or "all-in" (a price holds the chip's other work too).
     `evidence`: measured, simulated, datasheet, or estimated by the author.
     """

@@ -21,7 +21,7 @@ from neuroprompt.plugin import Plugin
 
 
 @dataclass(frozen=True)
-class Site:
+class PromptSite:
     """Where a prompt may enter a backbone, as shapes: `depth` blocks of `width` channels, images of (C, H, W).
 
     Where blocks differ, `widths` has one number a block and `width` is the largest: tokens stay (L, N, width), of which
@@ -91,7 +91,7 @@ class Prompt(nn.Module, Plugin, ABC):
 
     `enters` says where, `per_image` whether it depends on the image, `spiking` whether neurons make it (an instance
     may say otherwise than its class), and `tunes_backbone` whether the backbone learns too. A constructor takes the
-    Site first and then the method's settings, each with a default.
+    PromptSite first and then the method's settings, each with a default.
     """
 
     kind = "prompt method"
@@ -110,7 +110,7 @@ class Prompt(nn.Module, Plugin, ABC):
         return None
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Prompted images (B, 3, H, W) of the Site's size, of images (B, 3, *picture) in [0, 1], not yet normalised.
+        """Prompted images (B, 3, H, W) for images (B, 3, *image_size) in [0, 1], before normalisation.
 
         Unless `per_image`, it is the image in the middle of zeros, plus a constant: what baking relies on.
         """
@@ -120,8 +120,8 @@ class Prompt(nn.Module, Plugin, ABC):
         """Spikes of 0 and 1 (B, T, ...) that make the prompted `images`; None where no neurons make pixels."""
         return None
 
-    def picture(self) -> tuple[int, int] | None:
-        """(height, width) to which pictures are resized for `pixels`; None: the Site's."""
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) to which images are resized for `pixels`; None: the PromptSite's."""
         return None
 
     def generator(self) -> Generator | None:
@@ -167,7 +167,7 @@ class BackboneSpec:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes the backbone's input: resized to `size`, scaled to [0, 1], then (x - mean) / std.
+    """How an image becomes the backbone's input: resized to `size`, scaled to [0, 1], then (x - mean) / std.
 
     Where there is a `canvas` (height, width), the result stands in the middle of so many zeros.
     """
@@ -187,7 +187,7 @@ class Backbone(nn.Module, Plugin, ABC):
 
     kind = "backbone family"
     folder = "neuroprompt.backbones"
-    site: Site
+    site: PromptSite
 
     def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:
         """Keep all but the Site, which the family adds; raises Unsupported for a model with a classifier."""
@@ -246,7 +246,7 @@ class Head(nn.Module, Plugin, ABC):
 # --- data ------------------------------------------------------------------------------------------------------------
 
 
-Pictures = torch.utils.data.Dataset[tuple[Tensor, int]]
+Images = torch.utils.data.Dataset[tuple[Tensor, int]]
 """A map-style set of (image uint8 (3, H, W) at the asked size, label); has a length."""
 
 
@@ -254,18 +254,18 @@ Pictures = torch.utils.data.Dataset[tuple[Tensor, int]]
 class Labelled:
     """A data set: three splits and the names of its classes.
 
-    `drawn`: the source has no test pictures of its own, so that the three are parts of one set.
+    `drawn`: the source has no test images of its own, so that the three are parts of one set.
     """
 
-    train: Pictures
-    val: Pictures
-    test: Pictures
+    train: Images
+    val: Images
+    test: Images
     classes: tuple[str, ...]
     drawn: bool = False
 
 
 class Data(Plugin, ABC):
-    """A source of labelled pictures; one file per source in `data/`. `digits`, `folder:PATH`, `torchvision:NAME`."""
+    """A source of labelled images; one file per source in `data/`. `digits`, `folder:PATH`, `torchvision:NAME`."""
 
     kind = "data source"
     folder = "neuroprompt.data"

@@ -1,4 +1,4 @@
-"""Handwritten digits from scikit-learn's own package: 1797 pictures of 8x8, no download."""
+"""Handwritten digits from scikit-learn's own package: 1797 images of 8x8, no download."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from neuroprompt.contracts.learning import Data, Labelled
-from neuroprompt.data._pictures import PictureList, labelled, split
+from neuroprompt.data._images import ImageList, labelled, split
 
 
 class Digits(Data):
@@ -23,7 +23,7 @@ class Digits(Data):
         """The digits at `size`."""
         grey, labels = load_digits(return_X_y=True)
         pixels = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-        whole = PictureList(lambda i: Image.fromarray(pixels[i]), labels, size, interpolation)
+        whole = ImageList(lambda i: Image.fromarray(pixels[i]), labels, size, interpolation)
         train, test = (whole.some(part) for part in split(whole.labels, share=0.25, seed=0))
         classes = [str(digit) for digit in range(10)]
         return labelled(train, test, classes, seed=seed, limit=self.limit, drawn=True)

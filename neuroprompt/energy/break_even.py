@@ -86,7 +86,7 @@ def break_even_of(generator: Activity, nodes: Sequence[Node], prices: str | Pric
     return break_even(replace(generator, synops_dense=dense), sum(node.neurons for node in nodes), steps, prices)
 
 
-def told(found: dict[str, Any]) -> str:
+def describe(found: dict[str, Any]) -> str:
     """What `break_even` found, in one line."""
     low, high = found["break_even_rate"]
     ratio = [found["joules_spiking"] / joules for joules in reversed(found["joules_quantised"])]

@@ -1,4 +1,4 @@
-"""What a deployed bundle does for one picture, as counts: its generator's activity and its backbone's."""
+"""What a deployed bundle does for one image, as counts: its generator's activity and its backbone's."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, load_tried
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget, Target
-from neuroprompt.energy.count_spikes import Census, by_image, count
+from neuroprompt.energy.count_spikes import ProgramCounts, by_image, count
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.onnxgraph.counts import GraphCounts, count_graph
 from neuroprompt.spiking.activity import Activity
-from neuroprompt.spiking.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 from neuroprompt.training.model import PromptedModel
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a bundle does for one picture.
+    """What a bundle does for one image.
 
-    generator  one run of the spiking part, in the emulator's integers; one that runs for every picture: the mean
-    backbone   one picture through every ONNX file of the bundle, counted from the files themselves
-    images     the generator's counts node by node, of each picture that it was tried on
+    generator  one run of the spiking part, in the emulator's integers; one that runs for every image: the mean
+    backbone   one image through every ONNX file of the bundle, counted from the files themselves
+    images     the generator's counts node by node, of each image that it was tried on
     graphs     the backbone's counts product by product, by file
     delays     whether something that was emitted arrives in a later step: recurrence, or delays of the graph
     """
 
     generator: Activity
     backbone: Activity
-    images: tuple[Census, ...] = ()
+    images: tuple[ProgramCounts, ...] = ()
     graphs: dict[str, GraphCounts] | None = None
     delays: bool = False
 
     def json(self) -> dict[str, Any]:
-        """The counts by picture and node, and by file and operator."""
+        """The counts by image and node, and by file and operator."""
         files = (self.graphs or {}).items()
         return {
             "images": [census.json() for census in self.images],
@@ -84,15 +84,15 @@ def counts(bundle: Bundle, onnx: Bundle | None = None, target: str = "loihi", pr
         backbone = Activity(macs=int(bundle.about["backbone_macs"]))
     if bundle.kind != "lava":
         return Counts(Activity(), backbone, graphs=graphs)
-    model, inputs, pictures = load_tried(bundle)
+    model, inputs, tried = load_tried(bundle)
     inputs = stimulus(model.fixed_program) if inputs is None else inputs
     one = load_model(bundle).program(precision)
-    images = by_image(one, recorded(model, inputs, target, precision), inputs, pictures)
-    generator = reduce(add, (census.total for census in images)).over(pictures)
+    images = by_image(one, recorded(model, inputs, target, precision), inputs, tried)
+    generator = reduce(add, (census.total for census in images)).over(tried)
     return Counts(generator, backbone, tuple(images), graphs, _delays(one))
 
 
-def counts_of_model(model: Model, inputs: Floats, target: str = "reference", precision: str = "float") -> Counts:
+def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "reference", precision: str = "float") -> Counts:
     """The counts of one run of a spiking model on inputs (T, n_in), on any spiking target; it has no backbone.
 
     Raises what the target raises.
@@ -129,7 +129,7 @@ def spikes_in_graph(model: PromptedModel, images: Tensor) -> dict[str, float] | 
     return {"spikes_per_image": spikes / len(images), "spike_density": spikes / sum(s.numel() for s in fired)}
 
 
-def recorded(model: Model, inputs: Floats, target: str, precision: str) -> Recording:
+def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -> Recording:
     """One run on the spiking target of that name, potentials included; raises BadSetting and what the target raises."""
     part = Target.named(target)
     if not isinstance(part, SpikingTarget) or precision not in part.precisions:
@@ -137,7 +137,7 @@ def recorded(model: Model, inputs: Floats, target: str, precision: str) -> Recor
     return part.run(model, inputs, precision, states=True)
 
 
-def emulate(model: Model, inputs: Floats | None = None) -> Recording:
+def emulate(model: SpikingModel, inputs: Floats | None = None) -> Recording:
     """One run of the integer program on our emulator; `inputs` None: what `stimulus` gives."""
     emulator = Target.named("loihi")
     assert isinstance(emulator, SpikingTarget)

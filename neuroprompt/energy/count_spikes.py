@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from neuroprompt.contracts.deployment import Floats, Recording
 from neuroprompt.spiking.activity import Activity
-from neuroprompt.spiking.program import Model, Population, Program, Projection
-from neuroprompt.spiking.weights import fan_out, once
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
+from neuroprompt.spiking.weights import cached, fan_out
 
 WIDTHS = {"float": (4, 4), "fixed": (1, 3)}
 """Bytes of a weight, and of any other number: float32; on the chip 8-bit weights, states of 24 bits."""
@@ -49,7 +49,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Census:
+class ProgramCounts:
     """What a run did, node by node; the sum is `total`. Sparsities are NeuroBench's, over all nodes."""
 
     nodes: tuple[Node, ...]
@@ -65,7 +65,7 @@ class Census:
         return whole | _sparsity(self.nodes) | {"nodes": [node.json() for node in self.nodes]}
 
 
-def count(program: Program, recording: Recording, inputs: Floats) -> Census:
+def count(program: Program, recording: Recording, inputs: Floats) -> ProgramCounts:
     """The counts of one run of `program` on `inputs` (T, n_in), by NeuroBench 2.3.0's definitions.
 
     synops = sum over projections, steps and lines of [event != 0] times the line's weights that are not 0. Where a
@@ -78,15 +78,15 @@ def count(program: Program, recording: Recording, inputs: Floats) -> Census:
     """
     sent = program.encode(inputs) if recording.sent is None else recording.sent
     emitted: dict[str, Array] = {"input": sent, **recording.spikes, **recording.values}
-    return Census(tuple(_node(program, population, recording, emitted) for population in program.populations))
+    return ProgramCounts(tuple(_node(program, population, recording, emitted) for population in program.populations))
 
 
-def activity(model: Model, recording: Recording, inputs: Floats, precision: str) -> Activity:
+def activity(model: SpikingModel, recording: Recording, inputs: Floats, precision: str) -> Activity:
     """The counts of one run in all, with the weights of that precision."""
     return count(model.program(precision), recording, inputs).total
 
 
-def by_image(program: Program, recording: Recording, inputs: Floats, images: int) -> list[Census]:
+def by_image(program: Program, recording: Recording, inputs: Floats, images: int) -> list[ProgramCounts]:
     """The counts of each of `images` runs that went side by side as lanes; `program` is that of one lane.
 
     inputs (T, images n_in) and the recording hold the lanes one after the other.
@@ -135,7 +135,7 @@ def _node(program: Program, population: Population, recording: Recording, emitte
         steps=program.steps,
         events=events,
         weights=stored,
-        zeros=stored - sum(int(once(fan_out, projection.weights).sum()) for projection in into),
+        zeros=stored - sum(int(cached(fan_out, projection.weights).sum()) for projection in into),
         footprint=wide * stored + other * (biases + size * states),
         membrane_updates=_membrane_updates(recording.v[name]) if name in recording.v else None,
     )
@@ -144,7 +144,7 @@ def _node(program: Program, population: Population, recording: Recording, emitte
 def _operations(projection: Projection, emitted: Array, steps: int) -> tuple[int, int]:
     """(synaptic operations, the part of them that multiplies) of what arrives within the run."""
     arriving = emitted[: steps - projection.lag]
-    fan = once(fan_out, projection.weights)
+    fan = cached(fan_out, projection.weights)
     done = _events(arriving) @ fan
     if arriving.dtype == bool:
         return int(done), 0

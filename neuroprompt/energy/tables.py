@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from neuroprompt.energy.count_spikes import Census
+from neuroprompt.energy.count_spikes import ProgramCounts
 from neuroprompt.energy.estimate import si
 
 TITLE = "Energy (estimated, not measured)"
@@ -13,7 +13,7 @@ COLUMNS = ("part", "prices", "scope", "evidence", "once", "an image", "range")
 PARTS = ("generator", "backbone")
 MANY = 6
 """So many totals are shown; more are in the JSON alone."""
-NODE_TITLE = "Counts by node (mean of the pictures)"
+NODE_TITLE = "Counts by node (mean of the images)"
 NODE_COLUMNS = ("node", "neurons", "spikes", "synops", "of dense", "updates", "membrane", "sparsity", "zeros", "bytes")
 
 
@@ -58,17 +58,17 @@ def not_priced(report: Mapping[str, Any]) -> list[str]:
 
 
 def system(report: Mapping[str, Any]) -> str:
-    """The generator as a share of the whole, baked and made for every picture."""
+    """The generator as a share of the whole, baked and made for every image."""
     made, ran, total = (report[part] for part in (*PARTS, "total"))
     if not made["joules"] or not ran["joules"]:
         return ""
     if total["share_generator"] is None:
         return "system: no share, an all-in price cannot be added to prices per term"
-    each = f"{si(made['joules'])} of {si(total['joules'])} a picture, {total['share_generator']:.2%}"
+    each = f"{si(made['joules'])} of {si(total['joules'])} an image, {total['share_generator']:.2%}"
     if not report["baked"]:
-        return f"system (estimated): the generator runs for every picture: {each}"
-    whole = f"0 J of {si(ran['joules'])} a picture, 0 %"
-    return f"system (estimated): baked, the generator is {whole}; made for every picture it would be {each}"
+        return f"system (estimated): the generator runs for every image: {each}"
+    whole = f"0 J of {si(ran['joules'])} an image, 0 %"
+    return f"system (estimated): baked, the generator is {whole}; made for every image it would be {each}"
 
 
 def comparison(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -95,8 +95,8 @@ def left_out(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def node_rows(images: Sequence[Census]) -> Iterator[tuple[str, ...]]:
-    """The generator's counts by node under NODE_COLUMNS, the mean over pictures."""
+def node_rows(images: Sequence[ProgramCounts]) -> Iterator[tuple[str, ...]]:
+    """The generator's counts by node under NODE_COLUMNS, the mean over images."""
     for same in zip(*(census.nodes for census in images), strict=True):
         first, count = same[0], len(same)
         mean = {key: sum(getattr(n.activity, key) for n in same) / count for key in ("spikes", "synops", "updates")}
@@ -129,6 +129,6 @@ def effective_line(found: Mapping[str, Any]) -> str:
     """How many of the backbone's products have two factors that are not 0."""
     share = (found["macs"] + found["acs"]) / found["dense"]
     return (
-        f"backbone, effective on {found['pictures']} pictures: {found['macs']:,.0f} macs, {found['acs']:,.0f} acs of "
+        f"backbone, effective on {found['images']} images: {found['macs']:,.0f} macs, {found['acs']:,.0f} acs of "
         f"{found['dense']:,.0f} ({share:.1%}); a runtime multiplies zeros too, so that the energy is of all"
     )

@@ -24,7 +24,7 @@ def price_lists(words: Iterable[str]) -> list[Prices]:
     """Each word's lists: a list's name, a .toml file, or a folder of such files.
 
     A file has title, scope, evidence, technology, voltage and leaves_out as text; a table [prices.EVENT] for each event
-    (`neuroprompt.energy.estimate.events`) with value, unit (pJ, nJ ...), source, and low and high where the source has a range;
+    (`neuroprompt.energy.estimate.events`) with value, unit (pJ, nJ ...), source, and low and high where it has a range;
     [includes] with EVENT = what the source says of it. A measured power is [watts] with value, unit (mW ...) and source
     instead of prices. Raises UnknownName, BadSetting.
     """

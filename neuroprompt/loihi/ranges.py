@@ -10,7 +10,7 @@ from neuroprompt.errors import OutOfRange
 from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX
 from neuroprompt.loihi.synapses import stored_weights
 from neuroprompt.spiking.program import GRADED, Program
-from neuroprompt.spiking.weights import Weights, numbers, once
+from neuroprompt.spiking.weights import Weights, cached, numbers
 
 
 def check_range(program: Program) -> None:
@@ -27,7 +27,7 @@ def check_range(program: Program) -> None:
             raise OutOfRange(f"{p.name!r} has bias exponent {p.bias_exp} behind a projection", "6, weight units")
     for q in program.projections:
         _within(f"the exponent of the weights from {q.source!r} to {q.target!r}", q.exponent, 0, MOST_EXPONENT)
-        if once(_stored_as_they_are, q.weights):
+        if cached(_stored_as_they_are, q.weights):
             continue
         what, weights = f"a weight from {q.source!r} to {q.target!r}", q.numbers
         mixed = weights.min() < 0 < weights.max()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from neuroprompt.spiking.program import Projection
-from neuroprompt.spiking.weights import Weights, numbers, once, replaced
+from neuroprompt.spiking.weights import Weights, cached, numbers, replaced
 
 Array = NDArray[Any]
 
@@ -61,10 +61,10 @@ def _of_spikes(weights: Array, sent: Array) -> Array:
     """
     share = np.count_nonzero(sent) / max(1, sent.size)
     if share < FEW[np.int16]:
-        kind = np.int16 if once(_largest, weights) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
+        kind = np.int16 if cached(_largest, weights) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
         if share < FEW[kind]:
-            return np.asarray(csr_matrix(sent, dtype=kind) @ once(TURNED[kind], weights))
-    product: Array = sent.astype(np.float32) @ once(TURNED[np.float32], weights)
+            return np.asarray(csr_matrix(sent, dtype=kind) @ cached(TURNED[kind], weights))
+    product: Array = sent.astype(np.float32) @ cached(TURNED[np.float32], weights)
     return product
 
 

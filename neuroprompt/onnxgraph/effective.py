@@ -1,4 +1,4 @@
-"""Counts which of an ONNX file's multiply-accumulates have two factors that are not 0, on real pictures."""
+"""Counts which of an ONNX file's multiply-accumulates have two factors that are not 0, on real images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COUNTED = ("MatMul", "Gemm", "Conv")
 
 @dataclass(frozen=True)
 class Effective:
-    """Means over pictures: effective products with numbers (macs), with -1, 0 and 1 alone (acs), and all of them.
+    """Means over images: effective products with numbers (macs), with -1, 0 and 1 alone (acs), and all of them.
 
     NeuroBench's Effective_MACs, Effective_ACs and Dense, attention products and functional calls included.
     """
@@ -42,7 +42,7 @@ def effective(file: Path | str, images: Floats) -> Effective:
     and Unsupported where a product is none of MatMul, Gemm, Conv.
     """
     if not len(images):
-        raise BadSetting("no pictures", "at least one")
+        raise BadSetting("no images", "at least one")
     try:
         model = onnx.load(str(file))
     except Exception as error:  # onnx raises protobuf's and its own

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from neuroprompt.contracts.learning import Prompt, Site, Stream
+from neuroprompt.contracts.learning import Prompt, PromptSite, Stream
 from neuroprompt.prompts._init import need, need_blocks, need_one_width, vpt_uniform
 
 COLDEST, HOTTEST = 0.01, 10.0
@@ -30,7 +30,7 @@ class GateVPT(Prompt):
     enters = "tokens"
     per_image = True
 
-    def __init__(self, site: Site, *, tokens: int = 10, gate_init: float = 5.0) -> None:
+    def __init__(self, site: PromptSite, *, tokens: int = 10, gate_init: float = 5.0) -> None:
         super().__init__()
         need_blocks(site, "gate-vpt")
         need_one_width(site, "gate-vpt")

@@ -10,7 +10,7 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from neuroprompt.contracts.learning import Gated, Generator, Prompt, Site
+from neuroprompt.contracts.learning import Gated, Generator, Prompt, PromptSite
 from neuroprompt.prompts._init import need
 from neuroprompt.spiking.neurons import ATAN_ALPHA, LIF
 
@@ -42,7 +42,7 @@ class LoRSP(Prompt):
 
     def __init__(
         self,
-        site: Site,
+        site: PromptSite,
         *,
         steps: int = 4,
         rank: int = 4,
@@ -142,7 +142,7 @@ class LoRSP(Prompt):
 
     @torch.no_grad()
     def _largest(self) -> float:
-        """No |P| of a picture in [0, 1] is beyond this: the sum of what is positive, or negative, in its weights."""
+        """No |P| of an image in [0, 1] is beyond this: the sum of what is positive, or negative, in its weights."""
         w = self.w.detach().cpu().double().reshape(-1, self.steps, self.rank)
         weights = torch.einsum("vtr,crw->tcvw", w, self.a.detach().cpu().double())
         return float(torch.maximum(weights.clamp(min=0).sum(2), (-weights).clamp(min=0).sum(2)).max())

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from neuroprompt.contracts.learning import Prompt, Site, Stream
+from neuroprompt.contracts.learning import Prompt, PromptSite, Stream
 from neuroprompt.prompts._init import need, need_blocks, need_one_width, vpt_uniform
 from neuroprompt.prompts._memory import LSTM, Leaky, Memory, SpikingLSTM, State
 
@@ -34,7 +34,7 @@ class LSPT(Prompt):
 
     def __init__(
         self,
-        site: Site,
+        site: PromptSite,
         *,
         tokens: int = 10,
         memory: str = "lstm",

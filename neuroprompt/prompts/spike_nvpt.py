@@ -9,7 +9,7 @@ import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from neuroprompt.contracts.learning import Generator, Prompt, Site
+from neuroprompt.contracts.learning import Generator, Prompt, PromptSite
 from neuroprompt.prompts._init import Layout, need, need_blocks, need_one_width
 from neuroprompt.spiking.neurons import ATAN_ALPHA, IF, Current, spike_train
 
@@ -35,7 +35,7 @@ class SpikeNVPT(Prompt):
 
     def __init__(
         self,
-        site: Site,
+        site: PromptSite,
         *,
         tokens: int = 10,
         deep: bool = True,

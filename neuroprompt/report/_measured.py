@@ -9,12 +9,12 @@ from typing import Any
 
 from neuroprompt.benchmarks.latency import bench_bundle
 from neuroprompt.errors import BadSetting, NeuropromptError
+from neuroprompt.files import write_whole
 from neuroprompt.progress import Progress
 from neuroprompt.report._subject import Subject
 from neuroprompt.robustness.noise import parse_noises
 from neuroprompt.simulators.verify import verify
 from neuroprompt.training.evaluation import evaluate
-from neuroprompt.training.run_folder import write_whole
 
 MEASURED = "measured.json"
 SKIPPED = "skipped"

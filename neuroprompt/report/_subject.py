@@ -13,24 +13,25 @@ import numpy as np
 from torch import Tensor
 
 from neuroprompt.benchmarks.latency import model_of_bundle
-from neuroprompt.bundles.bundle import MANIFEST, Bundle, sha256
+from neuroprompt.bundles.bundle import MANIFEST, Bundle
 from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.files import sha256
 from neuroprompt.report.figures import Array
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.deploy import spiking_model
 from neuroprompt.training.run_folder import PROMPT, Run
-from neuroprompt.training.sample_images import sample_pictures
+from neuroprompt.training.sample_images import sample_images
 
 
 @dataclass(frozen=True)
 class Spiking:
     """The spiking part at work: float on the reference, integers on the emulator; `about` says on what."""
 
-    model: Model
+    model: SpikingModel
     inputs: Array
     floats: Recording
     fixed: Recording | None
@@ -104,22 +105,22 @@ class Subject:
         model, inputs, about = self._spiking_model()
         drive = stimulus(model.float_program) if inputs is None else inputs
         floats = _target("reference").run(model, drive, "float", states=True)
-        fixed = None if model.unfit else _target("loihi").run(model, drive, "fixed", states=True)
+        fixed = None if model.quantisation_error else _target("loihi").run(model, drive, "fixed", states=True)
         return Spiking(model, drive, floats, fixed, about)
 
-    def _spiking_model(self) -> tuple[Model, Array | None, str]:
+    def _spiking_model(self) -> tuple[SpikingModel, Array | None, str]:
         if self.lava is not None:
             inputs = None
             if self.lava.about.get("samples"):
                 inputs = np.load(self.lava.folder / SAMPLE.format(0), allow_pickle=False).astype(np.float64)
-            of_picture = "on a test picture" if inputs is not None else "the run that made the deployed prompt"
-            return load_model(self.lava), inputs, of_picture
+            of_what = "on a test image" if inputs is not None else "the run that made the deployed prompt"
+            return load_model(self.lava), inputs, of_what
         prompt = self.loaded.model.prompt
         gated, generator = prompt.gated(), prompt.generator()
         if gated is not None:
-            factors: Tensor = gated.factors(sample_pictures(self.loaded, 1)[0])
+            factors: Tensor = gated.factors(sample_images(self.loaded, 1)[0])
             inputs = factors.flatten(2).detach().numpy()[0].astype(np.float64)
-            return spiking_model(gated.generator, inputs), inputs, "on a test picture"
+            return spiking_model(gated.generator, inputs), inputs, "on a test image"
         if generator is None or prompt.per_image:
             raise BadSetting(
                 "neurons that are part of the ONNX graph" if prompt.spiking else "the method has no neurons"

@@ -13,6 +13,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from neuroprompt.bundles.bundle import Bundle, put_file
 from neuroprompt.bundles.contents import load_model
 from neuroprompt.bundles.lava_readme import FILES, checked_words, lava_run, scale_words
+from neuroprompt.bundles.provenance import config_of
 from neuroprompt.energy.count_bundle import activities
 from neuroprompt.energy.estimate import NOTE, energy
 from neuroprompt.energy.tables import COLUMNS, counted, rows
@@ -20,7 +21,7 @@ from neuroprompt.energy.toml_prices import price_list
 from neuroprompt.errors import BadBundle, BadData, Unpriced
 from neuroprompt.onnxgraph.snippet import SNIPPET
 from neuroprompt.training.commands import data_name, train_command
-from neuroprompt.training.config import RunConfig, config_of
+from neuroprompt.training.config import RunConfig
 
 CARD = "README.md"
 LIBRARY = "neuroprompt"
@@ -36,7 +37,7 @@ def write_card(
     prices: tuple[str, str] = ("loihi", "horowitz-45nm-fp32"),
     licence: str | None = None,
 ) -> Bundle:
-    """Put the card into the bundle, and into its manifest. `accuracy`: what `evaluate` gave, of the test pictures.
+    """Put the card into the bundle, and into its manifest. `accuracy`: what `evaluate` gave, of the test images.
 
     Raises BadBundle, BadData, BadSetting, UnknownName, Unpriced, CannotWrite.
     """
@@ -111,7 +112,7 @@ def _front(
 
 def _what(bundle: Bundle, config: RunConfig) -> list[str]:
     per_image = bool(bundle.about.get("per_image"))
-    how = "The prompt is made for every picture." if per_image else "The prompt is the same for every picture."
+    how = "The prompt is made for every image." if per_image else "The prompt is the same for every image."
     classes = ", ".join(map(_plain, config.classes[:12])) + (", ..." if len(config.classes) > 12 else "")
     return [
         f"This is {WHAT[bundle.kind]}. Method `{config.method}`, backbone `{config.backbone.name}`"
@@ -122,7 +123,7 @@ def _what(bundle: Bundle, config: RunConfig) -> list[str]:
 
 
 def _trained(config: RunConfig) -> list[str]:
-    limit = f", at most {config.limit} pictures of each split" if config.limit else ""
+    limit = f", at most {config.limit} images of each split" if config.limit else ""
     return [
         f"`{data_name(config.data)}`{limit}; {config.epochs} epochs, seed {config.seed}.",
         "",
@@ -133,13 +134,13 @@ def _trained(config: RunConfig) -> list[str]:
 def _accuracy(trained: Mapping[str, Any], accuracy: Mapping[str, Any] | None) -> list[str]:
     lines = []
     if "val_accuracy" in trained:
-        lines.append(f"On the validation pictures, after training: {trained['val_accuracy']:.1%}.")
+        lines.append(f"On the validation images, after training: {trained['val_accuracy']:.1%}.")
     if accuracy is not None:
-        lines += ["", f"On {accuracy['images']:,} test pictures:", "", "| pictures | accuracy |", "|---|---|"]
+        lines += ["", f"On {accuracy['images']:,} test images:", "", "| images | accuracy |", "|---|---|"]
         shares = {"clean": accuracy["clean"], **accuracy["noise"]}
         lines += [f"| {noise} | {value:.1%} |" for noise, value in shares.items()]
     else:
-        lines.append("Accuracy on test pictures was not given to this card.")
+        lines.append("Accuracy on test images was not given to this card.")
     return lines
 
 
@@ -148,7 +149,7 @@ def _checked(bundle: Bundle) -> list[str]:
         return checked_words(bundle.about)
     parity = bundle.about["parity"]
     return [
-        f"- ONNX Runtime against the model in PyTorch on {parity['images']} pictures ({parity['pictures']}), at "
+        f"- ONNX Runtime against the model in PyTorch on {parity['images']} images ({parity['source']}), at "
         f"batches of {', '.join(map(str, parity['batches']))}: logits differ by at most {parity['max_abs_diff']:.1e} "
         f"({parity['max_rel_diff']:.1e} of their range; {parity['tolerance']:g} was allowed), "
         f"{parity['top1_agreement']:.1%} of the classes equal",
@@ -191,8 +192,8 @@ def _plain(text: str) -> str:
 
 
 def _verb(bundle: Bundle) -> str:
-    pictures = bundle.kind == "onnx" or bundle.about.get("per_image")
-    return "run BUNDLE picture.jpg" if pictures else "verify BUNDLE"
+    images = bundle.kind == "onnx" or bundle.about.get("per_image")
+    return "run BUNDLE image.jpg" if images else "verify BUNDLE"
 
 
 def _files(bundle: Bundle) -> list[str]:
@@ -208,5 +209,5 @@ def _limits(bundle: Bundle) -> list[str]:
             "the reset is to 0 in the same step. The backbone is not here."
         )
     else:
-        lines.append("The classes are those above; a picture of anything else gets one of them all the same.")
+        lines.append("The classes are those above; an image of anything else gets one of them all the same.")
     return lines

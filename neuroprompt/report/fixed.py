@@ -25,7 +25,7 @@ KINDS = ("neither", "both", "float alone", "fixed alone")
 
 
 def section(subjects: Sequence[Subject]) -> Section:
-    """A picture of both for every subject, and the table of all targets."""
+    """A figure of both for every subject, and the table of all targets."""
     made = Section("float-fixed", "Float against fixed", LEAD)
     tables: list[Table] = []
     missing: dict[str, str] = {}
@@ -33,7 +33,7 @@ def section(subjects: Sequence[Subject]) -> Section:
         try:
             spiking = subject.spiking
             if spiking.fixed is None:
-                missing[subject.name] = str(spiking.model.unfit)
+                missing[subject.name] = str(spiking.model.quantisation_error)
             else:
                 made.parts += _both(subject.name, spiking)
         except NeuropromptError as error:
@@ -52,13 +52,11 @@ def _both(name: str, spiking: Spiking) -> list[Plot]:
     assert spiking.fixed is not None
     agreed = compare(spiking.floats, spiking.fixed)
     return [
-        _picture(name, node, spiking, agreed["nodes"][node])
-        for node in spiking.floats.spikes
-        if node in agreed["nodes"]
+        _figure(name, node, spiking, agreed["nodes"][node]) for node in spiking.floats.spikes if node in agreed["nodes"]
     ]
 
 
-def _picture(name: str, node: str, spiking: Spiking, agreed: dict[str, Any]) -> Plot:
+def _figure(name: str, node: str, spiking: Spiking, agreed: dict[str, Any]) -> Plot:
     assert spiking.fixed is not None
     floats, fixed = (r.spikes[node].astype(bool) for r in (spiking.floats, spiking.fixed))
     first = agreed["first_mismatch"]

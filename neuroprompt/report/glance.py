@@ -37,7 +37,7 @@ def _column(subject: Subject) -> dict[str, str]:
         "time, baked over bare": f"{latency['ratio']['baked_over_bare']:.3f}" if latency else "-",
         "time, naive over bare": f"{latency['ratio']['naive_over_bare']:.3f}" if latency else "-",
         "energy of the generator, a run (estimated)": si(spent["generator"]["joules"]) if spent else "-",
-        "energy of the backbone, a picture (estimated)": si(spent["backbone"]["joules"]) if spent else "-",
+        "energy of the backbone, an image (estimated)": si(spent["backbone"]["joules"]) if spent else "-",
     }
 
 

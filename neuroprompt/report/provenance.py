@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 
-from neuroprompt.bundles.bundle import MANIFEST, sha256
+from neuroprompt.bundles.bundle import MANIFEST
+from neuroprompt.files import sha256
 from neuroprompt.report._parts import Section, Table
 from neuroprompt.report._subject import Subject
 from neuroprompt.training.commands import train_command

@@ -38,7 +38,7 @@ def section(subjects: Sequence[Subject]) -> Section:
 def _in_graph(subject: Subject) -> Note:
     found = subject.about["spiking"]
     return Note(
-        f"{subject.name}: its neurons are part of the ONNX graph; {found['spikes_per_image']:,.0f} spikes a picture, "
+        f"{subject.name}: its neurons are part of the ONNX graph; {found['spikes_per_image']:,.0f} spikes an image, "
         f"{found['spike_density']:.1%} of all neuron updates."
     )
 

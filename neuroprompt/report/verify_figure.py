@@ -1,4 +1,4 @@
-"""A picture of what `verify` found: the reference's spikes, and how every target agrees, node by node."""
+"""A figure of what `verify` found: the reference's spikes, and how every target agrees, node by node."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from neuroprompt.contracts.deployment import Recording
+from neuroprompt.files import write_whole
 from neuroprompt.report.figures import draw_raster, new_figure, rendered
 from neuroprompt.simulators.verify import REFERENCE
-from neuroprompt.wholefile import write_whole
 
 FORMS: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
 MOST_NODES = 12

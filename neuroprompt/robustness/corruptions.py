@@ -1,8 +1,8 @@
 """The fifteen corruptions of ImageNet-C at five severities: names, released parameters, and how one is applied.
 
 Hendrycks and Dietterich, "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations", ICLR 2019
-(arXiv 1903.12261). The parameters are those of the authors' release, which has a table for pictures of 224 pixels
-(ImageNet-C), of 64 (Tiny ImageNet-C) and of 32 (CIFAR-10-C). A picture takes the table whose size is nearest to its
+(arXiv 1903.12261). The parameters are those of the authors' release, which has a table for images of 224 pixels
+(ImageNet-C), of 64 (Tiny ImageNet-C) and of 32 (CIFAR-10-C). An image takes the table whose size is nearest to its
 shorter side by ratio: 32 up to 45 pixels, 64 up to 119, and 224 from there. Lengths in pixels stay as released; those
 of elastic_transform are shares of the side.
 
@@ -61,7 +61,7 @@ PARAMETERS: Mapping[str, Mapping[int, Levels]] = {
         64: ((1.06, 0.01), (1.11, 0.01), (1.16, 0.01), (1.21, 0.01), (1.26, 0.01)),
         32: ((1.06, 0.01), (1.11, 0.01), (1.16, 0.01), (1.21, 0.01), (1.26, 0.01)),
     },
-    "snow": {  # mean, deviation, zoom, threshold, radius and deviation of the blur, share of the picture
+    "snow": {  # mean, deviation, zoom, threshold, radius and deviation of the blur, share of the image
         224: (
             (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
             (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
@@ -84,7 +84,7 @@ PARAMETERS: Mapping[str, Mapping[int, Levels]] = {
             (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
         ),
     },
-    "frost": {  # shares of the picture and of the frost
+    "frost": {  # shares of the image and of the frost
         224: ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),
         64: ((1, 0.3), (0.9, 0.4), (0.8, 0.45), (0.75, 0.5), (0.7, 0.55)),
         32: ((1, 0.2), (1, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),

@@ -145,8 +145,8 @@ def elastic_transform(x: Image, draw: Draw, level: tuple[float, float, float]) -
 def pixelate(x: Image, draw: Draw, share: float) -> Image:
     """Resized to `share` of its sides and back, by boxes."""
     height, width = x.shape[:2]
-    picture = _picture(x)
-    small = picture.resize((max(1, int(width * share)), max(1, int(height * share))), BOX)
+    image = _image(x)
+    small = image.resize((max(1, int(width * share)), max(1, int(height * share))), BOX)
     return np.asarray(small.resize((width, height), BOX)) / 255
 
 
@@ -158,9 +158,9 @@ def jpeg_compression(x: Image, draw: Draw, quality: int) -> Image:
 def as_jpeg(x: Image, quality: int) -> Image:
     """Pillow's JPEG of that quality, there and back."""
     file = io.BytesIO()
-    _picture(x).save(file, "JPEG", quality=quality)
+    _image(x).save(file, "JPEG", quality=quality)
     return np.asarray(PIL.Image.open(file)) / 255
 
 
-def _picture(x: Image) -> PIL.Image.Image:
+def _image(x: Image) -> PIL.Image.Image:
     return PIL.Image.fromarray((x * 255).round().astype(np.uint8))

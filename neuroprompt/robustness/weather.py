@@ -14,7 +14,7 @@ ICE = np.array([0.80, 0.90, 1.0])
 
 
 def snow(x: Image, draw: Draw, level: tuple[float, float, float, float, float, float, float]) -> Image:
-    """Flakes (noise, enlarged and cut off at a threshold) blurred along their fall, on a whitened picture."""
+    """Flakes (noise, enlarged and cut off at a threshold) blurred along their fall, on a whitened image."""
     mean, sigma, zoom, threshold, radius, blur, share = level
     flakes = zoomed(draw.normal(mean, sigma, x.shape[:2]), zoom)
     flakes = np.clip(np.where(flakes < threshold, 0, flakes), 0, 1)
@@ -44,7 +44,7 @@ def frost(x: Image, draw: Draw, level: tuple[float, float]) -> Image:
 
 
 def fog(x: Image, draw: Draw, level: tuple[float, float]) -> Image:
-    """(x + amount fractal) max / (max + amount), with the picture's largest value max."""
+    """(x + amount fractal) max / (max + amount), with the image's largest value max."""
     amount, decay = level
     largest = x.max()
     mist = plasma(x.shape[:2], draw, decay)[..., None]

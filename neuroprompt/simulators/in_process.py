@@ -12,7 +12,7 @@ from neuroprompt.spiking.program import Program
 from neuroprompt.workers import stepwise
 
 
-def run_cells(
+def run_in_process(
     program: Program, inputs: Floats, make: Callable[[dict[str, Any]], stepwise.Step], states: bool
 ) -> Recording:
     """Run a float program in this process; `make` gives the step function of a population (`stepwise.run`)."""

@@ -16,7 +16,7 @@ from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.netx import to_netx
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS
-from neuroprompt.spiking.program import Model, Program, is_spikes
+from neuroprompt.spiking.program import Program, SpikingModel, is_spikes
 
 
 class NetxTarget(OwnRuntimeTarget):
@@ -33,7 +33,7 @@ class NetxTarget(OwnRuntimeTarget):
         """What netx cannot hold, in integers fitted on random spikes; raises Unsupported."""
         to_netx(quantise(program)[0])
 
-    def run(self, model: Model, inputs: Floats, precision: str = "fixed", states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str = "fixed", states: bool = False) -> Recording:
         """Run the integers on spikes (T, n_in) from rest; states are not kept. Raises Unsupported, WorkerFailed."""
         if precision != "fixed":
             raise Unsupported(f"precision {precision!r}", '"fixed", the integers of netx')

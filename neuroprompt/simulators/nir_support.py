@@ -19,12 +19,12 @@ STEPS = 6
 
 def features() -> dict[str, nir.NIRGraph]:
     """A graph of a few neurons for each."""
-    w, b, picture = np.array([[0.9, 0.7], [0.8, 0.6]]), np.full(2, 0.2), np.full((1, 1, 2, 2), 0.5)
+    w, b, image = np.array([[0.9, 0.7], [0.8, 0.6]]), np.full(2, 0.2), np.full((1, 1, 2, 2), 0.5)
     two, window = (2,), np.array([2, 2])
     tau, low = np.full(2, 3 * DT_SECONDS), np.full(2, -0.1)
     own = nir.LIF(tau=tau * [1, 2], r=np.ones(2), v_leak=np.zeros(2), v_threshold=np.array([0.2, 0.3]))
     cuba = {"tau_syn": tau, "tau_mem": tau, "r": np.full(2, 3.0), "v_leak": np.zeros(2), "w_in": np.full(2, 3.0)}
-    conv = nir.Conv2d((4, 4), picture, 1, 0, 1, 1, np.zeros(1))
+    conv = nir.Conv2d((4, 4), image, 1, 0, 1, 1, np.zeros(1))
     line = nir.Conv1d(4, np.full((1, 1, 3), 0.5), 1, 0, 1, 1, np.zeros(1))
     flat = nir.Flatten({"input": np.array([1, 2])}, 0, -1)
     inner = _row(two, nir.Linear(w))

@@ -21,11 +21,11 @@ from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.in_process import recorded
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS, Runtime
-from neuroprompt.spiking.program import Model, Population, Program
+from neuroprompt.spiking.program import Population, Program, SpikingModel
 
 
 @dataclass(frozen=True)
-class Overlay(Runtime):
+class SidePackages(Runtime):
     """Packages with exact pins, without their requirements, in a folder of the cache, for a child of our own Python."""
 
     python: str = field(init=False, default=f"{sys.version_info.major}.{sys.version_info.minor}")
@@ -59,7 +59,7 @@ class Overlay(Runtime):
         self._uv("pip", "install", "--no-deps", *target, "-r", str(self.requirements))
 
 
-class OverlaidTarget(OwnRuntimeTarget):
+class SidePackagesTarget(OwnRuntimeTarget):
     """A simulator in an overlay: a part says what it is, and refuses what its neurons cannot do.
 
     Its pins are `neuroprompt/workers/NAME.txt`, its neurons `neuroprompt/workers/NAME_neurons.py`: a function `make`
@@ -75,7 +75,7 @@ class OverlaidTarget(OwnRuntimeTarget):
         for population in program.populations:
             self.check(population)
 
-    def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the program on `inputs` (T, n_in) from rest; raises Unsupported, RuntimeMissing, WorkerFailed."""
         program = model.float_program
         if inputs.ndim != 2 or inputs.shape[1] != program.inputs:

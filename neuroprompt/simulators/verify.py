@@ -12,14 +12,14 @@ from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget, T
 from neuroprompt.errors import BadSetting, Unsupported, WorkerFailed
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.compare import cells, compare, known_cause
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 
 REFERENCE = "reference"
 EMULATOR = "loihi"
 
 
 def verify(
-    model: Model,
+    model: SpikingModel,
     inputs: Floats | None = None,
     targets: Sequence[str] | None = None,
     progress: Progress = SILENT,
@@ -30,7 +30,7 @@ def verify(
     `inputs` (T, n_in): None for zeros under constant drive, seeded spikes otherwise. Keys of "targets" are names, with
     the precision where a target has more than one; fixed ones are also held to our emulator ("exact_with_emulator",
     "states_exact_with_emulator"), and their potentials are in the chip's units. "cause" says why spikes differ, where
-    that is known (`neuroprompt.simulators.compare.known_cause`); "delay" are the chip's steps, by node, that were taken out.
+    that is known (`neuroprompt.simulators.compare.known_cause`); "delay" are the chip's steps, by node, taken out.
     What cannot run stands in "skipped" with its reason and fix, and a target whose process broke in "failed"; the rest
     runs all the same. `recordings`, where given, gets what every target did.
     """

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import BadGraph, BadSetting, Unsupported
+from neuroprompt.files import write_whole
 from neuroprompt.spiking.neurons import DT_SECONDS, IF, LIF, Current, check_convention
-from neuroprompt.wholefile import write_whole
 
 FORMAT = "neuroprompt-nir-1"
 RESET = "zero, same step"

@@ -201,17 +201,18 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Model:
+class SpikingModel:
     """One spiking model in the forms that targets run: the NIR graph, its float program, its integer program.
 
-    `unfit` says why no integers could be fitted; then `fixed_program` is the float one, and asking for "fixed" raises.
+    `quantisation_error` says why no integers could be fitted; then `fixed_program` is the float one, and asking for
+    "fixed" raises.
     """
 
     graph: nir.NIRGraph
     float_program: Program
     fixed_program: Program
     scale_report: dict[str, Any] = field(default_factory=dict)
-    unfit: Unsupported | None = None
+    quantisation_error: Unsupported | None = None
 
     @property
     def steps(self) -> int:
@@ -220,11 +221,11 @@ class Model:
 
     def program(self, precision: str) -> Program:
         """The program for "float" or "fixed"; raises Unsupported where there are no integers."""
-        if precision == "fixed" and self.unfit is not None:
-            raise self.unfit
+        if precision == "fixed" and self.quantisation_error is not None:
+            raise self.quantisation_error
         return self.fixed_program if precision == "fixed" else self.float_program
 
-    def lanes(self, count: int) -> Model:
+    def lanes(self, count: int) -> SpikingModel:
         """`count` copies side by side, as more neurons of the same populations; their inputs follow one another.
 
         Only for one-to-one programs; raises Unsupported for others, whose weights would grow with the square.

@@ -42,7 +42,7 @@ T = TypeVar("T")
 _MADE: dict[tuple[int, Any], tuple[weakref.ref[Any], Any]] = {}
 
 
-def once(make: Callable[[Weights], T], weights: Weights) -> T:
+def cached(make: Callable[[Weights], T], weights: Weights) -> T:
     """make(weights), made once and kept as long as `weights` is, which can no longer be written to.
 
     Weights stay the same from run to run, and what is made of them can cost more than a run of few spikes.

@@ -37,6 +37,6 @@ def train_command(config: RunConfig, *, private: bool = False) -> str:
 
 
 def data_name(data: str) -> str:
-    """A data set's name without the place where a folder lies: `folder:pictures`."""
+    """A data set's name without the place where a folder lies: `folder:images`."""
     kind, colon, argument = data.partition(":")
     return f"{kind}:{argument.rstrip('/').rpartition('/')[2]}" if kind in _AS_PATHS else f"{kind}{colon}{argument}"

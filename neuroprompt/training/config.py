@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
-from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.errors import BadSetting
 from neuroprompt.training.dataset import absolute
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -24,8 +23,8 @@ class RunConfig:
     """All that decides the result of a training run.
 
     `head` names the output mapping, with its `head_settings`. `epochs`, `warmup` (epochs of linear rise before the
-    cosine), `batch` (pictures a step), `lr` (peak), and `prompt_lr_scale` (the prompt's step is lr times it). `limit`:
-    at most so many pictures a split. `classes` and `weights_sha256` are filled in by training: the latter is of the
+    cosine), `batch` (images a step), `lr` (peak), and `prompt_lr_scale` (the prompt's step is lr times it). `limit`:
+    at most so many images a split. `classes` and `weights_sha256` are filled in by training: the latter is of the
     file `backbone.weights`, or of the loaded tensors where there is no file. Raises BadSetting.
     """
 
@@ -84,15 +83,3 @@ def configure(**options: Any) -> RunConfig:
     Prompt.part(config.method)
     Head.part(config.head)
     return dataclasses.replace(config, data=absolute(config.data))
-
-
-def config_of(bundle: Bundle) -> RunConfig:
-    """The configuration of the run that a bundle was made of; raises BadBundle where it was made of none."""
-    if "graph" in bundle.about:
-        got = f"{bundle.folder} is a bundle of the NIR graph {bundle.about['graph']!r}"
-        raise BadBundle(got, "one of a training run", "see 'neuroprompt verify' and 'neuroprompt energy' for graphs")
-    try:
-        return RunConfig.from_json(bundle.about["run"])
-    except (KeyError, TypeError, BadSetting) as error:
-        got = f"{bundle.folder} does not say what it was made of ({error})"
-        raise BadBundle(got, "a bundle of this version", "export it again") from error

@@ -1,4 +1,4 @@
-"""Names of data sets: `digits`, `folder:PATH`, `torchvision:NAME` become labelled pictures, all of them or a few."""
+"""Names of data sets: `digits`, `folder:PATH`, `torchvision:NAME` become labelled images, all of them or a few."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuroprompt.contracts.learning import Data, Labelled, Pictures
+from neuroprompt.contracts.learning import Data, Images, Labelled
 from neuroprompt.errors import BadSetting
 
 
@@ -21,7 +21,7 @@ def load_data(
 ) -> Labelled:
     """The data set called `name` at (height, width) `size`.
 
-    `limit` keeps at most so many pictures of each split, the same share of every class, chosen by `seed`. Raises
+    `limit` keeps at most so many images of each split, the same share of every class, chosen by `seed`. Raises
     UnknownName, BadSetting, BadData.
     """
     kind, given = parse(name)
@@ -46,12 +46,12 @@ def absolute(name: str) -> str:
     return f"{kind}:{Path(given['path']).resolve()}" if "path" in given else name
 
 
-def batches(pictures: Pictures, rows: Iterable[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(images: Images, rows: Iterable[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
     """For every row of indices its images, uint8 (B, 3, H, W), and labels (B,); decoded by threads, a little ahead."""
 
     def batch(row: Sequence[int]) -> tuple[Tensor, Tensor]:
-        images, labels = zip(*(pictures[i] for i in row), strict=True)
-        return torch.stack(images), torch.tensor(labels)
+        pixels, labels = zip(*(images[i] for i in row), strict=True)
+        return torch.stack(pixels), torch.tensor(labels)
 
     ahead = min(4, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(ahead)

@@ -18,10 +18,10 @@ from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.chain import steps_of, to_nir
 from neuroprompt.spiking.neurons import IF, LIF, Current
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 
 
-def spiking_model(generator: Generator, inputs: Floats | None = None, scale: float | None = None) -> Model:
+def spiking_model(generator: Generator, inputs: Floats | None = None, scale: float | None = None) -> SpikingModel:
     """The generator as NIR graph, float and integer program; `inputs` (T, n_in) and `scale` as in `quantise`."""
     return model_of_graph(to_nir(generator), inputs=inputs, scale=scale, largest=generator.largest)
 
@@ -35,26 +35,26 @@ def model_of_graph(
     *,
     split_signs: bool = False,
     progress: Progress = SILENT,
-) -> Model:
+) -> SpikingModel:
     """The same for a NIR graph of any origin; `steps` where its metadata does not say.
 
     `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
     """
     program = lower(graph, steps_of(graph) if steps is None else steps)
     fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs)
-    return Model(graph, program, fixed, report)
+    return SpikingModel(graph, program, fixed, report)
 
 
-def floats_of_graph(graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False) -> Model:
+def floats_of_graph(graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False) -> SpikingModel:
     """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
     try:
         return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs)
-    except Unsupported as unfit:
+    except Unsupported as quantisation_error:
         program = lower(graph, len(inputs))
-        return Model(graph, program, program, unfit=unfit)
+        return SpikingModel(graph, program, program, quantisation_error=quantisation_error)
 
 
-def deployed_tokens(prompt: Prompt, model: Model | None = None) -> Tensor | None:
+def deployed_tokens(prompt: Prompt, model: SpikingModel | None = None) -> Tensor | None:
     """The tokens (L, N, D) that a static prompt has once deployed: quantise first, bake second.
 
     A spiking prompt's come from the spike counts of its integer generator (`model`, or a new one) on the Loihi
@@ -86,7 +86,7 @@ def check_graph(graph: nir.NIRGraph, generator: Generator, inputs: Floats | None
     inputs = stimulus(program) if inputs is None else inputs
     target = Target.named("reference")
     assert isinstance(target, SpikingTarget)
-    model, spikes = Model(graph, program, program), 0
+    model, spikes = SpikingModel(graph, program, program), 0
     for lane in inputs if inputs.ndim == 3 else inputs[None]:
         theirs = target.run(model, lane, "float").spikes
         for (name, a), b in zip(theirs.items(), _module_spikes(generator, lane), strict=True):

@@ -1,4 +1,4 @@
-"""Accuracy of a run on clean pictures, under noise and corruption, and on pictures from elsewhere."""
+"""Accuracy of a run on clean images, under noise and corruption, and on images from elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset
 
-from neuroprompt.contracts.learning import Pictures
+from neuroprompt.contracts.learning import Images
 from neuroprompt.errors import BadData, BadSetting
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.robustness.corruptions import PARAMETERS
@@ -35,14 +35,14 @@ def evaluate(
     """Accuracies in [0, 1]: {"clean": a, "noise": {"gaussian:0.1": b}, "images": n}.
 
     `split` is "test", "val" or "train"; `data` another data set of the same classes in place of the run's. The noise of
-    a picture depends on `seed` and its place in the split alone. Where there are corruptions of ImageNet-C among the
+    an image depends on `seed` and its place in the split alone. Where there are corruptions of ImageNet-C among the
     noises, "corruption" holds the mean of each type over its severities, and of all types: {"types": {"fog": c},
     "mean": d}; of plain accuracies, while the paper's mCE divides errors by AlexNet's.
 
     `ood` names data sets from elsewhere (out of distribution), whose classes are among the run's, by name: {"ood":
     {"folder:sketches": {"accuracy": e, "images": m, "classes": k}}}. The class is chosen among the k that such a set
-    has: the logits of the others are masked, as is usual with ImageNet-A and -R. All its test pictures count, or all
-    its pictures where it has no test pictures of its own.
+    has: the logits of the others are masked, as is usual with ImageNet-A and -R. All its test images count, or all
+    its images where it has no test images of its own.
 
     Runs on a GPU where there is one. Raises BadSetting, BadData, UnknownName.
     """
@@ -56,20 +56,20 @@ def evaluate(
     if labelled.classes != config.classes:
         got = f"data {data or config.data!r} has the classes {_few(labelled.classes)}"
         raise BadData(got, _few(config.classes), "evaluate on the classes that the run was trained on")
-    pictures: Pictures = getattr(labelled, split)
+    images: Images = getattr(labelled, split)
     elsewhere = {name: _elsewhere(run, name) for name in ood}
     home = run.model.mean.device
     model = run.model.to("cuda" if torch.cuda.is_available() else home).eval()
 
-    def share(of: Pictures, what: str, noise: Noise | None = None, among: Sequence[int] | None = None) -> float:
+    def share(of: Images, what: str, noise: Noise | None = None, among: Sequence[int] | None = None) -> float:
         found = correct(model, of, batch, noise=noise, seed=seed, progress=progress, what=what, among=among)
         return found / size_of(of)
 
     try:
         result: dict[str, Any] = {
-            "clean": share(pictures, "clean"),
-            "noise": {str(noise): share(pictures, str(noise), noise) for noise in wanted},
-            "images": size_of(pictures),
+            "clean": share(images, "clean"),
+            "noise": {str(noise): share(images, str(noise), noise) for noise in wanted},
+            "images": size_of(images),
         }
         if any(noise.kind in PARAMETERS for noise in wanted):
             result["corruption"] = _means({noise: result["noise"][str(noise)] for noise in wanted})
@@ -93,8 +93,8 @@ def _means(accuracy: Mapping[Noise, float]) -> dict[str, Any]:
     return {"types": types, "mean": sum(types.values()) / len(types)}
 
 
-def _elsewhere(run: Run, name: str) -> tuple[Pictures, list[int]]:
-    """The pictures of another data set, and which classes of the run its classes are."""
+def _elsewhere(run: Run, name: str) -> tuple[Images, list[int]]:
+    """The images of another data set, and which classes of the run its classes are."""
     config, preprocess = run.config, run.model.preprocess
     other = load_data(name, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit)
     place = {label: i for i, label in enumerate(config.classes)}
@@ -103,35 +103,35 @@ def _elsewhere(run: Run, name: str) -> tuple[Pictures, list[int]]:
         got = f"data {name!r} has {len(strange)} classes that the run was not trained on: {_few(strange)}"
         raise BadData(got, f"some of {_few(config.classes)}", "name its folders as the run's classes are named")
     parts = [other.train, other.val, other.test] if other.drawn else [other.test]
-    return cast(Pictures, ConcatDataset(parts)), [place[label] for label in other.classes]
+    return cast(Images, ConcatDataset(parts)), [place[label] for label in other.classes]
 
 
 @torch.no_grad()
 def correct(
     model: PromptedModel,
-    pictures: Pictures,
+    images: Images,
     batch: int,
     *,
     noise: Noise | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
-    what: str = "pictures",
+    what: str = "images",
     part: tuple[int, int] = (0, 1),
     among: Sequence[int] | None = None,
 ) -> int:
-    """How many pictures `model` (in eval mode) gets right; `part` (k, n) looks at every n-th picture from k on.
+    """How many images `model` (in eval mode) gets right; `part` (k, n) looks at every n-th image from k on.
 
     `among`: the class of the model that each label stands for; no other is chosen.
     """
-    indices = range(part[0], size_of(pictures), part[1])
+    indices = range(part[0], size_of(images), part[1])
     rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
     found = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for row, (raw, labels) in zip(rows, progress.track(batches(pictures, rows), what, len(rows)), strict=True):
-            images = as_floats(raw)
+        for row, (raw, labels) in zip(rows, progress.track(batches(images, rows), what, len(rows)), strict=True):
+            pixels = as_floats(raw)
             if noise is not None:
-                images = torch.stack(list(pool.map(noise, images, [seed * 1_000_003 + i for i in row])))
-            logits = model(images.to(model.mean.device))
+                pixels = torch.stack(list(pool.map(noise, pixels, [seed * 1_000_003 + i for i in row])))
+            logits = model(pixels.to(model.mean.device))
             if among is not None:
                 logits = logits[:, among]
             found += int((logits.argmax(1).cpu() == labels).sum())
@@ -143,9 +143,9 @@ def as_floats(images: Tensor) -> Tensor:
     return images.float() / 255
 
 
-def size_of(pictures: Pictures) -> int:
-    """How many pictures there are."""
-    return len(pictures)  # type: ignore[arg-type]
+def size_of(images: Images) -> int:
+    """How many images there are."""
+    return len(images)  # type: ignore[arg-type]
 
 
 def _few(classes: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import TensorDataset
 
-from neuroprompt.contracts.learning import Pictures
+from neuroprompt.contracts.learning import Images
 from neuroprompt.errors import BadCheckpoint, BadSetting
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training import run_folder as checkpoint
@@ -64,7 +64,7 @@ def train(
     if resume and _same_run(out, config) and checkpoint.is_finished(out):
         return Run.load(out)
     backbone = checkpoint.load_backbone_of(dataclasses.replace(config, weights_sha256=""))
-    size = checkpoint.picture_size(config, backbone)
+    size = checkpoint.image_size_of(config, backbone)
     data = load_data(config.data, size, backbone.preprocess.interpolation, config.seed, config.limit)
     digest = checkpoint.digest_of(config.backbone, backbone)
     config = dataclasses.replace(config, classes=data.classes, weights_sha256=digest)
@@ -116,14 +116,14 @@ class _Loop:
             tensors, info = saved
             restore(self.optimiser, {k: v for k, v in tensors.items() if k.startswith(PREFIX)})
             own = {k: v for k, v in tensors.items() if not k.startswith(PREFIX)}
-            checkpoint.put(self.model, own, self.out / checkpoint.STATE)
+            checkpoint.load_tensors(self.model, own, self.out / checkpoint.STATE)
             self.fabric.strategy.precision.load_state_dict(info["precision"])
             self.done = _Done(**info["done"])
             self.progress.say(f"going on from epoch {self.done.epoch + 1}, step {self.done.step + 1}")
         elif self.fabric.is_global_zero:
             checkpoint.begin(self.out, self.config)
 
-    def run(self, train: Pictures, val: Pictures) -> None:
+    def run(self, train: Images, val: Images) -> None:
         """Train to the end, saving every epoch, every so many seconds and on Ctrl-C."""
         config, done = self.config, self.done
         if self.head_only:
@@ -138,7 +138,7 @@ class _Loop:
                 order = np.random.default_rng((config.seed, epoch)).permutation(size_of(train)).tolist()
                 rows = [order[i : i + config.batch] for i in range(0, len(order), config.batch)][done.step :]
                 rank, world = self.fabric.global_rank, self.fabric.world_size
-                # A process that a short last row leaves without a picture takes one that counts nothing.
+                # A process that a short last row leaves without an image takes one that counts nothing.
                 mine = batches(train, [row[rank::world] or row[:1] for row in rows])
                 if done.step == 0:
                     self._refit(epoch, train)
@@ -175,7 +175,7 @@ class _Loop:
             checkpoint.drop_state(self.out)
 
     @torch.no_grad()
-    def _refit(self, epoch: int, train: Pictures) -> None:
+    def _refit(self, epoch: int, train: Images) -> None:
         """Where the head maps the backbone's own classes: count what it calls each class now, and map anew."""
         head = self.model.head
         if head.refit == "never" or (head.refit == "once" and epoch):
@@ -205,7 +205,7 @@ class _Loop:
         total: Tensor = loss + self.model.prompt.penalty()
         return total
 
-    def _end_epoch(self, epoch: int, val: Pictures, images: int) -> None:
+    def _end_epoch(self, epoch: int, val: Images, images: int) -> None:
         done = self.done
         right = self._correct(val)
         entry: dict[str, float] = {
@@ -224,8 +224,8 @@ class _Loop:
         self._save_state()
         self._save_prompt()
 
-    def _correct(self, val: Pictures) -> float:
-        """Pictures of `val` that the model gets right, in eval mode and float32: as it will be deployed."""
+    def _correct(self, val: Images) -> float:
+        """Images of `val` that the model gets right, in eval mode and float32: as it will be deployed."""
         self.model.eval()
         if isinstance(val, TensorDataset):
             features, labels = val.tensors
@@ -243,13 +243,13 @@ class _Loop:
         return float(total)
 
     @torch.no_grad()
-    def _features(self, pictures: Pictures, what: str) -> Any:
+    def _features(self, images: Images, what: str) -> Any:
         self.model.eval()
-        indices, batch = range(size_of(pictures)), self.config.batch
+        indices, batch = range(size_of(images)), self.config.batch
         rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
         features, labels = [], []
-        for images, of_them in self.progress.track(batches(pictures, rows), what, len(rows)):
-            inputs = self.model.normalise(self.fabric.to_device(as_floats(images)))
+        for pixels, of_them in self.progress.track(batches(images, rows), what, len(rows)):
+            inputs = self.model.normalise(self.fabric.to_device(as_floats(pixels)))
             features.append(self.model.backbone(inputs, None).cpu())
             labels.append(of_them)
         return TensorDataset(torch.cat(features), torch.cat(labels))

@@ -30,9 +30,9 @@ class PromptedModel(nn.Module):
         usual = backbone.preprocess
         self.register_buffer("mean", torch.tensor(usual.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(usual.std).view(3, 1, 1), persistent=False)
-        picture = prompt.picture()
-        canvas = None if picture in (None, usual.size) else usual.size
-        self.preprocess: Preprocess = dataclasses.replace(usual, size=picture or usual.size, canvas=canvas)
+        image = prompt.image_size()
+        canvas = None if image in (None, usual.size) else usual.size
+        self.preprocess: Preprocess = dataclasses.replace(usual, size=image or usual.size, canvas=canvas)
         self._margins = margins(self.preprocess.size, usual.size)
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class PromptedModel(nn.Module):
         """What a deployed file takes for images in [0, 1]: normalised, in the middle of the canvas."""
         return F.pad(self.normalise(images), self._margins)
 
-    def pictures(self, inputs: Tensor) -> Tensor:
+    def images(self, inputs: Tensor) -> Tensor:
         """The images in [0, 1] that `inputs` was made of."""
         left, right, top, bottom = self._margins
         height, width = inputs.shape[-2:]
@@ -65,7 +65,7 @@ class PromptedModel(nn.Module):
 
     def prompted(self, inputs: Tensor) -> Tensor:
         """`inputs` with the pixel prompt in them, as the backbone takes them."""
-        return self.normalise(self.prompt.pixels(self.pictures(inputs)))
+        return self.normalise(self.prompt.pixels(self.images(inputs)))
 
     @torch.no_grad()
     def overlay(self) -> Tensor | None:

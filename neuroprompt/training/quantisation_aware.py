@@ -25,7 +25,7 @@ from neuroprompt.errors import BadSetting, OutOfRange, Unsupported
 from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, MANTISSA, SHIFT, VTH_MAX
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import ATAN_ALPHA, leaky
-from neuroprompt.spiking.program import Model, Population, Program
+from neuroprompt.spiking.program import Population, Program, SpikingModel
 from neuroprompt.training.deploy import model_of_graph
 
 Matrix = NDArray[np.float64]
@@ -118,7 +118,7 @@ class LoihiChain(nn.Sequential):
         """`floats` as a NIR graph; `neuroprompt.model_of_graph(graph, scale=1.0)` finds these integers in it."""
         return to_nir(Generator(self.floats(), steps))
 
-    def model(self, steps: int) -> Model:
+    def model(self, steps: int) -> SpikingModel:
         """What targets run; spikes and potentials of its fixed program are this chain's, bit by bit.
 
         Its float program leaves out trunc0 alone, and overflow. Raises BadSetting for weights that are not finite.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from neuroprompt.bundles.bundle import sha256
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
+from neuroprompt.files import sha256, write_whole
 from neuroprompt.training.backbone import load_backbone, load_classifier
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
@@ -60,7 +59,7 @@ class Run:
             got = f"{folder / PROMPT} belongs to another run than {RUN} beside it"
             raise BadCheckpoint(got, "files of one run", "put the run's own files back, or train again")
         model = build(config, weights)
-        put(model, tensors, folder / PROMPT)
+        load_tensors(model, tensors, folder / PROMPT)
         return cls(folder, config, model.eval(), _read_json(folder / METRICS))
 
     def summary(self) -> dict[str, Any]:
@@ -86,10 +85,12 @@ def assemble(config: RunConfig, backbone: Backbone) -> PromptedModel:
         return PromptedModel(backbone, prompt, head)
 
 
-def picture_size(config: RunConfig, backbone: Backbone) -> tuple[int, int]:
-    """(height, width) to which the pictures of a run are resized: the prompt may want less than the backbone."""
+def image_size_of(config: RunConfig, backbone: Backbone) -> tuple[int, int]:
+    """(height, width) to which the images of a run are resized: the prompt may want less than the backbone."""
     with torch.random.fork_rng(devices=[]):
-        return _made(Prompt, config.method, config.settings, site=backbone.site).picture() or backbone.preprocess.size
+        return (
+            _made(Prompt, config.method, config.settings, site=backbone.site).image_size() or backbone.preprocess.size
+        )
 
 
 def _made(kind: type[P], name: str, settings: Mapping[str, Any], **given: Any) -> P:
@@ -128,7 +129,7 @@ def digest_of(spec: BackboneSpec, backbone: Backbone) -> str:
     return digest.hexdigest()
 
 
-def put(model: PromptedModel, tensors: Mapping[str, Tensor], file: Path) -> None:
+def load_tensors(model: PromptedModel, tensors: Mapping[str, Tensor], file: Path) -> None:
     """Copy tensors into all that training changes; raises BadCheckpoint unless names and shapes are exactly theirs."""
     kept = model.kept()
     for name in sorted(kept.keys() | tensors.keys()):
@@ -213,23 +214,6 @@ def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _json(values: Mapping[str, Any]) -> bytes:
     return (json.dumps(values, indent=1) + "\n").encode()
-
-
-def write_whole(file: Path, data: bytes) -> None:
-    """Write beside, then rename: whatever happens, `file` is the old one or the new one, whole."""
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(beside, file)
-    except OSError as error:
-        got = f"cannot write {file} ({error.strerror})"
-        raise CannotWrite(got, "a writable place with room", "free some and type the same command again") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A few pictures of a run's own test split, for checks on what the prompt was trained for."""
+"""A few images of a run's own test split, for checks on what the prompt was trained for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from neuroprompt.training.run_folder import Run
 
 
-def sample_pictures(run: Run, count: int) -> tuple[Tensor, str]:
+def sample_images(run: Run, count: int) -> tuple[Tensor, str]:
     """`count` images (count, 3, H, W) in [0, 1], spread evenly over the test split, and where they are from.
 
     Where the run's data cannot be read they are seeded noise, and the words say so.

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from neuroprompt.errors import BadSetting
+from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.evaluation import evaluate
-from neuroprompt.training.run_folder import Run, write_whole
+from neuroprompt.training.run_folder import Run
 
 COLUMNS = ("run", "method", "head", "backbone", "data", "seed", "noise", "accuracy", "images")
 

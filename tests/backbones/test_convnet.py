@@ -169,7 +169,7 @@ def _lite0(shared: Path, size: int | None = None) -> Backbone:
 
 
 def _prompted(backbone: Backbone) -> PromptedModel:
-    """A LoR-VP prompt that moves the logits by as much as pictures do."""
+    """A LoR-VP prompt that moves the logits by as much as images do."""
     prompt = Prompt.named("lor-vp", site=backbone.site)
     nn.init.normal_(prompt.get_parameter("left"), std=10)
     return PromptedModel(backbone, prompt, Head.named("linear", features=backbone.features, classes=10)).eval()

@@ -204,7 +204,7 @@ def test_swin_v2_is_not_held_and_said_in_one_line() -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:timm")  # of how it resamples the tables
 def test_image_sizes_and_the_tables_of_relative_positions(tmp_path: Path) -> None:
-    """Windows shrink with the picture, and timm resamples the tables of weights that were trained on larger ones."""
+    """Windows shrink with the image, and timm resamples the tables of weights that were trained on larger ones."""
     name, file = "swin_s3_tiny_224", str(tmp_path / "w.safetensors")
     with pytest.raises(BadSetting, match="patch size, 4"):
         load_backbone(BackboneSpec(name, image_size=34, random=True))

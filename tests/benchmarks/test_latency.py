@@ -40,7 +40,7 @@ def test_bench_of_a_backbone() -> None:
         assert low <= result["ms"][name] <= high
 
 
-def test_bench_of_a_framed_picture() -> None:
+def test_bench_of_a_framed_image() -> None:
     model = checkpoint.assemble(RunConfig("evp", backbone=SPEC, classes=("a", "b")), load_backbone(SPEC))
     torch.nn.init.normal_(model.prompt.get_parameter("delta"))
     result = bench_model(model, None, batch=2, rounds=1)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from neuroprompt.bundles.bundle import MANIFEST, Bundle, put_file, sha256, writing
+from neuroprompt.bundles.bundle import MANIFEST, Bundle, put_file, writing
 from neuroprompt.errors import BadBundle
+from neuroprompt.files import sha256
 
 
 @pytest.fixture

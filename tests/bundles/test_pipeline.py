@@ -89,7 +89,7 @@ def test_every_way_through_it_gives_one_prediction(
     floats = Pipeline(out, "loihi", "float").run(inputs)
     assert compare(floats.logits, unrolled)["max_rel_diff"] <= 1e-4
     prompt: Any = run.model.prompt
-    assert np.array_equal(floats.spikes, prompt.spikes(run.model.pictures(torch.from_numpy(inputs))).flatten(2).numpy())
+    assert np.array_equal(floats.spikes, prompt.spikes(run.model.images(torch.from_numpy(inputs))).flatten(2).numpy())
     assert floats.report()["spike_density"] == pytest.approx(prompt.report(images)["spike_density"], abs=1e-4)
 
     fixed = Pipeline(out, "loihi", "fixed", lanes=2).run(inputs)
@@ -106,8 +106,8 @@ def test_every_way_through_it_gives_one_prediction(
 def test_it_is_verified_and_counted_on_its_own_samples(exported: tuple[Run, Path, dict[str, Any]]) -> None:
     _, out, _ = exported
     bundle = Bundle.open(out)
-    model, inputs, pictures = load_tried(bundle)
-    assert pictures == 2
+    model, inputs, images = load_tried(bundle)
+    assert images == 2
     assert inputs is not None
     assert inputs.shape == (4, 2 * 3 * 64 * 64)
     found = verify(model, inputs, ["loihi", "snntorch"])["targets"]
@@ -174,7 +174,7 @@ def test_the_command_runs_verifies_and_prices_it(
     assert priced["baked"] is False
     assert priced["generator"]["joules_per_image"] > 0 == priced["generator"]["joules_per_deployment"]
     assert code_of("run", str(out)) == 2
-    assert capsys.readouterr().err.startswith("error: no pictures; expected at least one")
+    assert capsys.readouterr().err.startswith("error: no images; expected at least one")
     assert code_of("run", str(out), str(tmp_path), "--out", "spikes.npz") == 2
 
 
@@ -187,7 +187,7 @@ def test_wrong_input_is_refused(exported: tuple[Run, Path, dict[str, Any]], tmp_
     with pytest.raises(BadSetting, match="lanes 0"):
         Pipeline(out, lanes=0)
     Exporter.named("lava").export(a_run("spike-nvpt"), tmp_path / "static")
-    with pytest.raises(BadBundle, match="holds no prompt that is made for every picture"):
+    with pytest.raises(BadBundle, match="holds no prompt that is made for every image"):
         Pipeline(tmp_path / "static")
     with pytest.raises(Unsupported, match="no spiking generator"):
         Exporter.named("lava").export(a_run(gate="mean"), tmp_path / "dense")

@@ -57,9 +57,9 @@ def test_eval_without_corruptions_or_other_data_has_the_keys_it_always_had(comma
 
 
 def digits_in_folders(folder: Path, *names: str) -> Path:
-    pictures = load_data("digits", (16, 16), "bicubic", 0).test
+    images = load_data("digits", (16, 16), "bicubic", 0).test
     for i in range(60):
-        image, label = pictures[i]
+        image, label = images[i]
         if str(label) in names:
             (folder / str(label)).mkdir(parents=True, exist_ok=True)
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / str(label) / f"{i}.png")
@@ -116,7 +116,7 @@ def test_both_exports_carry_the_same_bits(onnx_bundle: Path, lava_bundle: Path) 
     assert onnx["bits_sha256"] == lava["bits_sha256"]
 
 
-def test_run_labels_pictures(command: Command, onnx_bundle: Path, tmp_path: Path) -> None:
+def test_run_labels_images(command: Command, onnx_bundle: Path, tmp_path: Path) -> None:
     file = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (70, 50, 3), dtype=np.uint8)).save(file)
     result = command("run", onnx_bundle, file, "--json")
@@ -245,7 +245,7 @@ def test_the_demo_ends_with_a_report(command: Command, lava: SpikingTarget, tmp_
 def test_a_trained_prompt_of_vit_b_size_is_the_same_everywhere(
     command: Command, lava: SpikingTarget, tmp_path: Path
 ) -> None:
-    # 12 blocks x 10 tokens x 768 channels, moved by real training steps; small pictures keep it short.
+    # 12 blocks x 10 tokens x 768 channels, moved by real training steps; small images keep it short.
     backbone = ("--backbone", "vit_base_patch16_224", "--random-weights", "--image-size", "32")
     trained = command("train", *backbone, "--limit", 20, "--batch", 10, "--epochs", 1, "--out", tmp_path / "run")
     assert trained.code == 0

@@ -13,13 +13,13 @@ from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import Unsupported
-from neuroprompt.spiking.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 
 Floats = NDArray[np.float64]
 STEPS = 30
 
 
-def run(name: str, model: Model, inputs: Floats) -> Recording:
+def run(name: str, model: SpikingModel, inputs: Floats) -> Recording:
     target = Target.named(name)
     assert isinstance(target, SpikingTarget)
     return target.run(model, inputs, "float", states=True)
@@ -51,7 +51,7 @@ def test_on_generated_graphs_all_agree(portable: bool) -> None:
         rng = np.random.default_rng(seed)
         shape = (STEPS, program.inputs)
         inputs = rng.normal(0.4, 0.5, shape) if numbers else (rng.random(shape) < 0.4).astype(np.float64)
-        model = Model(graph, program, program)
+        model = SpikingModel(graph, program, program)
         right = run("reference", model, inputs)
         assert_equal(right, run("snntorch", model, inputs))
         try:

@@ -18,7 +18,7 @@ from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.spiking.neurons import IF, LIF
-from neuroprompt.spiking.program import GRADED, Model, Population, Program, Projection
+from neuroprompt.spiking.program import GRADED, Population, Program, Projection, SpikingModel
 from neuroprompt.training.deploy import spiking_model
 
 Array = NDArray[np.float64]
@@ -111,12 +111,12 @@ def test_several_listeners_share_the_scale_of_the_lines() -> None:
 def test_lanes_of_dense_weights_are_refused() -> None:
     dense = replace(layer(np.full(3, 0.5)), projections=(Projection("input", "p", np.eye(3)),))
     with pytest.raises(Unsupported, match="dense weights"):
-        Model(nir.NIRGraph({}, [], type_check=False), dense, dense).lanes(2)
+        SpikingModel(nir.NIRGraph({}, [], type_check=False), dense, dense).lanes(2)
 
 
 def test_a_model_without_integers_says_why_in_lanes_too() -> None:
     model = spiking_model(Generator(nn.Sequential(IF(0.5)), 4, inputs=1, largest=1.0))
-    model = replace(model, unfit=Unsupported("a reason", "another"))
+    model = replace(model, quantisation_error=Unsupported("a reason", "another"))
     for each in (model, model.lanes(2)):
         with pytest.raises(Unsupported, match="a reason"):
             each.program("fixed")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroprompt.energy.break_even import break_even, break_even_of, told
+from neuroprompt.energy.break_even import break_even, break_even_of, describe
 from neuroprompt.energy.count_spikes import Node
 from neuroprompt.errors import BadSetting, Unpriced
 from neuroprompt.spiking.activity import Activity
@@ -33,8 +33,8 @@ def test_by_hand() -> None:
     assert found["joules_quantised"] == pytest.approx([(2605 + 57) * 1e-12, (2730 + 57) * 1e-12])
     assert found["break_even_rate"] == pytest.approx([(2662 - 928) / 10120, (2787 - 928) / 10120])
     assert found["rate"] == 0.5
-    assert "17.1% to 18.4%; here it is 50.0%; it costs 2.1 to 2.2 times" in told(found)
-    assert "not measured" in told(found)
+    assert "17.1% to 18.4%; here it is 50.0%; it costs 2.1 to 2.2 times" in describe(found)
+    assert "not measured" in describe(found)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
@@ -67,13 +67,13 @@ def test_numbers_on_the_lines_cost_products_and_lower_the_rate() -> None:
 def test_neurons_without_synapses_break_even_at_no_rate() -> None:
     found = break_even(Activity(spikes=9, updates=40, updates_active=9, states=80), 10, 4, PRICES)
     assert found["break_even_rate"] == [None, None]
-    assert "at no rate of events (it has no synapses" in told(found)
+    assert "at no rate of events (it has no synapses" in describe(found)
 
 
 def test_few_synapses_for_an_update_break_even_at_no_rate() -> None:
     found = break_even(activity(0.25, 4, 100, 8), 100, 8, PRICES)
     assert found["break_even_rate"] == [None, None]
-    assert "updates alone cost more" in told(found)
+    assert "updates alone cost more" in describe(found)
 
 
 @pytest.mark.parametrize("prices", ["loihi", "horowitz-45nm-int8"])

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.energy.count_spikes import by_image, count
 from neuroprompt.spiking.activity import Activity
-from neuroprompt.spiking.program import Model, Population, Program, Projection
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 
 
 @st.composite
@@ -129,7 +129,7 @@ def test_what_a_target_kept_of_its_inputs_is_what_encode_makes(rate: float, weig
     inputs = np.where(rng.random((7, 4)) < rate, rng.normal(0, 3, (7, 4)), 0)
     target = Target.named("loihi")
     assert isinstance(target, SpikingTarget)
-    kept = target.run(Model(nir.NIRGraph({}, []), program, program), inputs, "fixed")
+    kept = target.run(SpikingModel(nir.NIRGraph({}, []), program, program), inputs, "fixed")
     assert kept.sent is not None
     assert np.array_equal(kept.sent, np.rint(inputs * program.input_scale))
     assert count(program, kept, inputs) == count(program, replace(kept, sent=None), inputs)

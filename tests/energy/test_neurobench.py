@@ -13,7 +13,7 @@ from snntorch import utils
 from torch import Tensor, nn
 
 from neuroprompt.contracts.deployment import Recording
-from neuroprompt.energy.count_spikes import Census, count
+from neuroprompt.energy.count_spikes import ProgramCounts, count
 from neuroprompt.spiking.program import Population, Program, Projection
 
 pytestmark = pytest.mark.usefixtures("neurobench")
@@ -185,6 +185,6 @@ def test_the_footprint_but_for_settings_that_snntorch_keeps_as_buffers() -> None
     assert theirs - sum(b.numel() * b.element_size() for b in kept) == ours.json()["footprint"]
 
 
-def counted(net: nn.Sequential, inputs: Tensor) -> Census:
+def counted(net: nn.Sequential, inputs: Tensor) -> ProgramCounts:
     made, recording = run(net, inputs)
     return count(made, recording, inputs.flatten(1).numpy())

@@ -15,12 +15,10 @@ MADE, RAN = (17 + 810 + 1040) * 1e-12, 4600e-12
 """Joules of the two at the default prices, by hand."""
 
 
-def test_the_share_of_the_whole_is_told_for_baked_and_for_every_picture() -> None:
-    assert "baked, the generator is 0 J of 4.60 nJ a picture, 0 %" in system(energy(GENERATOR, BACKBONE, baked=True))
-    assert "1.87 nJ of 6.47 nJ a picture, 28.87%" in system(energy(GENERATOR, BACKBONE, baked=True))
-    assert system(energy(GENERATOR, BACKBONE, baked=False)).endswith(
-        "every picture: 1.87 nJ of 6.47 nJ a picture, 28.87%"
-    )
+def test_the_share_of_the_whole_is_told_for_baked_and_for_every_image() -> None:
+    assert "baked, the generator is 0 J of 4.60 nJ an image, 0 %" in system(energy(GENERATOR, BACKBONE, baked=True))
+    assert "1.87 nJ of 6.47 nJ an image, 28.87%" in system(energy(GENERATOR, BACKBONE, baked=True))
+    assert system(energy(GENERATOR, BACKBONE, baked=False)).endswith("every image: 1.87 nJ of 6.47 nJ an image, 28.87%")
 
 
 def test_a_range_is_told_where_there_is_one() -> None:

@@ -46,7 +46,7 @@ def test_the_file_is_the_prompt(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_generator_that_takes_images_is_checked_on_rows_of_pictures(tmp_path: Path) -> None:
+def test_a_generator_that_takes_images_is_checked_on_rows_of_images(tmp_path: Path) -> None:
     """One graph for the whole generator: Input -> Linear -> Linear -> LIF, one row of an image a run."""
     run = a_run("lorsp")
     about = Exporter.named("nir").export(run, tmp_path / "out")
@@ -55,7 +55,7 @@ def test_a_generator_that_takes_images_is_checked_on_rows_of_pictures(tmp_path: 
     assert [type(node).__name__ for node in chain_of(read)] == ["Input", "Linear", "Linear", "LIF", "Output"]
     assert read.nodes["input"].input_type["input"].tolist() == [channels * 4 * width]
     assert about["checked"]["neurons"] == channels * width
-    assert about["pictures"] == "digits, test split"
+    assert about["image_source"] == "digits, test split"
     # 32 lanes of 4 steps: spikes are fewer than half of all
     assert 0.1 < about["checked"]["spikes"] / (32 * 4 * channels * width) < 0.5
 

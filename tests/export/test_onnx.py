@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from neuroprompt.benchmarks.latency import bench_bundle
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.predict import predict, read_picture
+from neuroprompt.bundles.predict import predict, read_image
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, BadData, ParityError
@@ -69,7 +69,7 @@ def test_the_file_agrees_with_unbaked_pytorch(spiking: Run, exported: tuple[Bund
     assert result["top1_agreement"] == 1
     assert result["min_cosine"] > 0.9999
     assert result["batches"] == [1, 3, 8]
-    assert result["pictures"] == "digits, test split"
+    assert result["source"] == "digits, test split"
     tokens = deployed_tokens(spiking.model.prompt)
     unbaked = Unbaked(spiking.model, tokens)
     again = check_file(bundle.folder / "model.onnx", unbaked, torch.randn(6, 3, 16, 16), batches=(5, 1))
@@ -112,7 +112,7 @@ def test_the_graph_is_lean_and_tells_nothing_of_this_machine(exported: tuple[Bun
 def test_shallow_prompts_and_a_data_set_that_is_gone(tmp_path: Path) -> None:
     result = Exporter.named("onnx").export(untrained("vpt-shallow", f"folder:{tmp_path}/gone"), tmp_path / "out")
     assert result["max_rel_diff"] <= 1e-4
-    assert result["pictures"].startswith("seeded noise, because the run's data cannot be read: there is no folder")
+    assert result["source"].startswith("seeded noise, because the run's data cannot be read: there is no folder")
 
 
 def test_no_prompt_at_all(tmp_path: Path) -> None:
@@ -137,20 +137,20 @@ def test_a_bundle_predicts_what_the_run_does(
     assert row["label"] == CLASSES[int(shares.argmax())]
     assert row["probability"] == pytest.approx(float(shares.max()), rel=1e-3)
     assert len(row["top5"]) == 5
-    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "b.png").write_bytes(b"no image")
     with pytest.raises(BadData, match=r"b\.png"):
         predict(bundle, [tmp_path / "b.png"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadData, match="no pictures"):
+    with pytest.raises(BadData, match="no images"):
         predict(bundle, [tmp_path / "empty"])
 
 
-def test_pictures_are_read_as_training_reads_them(shared: Path) -> None:
+def test_images_are_read_as_training_reads_them(shared: Path) -> None:
     folder = shared / "assets" / "data" / "eurosat10"
     data = load_data(f"folder:{folder}", (24, 24), "bicubic", 0, limit=20)
     file = sorted((folder / "test" / data.classes[0]).iterdir())[0]
     about = {"size": [24, 24], "mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bicubic"}
-    mine = torch.from_numpy(np.asarray(read_picture(file, about)))
+    mine = torch.from_numpy(np.asarray(read_image(file, about)))
     whole = load_data(f"folder:{folder}", (24, 24), "bicubic", 0).test
     assert torch.equal(mine, whole[0][0].float() / 255)
 

@@ -187,12 +187,12 @@ def test_the_mapping_is_what_the_prompted_backbone_says(fits: list[list[list[int
     run = train(config("frequency", epochs=1), tmp_path / "run", accelerator="cpu")
     from neuroprompt.training.dataset import load_data
 
-    pictures = load_data("digits", (32, 32), "bicubic", 0, limit=20).train
+    images = load_data("digits", (32, 32), "bicubic", 0, limit=20).train
     fresh = assemble(run.config, load_backbone(run.config.backbone)).eval()
     counts = torch.zeros(1000, 10)
     with torch.no_grad():
         for i in range(20):
-            image, label = pictures[i]
+            image, label = images[i]
             logits = cast(Any, fresh.head).source(fresh.features(image[None] / 255))
             counts[int(logits.argmax()), label] += 1
     assert by_hand(counts, 1) == fits[0]

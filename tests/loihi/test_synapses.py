@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neuroprompt.loihi.synapses import arriving_fixed, stored_weights
 from neuroprompt.spiking.program import Projection
-from neuroprompt.spiking.weights import once
+from neuroprompt.spiking.weights import cached
 
 
 @given(
@@ -46,7 +46,7 @@ def test_what_is_made_of_weights_goes_with_them_and_holds_them_still() -> None:
 
     for size in (3, 4):
         weights = np.ones(size, np.int32)
-        assert once(total, weights) == once(total, weights) == size
+        assert cached(total, weights) == cached(total, weights) == size
         with pytest.raises(ValueError, match="read-only"):
             weights[0] = 2
         del weights

@@ -14,11 +14,11 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Prompt, Site, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Prompt, PromptSite, Stream
 from neuroprompt.errors import BadSetting, Unsupported
 
 MEMORIES = ["lstm", "lif", "slstm"]
-VIT_B = Site(depth=12, width=768, image=(3, 224, 224), patch=16)
+VIT_B = PromptSite(depth=12, width=768, image=(3, 224, 224), patch=16)
 GREY = Preprocess((32, 32), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
 
 
@@ -88,9 +88,9 @@ def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("method", ["lspt", "gate-vpt"])
 def test_a_backbone_without_blocks_of_one_width_is_refused(method: str) -> None:
     with pytest.raises(Unsupported, match="enters as tokens"):
-        Prompt.named(method, site=Site(depth=0, width=0, image=(3, 32, 32), patch=1))
+        Prompt.named(method, site=PromptSite(depth=0, width=0, image=(3, 32, 32), patch=1))
     with pytest.raises(Unsupported, match=f"{method} hands tokens on from block to block"):
-        Prompt.named(method, site=Site(depth=2, width=32, image=(3, 32, 32), patch=4, widths=(16, 32)))
+        Prompt.named(method, site=PromptSite(depth=2, width=32, image=(3, 32, 32), patch=4, widths=(16, 32)))
 
 
 def test_a_gate_of_no_number_is_refused() -> None:

@@ -84,10 +84,10 @@ def test_the_code_of_a_card_runs_without_neuroprompt(exported: Exported, tmp_pat
     bundle = write_card(exported("onnx"))
     (code,) = re.findall(r"```python\n(.*?)```", (bundle.folder / "README.md").read_text(), flags=re.DOTALL)
     assert "neuroprompt" not in code
-    pictures = load_data("digits", (40, 50), "bicubic", 0).test
+    images = load_data("digits", (40, 50), "bicubic", 0).test
     for i in range(3):
         file = tmp_path / f"{i}.png"
-        Image.fromarray(pictures[i][0].permute(1, 2, 0).numpy()).save(file)
+        Image.fromarray(images[i][0].permute(1, 2, 0).numpy()).save(file)
         words = [sys.executable, "-c", code, str(file)]
         said = subprocess.run(words, cwd=bundle.folder, capture_output=True, text=True, check=True, timeout=100).stdout
         assert said.strip() == predict(bundle, [file])[0]["label"]

@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from neuroprompt.errors import BadData, BadSetting
-from neuroprompt.report import figures as pictures
+from neuroprompt.report import figures as images
 
 BITS = (np.random.default_rng(0).random((6, 5, 192)) < 0.3) * 0.5
 SPIKES = np.random.default_rng(1).random((4, 960)) < 0.25
@@ -23,16 +23,16 @@ CURVES = {
     "spike-nvpt": {"clean": 0.95, "gaussian:0.1": 0.85, "jpeg:25": 0.9},
 }
 DRAW: dict[str, Callable[[Axes], None]] = {
-    "bits": lambda axes: pictures.draw_bits(axes, BITS),
-    "raster": lambda axes: pictures.draw_raster(axes, SPIKES),
-    "curve": lambda axes: pictures.draw_curves(axes, CURVES),
+    "bits": lambda axes: images.draw_bits(axes, BITS),
+    "raster": lambda axes: images.draw_raster(axes, SPIKES),
+    "curve": lambda axes: images.draw_curves(axes, CURVES),
 }
 
 
 def drawn(draw: Callable[[Axes], None], form: Literal["png", "svg"] = "png") -> bytes:
-    figure = pictures.new_figure(12, 5)
+    figure = images.new_figure(12, 5)
     draw(figure.subplots())
-    return pictures.rendered(figure, form)
+    return images.rendered(figure, form)
 
 
 def pixels(draw: Callable[[Axes], None]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -40,20 +40,20 @@ def pixels(draw: Callable[[Axes], None]) -> np.ndarray[tuple[int, ...], np.dtype
         return np.asarray(image.convert("RGB"))
 
 
-def bits(tokens: pictures.Array) -> Callable[[Axes], None]:
-    return lambda axes: pictures.draw_bits(axes, tokens)
+def bits(tokens: images.Array) -> Callable[[Axes], None]:
+    return lambda axes: images.draw_bits(axes, tokens)
 
 
-def raster(spikes: pictures.Array, most: int = 60) -> Callable[[Axes], None]:
-    return lambda axes: pictures.draw_raster(axes, spikes, most)
+def raster(spikes: images.Array, most: int = 60) -> Callable[[Axes], None]:
+    return lambda axes: images.draw_raster(axes, spikes, most)
 
 
-def curves(accuracy: pictures.Curves) -> Callable[[Axes], None]:
-    return lambda axes: pictures.draw_curves(axes, accuracy)
+def curves(accuracy: images.Curves) -> Callable[[Axes], None]:
+    return lambda axes: images.draw_curves(axes, accuracy)
 
 
 def part_of(draw: Callable[[Axes], None], colour: str) -> float:
-    """The part of the picture's pixels that have nearly that colour."""
+    """The part of the image's pixels that have nearly that colour."""
     distance = np.abs(pixels(draw).astype(float) - 255 * np.array(to_rgb(colour))).max(axis=2)
     return float((distance < 8).mean())
 
@@ -83,18 +83,18 @@ def test_the_dark_part_is_the_part_of_ones(density: float) -> None:
     # 20 x 24 cells of some 40 x 20 pixels each: big enough that their edges do not count.
     tokens = np.zeros((1, 20, 24))
     tokens.flat[: int(density * tokens.size)] = 0.7
-    dark, light = part_of(bits(tokens), pictures.INK), part_of(bits(tokens), pictures.PAPER)
-    assert dark + light == pytest.approx(0.8, abs=0.05), "the axes' part of the picture"
+    dark, light = part_of(bits(tokens), images.INK), part_of(bits(tokens), images.PAPER)
+    assert dark + light == pytest.approx(0.8, abs=0.05), "the axes' part of the image"
     assert dark / (dark + light) == pytest.approx(density, abs=0.02)
 
 
 def test_each_method_has_a_colour_of_its_own() -> None:
-    shown = [part_of(curves(CURVES), colour) > 5e-4 for colour in pictures.LINES[:4]]
+    shown = [part_of(curves(CURVES), colour) > 5e-4 for colour in images.LINES[:4]]
     assert shown == [True, True, False, False]
 
 
 def test_no_two_of_56_lines_look_alike() -> None:
-    looks = {(i % len(pictures.LINES), i % len(pictures.MARKERS)) for i in range(56)}
+    looks = {(i % len(images.LINES), i % len(images.MARKERS)) for i in range(56)}
     assert len(looks) == 56
 
 
@@ -116,7 +116,7 @@ def test_many_steps_and_few_neurons() -> None:
         (np.full((2, 3, 4), np.nan), "finite"),
     ],
 )
-def test_tokens_that_are_not_bits(tokens: pictures.Array, said: str) -> None:
+def test_tokens_that_are_not_bits(tokens: images.Array, said: str) -> None:
     with pytest.raises(BadData, match=said):
         drawn(bits(tokens))
 
@@ -127,7 +127,7 @@ def test_a_scale_of_its_own_in_each_block_is_still_bits() -> None:
 
 
 @pytest.mark.parametrize("spikes", [np.zeros(4), np.zeros((4, 0)), np.full((4, 3), 2), np.full((4, 3), 0.5)])
-def test_what_is_not_spikes(spikes: pictures.Array) -> None:
+def test_what_is_not_spikes(spikes: images.Array) -> None:
     with pytest.raises(BadData, match="0 and 1"):
         drawn(raster(spikes))
 

@@ -37,7 +37,7 @@ PUBLISHED = [
 Array = NDArray[np.float64]
 
 
-def picture(height: int, width: int | None = None) -> Tensor:
+def an_image(height: int, width: int | None = None) -> Tensor:
     """Smooth colours with edges and some texture, as a photograph has them."""
     generator = np.random.default_rng(0)
     noise = generator.random((3, height, width or height))
@@ -48,8 +48,8 @@ def picture(height: int, width: int | None = None) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[int, Tensor]:
-    return {side: picture(side) for side in (224, 64, 32)}
+def images() -> dict[int, Tensor]:
+    return {side: an_image(side) for side in (224, 64, 32)}
 
 
 def test_all_fifteen_have_five_levels_for_three_sizes() -> None:
@@ -63,8 +63,8 @@ def test_all_fifteen_have_five_levels_for_three_sizes() -> None:
 
 @pytest.mark.parametrize("side", [224, 64, 32])
 @pytest.mark.parametrize("kind", PUBLISHED)
-def test_every_severity_is_seeded_in_range_and_not_nothing(kind: str, side: int, pictures: dict[int, Tensor]) -> None:
-    image = pictures[side]
+def test_every_severity_is_seeded_in_range_and_not_nothing(kind: str, side: int, images: dict[int, Tensor]) -> None:
+    image = images[side]
     before = image.clone()
     apart = []
     for severity in SEVERITIES:
@@ -78,7 +78,7 @@ def test_every_severity_is_seeded_in_range_and_not_nothing(kind: str, side: int,
     # The released elastic_transform displaces most at severity 1 and bends most at 5: see its own test.
     assert apart[4] > apart[0] or kind == "elastic_transform"
     small = torch.equal(corrupt(image, kind, 1, seed=3), corrupt(image, kind, 1, seed=3))
-    assert small, "the same seed gives the same picture"
+    assert small, "the same seed gives the same image"
     drawn = kind not in ("defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression")
     assert torch.equal(corrupt(image, kind, 1, seed=3), corrupt(image, kind, 1, seed=4)) != drawn
 
@@ -95,7 +95,7 @@ def test_any_shape_and_black_and_white(kind: str, shape: tuple[int, int]) -> Non
 
 def test_the_nearest_table_by_ratio_is_taken() -> None:
     for side, level in ((32, 0.75), (45, 0.75), (46, 0.4), (64, 0.4)):
-        image = picture(side)
+        image = an_image(side)
         middle = image.double().mean((1, 2), keepdim=True)
         expected = ((image.double() - middle) * level + middle).clamp(0, 1).float()
         torch.testing.assert_close(corrupt(image, "contrast", 1, 0), expected, rtol=0, atol=1e-6)
@@ -223,7 +223,7 @@ def test_elastic_severity_bends_more() -> None:
 
 
 def test_an_elastic_map_without_jitter_or_strength_is_nothing() -> None:
-    image = picture(64).permute(1, 2, 0).double().numpy()
+    image = an_image(64).permute(1, 2, 0).double().numpy()
     same = distortions.elastic_transform(image, np.random.default_rng(0), (0, 0.1, 0))
     np.testing.assert_allclose(same, image, rtol=0, atol=1e-9)
 
@@ -252,6 +252,6 @@ def test_numpys_and_torchs_own_generators_are_left_alone() -> None:
     legacy: Any = np.random.get_state
     before, theirs = torch.random.get_rng_state(), legacy()[1].copy()
     for kind in PUBLISHED:
-        corrupt(picture(32), kind, 2, 0)
+        corrupt(an_image(32), kind, 2, 0)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert np.array_equal(legacy()[1], theirs)

@@ -9,7 +9,7 @@ from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.nir_support import STEPS, features, supported
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 
 
 @pytest.mark.parametrize("name", ["reference", "snntorch", "loihi"])
@@ -20,7 +20,7 @@ def test_the_table_is_what_happens(name: str) -> None:
     assert set(said) == set(features())
     for feature, graph in features().items():
         program = lower(graph, STEPS)
-        model, inputs = Model(graph, program, program), stimulus(program)
+        model, inputs = SpikingModel(graph, program, program), stimulus(program)
         if said[feature]:
             with pytest.raises(Unsupported) as caught:
                 target.run(model, inputs, "float")

@@ -22,7 +22,7 @@ import pytest
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import NeuropromptError, RuntimeMissing, WorkerFailed
 from neuroprompt.simulators.runtime import WORKERS, Runtime, cache_folder
-from neuroprompt.spiking.program import Model, Population, Program
+from neuroprompt.spiking.program import Population, Program, SpikingModel
 
 PROC = Path("/proc")
 SHM = Path("/dev/shm")
@@ -89,7 +89,7 @@ def start_lava(time_limit: float = 300) -> tuple[threading.Thread, list[BaseExce
         target = Target.named("lava", time_limit=time_limit)
         assert isinstance(target, SpikingTarget)
         try:
-            target.run(Model(nir.NIRGraph({}, []), program(), program()), np.zeros((STEPS, 1)), "fixed")
+            target.run(SpikingModel(nir.NIRGraph({}, []), program(), program()), np.zeros((STEPS, 1)), "fixed")
         except NeuropromptError as error:
             raised.append(error)
 
@@ -102,7 +102,7 @@ def worker_of(mark: bytes) -> int:
     """The worker itself, once it has all of Lava's processes around it."""
 
     def workers() -> list[int]:
-        return sorted(pid for pid, line in marked(mark).items() if "run_lava.py" in line and "keeper.py" not in line)
+        return sorted(pid for pid, line in marked(mark).items() if "run_lava.py" in line and "watchdog.py" not in line)
 
     until(lambda: len(workers()) >= 5)  # worker, memory manager, LIF, sink, runtime service
     return workers()[0]
@@ -194,7 +194,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
 def test_builders_side_by_side_leave_one_whole_runtime(tmp_path: Path, tiny: Runtime) -> None:
     assert not tiny.built
     with pytest.raises(RuntimeMissing, match="run 'neuroprompt targets install tiny'"):
-        tiny.run(WORKERS / "keeper.py", [], 10)
+        tiny.run(WORKERS / "watchdog.py", [], 10)
     with ThreadPoolExecutor(3) as pool:
         for builder in [pool.submit(tiny.build) for _ in range(3)]:
             builder.result()

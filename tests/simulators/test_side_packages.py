@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from neuroprompt.errors import RuntimeMissing
-from neuroprompt.simulators.side_packages import Overlay
+from neuroprompt.simulators.side_packages import SidePackages
 
 SCRIPT = """
 import json, sys
@@ -22,14 +22,14 @@ print(json.dumps([click.__version__, click.__file__, numpy.__file__]))
 
 
 @pytest.fixture
-def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Overlay:
+def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SidePackages:
     """One package, of another version than ours."""
     monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "pins.txt").write_text("click==8.1.7\n")
-    return Overlay("tiny", tmp_path / "pins.txt")
+    return SidePackages("tiny", tmp_path / "pins.txt")
 
 
-def test_the_child_takes_its_packages_first_and_ours_for_the_rest(overlay: Overlay, tmp_path: Path) -> None:
+def test_the_child_takes_its_packages_first_and_ours_for_the_rest(overlay: SidePackages, tmp_path: Path) -> None:
     import numpy
 
     with pytest.raises(RuntimeMissing, match="run 'neuroprompt targets install tiny'"):
@@ -49,7 +49,7 @@ def test_the_child_takes_its_packages_first_and_ours_for_the_rest(overlay: Overl
     assert spec is None or not str(spec.origin).startswith(str(overlay.folder))
 
 
-def test_pins_that_cannot_be_had_are_one_line_and_leave_nothing(overlay: Overlay) -> None:
+def test_pins_that_cannot_be_had_are_one_line_and_leave_nothing(overlay: SidePackages) -> None:
     overlay.requirements.write_text("click==0.0.0.99\n")
     with pytest.raises(RuntimeMissing, match=r"^'uv pip install' failed for tiny: ") as caught:
         overlay.build()

@@ -19,7 +19,7 @@ from neuroprompt.errors import WorkerFailed
 from neuroprompt.simulators.verify import verify
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import IF, LIF, Current
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.deploy import check_graph, spiking_model
 
 IN_PROCESS = ["reference", "snntorch", "loihi"]
@@ -61,7 +61,7 @@ def test_generated_nets_fire_alike_on_every_float_target(generator: Generator) -
     inputs = stimulus(program)
     reference = Target.named("reference")
     assert isinstance(reference, SpikingTarget)
-    fired = reference.run(Model(graph, program, program), inputs, "float").spikes
+    fired = reference.run(SpikingModel(graph, program, program), inputs, "float").spikes
     assume(all(s.any() for s in fired.values()))  # a silent net agrees with anything: it does not count
     model = spiking_model(generator)
     found = verify(model, inputs, IN_PROCESS)
@@ -110,7 +110,7 @@ def test_vit_b_prompt_is_exact_everywhere() -> None:
     }
 
 
-def a_net() -> Model:
+def a_net() -> SpikingModel:
     linear = nn.Linear(3, 2, bias=False)
     linear.weight.data = torch.tensor([[2.0, 0.0, 2.0], [0.0, 0.0, -2.0]])
     second = nn.Linear(2, 1, bias=False)

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import RuntimeMissing
-from neuroprompt.spiking.program import Model, Population, Program, Projection
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 
 Floats = NDArray[np.float64]
 STEPS = 25
@@ -104,14 +104,14 @@ def side_by_side(programs: list[Program]) -> Program:
 
 
 @pytest.fixture(scope="session")
-def model_of() -> Callable[..., Model]:
+def model_of() -> Callable[..., SpikingModel]:
     """Populations and projections as a model, for `inputs` lines."""
 
-    def model(inputs: int, *parts: Population | Projection) -> Model:
+    def model(inputs: int, *parts: Population | Projection) -> SpikingModel:
         populations = tuple(p for p in parts if isinstance(p, Population))
         projections = tuple(p for p in parts if isinstance(p, Projection))
         program = Program("float", STEPS, inputs, populations, projections)
-        return Model(nir.NIRGraph({}, []), program, program)
+        return SpikingModel(nir.NIRGraph({}, []), program, program)
 
     return model
 
@@ -142,7 +142,7 @@ def agrees() -> Callable[..., tuple[int, int]]:
             shape = (STEPS, program.inputs)
             graded = rng.random(program.inputs) < 0.5
             inputs = np.where(graded, rng.normal(0.5, 1, shape), rng.random(shape) < 0.5)
-            found = target.run(Model(nir.NIRGraph({}, []), program, program), inputs, "float", states=True)
+            found = target.run(SpikingModel(nir.NIRGraph({}, []), program, program), inputs, "float", states=True)
             fired: dict[str, int] = {}
             for name, (out, v) in define(program, inputs).items():
                 if name in found.values:

@@ -16,10 +16,10 @@ from scipy.sparse import csr_matrix, diags, issparse
 from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.generate import random_graph
 from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
-from neuroprompt.contracts.learning import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import Unsupported
 from neuroprompt.loihi.arithmetic import simulate
-from neuroprompt.spiking.program import Model, Population, Program, Projection
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 from neuroprompt.training.deploy import model_of_graph, spiking_model
 
 STEPS, LINES = 16, 64
@@ -54,9 +54,9 @@ def side_by_side(programs: list[Program]) -> Program:
     return replace(programs[0], inputs=lines, populations=tuple(populations), projections=tuple(projections))
 
 
-def together(models: list[Model]) -> Model:
+def together(models: list[SpikingModel]) -> SpikingModel:
     floats = side_by_side([m.float_program for m in models])
-    return Model(models[0].graph, floats, side_by_side([m.fixed_program for m in models]))
+    return SpikingModel(models[0].graph, floats, side_by_side([m.fixed_program for m in models]))
 
 
 def assert_equal(ours: Recording, theirs: Recording) -> None:
@@ -69,7 +69,7 @@ def assert_equal(ours: Recording, theirs: Recording) -> None:
         assert np.array_equal(ours.v[name], theirs.v[name]), f"v of {name}"
 
 
-def models_of(seeds: range, *, portable: bool) -> tuple[list[Model], list[NDArray[np.float64]]]:
+def models_of(seeds: range, *, portable: bool) -> tuple[list[SpikingModel], list[NDArray[np.float64]]]:
     """Generated graphs that the chip can hold, with integers fitted on their inputs."""
     models, inputs = [], []
     for seed in seeds:
@@ -161,7 +161,7 @@ def test_on_generated_one_to_one_nets_the_emulator_is_lava_bit_by_bit(lava: Spik
     @given(one_to_one_nets())
     def check(net: tuple[Program, NDArray[np.float64]]) -> None:
         program, inputs = net
-        model = Model(nir.NIRGraph({}, []), program, program)
+        model = SpikingModel(nir.NIRGraph({}, []), program, program)
         ours = target("loihi").run(model, inputs, "fixed", states=True)
         assert_equal(ours, lava.run(model, inputs, "fixed", states=True))
         seen.append(bool(ours.spikes["p1"].any()))
@@ -171,7 +171,7 @@ def test_on_generated_one_to_one_nets_the_emulator_is_lava_bit_by_bit(lava: Spik
 
 
 def test_the_factors_of_lorsp_fire_on_lava_as_on_the_emulator_and_the_reference(lava: SpikingTarget) -> None:
-    prompt = Prompt.named("lorsp", site=Site(2, 32, (3, 24, 20), 4), deviation=0.3)
+    prompt = Prompt.named("lorsp", site=PromptSite(2, 32, (3, 24, 20), 4), deviation=0.3)
     gated = prompt.eval().gated()
     assert gated is not None
     factors = gated.factors(torch.rand(3, 3, 24, 20)).detach().flatten(2).double().numpy()
@@ -231,7 +231,7 @@ def test_corners_that_wrap_clip_and_truncate_are_lavas(lava: SpikingTarget) -> N
     program = fixed_program(populations, [Projection("input", name, w) for name, _, w in corners])
     busy = (np.random.default_rng(1).random((STEPS, LINES)) < 0.9).astype(float)
     ours = simulate(program, busy)
-    theirs = lava.run(Model(nir.NIRGraph({}, []), program, program), busy, "fixed", states=True)
+    theirs = lava.run(SpikingModel(nir.NIRGraph({}, []), program, program), busy, "fixed", states=True)
     emulated = {k: {n: getattr(t, k) for n, t in ours.items()} for k in ("spikes", "u", "v")}
     assert_equal(Recording(emulated["spikes"], 0.0, emulated["v"], emulated["u"]), theirs)
     assert ours["u wraps"].wrapped
@@ -250,7 +250,7 @@ def test_two_layers_may_lag_and_meet_the_input_again_only_in_step(lava: SpikingT
         Projection("first", "second", whole(1, 9, 3, 5)),
     ]
     program = fixed_program([first, second], projections)
-    recording = lava.run(Model(nir.NIRGraph({}, []), program, program), silent, "fixed", states=True)
+    recording = lava.run(SpikingModel(nir.NIRGraph({}, []), program, program), silent, "fixed", states=True)
     assert not recording.spikes["first"].any()
     assert recording.v["second"][0].tolist() == [7 << 6, 25 << 6, 0]
     assert recording.spikes["second"][:, 0].nonzero()[0].tolist() == [7, 15]
@@ -262,7 +262,7 @@ def test_two_layers_may_lag_and_meet_the_input_again_only_in_step(lava: SpikingT
 
 
 def test_a_prompt_of_vit_b_size_is_exact(lava: SpikingTarget) -> None:
-    prompt = Prompt.named("spike-nvpt", site=Site(12, 768, (3, 224, 224), 16), tokens=10, steps=4)
+    prompt = Prompt.named("spike-nvpt", site=PromptSite(12, 768, (3, 224, 224), 16), tokens=10, steps=4)
     generator = prompt.generator()
     assert generator is not None
     model = spiking_model(generator)

@@ -16,7 +16,7 @@ from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.loihi.arithmetic import simulate, step_fixed
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.loihi.synapses import stored_weights
-from neuroprompt.spiking.program import Model, Population, Program, Projection
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 
 NO_GRAPH = nir.NIRGraph({}, [], type_check=False)
 
@@ -156,14 +156,14 @@ def test_values_that_the_chip_would_change_are_refused(program: Program, what: s
     target = Target.named("loihi")
     assert isinstance(target, SpikingTarget)
     with pytest.raises(OutOfRange, match=what):
-        target.run(Model(NO_GRAPH, program, program), np.ones((3, 2)), "fixed")
+        target.run(SpikingModel(NO_GRAPH, program, program), np.ones((3, 2)), "fixed")
 
 
 def test_the_emulator_takes_spikes_of_the_right_shape() -> None:
     target = Target.named("loihi")
     assert isinstance(target, SpikingTarget)
     program = fixed([[2, 4]], vth=5)
-    model = Model(NO_GRAPH, program, program)
+    model = SpikingModel(NO_GRAPH, program, program)
     recording = target.run(model, np.ones((3, 2)), "fixed", states=True)
     assert recording.spikes["p"].ravel().tolist() == [True, True, True]
     assert recording.u["p"].ravel().tolist() == [384, 384, 384]

@@ -8,7 +8,7 @@ import pytest
 
 from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import Unsupported
-from neuroprompt.spiking.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 
 NO_PROGRAM = Program("float", 1, 1, (), ())
 
@@ -17,7 +17,7 @@ def run(inputs: list[list[float]], *nodes: object) -> Recording:
     target = Target.named("reference")
     assert isinstance(target, SpikingTarget)
     graph = nir.NIRGraph.from_list(*nodes)
-    return target.run(Model(graph, NO_PROGRAM, NO_PROGRAM), np.array(inputs), "float", states=True)
+    return target.run(SpikingModel(graph, NO_PROGRAM, NO_PROGRAM), np.array(inputs), "float", states=True)
 
 
 def test_integrate_and_fire_by_hand() -> None:
@@ -55,7 +55,7 @@ def test_the_time_step_is_that_of_the_file() -> None:
     graph.metadata = {"dt": 1e-3}
     target = Target.named("reference")
     assert isinstance(target, SpikingTarget)
-    found = target.run(Model(graph, NO_PROGRAM, NO_PROGRAM), np.ones((2, 1)), "float", states=True)
+    found = target.run(SpikingModel(graph, NO_PROGRAM, NO_PROGRAM), np.ones((2, 1)), "float", states=True)
     assert found.v["lif"].ravel().tolist() == [0.5, 0.75]
 
 

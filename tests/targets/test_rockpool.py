@@ -9,7 +9,7 @@ import pytest
 
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.spiking.program import Model, Population, Projection
+from neuroprompt.spiking.program import Population, Projection, SpikingModel
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_without_its_packages_it_says_what_to_type(tmp_path: object, monkeypatch
     assert there.fix == "run 'neuroprompt targets install rockpool'"
 
 
-def test_wrong_input_is_one_line(model_of: Callable[..., Model]) -> None:
+def test_wrong_input_is_one_line(model_of: Callable[..., SpikingModel]) -> None:
     with pytest.raises(BadSetting, match="time_limit 0"):
         Target.named("rockpool", time_limit=0)
     target = Target.named("rockpool")
@@ -46,7 +46,7 @@ def test_wrong_input_is_one_line(model_of: Callable[..., Model]) -> None:
         target.run(model_of(2, one, Projection("input", "one", np.ones(2))), np.ones((4, 3)), "float")
 
 
-def test_a_threshold_of_zero_is_refused_by_name(model_of: Callable[..., Model]) -> None:
+def test_a_threshold_of_zero_is_refused_by_name(model_of: Callable[..., SpikingModel]) -> None:
     target = Target.named("rockpool")
     assert isinstance(target, SpikingTarget)
     low = Population("low", 2, du=1.0, dv=0.0, vth=np.array([1.0, 0.0]), bias=np.zeros(2))

@@ -10,14 +10,14 @@ import snntorch
 from neuroprompt.compiler.lower import lower
 from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import Unsupported
-from neuroprompt.spiking.program import Model
+from neuroprompt.spiking.program import SpikingModel
 
 
 def run(name: str, graph: nir.NIRGraph, inputs: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Recording:
     target = Target.named(name)
     assert isinstance(target, SpikingTarget)
     program = lower(graph, len(inputs))
-    return target.run(Model(graph, program, program), inputs, "float", states=True)
+    return target.run(SpikingModel(graph, program, program), inputs, "float", states=True)
 
 
 def test_every_neuron_may_have_its_own_parameters() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.spiking.program import Model, Population, Projection
+from neuroprompt.spiking.program import Population, Projection, SpikingModel
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_without_its_packages_it_says_what_to_type(tmp_path: object, monkeypatch
     assert there.fix == "run 'neuroprompt targets install spikingjelly'"
 
 
-def test_wrong_input_is_one_line(model_of: Callable[..., Model]) -> None:
+def test_wrong_input_is_one_line(model_of: Callable[..., SpikingModel]) -> None:
     with pytest.raises(BadSetting, match="time_limit 0"):
         Target.named("spikingjelly", time_limit=0)
     target = Target.named("spikingjelly")

@@ -24,7 +24,7 @@ def trained(folder: Path, *more: str) -> dict[str, torch.Tensor]:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spike-nvpt", "vpt-deep"])
 def test_two_processes_train_what_one_trains(method: str, tmp_path: Path) -> None:
-    """An odd last row leaves one process without a picture; the sum over pictures must still be the same."""
+    """An odd last row leaves one process without an image; the sum over images must still be the same."""
     one = trained(tmp_path / "one", "--method", method)
     two = trained(tmp_path / "two", "--method", method, "--devices", "2", "--strategy", "ddp")
     assert one.keys() == two.keys()

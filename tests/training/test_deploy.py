@@ -9,13 +9,13 @@ import snntorch
 import torch
 from torch import nn
 
-from neuroprompt.contracts.learning import Generator, Prompt, Site
+from neuroprompt.contracts.learning import Generator, Prompt, PromptSite
 from neuroprompt.errors import BadSetting, OutOfRange, ParityError, Unsupported
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import IF, LIF, Current
 from neuroprompt.training.deploy import check_graph, deployed_tokens, model_of_graph, spiking_model
 
-SITE = Site(depth=3, width=16, image=(3, 32, 32), patch=8)
+SITE = PromptSite(depth=3, width=16, image=(3, 32, 32), patch=8)
 
 
 def a_generator() -> Generator:

@@ -34,14 +34,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def by_hand(run: Run, split: str, noise: str | None = None, seed: int = 0) -> float:
     data = load_data("digits", (16, 16), "bicubic", 0, limit=40)
-    pictures = getattr(data, split)
-    images, labels = zip(*(pictures[i] for i in range(len(pictures))), strict=True)
+    images = getattr(data, split)
+    images, labels = zip(*(images[i] for i in range(len(images))), strict=True)
     shown = [image / 255 for image in images]
     if noise:
         shown = [Noise.parse(noise)(image, seed * 1_000_003 + i) for i, image in enumerate(shown)]
     with torch.no_grad():
         found = run.model(torch.stack(shown)).argmax(1)
-    return int((found == torch.tensor(labels)).sum()) / len(pictures)
+    return int((found == torch.tensor(labels)).sum()) / len(images)
 
 
 def test_accuracies_are_those_counted_by_hand(run: Run) -> None:
@@ -104,12 +104,12 @@ def test_all_of_imagenet_c(run: Run) -> None:
 
 def elsewhere(folder: Path, *names: str, count: int = 6) -> Path:
     """Test digits of these names as PNG files, a folder each."""
-    pictures = load_data("digits", (16, 16), "bicubic", 0).test
+    images = load_data("digits", (16, 16), "bicubic", 0).test
     for name in names:
         (folder / name).mkdir(parents=True)
-        of_it = [i for i in range(len(pictures)) if str(pictures[i][1]) == name]  # type: ignore[arg-type]
+        of_it = [i for i in range(len(images)) if str(images[i][1]) == name]  # type: ignore[arg-type]
         for i in of_it[:count]:
-            Image.fromarray(pictures[i][0].permute(1, 2, 0).numpy()).save(folder / name / f"{i}.png")
+            Image.fromarray(images[i][0].permute(1, 2, 0).numpy()).save(folder / name / f"{i}.png")
     return folder
 
 
@@ -132,7 +132,7 @@ def test_elsewhere_the_class_is_chosen_among_those_that_are_there(run: Run, tmp_
     assert expected > unmasked, "this run must confuse classes, or masking would not show"
 
 
-def test_elsewhere_with_test_pictures_of_its_own_only_those_count(run: Run, tmp_path: Path) -> None:
+def test_elsewhere_with_test_images_of_its_own_only_those_count(run: Run, tmp_path: Path) -> None:
     elsewhere(tmp_path / "two" / "train", "0", "1", count=4)
     elsewhere(tmp_path / "two" / "test", "0", "1", count=3)
     assert evaluate(run, ood=[f"folder:{tmp_path / 'two'}"])["ood"][f"folder:{tmp_path / 'two'}"]["images"] == 6

@@ -107,7 +107,7 @@ KILLED = """
 import os, sys
 import torch
 from neuroprompt.training.loop import train
-import test_training
+import test_loop
 torch.set_num_threads(1)
 how, out = sys.argv[1:]
 if how == "write":
@@ -117,10 +117,10 @@ if how == "write":
         count[0] += 1
         os.kill(os.getpid(), 9) if count[0] == 3 else real(number)
     os.fsync = fsync
-    train(test_training.config(), out, accelerator="cpu", checkpoint_seconds=0)
+    train(test_loop.config(), out, accelerator="cpu", checkpoint_seconds=0)
 else:
     what, batch = how.split(",")
-    train(test_training.config(), out, test_training.Stop(what, int(batch), 9), accelerator="cpu", checkpoint_seconds=0)
+    train(test_loop.config(), out, test_loop.Stop(what, int(batch), 9), accelerator="cpu", checkpoint_seconds=0)
 """
 
 

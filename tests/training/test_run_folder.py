@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neuroprompt.bundles.bundle import sha256
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
+from neuroprompt.files import sha256
 from neuroprompt.training import run_folder as checkpoint
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig

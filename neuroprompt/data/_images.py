@@ -1,4 +1,4 @@
-"""Labelled pictures of one size: decoded once where they fit in memory, split and thinned class by class."""
+"""Labelled images of one size: decoded once where they fit in memory, split and thinned class by class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neuroprompt.contracts.learning import Labelled
 from neuroprompt.errors import BadData, BadSetting
 
 MEMORY_BYTES = 1_000_000_000
-"""Pictures that need less than this stay decoded in memory; others are decoded each time."""
+"""Images that need less than this stay decoded in memory; others are decoded each time."""
 
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -28,8 +28,8 @@ _FILTERS = {
 Indices = NDArray[np.int64]
 
 
-class PictureList(Dataset[tuple[Tensor, int]]):
-    """A map-style set of (image uint8 (3, H, W), label): `opened(i)` is picture i; resized plainly, without a crop."""
+class ImageList(Dataset[tuple[Tensor, int]]):
+    """A map-style set of (image uint8 (3, H, W), label): `opened(i)` is image i; resized plainly, without a crop."""
 
     def __init__(
         self, opened: Callable[[int], Image.Image], labels: Sequence[int], size: tuple[int, int], interpolation: str
@@ -47,16 +47,16 @@ class PictureList(Dataset[tuple[Tensor, int]]):
         image = self._decode(i) if self.decoded is None else self.decoded[i]
         return image, int(self.labels[i])
 
-    def some(self, indices: Indices) -> PictureList:
-        """The pictures at `indices`."""
+    def some(self, indices: Indices) -> ImageList:
+        """The images at `indices`."""
         part = copy.copy(self)
         part.opened = lambda i: self.opened(int(indices[i]))
         part.labels = self.labels[indices]
         part.decoded = None if self.decoded is None else self.decoded[torch.from_numpy(indices)]
         return part
 
-    def ready(self) -> PictureList:
-        """Decode all pictures now if they fit in memory, so that a broken one is found before work begins."""
+    def ready(self) -> ImageList:
+        """Decode all images now if they fit in memory, so that a broken one is found before work begins."""
         if len(self) and len(self) * 3 * self.size[0] * self.size[1] < MEMORY_BYTES:
             self.decoded = torch.stack([self._decode(i) for i in range(len(self))])
         return self
@@ -93,8 +93,8 @@ def thin(labels: NDArray[np.int64], limit: int, seed: int) -> Indices:
 
 
 def labelled(
-    train: PictureList,
-    test: PictureList,
+    train: ImageList,
+    test: ImageList,
     classes: Sequence[str],
     *,
     seed: int,
@@ -102,17 +102,17 @@ def labelled(
     drawn: bool = False,
     fix: str = "",
 ) -> Labelled:
-    """The three splits: a fifth of the training pictures validates; `limit` > 0 keeps at most so many of each split."""
+    """The three splits: a fifth of the training images validates; `limit` > 0 keeps at most so many of each split."""
     if len(classes) < 2:
-        raise BadData(f"only {len(classes)} class of pictures", "at least two", fix)
+        raise BadData(f"only {len(classes)} class of images", "at least two", fix)
     few = int(np.bincount(train.labels, minlength=len(classes)).argmin())
     if (train.labels == few).sum() < 2:
-        raise BadData(f"class {classes[few]!r} has fewer than two training pictures", "two, one to validate with", fix)
+        raise BadData(f"class {classes[few]!r} has fewer than two training images", "two, one to validate with", fix)
     if not len(test):
-        raise BadData("there are no test pictures", "at least one", fix)
+        raise BadData("there are no test images", "at least one", fix)
     rest, val = split(train.labels, 0.2, seed)
     parts = []
-    for pictures, indices in ((train, rest), (train, val), (test, np.arange(len(test)))):
-        kept = indices[thin(pictures.labels[indices], limit, seed)] if limit else indices
-        parts.append(pictures.some(kept).ready())
+    for images, indices in ((train, rest), (train, val), (test, np.arange(len(test)))):
+        kept = indices[thin(images.labels[indices], limit, seed)] if limit else indices
+        parts.append(images.some(kept).ready())
     return Labelled(parts[0], parts[1], parts[2], tuple(classes), drawn)

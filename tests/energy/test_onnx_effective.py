@@ -32,7 +32,7 @@ def test_by_hand_for_a_product(tmp_path: Path) -> None:
     net[1].weight.data = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]])
     to_onnx(net, (3, 1, 1), tmp_path / "a.onnx")
     images = np.array([[1.0, 5.0, 0.0], [0.5, 0.0, 2.0]], np.float32).reshape(2, 3, 1, 1)
-    # The first picture meets one weight; the second one and two.
+    # The first image meets one weight; the second one and two.
     found = effective(tmp_path / "a.onnx", images)
     assert (found.macs, found.acs, found.dense) == (2.0, 0.0, 6.0)
     spikes = effective(tmp_path / "a.onnx", np.array([1.0, 1.0, 1.0], np.float32).reshape(1, 3, 1, 1))
@@ -69,5 +69,5 @@ def test_what_cannot_be_counted(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_text("no")
     with pytest.raises(BadBundle, match=r"a\.onnx"):
         effective(tmp_path / "a.onnx", np.zeros((1, 3, 8, 8), np.float32))
-    with pytest.raises(BadSetting, match="no pictures"):
+    with pytest.raises(BadSetting, match="no images"):
         effective(tmp_path / "a.onnx", np.zeros((0, 3, 8, 8), np.float32))
