@@ -23,7 +23,7 @@ A message says what was got, what was expected and the fix to type, in one line.
 from __future__ import annotations
 
 LONGEST = 600
-"""Characters of `got`, `expected` or `fix` that are kept: a file that a user hands in may say anything at any length."""
+"""Characters of `got`, `expected` and `fix` that are kept: what a user hands in may say anything at any length."""
 
 
 class NeuropromptError(Exception):
