@@ -178,7 +178,7 @@ def test_the_command_runs_verifies_and_prices_it(
 
 def test_wrong_input_is_refused(exported: tuple[Run, Path, dict[str, Any]], tmp_path: Path) -> None:
     _, out, _ = exported
-    with pytest.raises(UnknownName, match="no spiking target is called .onnxruntime."):
+    with pytest.raises(UnknownName, match=r"no spiking target is called .onnxruntime."):
         Pipeline(out, "onnxruntime")
     with pytest.raises(BadSetting, match="snntorch: float"):
         Pipeline(out, "snntorch", "fixed")
