@@ -102,6 +102,4 @@ def _runs(targets: Sequence[str] | None, skipped: dict[str, str]) -> list[tuple[
 
 
 def _spiking(name: str) -> SpikingTarget:
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
-    return target
+    return SpikingTarget.named(name)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import Unsupported
-from neuroprompt.spiking.graph import DT_SECONDS, FORMAT, RESET
+from neuroprompt.spiking.graph import FORMAT, RESET
 from neuroprompt.spiking.neurons import IF, LIF, Current, check_convention
+from neuroprompt.spiking.time_step import DT_SECONDS
 
 Vector = NDArray[np.float64]
 

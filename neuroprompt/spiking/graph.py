@@ -13,8 +13,6 @@ from neuroprompt.files import write_whole
 
 FORMAT = "neuroprompt-nir-1"
 RESET = "zero, same step"
-DT_SECONDS = 1e-4
-"""The time step that a NIR graph of ours stands for (the file itself has no field for it; it is in its metadata)."""
 
 
 def write_graph(graph: nir.NIRGraph, path: Path | str) -> None:

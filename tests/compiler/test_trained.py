@@ -32,7 +32,7 @@ from torch.nn import functional as F
 
 from neuroprompt import loihi_aware
 from neuroprompt.compiler.compile import model_of_graph
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.simulators.compare import compare
 from neuroprompt.spiking.chain import to_nir
@@ -104,8 +104,7 @@ def searched(chain: nn.Sequential, spikes: Tensor, split_signs: bool = False) ->
 
 def held_out(name: str, precision: str, model: SpikingModel, spikes: Tensor) -> Recording:
     """Every held-out image in a run of its own, from rest; all of them in a row."""
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named(name)
     runs = [
         target.run(model, spikes[:, i].double().numpy(), precision, states=True)
         for i in range(TRAINED, TRAINED + HELD_OUT)

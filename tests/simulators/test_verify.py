@@ -59,8 +59,7 @@ def test_generated_nets_fire_alike_on_every_float_target(generator: Generator) -
     graph = to_nir(generator)
     program = lower(graph, generator.steps)
     inputs = stimulus(program)
-    reference = Target.named("reference")
-    assert isinstance(reference, SpikingTarget)
+    reference = SpikingTarget.named("reference")
     fired = reference.run(SpikingModel(graph, program, program), inputs, "float").spikes
     assume(all(s.any() for s in fired.values()))  # a silent net agrees with anything: it does not count
     model = spiking_model(generator)
@@ -91,8 +90,7 @@ def test_potentials_agree_too() -> None:
     inputs = stimulus(model.float_program)
     runs = []
     for name in IN_PROCESS:
-        target = Target.named(name)
-        assert isinstance(target, SpikingTarget)
+        target = SpikingTarget.named(name)
         runs.append(target.run(model, inputs, "float", states=True))
     for run in runs[1:]:
         assert run.v["lif1"].shape == (20, 40)
@@ -121,8 +119,7 @@ def a_net() -> SpikingModel:
 def test_activity_by_hand() -> None:
     model = a_net()
     inputs = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    target = Target.named("reference")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("reference")
     counts = activity(model, target.run(model, inputs, "float"), inputs, "float")
     # Neuron 0 of the first layer fires twice, the only one of the second as well; fan-out of the inputs is 1, 0, 2 and
     # of the first layer 1, 1: 1 + 0 + 2 of the inputs, 2 x 1 of the first layer.

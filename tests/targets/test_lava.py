@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.flatten import flatten
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import Unsupported
 from neuroprompt.loihi.arithmetic import simulate
@@ -28,9 +28,7 @@ STEPS, LINES = 16, 64
 
 
 def target(name: str) -> SpikingTarget:
-    found = Target.named(name)
-    assert isinstance(found, SpikingTarget)
-    return found
+    return SpikingTarget.named(name)
 
 
 # --- generated nets --------------------------------------------------------------------------------------------------

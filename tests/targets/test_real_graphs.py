@@ -10,7 +10,7 @@ import pytest
 
 from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.simulators.verify import verify
 
 QUICK = ("norse", "snntorch", "nengo")
@@ -33,8 +33,7 @@ def test_the_published_spikes_of_one_neuron(name: str, shared: Path, overlaid: C
 def test_a_trained_recurrent_net(name: str, shared: Path, overlaid: Callable[[str], SpikingTarget]) -> None:
     inputs = (np.random.default_rng(0).random((100, 12)) < 0.5).astype(np.float64)
     model = model_of_graph(read_graph(shared / "nir-paper/braille_noDelay_bias_zero.nir"), 100, inputs)
-    reference = Target.named("reference")
-    assert isinstance(reference, SpikingTarget)
+    reference = SpikingTarget.named("reference")
     right, found = (target.run(model, inputs, "float") for target in (reference, overlaid(name)))
     assert sum(int(spikes.sum()) for spikes in right.spikes.values()) > 200
     for node, spikes in right.spikes.items():
