@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_graphs import random_graph
 
 from neuroprompt.compiler import flatten as compiler
 from neuroprompt.compiler.flatten import flatten
-from neuroprompt.compiler.generate import random_graph
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.simulators.verify import verify
 from neuroprompt.spiking.program import Program, SpikingModel
