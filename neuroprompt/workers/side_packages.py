@@ -17,9 +17,9 @@ def main() -> None:
     """The command line."""
     packages, neurons, work = sys.argv[1:]
     sys.path.insert(0, packages)
-    stepwise = load(Path(__file__).with_name("stepwise.py"))
+    stepwise, program_file = (load(Path(__file__).with_name(name)) for name in ("stepwise.py", "program_file.py"))
     inputs = np.load(Path(work, "inputs.npy"), allow_pickle=False)
-    program, simulator = stepwise.load(Path(work, "program.npz")), load(Path(neurons))
+    program, simulator = program_file.read_program_file(Path(work, "program.npz")), load(Path(neurons))
     if hasattr(simulator, "run"):
         found = simulator.run(program, inputs)
     else:

@@ -30,7 +30,14 @@ from neuroprompt.training.run_folder import Run, build
 
 PARTS = {"factors.onnx", "backbone.onnx", "factors.0.npy", "factors.1.npy", "generator.nir", "scale_report.json"}
 SCRIPT = {
-    *("program.fixed.npz", "program.float.npz", "run_lava.py", "lava_processes.py", "lava_program.py"),
+    *(
+        "program.fixed.npz",
+        "program.float.npz",
+        "run_lava.py",
+        "lava_processes.py",
+        "lava_program.py",
+        "program_file.py",
+    ),
     *("requirements.txt", "README.md", "manifest.json"),
 }
 

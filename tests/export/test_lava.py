@@ -30,6 +30,7 @@ FILES = {
     "run_lava.py",
     "lava_processes.py",
     "lava_program.py",
+    "program_file.py",
     "requirements.txt",
     "README.md",
 }
