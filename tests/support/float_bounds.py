@@ -21,7 +21,7 @@ SIGMAS = 6
 
 
 def gamma(roundings: int, u: float = U64) -> float:
-    """gamma_n = n u / (1 - n u): the largest relative change by n roundings, (1 + d_1) ... (1 + d_n) (Higham, Lemma 3.1).
+    """gamma_n = n u / (1 - n u): the largest relative change by n roundings (Higham, Lemma 3.1).
 
     It holds for products, quotients and sums of terms of one sign, in whatever order; count the roundings on the
     longest way from an input to the result.

@@ -7,9 +7,9 @@ Comput. 41, 2019), Hoeffding's inequality bounds it by
 
     |sum_k J_k d_k| <= SIGMAS sigma,   sigma^2 = sum_k J_k^2 c_k^2,
 
-but for a chance of 2 exp(-SIGMAS^2 / 2) = 3e-8 a value. sigma is measured: the network runs in float64, every operation's
-result is moved by +c_k or -c_k, and the outputs' root mean square deviation is sigma. So the condition of the network
-is in the bound, and no processor, library or thread is: they change the d_k, not the c_k.
+but for a chance of 2 exp(-SIGMAS^2 / 2) = 3e-8 a value. sigma is measured: the network runs in float64, the result of
+every operation is moved by +c_k or -c_k, and the outputs' root mean square deviation is sigma. So the condition of the
+network is in the bound, and no processor, library or thread is: they change the d_k, not the c_k.
 
 c_k is what the model allows an operation for any order of its sums (Higham and Mary, Theorem 3.1): for n products
 sqrt(n + 2) u |W| |x|, and a few u |z| for others, see the rules below. The two: every argument counts as rounded once
@@ -68,7 +68,7 @@ class _Rounded(TorchDispatchMode):
     """Moves the result of every operation by the bound of its rounding error in float32, up or down."""
 
     def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.generator = generator
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -92,7 +92,7 @@ def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randint(0, 2, like.shape, generator=generator).double() * 2 - 1
 
 
-# --- rules: the bound of an operation's rounding error, in units of u --------------------------------------------------
+# --- rules: the bound of an operation's rounding error, in units of u -------------------------------------------------
 
 
 def _products(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
@@ -100,18 +100,18 @@ def _products(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tenso
     name = func.overloadpacket.__name__
     n = args[1][0].numel() if name == "convolution" else args[1 if name in BIASED else 0].shape[-1] + (name in BIASED)
     out: Tensor = func(*(a.abs() if isinstance(a, Tensor) else a for a in args), **kwargs)
-    return math.sqrt(n + 2) * out
+    return out * math.sqrt(n + 2)
 
 
 def _means(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     """sqrt(n + 2) times the mean or sum of |x|."""
     out: Tensor = func(args[0].abs(), *args[1:], **kwargs)
-    return math.sqrt(args[0].numel() / z.numel() + 2) * out
+    return out * math.sqrt(args[0].numel() / z.numel() + 2)
 
 
 def _windows(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     out: Tensor = func(args[0].abs(), *args[1:], **kwargs)
-    return math.sqrt(math.prod(args[1]) + 2) * out
+    return out * math.sqrt(math.prod(args[1]) + 2)
 
 
 def _sum_of_two(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
@@ -129,13 +129,13 @@ def _softmax(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor
     return z * (math.sqrt(x.shape[dim]) + CURVE + 2 * far + 2 * (z * far).sum(dim, keepdim=True))
 
 
-def _normalised(x: Tensor, dims: tuple[int, ...], weight: Any, bias: Any, eps: float, z: Tensor) -> Tensor:
-    """(x - m) / s * weight + bias.
+def _normalised(x: Tensor, dims: tuple[int, ...], scaling: tuple[Any, Any, float], z: Tensor) -> Tensor:
+    """(x - m) / s * weight + bias; `scaling` is the weight, the bias and the epsilon.
 
     The mean's error is sqrt(n) mean |x| at most, a variance's is sqrt(n) kappa of it, kappa^2 = 1 + (mean x^2) / s^2
     (Chan, Golub and LeVeque, The American Statistician 37, 1983, Table 1), and half of that the deviation's.
     """
-    n = math.prod(x.shape[d] for d in dims)
+    (weight, bias, eps), n = scaling, math.prod(x.shape[d] for d in dims)
     m = x.mean(dims, keepdim=True)
     s = (x.var(dims, unbiased=False, keepdim=True) + eps).sqrt()
     kappa = (1 + x.square().mean(dims, keepdim=True) / s**2).sqrt()
@@ -147,14 +147,14 @@ def _normalised(x: Tensor, dims: tuple[int, ...], weight: Any, bias: Any, eps: f
 
 def _layer_norm(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     x, shape, weight, bias, eps = args
-    return _normalised(x, tuple(range(-len(shape), 0)), weight, bias, eps, z)
+    return _normalised(x, tuple(range(-len(shape), 0)), (weight, bias, eps), z)
 
 
 def _group_norm(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     x, weight, bias, batch, channels, pixels, groups, eps = args
     shape = (batch, groups, channels // groups, pixels)
     weight, bias = (None if p is None else p.view(1, *shape[1:3], 1) for p in (weight, bias))
-    return _normalised(x.reshape(shape), (2, 3), weight, bias, eps, z.reshape(shape)).reshape(x.shape)
+    return _normalised(x.reshape(shape), (2, 3), (weight, bias, eps), z.reshape(shape)).reshape(x.shape)
 
 
 def _batch_norm(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
@@ -162,7 +162,8 @@ def _batch_norm(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Ten
     x, weight, bias, mean, var, *_, eps = args
     a = (weight / (var + eps).sqrt()).abs()
     across = (1, -1, *(1 for _ in x.shape[2:]))
-    return 6 * (x.abs() * a.view(across) + (mean.abs() * a + bias.abs()).view(across))
+    bound: Tensor = x.abs() * a.view(across) + (mean.abs() * a + bias.abs()).view(across)
+    return 6 * bound
 
 
 def _times(roundings: int) -> Rule:
@@ -172,7 +173,8 @@ def _times(roundings: int) -> Rule:
 
 def _by_input(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     """Curves that are x times a number of 0 to 1, which is rounded as 1 is."""
-    return CURVE * args[0].abs()
+    x: Tensor = args[0]
+    return CURVE * x.abs()
 
 
 BIASED = ("addmm", "addmv", "baddbmm")
@@ -190,12 +192,14 @@ RULES: dict[str, Rule] = {
     "_native_batch_norm_legit_no_training": _batch_norm,
     "native_batch_norm": _batch_norm,
 }
-EXACT = frozenset(
-    "view _unsafe_view reshape _reshape_alias permute transpose t expand slice select index index_select gather cat stack"
-    " split split_with_sizes unbind squeeze unsqueeze clone copy_ detach alias lift_fresh lift_fresh_copy _to_copy roll"
-    " flip repeat unfold as_strided constant_pad_nd relu relu_ hardtanh hardtanh_ clamp clamp_min max_pool2d_with_indices"
-    " amax max neg abs where gt lt ge le eq ne any all logical_and logical_not bitwise_not zeros ones full fill_"
-    " masked_fill arange empty empty_like zeros_like ones_like full_like new_zeros new_ones new_full new_empty"
-    " new_empty_strided scalar_tensor".split()
-)
+EXACT = {
+    "view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "t", "expand", "slice", "select",
+    "index", "index_select", "gather", "cat", "stack", "split", "split_with_sizes", "unbind", "squeeze", "unsqueeze",
+    "clone", "copy_", "detach", "alias", "lift_fresh", "lift_fresh_copy", "_to_copy", "roll", "flip", "repeat",
+    "unfold", "as_strided", "constant_pad_nd", "relu", "relu_", "hardtanh", "hardtanh_", "clamp", "clamp_min",
+    "max_pool2d_with_indices", "amax", "max", "neg", "abs", "where", "gt", "lt", "ge", "le", "eq", "ne", "any", "all",
+    "logical_and", "logical_not", "bitwise_not", "zeros", "ones", "full", "fill_", "masked_fill", "arange", "empty",
+    "empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
+    "new_empty_strided", "scalar_tensor",
+}  # fmt: skip
 """Operations that move, choose or compare numbers, or make integers."""
