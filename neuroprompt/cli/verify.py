@@ -81,8 +81,8 @@ def _model(
 ) -> tuple[SpikingModel, Floats | None]:
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_tried
+    from neuroprompt.compiler.compile import floats_of_graph
     from neuroprompt.compiler.stimuli import inputs_of
-    from neuroprompt.training.deploy import floats_of_graph
 
     if not what.is_dir():
         graph, inputs = driven_graph(what, steps, drive or "poisson:0.5", dt, seed)

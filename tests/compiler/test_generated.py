@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from program_bounds import absolute, apart
+from random_graphs import random_graph
 
-from neuroprompt.compiler.generate import random_graph
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
