@@ -168,13 +168,13 @@ class Runtime:
 
     def _candidates(self, install: bool) -> Iterator[Path]:
         program = f"python{self.python}"
-        if found := shutil.which(program):
-            yield Path(found)
+        if on_path := shutil.which(program):
+            yield Path(on_path)
         pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
         yield from sorted(pyenv.glob(f"versions/{self.python}.*/bin/{program}"), reverse=True)
         find = ("python", "find", "--no-project", "--no-python-downloads", self.python)
-        if found := self._uv(*find, must=False):
-            yield Path(found)
+        if known_to_uv := self._uv(*find, must=False):
+            yield Path(known_to_uv)
         if install and self._uv("python", "install", self.python, must=False) is not None:
             yield Path(self._uv(*find) or "")
 

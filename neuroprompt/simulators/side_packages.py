@@ -90,8 +90,8 @@ class SidePackagesTarget(OwnRuntimeTarget):
             self.runtime.run(
                 WORKERS / "side_packages.py", [str(self.runtime.folder), str(neurons), name], self.time_limit
             )
-            with np.load(folder / "found.npz", allow_pickle=False) as file:
-                found: dict[str, dict[str, Any]] = {
+            with np.load(folder / "recorded.npz", allow_pickle=False) as file:
+                traces: dict[str, dict[str, Any]] = {
                     kind: {p.name: file[f"{kind}.{p.name}"] for p in program.populations} for kind in ("out", "v")
                 }
-        return recorded(program, found, time.perf_counter() - start, states)
+        return recorded(program, traces, time.perf_counter() - start, states)

@@ -1,8 +1,8 @@
 """Run a float program with the neurons of packages in a folder of their own: side_packages.py PACKAGES NEURONS WORK.
 
 PACKAGES is searched first. NEURONS is a Python file with `make(population)` for `stepwise.run`, or with a `run(program,
-inputs)` of its own that gives the same. WORK holds program.npz and inputs.npy, and gets found.npz: out.<population> and
-v.<population>, (T, n) each.
+inputs)` of its own that gives the same. WORK holds program.npz and inputs.npy; out.NAME and v.NAME of every population,
+(T, n) each, are written to its recorded.npz.
 """
 
 import importlib.util
@@ -21,11 +21,11 @@ def main() -> None:
     inputs = np.load(Path(work, "inputs.npy"), allow_pickle=False)
     program, simulator = program_file.read_program_file(Path(work, "program.npz")), load(Path(neurons))
     if hasattr(simulator, "run"):
-        found = simulator.run(program, inputs)
+        traces = simulator.run(program, inputs)
     else:
-        found = stepwise.run(program, inputs, simulator.make)
-    arrays = {f"{kind}.{name}": values for kind, of in found.items() for name, values in of.items()}
-    np.savez(Path(work, "found.npz"), allow_pickle=False, **arrays)
+        traces = stepwise.run(program, inputs, simulator.make)
+    arrays = {f"{kind}.{name}": values for kind, of in traces.items() for name, values in of.items()}
+    np.savez(Path(work, "recorded.npz"), allow_pickle=False, **arrays)
 
 
 def load(file: Path) -> Any:
