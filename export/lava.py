@@ -17,8 +17,8 @@ from neuroprompt.bundles.contents import TOKENS, bits_sha256, read_model, write_
 from neuroprompt.bundles.hybrid import check_hybrid, write_hybrid
 from neuroprompt.bundles.lava_readme import BESIDE_SCRIPT, PINS, SCRIPT, graph_readme, lava_readme
 from neuroprompt.compiler.compile import model_of_graph
-from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.contracts.deployment import Exporter, Floats
 from neuroprompt.contracts.learning import Gated, Prompt
 from neuroprompt.errors import ParityError, Unsupported
@@ -113,7 +113,7 @@ class Lava(Exporter):
 def _of_graph(graph: nir.NIRGraph, name: str, model: SpikingModel) -> dict[str, Any]:
     return {
         "graph": name,
-        "dt_s": dt_of(graph),
+        "dt_s": reading_of(graph).dt,
         "steps": model.steps,
         "inputs": model.float_program.inputs,
         "neurons": sum(p.size for p in model.fixed_program.populations),

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroprompt.bundles.bundle import writing
-from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.read import read_graph
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
@@ -37,7 +37,12 @@ class Nir(Exporter):
         if generator is None:
             raise Unsupported(f"{prompt.name!r} has no spiking generator", "a run of a spiking prompt")
         graph, inputs = to_nir(generator), None
-        about: dict[str, Any] = {"method": prompt.name, "steps": generator.steps, "dt_s": dt_of(graph), "file": FILE}
+        about: dict[str, Any] = {
+            "method": prompt.name,
+            "steps": generator.steps,
+            "dt_s": reading_of(graph).dt,
+            "file": FILE,
+        }
         if prompt.per_image:
             images, about["image_source"] = sample_images(run, 2)
             lanes = prompt.drive(images)
