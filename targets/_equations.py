@@ -92,8 +92,7 @@ class Delay:
 
 def shape_of(node: Any) -> tuple[int, ...]:
     """The shape that a node of neurons, or a Delay, has by its parameters; () where they are single numbers."""
-    key = "delay" if isinstance(node, nir.Delay) else "threshold" if isinstance(node, nir.Threshold) else "r"
-    return np.shape(getattr(node, key))
+    return np.broadcast_shapes(*(np.shape(value) for value in vars(node).values() if isinstance(value, np.ndarray)))
 
 
 def passed_on(node: Any, x: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from neuroprompt.compiler.check import LINEAR, MOST_NEURONS, NEURONS, check_node
+from neuroprompt.compiler.check import LINEAR, MOST_NEURONS, NEURONS, PARAMETERS, check_node
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.linear import Shape, shape_after
 from neuroprompt.compiler.reading import reading_of
@@ -105,8 +105,7 @@ def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
     lags = _lags(nodes, before, delays)
     order = _order(nodes, before, lags)
     found: dict[str, FlatNode] = {}
-    sized = (*NEURONS, nir.Delay)
-    shapes = {name: np.shape(_parameter(node)) for name, node in nodes.items() if isinstance(node, sized)}
+    shapes = {name: _shape_of(node) for name, node in nodes.items()}
     for name in order:
         node = nodes[name]
         sources = tuple((source, lags.get((source, name), 0)) for source in before[name])
@@ -139,6 +138,7 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
         prefix, inner, depth = stack.pop()
         if depth > DEEPEST:
             raise BadGraph(f"graphs nest deeper than {DEEPEST}", "fewer graphs in graphs")
+        named = {str(name) for name in inner.nodes}
         for name, node in inner.nodes.items():
             full = f"{prefix}{name}"
             if full in nodes or full in doors:
@@ -153,7 +153,7 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
         for edge in inner.edges:
             source, target = (str(end) for end in edge)
             for end in (source, target):
-                if end not in inner.nodes:
+                if end not in named:
                     raise BadGraph(f"an edge joins {source!r} to {target!r}", "edges between nodes of the graph")
             raw.append((f"{prefix}{source}", f"{prefix}{target}"))
     for source, target in raw:
@@ -226,8 +226,12 @@ def _order(nodes: dict[str, Any], before: dict[str, list[str]], lags: dict[tuple
     return order
 
 
-def _parameter(node: Any) -> Any:
-    return node.delay if isinstance(node, nir.Delay) else node.threshold if isinstance(node, nir.Threshold) else node.r
+def _shape_of(node: Any) -> Shape:
+    """The shape of neurons, or a Delay, by any parameter that is not a single number; () where all are."""
+    if not isinstance(node, (*NEURONS, nir.Delay)):
+        return ()
+    shapes = (np.shape(getattr(node, key)) for key in PARAMETERS[type(node)])
+    return next((shape for shape in shapes if shape), ())
 
 
 def _shape_in(name: str, node: Any, known: list[Shape]) -> Shape:
@@ -235,7 +239,9 @@ def _shape_in(name: str, node: Any, known: list[Shape]) -> Shape:
         return known[0]
     if isinstance(node, nir.Input):
         return _declared(name, node.input_type, "input")
-    shape: Shape = np.shape(_parameter(node)) if isinstance(node, (*NEURONS, nir.Delay)) else ()
+    shape: Shape = _shape_of(node)
+    if isinstance(node, (nir.Affine, nir.Linear)):
+        shape = (*node.weight.shape[:-2], node.weight.shape[-1])
     if not shape:
         raise BadGraph(f"the size of node {name!r} is not known", "parameters that are vectors")
     return shape
@@ -250,7 +256,7 @@ def _shape(name: str, node: Any, shape_in: Shape) -> Shape:
         declared = node.output_type.get("output") if isinstance(node.output_type, dict) else None
         shape = shape_in if declared is None else _declared(name, node.output_type, "output")
     else:
-        shape = np.shape(_parameter(node)) or shape_in
+        shape = _shape_of(node) or shape_in
     if prod(shape) != prod(shape_in):
         raise BadGraph(f"node {name!r} takes {prod(shape)} values and gets {prod(shape_in)}", "nodes of matching sizes")
     return shape

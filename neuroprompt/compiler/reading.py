@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.compiler.conventions import CONVENTIONS, DEFAULT, KEY, Reading, convention_called
+from neuroprompt.compiler.said import check_said
 from neuroprompt.errors import BadGraph
 from neuroprompt.spiking.time_step import DT_SECONDS
 
@@ -21,19 +23,21 @@ EXACT = 1e-6
 def reading_of(graph: nir.NIRGraph, dt: float | None = None) -> Reading:
     """How `graph` is read: as its metadata say, else by what its numbers leave no doubt of, else by the default.
 
-    `dt` overrides the time step of the metadata. Raises BadGraph, UnknownName.
+    `dt` overrides the time step of the metadata. Raises BadGraph, UnknownName, and Unsupported for another reset.
     """
     nodes = dict(_nodes(graph))
+    metadata = {"": graph.metadata} | {name: node.metadata for name, node in nodes.items()}
+    words = tuple(line for name, said in metadata.items() for line in check_said(name, said))
     said = _dt(graph) if dt is None else dt
     name = graph.metadata.get(KEY)
     if name is not None:
         convention = convention_called(str(name))
-        return Reading(convention, convention.dt if said is None else said)
+        return Reading(convention, convention.dt if said is None else said, hints=words)
     recognised = _recognise(nodes, said)
     if recognised is not None:
-        return recognised
+        return replace(recognised, hints=words)
     dt = DT_SECONDS if said is None else said
-    return Reading(DEFAULT, dt, hints=tuple(_hints(nodes, dt)))
+    return Reading(DEFAULT, dt, hints=(*words, *_hints(nodes, dt)))
 
 
 def _nodes(graph: nir.NIRGraph) -> Iterator[tuple[str, Any]]:
@@ -72,6 +76,11 @@ def _recognise(nodes: Mapping[str, Any], said: float | None) -> Reading | None:
     integrators = [n for n in nodes.values() if isinstance(n, (nir.IF, nir.I))]
     if integrators and all(_close(_of(n, "r") * dt, 1.0) and not _close(_of(n, "r"), 1.0) for n in integrators):
         return Reading(CONVENTIONS["spikingjelly"], dt, f"IF has r = 1/dt = {1 / dt:g}, as SpikingJelly writes it")
+    cuba = [n for n in nodes.values() if isinstance(n, (nir.CubaLIF, nir.CubaLI))]
+    step = _step_of(cuba) if cuba and said is None else dt
+    if not _close(np.asarray(step / dt), 1.0):
+        words = f"{type(cuba[0]).__name__} has r = tau_mem/dt and w_in = tau_syn/dt for steps of {step:g} s"
+        return Reading(DEFAULT, step, words)
     leaky = [n for n in nodes.values() if isinstance(n, (nir.LIF, nir.CubaLIF))]
     if any(isinstance(n, nir.CubaLIF) and not _close(_of(n, "w_in"), 1.0) for n in leaky):
         return None
@@ -99,9 +108,17 @@ LEAKY = (
 """The r of leaky neurons by dt/tau, where an exporter has a formula of its own."""
 
 
+def _step_of(cuba: Sequence[Any]) -> float:
+    """The dt of which r = tau_mem/dt and w_in = tau_syn/dt, if it is the same for all; else the usual one."""
+    ratios = [_of(n, "tau") / _of(n, "r") for n in cuba] + [np.asarray(n.tau_syn / n.w_in, np.float64) for n in cuba]
+    step = float(ratios[0].flat[0]) if ratios[0].size else DT_SECONDS
+    same = step > 0 and all(_close(ratio / step, 1.0) for ratio in ratios)
+    return float(f"{step:.6g}") if same else DT_SECONDS
+
+
 def _of(node: Any, key: str) -> Array:
     """A parameter; `tau` is tau_mem of a CubaLIF. Time constants that cannot be give nan, which is near nothing."""
-    key = "tau_mem" if key == "tau" and isinstance(node, nir.CubaLIF) else key
+    key = "tau_mem" if key == "tau" and isinstance(node, (nir.CubaLIF, nir.CubaLI)) else key
     values = np.asarray(getattr(node, key), np.float64)
     return np.where(values > 0, values, np.nan) if key.startswith("tau") else values
 
