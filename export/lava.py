@@ -19,6 +19,7 @@ from neuroprompt.bundles.lava_readme import BESIDE_SCRIPT, PINS, SCRIPT, graph_r
 from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
+from neuroprompt.compiler.report import number_bits
 from neuroprompt.contracts.deployment import Exporter, Floats
 from neuroprompt.contracts.learning import Gated, Prompt
 from neuroprompt.errors import ParityError, Unsupported
@@ -79,6 +80,7 @@ class Lava(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
     ) -> dict[str, Any]:
         """The same bundle for a NIR graph, its integers fitted on `inputs` (T, n_in), which it carries as inputs.npy.
@@ -86,7 +88,7 @@ class Lava(Exporter):
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
         model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
-        about = _of_graph(graph, name, model)
+        about = _of_graph(graph, name, model) | ({"encoding": encoding} if encoding else {})
         with writing(out, "lava", about) as folder:
             write_model(model, folder)
             write_inputs(inputs, folder)
@@ -98,7 +100,7 @@ class Lava(Exporter):
                 got = f"{floats.spike_exact:.4%} of the float program's spikes match, for no known cause"
                 raise ParityError(got, "100 %, before a file appears")
             _add_script(folder, graph_readme(about, written))
-        return {**_flat(about), "about": about}
+        return {**_flat(about), "bits": number_bits(model.scale_report), "about": about}
 
     def _hybrid(self, run: Run, gated: Gated, out: Path | str, progress: Progress) -> dict[str, Any]:
         about = _about(run)

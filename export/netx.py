@@ -41,12 +41,14 @@ class Netx(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
     ) -> dict[str, Any]:
         """The same for a NIR graph, its integers fitted on `inputs` (T, n_in)."""
         if split_signs:
             raise Unsupported("--split-signs for netx", "one matrix of weights a layer", "use --target lava")
-        return _write(model_of_graph(graph, len(inputs), inputs), out, {"graph": name})
+        about = {"graph": name} | ({"encoding": encoding} if encoding else {})
+        return _write(model_of_graph(graph, len(inputs), inputs), out, about)
 
 
 def _write(model: SpikingModel, out: Path | str, about: dict[str, Any]) -> dict[str, Any]:

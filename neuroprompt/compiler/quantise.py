@@ -10,12 +10,14 @@ import numpy as np
 
 from neuroprompt.compiler.constant import fit_constant
 from neuroprompt.compiler.fit import Fitted, Task, at_scale, one_threshold
-from neuroprompt.compiler.graded import LEAST_JACCARD, Share, best_share, likeness, scale_of_lines
+from neuroprompt.compiler.graded import LEAST_JACCARD, best_share
 from neuroprompt.compiler.lists import ANY
 from neuroprompt.compiler.lower import stimulus
+from neuroprompt.compiler.measure import likeness
 from neuroprompt.compiler.report import label, numbers_report, population_report, projection_report
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.compiler.search import search
+from neuroprompt.compiler.shares import Share, scale_of_lines
 from neuroprompt.compiler.split import split_signs
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi.arithmetic import Array, Trace, simulate

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import log2
 from typing import Any
 
 import numpy as np
 
 from neuroprompt.compiler.fit import Fitted, Task
-from neuroprompt.compiler.graded import bits_of, delivered, likeness, rounding_noise
 from neuroprompt.compiler.lists import Lists, mixed
+from neuroprompt.compiler.measure import bits_of, delivered, likeness, rounded_inputs, rounding_noise
 from neuroprompt.loihi.arithmetic import MANTISSA, Array
 from neuroprompt.spiking.program import GRADED, Projection
 
@@ -73,8 +74,31 @@ def numbers_report(task: Task, index: int, fitted: Fitted, inputs: Array) -> dic
         "headroom_bits": log2(GRADED / max(reach, 1.0)),
         "inputs_zeroed": int(((inputs != 0) & (sent == 0)).sum()),
         "rounding": rounding_noise(task, fitted.lists, fitted.scale),
+        "input_rounding": rounded_inputs(task, projection, inputs),
         "max_error": 0.5 / task.input_scale,
     }
+
+
+def number_bits(report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Of every projection that carries numbers: the bits of its weights, in how many lists, and of its inputs."""
+    return {
+        name: {"weights": q["bits"], "lists": q["lists"], "inputs": q["input_bits"]}
+        for name, q in report.get("projections", {}).items()
+        if "input_bits" in q
+    }
+
+
+def rounding_words(report: Mapping[str, Any]) -> str:
+    """What the integers round, and where numbers are on the lines by how much, the larger part first."""
+    words = []
+    for name, q in report.get("projections", {}).items():
+        if "input_rounding" in q:
+            of_inputs, both = q["input_rounding"], q["rounding"]
+            of_weights = max(0.0, both**2 - of_inputs**2) ** 0.5
+            parts = [(of_inputs, f"inputs to {q['input_bits']} bits"), (of_weights, f"weights to {q['bits']} bits")]
+            changes = ", ".join(f"{what} ({share:.2%})" for share, what in sorted(parts, reverse=True))
+            words.append(f"what {name} delivers changes by {both:.2%} when rounding {changes}")
+    return "; ".join([*words, f"{'other ' if words else ''}weights, decays and thresholds are rounded to the chip's"])
 
 
 def label(projection: Projection, incoming: tuple[Projection, ...]) -> str:
