@@ -13,7 +13,7 @@ from neuroprompt.compiler.fit import Fitted, Task, at_scale, one_threshold
 from neuroprompt.compiler.graded import LEAST_JACCARD, best_share
 from neuroprompt.compiler.lists import ANY
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.compiler.measure import likeness
+from neuroprompt.compiler.measure import likeness, rounding_noise
 from neuroprompt.compiler.report import label, numbers_report, population_report, projection_report
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.compiler.search import search
@@ -151,13 +151,12 @@ def _check_numbers(task: Task, fitted: Fitted) -> None:
     """Raise Unsupported where numbers reach a node that the chip's integers cannot say."""
     if task.population.emits == "v" or not any(map(task.carries_numbers, task.incoming)):
         return
-    jaccard = likeness(task, fitted)
+    jaccard, noise = likeness(task, fitted), rounding_noise(task, fitted.lists, fitted.scale)
     if jaccard < LEAST_JACCARD:
-        got = (
-            f"node {task.population.name!r} takes numbers, and on the chip its spikes are {jaccard:.0%} those of float"
-        )
+        got = f"numbers reach node {task.population.name!r}, and rounding changes what arrives by {noise:.2%}"
+        got += f": its spikes have a Jaccard index of {jaccard:.2f} with those in float"
         fix = "fewer lines or steps, inputs as spikes (--encode), or weights trained in the integers (loihi_aware)"
-        raise Unsupported(got, f"a Jaccard index of at least {LEAST_JACCARD:g}", fix)
+        raise Unsupported(got, f"at least {LEAST_JACCARD:g}", fix)
 
 
 def _check_alive(wanted: dict[str, Trace], chip: dict[str, Trace]) -> None:
