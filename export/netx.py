@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import nir
 
-from neuroprompt.bundles.bundle import writing
-from neuroprompt.contracts.deployment import Exporter, Floats
+from neuroprompt.bundles.artefact import Artefact
+from neuroprompt.bundles.bundle import write_bundle
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.netx import to_netx
 from neuroprompt.spiking.program import SpikingModel
-from neuroprompt.training.deploy import model_of_graph, spiking_model
 
 if TYPE_CHECKING:
+    from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.training.run_folder import Run
 
 FILE = "network.net"
@@ -25,8 +26,10 @@ FILE = "network.net"
 class Netx(Exporter):
     """`network.net` in a bundle of kind "netx": `lava.lib.dl.netx.hdf5.Network(net_config="network.net")` runs it."""
 
-    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> Exported:
         """Write the bundle at `out`; raises Unsupported for what netx cannot hold, CannotWrite."""
+        from neuroprompt.training.deploy import spiking_model
+
         generator = run.model.prompt.generator()
         if generator is None:
             raise Unsupported(f"{run.config.method!r} has no spiking generator", "a run of a spiking prompt")
@@ -41,22 +44,32 @@ class Netx(Exporter):
         name: str = "",
         split_signs: bool = False,
         progress: Progress = SILENT,
-    ) -> dict[str, Any]:
+    ) -> Exported:
         """The same for a NIR graph, its integers fitted on `inputs` (T, n_in)."""
+        from neuroprompt.training.deploy import model_of_graph
+
         if split_signs:
             raise Unsupported("--split-signs for netx", "one matrix of weights a layer", "use --target lava")
         return _write(model_of_graph(graph, len(inputs), inputs), out, {"graph": name})
 
+    def opened(self, bundle: Bundle) -> Artefact:
+        """A file for lava-dl."""
+        return Artefact(bundle)
 
-def _write(model: SpikingModel, out: Path | str, about: dict[str, Any]) -> dict[str, Any]:
+
+def _write(model: SpikingModel, out: Path | str, source: dict[str, str]) -> Exported:
     data = to_netx(model.fixed_program)
-    about |= {
+    about: dict[str, Any] = source | {
         "steps": model.steps,
         "neurons": sum(p.size for p in model.fixed_program.populations),
         "layers": len(model.fixed_program.populations),
         "spike_match": model.scale_report["spike_match"],
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    with writing(out, "netx", about) as folder:
+
+    def fill(folder: Path) -> dict[str, Any]:
         (folder / FILE).write_bytes(data)
-    return about
+        return about
+
+    written = write_bundle(out, "netx", fill)
+    return Exported(written.folder, written.about, written.about)

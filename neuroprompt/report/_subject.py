@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from neuroprompt.benchmarks.latency import model_of_bundle
 from neuroprompt.bundles.bundle import MANIFEST, Bundle
 from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
+from neuroprompt.bundles.provenance import model_of_bundle
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
 from neuroprompt.errors import BadBundle, BadSetting

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from neuroprompt.contracts.learning import BackboneSpec
-from neuroprompt.energy.count_bundle import spikes_in_graph
+from neuroprompt.onnxgraph.deployable import spikes_in_graph
 from neuroprompt.training import run_folder as checkpoint
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
