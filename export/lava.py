@@ -13,6 +13,7 @@ from neuroprompt.bundles.contents import read_model, write_inputs, write_model
 from neuroprompt.bundles.lava_readme import add_script, figures_of, graph_readme
 from neuroprompt.bundles.neurons import GraphNeurons, Neurons
 from neuroprompt.bundles.pipeline import Hybrid
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
@@ -58,20 +59,18 @@ class Lava(Exporter):
 
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
-        from neuroprompt.training.deploy import model_of_graph
-
         model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
 
         def fill(folder: Path) -> dict[str, Any]:
             write_model(model, folder)
             write_inputs(inputs, folder)
             written = read_model(folder)
-            checked = verify(written, inputs, targets=["loihi"], progress=progress)["targets"]
-            floats = checked["loihi-float"]
-            if floats["spike_exact"] != 1.0 and floats["cause"] is None:
-                got = f"the float program is {floats['spike_exact']:.4%} spike exact, for no known cause"
+            verified = verify(written, inputs, targets=["loihi"], progress=progress)
+            floats = verified.targets["loihi-float"]
+            if floats.spike_exact != 1.0 and floats.cause is None:
+                got = f"{floats.spike_exact:.4%} of the float program's spikes match, for no known cause"
                 raise ParityError(got, "100 %, before a file appears")
-            about = _of_graph(graph, name, model) | {"checked": checked}
+            about = _of_graph(graph, name, model) | {"checked": verified.json()["targets"]}
             add_script(folder, graph_readme(about, written))
             return about
 

@@ -10,6 +10,7 @@ import nir
 
 from neuroprompt.bundles.artefact import Artefact
 from neuroprompt.bundles.bundle import write_bundle
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
@@ -46,8 +47,6 @@ class Netx(Exporter):
         progress: Progress = SILENT,
     ) -> Exported:
         """The same for a NIR graph, its integers fitted on `inputs` (T, n_in)."""
-        from neuroprompt.training.deploy import model_of_graph
-
         if split_signs:
             raise Unsupported("--split-signs for netx", "one matrix of weights a layer", "use --target lava")
         return _write(model_of_graph(graph, len(inputs), inputs), out, {"graph": name})

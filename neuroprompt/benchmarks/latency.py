@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.provenance import model_of_bundle
-from neuroprompt.contracts.deployment import Floats, ImageTarget, Target
+from neuroprompt.bundles.trained import trained_model
+from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadSetting
 from neuroprompt.onnxgraph.counts import count_graph
@@ -35,8 +35,8 @@ def bench_bundle(bundle: Bundle, weights: Path | None = None, **timing: Any) -> 
 
     `weights` where the backbone's file has moved. Raises BadBundle, BadCheckpoint, BadWeights.
     """
-    _, model, tokens = model_of_bundle(bundle, weights)
-    return bench_model(model, tokens, baked_file=bundle.folder / "model.onnx", **timing)
+    trained = trained_model(bundle, weights)
+    return bench_model(trained.model, trained.tokens, baked_file=bundle.folder / "model.onnx", **timing)
 
 
 def bench_backbone(spec: BackboneSpec, tokens: int, **timing: Any) -> dict[str, Any]:
@@ -134,8 +134,7 @@ def _pytorch(module: nn.Module, images: Tensor, threads: int) -> Floats:
 
 
 def _runner(file: Path, images: Tensor, threads: int) -> Callable[[], Any]:
-    runtime = Target.named("onnxruntime", threads=threads)
-    assert isinstance(runtime, ImageTarget)
+    runtime = ImageTarget.named("onnxruntime", threads=threads)
     array = images.numpy()
     return lambda: runtime.logits(file, array)
 

@@ -13,13 +13,15 @@ from safetensors.torch import save
 from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import bits_sha256
 from neuroprompt.bundles.predict import MODEL
-from neuroprompt.bundles.provenance import PROMPT, TOKENS, about_run
+from neuroprompt.bundles.provenance import about_run
+from neuroprompt.bundles.trained import PROMPT, TOKENS
 from neuroprompt.contracts.deployment import Exported
 from neuroprompt.errors import ParityError
-from neuroprompt.onnxgraph.deployable import Unbaked, deployed, spikes_in_graph
+from neuroprompt.onnxgraph.deployable import Unbaked, deployed
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.onnxgraph.parity import BATCHES, check_file
+from neuroprompt.onnxgraph.spikes import spikes_in_graph
 from neuroprompt.progress import Progress
 from neuroprompt.training.deploy import deployed_tokens
 from neuroprompt.training.sample_images import sample_images
@@ -62,11 +64,12 @@ def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
         (folder / PROMPT).write_bytes(save({name: value.contiguous() for name, value in kept.items()}))
         progress.say("comparing ONNX Runtime with PyTorch")
         images, origin = sample_images(run, sum(BATCHES))
+        spikes = spikes_in_graph(model, images)
         parity = check_file(folder / MODEL, Unbaked(model, tokens), model.inputs(images))
         return about | {
             "nodes": {"baked": sum(nodes.values())},
             "parity": parity | {"source": origin},
-            "spiking": spikes_in_graph(model, images),
+            "spiking": None if spikes is None else spikes.json(),
         }
 
     written = write_bundle(out, "onnx", fill)

@@ -15,6 +15,7 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import BadBundle
+from neuroprompt.spiking.graph import write_graph
 from neuroprompt.spiking.program import Program, SpikingModel
 
 GRAPH, REPORT, TOKENS = "generator.nir", "scale_report.json", "tokens.npy"
@@ -24,8 +25,6 @@ SAMPLE, INPUTS = "factors.{}.npy", "inputs.npy"
 
 def write_model(model: SpikingModel, folder: Path) -> None:
     """Write graph, both programs and the scale report into `folder`; raises CannotWrite, OSError."""
-    from neuroprompt.spiking.chain import write_graph
-
     write_graph(model.graph, folder / GRAPH)
     for precision, name in PROGRAMS.items():
         (folder / name).write_bytes(model.program(precision).to_bytes())
@@ -43,9 +42,14 @@ def read_model(folder: Path) -> SpikingModel:
     return SpikingModel(graph, programs["float"], programs["fixed"], report)
 
 
+def holds_model(bundle: Bundle) -> bool:
+    """Whether an opened bundle holds a spiking model that `load_model` can read."""
+    return all((bundle.folder / name).is_file() for name in (GRAPH, PROGRAMS["fixed"]))
+
+
 def load_model(bundle: Bundle) -> SpikingModel:
     """The spiking model of an opened bundle; raises BadBundle where it holds none."""
-    if not (bundle.folder / GRAPH).is_file() or not (bundle.folder / PROGRAMS["fixed"]).is_file():
+    if not holds_model(bundle):
         raise BadBundle(f"{bundle.folder}, a bundle for {bundle.kind!r}, holds no spiking model", "one for 'lava'")
     return read_model(bundle.folder)
 

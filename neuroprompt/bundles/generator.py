@@ -11,7 +11,8 @@ from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Exported
 from neuroprompt.errors import Unsupported
-from neuroprompt.spiking.chain import to_nir, write_graph
+from neuroprompt.spiking.chain import to_nir
+from neuroprompt.spiking.graph import write_graph
 from neuroprompt.training.deploy import check_graph
 from neuroprompt.training.sample_images import sample_images
 

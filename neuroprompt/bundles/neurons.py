@@ -10,7 +10,7 @@ from neuroprompt.bundles.contents import INPUTS, load_model, load_tried
 from neuroprompt.bundles.lava_readme import checked_words, lava_run, programs_checked, scale_words
 from neuroprompt.bundles.results import Ran, SpikeRun
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import BadSetting
 from neuroprompt.progress import SILENT, Progress
 
@@ -83,8 +83,8 @@ class GraphNeurons(Neurons):
 
 def spiking_target(name: str, precision: str) -> SpikingTarget:
     """The spiking target of that name; raises UnknownName, and BadSetting where it has no such precision."""
-    target = Target.named(name)
-    if not isinstance(target, SpikingTarget) or precision not in target.precisions:
-        runs = "/".join(target.precisions) if isinstance(target, SpikingTarget) else "no spiking models"
+    target = SpikingTarget.named(name)
+    if precision not in target.precisions:
+        runs = "/".join(target.precisions)
         raise BadSetting(f"target {name!r} in precision {precision!r}", f"a precision it has ({name}: {runs})")
     return target

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from neuroprompt.bundles.artefact import Artefact, Settings
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.results import Prediction, Predictions, Unread
-from neuroprompt.contracts.deployment import Floats, ImageTarget, Target
+from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.padding import margins
 from neuroprompt.errors import BadData, BadSetting
 from neuroprompt.onnxgraph.snippet import SNIPPET
@@ -60,8 +60,7 @@ def predict(bundle: Bundle, paths: Sequence[Path | str], progress: Progress = SI
 
     An image that cannot be read is an `Unread` in its place. Raises BadBundle, and BadData where there is no image.
     """
-    runtime = Target.named("onnxruntime")
-    assert isinstance(runtime, ImageTarget)
+    runtime = ImageTarget.named("onnxruntime")
 
     def outcomes(images: Floats) -> Iterator[tuple[Floats, None]]:
         return ((logits, None) for logits in runtime.logits(bundle.folder / MODEL, images))

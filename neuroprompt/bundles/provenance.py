@@ -1,29 +1,18 @@
-"""The training run that a bundle was made of: written into its manifest, and read back as configuration or model."""
+"""The training run that a bundle was made of: written into its manifest, and read back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import build, load_tensors
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from neuroprompt.training.model import PromptedModel
     from neuroprompt.training.run_folder import Run
-
-PROMPT, TOKENS = "prompt.safetensors", "tokens"
-"""The file of what training learned, and the name of the baked tokens in it."""
 
 
 def about_run(run: Run, packages: Sequence[str]) -> dict[str, Any]:
@@ -50,20 +39,3 @@ def config_of(bundle: Bundle) -> RunConfig:
     except (KeyError, TypeError, BadSetting) as error:
         got = f"{bundle.folder} does not say what it was made of ({error})"
         raise BadBundle(got, "a bundle of this version", "export it again") from error
-
-
-def model_of_bundle(bundle: Bundle, weights: Path | None = None) -> tuple[RunConfig, PromptedModel, Tensor | None]:
-    """Of an ONNX bundle: the configuration, the model in PyTorch, and the tokens (L, N, D) that are baked in.
-
-    `weights` where the backbone's file has moved. Raises BadBundle, BadCheckpoint, BadWeights.
-    """
-    config = config_of(bundle)
-    try:
-        kept = load_file(bundle.folder / PROMPT)
-    except (OSError, SafetensorError) as error:
-        got = f"{bundle.folder} does not say what it was made of ({error})"
-        raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'", "export it again") from error
-    tokens = kept.pop(TOKENS, None)
-    model = build(config, weights)
-    load_tensors(model, kept, bundle.folder / PROMPT)
-    return config, model, tokens

@@ -24,7 +24,7 @@ def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, se
     from neuroprompt.compiler.flatten import flatten
     from neuroprompt.compiler.read import read_graph
     from neuroprompt.compiler.stimuli import POISSON, inputs_of
-    from neuroprompt.spiking.chain import steps_of
+    from neuroprompt.spiking.graph import steps_of
 
     graph = read_graph(file, dt)
     given = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)

@@ -87,8 +87,8 @@ def energy(
 
 def _of_graph(file: Path, steps: int | None, drive: str, target: str, precision: str) -> Any:
     from neuroprompt.cli._graphs import driven_graph
+    from neuroprompt.compiler.compile import floats_of_graph
     from neuroprompt.energy.count_bundle import counts_of_model
-    from neuroprompt.training.deploy import floats_of_graph
 
     graph, inputs = driven_graph(file, steps, drive, None, 0)
     return counts_of_model(floats_of_graph(graph, inputs), inputs, target, precision)

@@ -78,8 +78,8 @@ def export(
 
 
 def _dump(graph: Any, inputs: Floats, split_signs: bool) -> str:
+    from neuroprompt.compiler.compile import floats_of_graph
     from neuroprompt.compiler.dump import dump
     from neuroprompt.compiler.flatten import flatten
-    from neuroprompt.training.deploy import floats_of_graph
 
     return dump(flatten(graph), floats_of_graph(graph, inputs, split_signs=split_signs))

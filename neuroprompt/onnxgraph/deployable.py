@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from neuroprompt.training.model import PromptedModel
@@ -67,24 +66,3 @@ def deployed(model: PromptedModel, tokens: Tensor | None = None) -> nn.Module:
 def bare(model: PromptedModel, *, lean: bool = False) -> nn.Module:
     """Backbone and head without a prompt: as timm's own modules are, or `lean`, in the form that baking gives them."""
     return nn.Sequential(model.backbone.baked() if lean else model.backbone, model.head).eval()
-
-
-@torch.no_grad()
-def spikes_in_graph(model: PromptedModel, images: Tensor) -> dict[str, float] | None:
-    """Of neurons that are part of an exported graph: their spikes an image, and the share of updates that spike.
-
-    images (B, 3, *preprocess.size) in [0, 1]. None where there are no such neurons. A runtime computes them as it does
-    everything else: what they cost is in the backbone's MACs.
-    """
-    model.eval()
-    stream = model.prompt.stream()
-    if stream is not None:
-        model.backbone(model.normalise(images), stream)
-        fired = list(stream.spikes)
-    else:
-        spiking = model.prompt.spikes(images) if model.prompt.spiking and model.prompt.per_image else None
-        fired = [] if spiking is None else [spiking]
-    if not fired:
-        return None
-    spikes = sum(float(s.sum()) for s in fired)
-    return {"spikes_per_image": spikes / len(images), "spike_density": spikes / sum(s.numel() for s in fired)}

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from neuroprompt.bundles.bundle import MANIFEST, Bundle
 from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
-from neuroprompt.bundles.provenance import model_of_bundle
+from neuroprompt.bundles.trained import trained_model
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.files import sha256
 from neuroprompt.report.figures import Array
@@ -79,8 +79,8 @@ class Subject:
             return Run.load(self.run, self.weights)
         if self.onnx is None:
             raise BadBundle("a Lava bundle holds no backbone", "its run folder or ONNX bundle beside it")
-        config, model, _ = model_of_bundle(self.onnx, self.weights)
-        return Run(self.onnx.folder, config, model.eval(), dict(self.onnx.about.get("trained", {})))
+        trained = trained_model(self.onnx, self.weights)
+        return Run(self.onnx.folder, trained.config, trained.model.eval(), dict(self.onnx.about.get("trained", {})))
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Subject:
             bits: Array = np.load(self.lava.folder / TOKENS, allow_pickle=False)
             return bits
         if self.onnx is not None:
-            tokens = model_of_bundle(self.onnx, self.weights)[2]
+            tokens = trained_model(self.onnx, self.weights).tokens
         else:
             tokens = self.loaded.model.prompt.tokens()
         return None if tokens is None else tokens.detach().numpy()
@@ -104,8 +104,10 @@ class Subject:
         """The spiking part, run once in float and once in integers; raises NeuropromptError where there is none."""
         model, inputs, about = self._spiking_model()
         drive = stimulus(model.float_program) if inputs is None else inputs
-        floats = _target("reference").run(model, drive, "float", states=True)
-        fixed = None if model.quantisation_error else _target("loihi").run(model, drive, "fixed", states=True)
+        floats = SpikingTarget.named("reference").run(model, drive, "float", states=True)
+        fixed = (
+            None if model.quantisation_error else SpikingTarget.named("loihi").run(model, drive, "fixed", states=True)
+        )
         return Spiking(model, drive, floats, fixed, about)
 
     def _spiking_model(self) -> tuple[SpikingModel, Array | None, str]:
@@ -126,9 +128,3 @@ class Subject:
                 "neurons that are part of the ONNX graph" if prompt.spiking else "the method has no neurons"
             )
         return spiking_model(generator), None, "the run that makes the prompt"
-
-
-def _target(name: str) -> SpikingTarget:
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
-    return target

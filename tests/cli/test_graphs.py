@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_graphs import random_graph
 
-from neuroprompt.compiler.generate import random_graph
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import WorkerFailed
 from neuroprompt.simulators.runtime import WORKERS, Runtime
-from neuroprompt.spiking.chain import write_graph
+from neuroprompt.spiking.graph import write_graph
 
 Command = Callable[..., Any]
 
