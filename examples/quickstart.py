@@ -15,7 +15,7 @@ accuracy = npt.evaluate(run, ["gaussian:0.1", "jpeg:25"])
 print(f"accuracy: clean {accuracy['clean']:.1%}, {accuracy['noise']}")
 
 baked = npt.Exporter.named("onnx").export(run, out / "onnx")
-print(f"ONNX Runtime against PyTorch: largest difference {baked['max_abs_diff']:.1e}")
+print(f"ONNX Runtime against PyTorch: largest difference {baked.figures['max_abs_diff']:.1e}")
 
 npt.Exporter.named("lava").export(run, out / "lava")
 bundle = npt.Bundle.open(out / "lava")

@@ -72,8 +72,8 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     generator, backbone = activities(lava)
     return {
         "accuracy": accuracy,
-        "onnx": exported["onnx"],
-        "lava": exported["lava"],
+        "onnx": exported["onnx"].json(),
+        "lava": exported["lava"].json(),
         "verify": verified,
         "bench": benched,
         "energy": energy(generator, backbone, baked=True),

@@ -49,7 +49,6 @@ def export(
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
     from neuroprompt.contracts.deployment import Exporter
-    from neuroprompt.training.run_folder import Run
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
@@ -66,15 +65,17 @@ def export(
         if show:
             emit({"dump": text.splitlines()}, json, text)
             return
-        for line in result.get("about", {}).get("placement", {}).get("too_large", ()):
+        for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
         if show or split_signs:
             got = f"{'--dump' if show else '--split-signs'} of a run"
             raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
+            from neuroprompt.training.run_folder import Run
+
             result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
-    emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), facts(result)))
+    emit(result.json(), json, table(f"{target}: {out}", ("checked", "value"), facts(result.figures)))
 
 
 def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:
