@@ -53,12 +53,14 @@ class Netx(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
         """The same for a NIR graph, its integers fitted on `inputs` (T, n_in)."""
         if split_signs:
             raise Unsupported("--split-signs for netx", "one matrix of weights a layer", "use --target lava")
-        return _write(model_of_graph(graph, len(inputs), inputs), inputs, out, {"graph": name})
+        source = {"graph": name} | ({"encoding": encoding} if encoding else {})
+        return _write(model_of_graph(graph, len(inputs), inputs), inputs, out, source)
 
     def opened(self, bundle: Bundle) -> Artefact:
         """A file for lava-dl."""

@@ -101,6 +101,8 @@ def graph_readme(about: dict[str, Any], model: SpikingModel) -> str:
         f"Loihi 2 ({placed['chip']['source']}). Its outputs are {placed['latency_steps']} steps behind the graph's.",
         *(f"- too large: {line}" for line in placed["too_large"]),
     ]
+    if about.get("encoding"):
+        lead += f" Its inputs are spikes, encoded from numbers by {about['encoding']}."
     parts = {"Run it": lava_run("inputs.npy"), "Files": _files(shown), CHECKED: programs_checked(about["checked"])}
     return _document(about["graph"], lead, parts | {"On the chip": chip}, model)
 
@@ -170,13 +172,16 @@ def scale_words(report: dict[str, Any]) -> list[str]:
             f"{p['spike_match']:.4%} of its steps as in the float model"
         )
     for name, q in report["projections"].items():
+        lists = f" in {q['lists']} lists of synapses that add up" if q.get("lists", 1) > 1 else ""
         lines.append(
-            f"- `{name}`: weights of {q['bits']} bits; {q['clipped']} clipped, {q['zeroed']} became 0, "
+            f"- `{name}`: weights of {q['bits']} bits{lists}; {q['clipped']} clipped, {q['zeroed']} became 0, "
             f"{q['odd_to_even']} rounded to even values (Loihi drops the lowest bit where signs are mixed)"
         )
-        if "input_scale" in q:
+        if "input_bits" in q:
             lines.append(
-                f"- the numbers from `{name}` are sent as round(x * {q['input_scale']:.6g}): {q['headroom_bits']:.1f} "
-                f"bits of room were left in the fit, and {q['inputs_zeroed']} numbers became 0"
+                f"- the numbers of `{name}` are sent as round(x * {q['input_scale']:.6g}), {q['input_bits']} bits: "
+                f"{q['headroom_bits']:.1f} bits of room were left in the fit, and {q['inputs_zeroed']} numbers became "
+                f"0; rounding them changes what arrives by {q['input_rounding']:.2%}, and with that of the weights by "
+                f"{q['rounding']:.2%} (root mean square)"
             )
     return lines
