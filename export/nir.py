@@ -39,7 +39,7 @@ class Nir(Exporter):
         about: dict[str, Any] = {"method": prompt.name, "steps": generator.steps, "dt_s": dt_of(graph), "file": FILE}
         if prompt.per_image:
             images, about["image_source"] = sample_images(run, 2)
-            lanes = prompt.drive(images)
+            lanes = prompt.generator_inputs(images)
             inputs = lanes[:: -(-len(lanes) // LANES)].double().numpy()
         with writing(out, "nir", about) as folder:
             write_graph(graph, folder / FILE)

@@ -24,10 +24,11 @@ from neuroprompt.onnxgraph.deployable import Unbaked, bare, deployed
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.parity import compare
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.training.assemble import build
 from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.checkpoint import load_tensors
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
-from neuroprompt.training.run_folder import build, load_tensors
 
 RATIOS = (("baked", "bare"), ("naive", "bare"), ("lean", "bare"), ("pytorch", "bare"), ("baked", "lean"))
 WARM_UP = 3
@@ -50,7 +51,7 @@ def model_of_bundle(bundle: Bundle, weights: Path | None = None) -> tuple[RunCon
     try:
         config = RunConfig.from_json(bundle.about["run"])
         kept = load_file(bundle.folder / "prompt.safetensors")
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, KeyError, BadSetting, SafetensorError) as error:
         got = f"{bundle.folder} does not say what it was made of ({error})"
         raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'", "export it again") from error
     tokens = kept.pop("tokens", None)
