@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.contracts.deployment import Floats, ImageTarget, Target
+from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.onnxgraph.counts import count_graph
@@ -155,8 +155,7 @@ def _pytorch(module: nn.Module, images: Tensor, threads: int) -> Floats:
 
 
 def _runner(file: Path, images: Tensor, threads: int) -> Callable[[], Any]:
-    runtime = Target.named("onnxruntime", threads=threads)
-    assert isinstance(runtime, ImageTarget)
+    runtime = ImageTarget.named("onnxruntime", threads=threads)
     array = images.numpy()
     return lambda: runtime.logits(file, array)
 

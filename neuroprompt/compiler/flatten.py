@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from neuroprompt.compiler.check import LINEAR, MOST_NEURONS, NEURONS, check_node
 from neuroprompt.compiler.linear import Shape, shape_after
 from neuroprompt.errors import BadGraph, Unsupported
-from neuroprompt.spiking.neurons import DT_SECONDS
+from neuroprompt.spiking.time_step import DT_SECONDS
 
 WHOLE = 1e-3
 """How far from a whole number of steps a delay may be, in steps."""
@@ -41,7 +41,7 @@ class FlatNode:
 
 @dataclass(frozen=True)
 class Flat:
-    """All nodes in the order in which a step computes them, and dt in seconds.
+    """All nodes in the order in which a step computes them, dt in seconds, and the graph that they come from.
 
     In step t a node takes the sum of what its sources gave in step t - lag (0 before the first). lag is 0, or 1 on
     every edge that leaves a neuron and stays in a cycle: NIR is continuous in time, where a loop has no order, and this
@@ -50,6 +50,7 @@ class Flat:
 
     nodes: tuple[FlatNode, ...]
     dt: float
+    graph: nir.NIRGraph = field(repr=False, compare=False)
 
     @property
     def inputs(self) -> tuple[FlatNode, ...]:
@@ -119,7 +120,7 @@ def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
         found[name] = FlatNode(name, node, sources, shape_in, shape, _left(name, delays, sources))
     if sum(n.size for n in found.values()) > MOST_NEURONS:
         raise Unsupported(f"a graph of {sum(n.size for n in found.values()):,} values", f"at most {MOST_NEURONS:,}")
-    flat = Flat(tuple(found.values()), dt)
+    flat = Flat(tuple(found.values()), dt, graph)
     for n in flat.nodes:
         for source, _ in n.sources:
             if found[source].size != prod(n.shape_in):

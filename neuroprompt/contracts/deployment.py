@@ -72,6 +72,7 @@ class Target(Plugin, ABC):
 class SpikingTarget(Target):
     """A target that runs spiking models; `precisions` are those of SpikingModel.program that it can run."""
 
+    kind = "spiking target"
     precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float",)
 
     def refuse(self, program: Program) -> None:
@@ -87,6 +88,8 @@ class SpikingTarget(Target):
 
 class ImageTarget(Target):
     """A target that runs an exported backbone."""
+
+    kind = "image target"
 
     @abstractmethod
     def logits(self, file: Path, images: Floats) -> Floats:
@@ -115,7 +118,7 @@ class Exporter(Plugin, ABC):
     ) -> dict[str, Any]:
         """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
 
-        `split_signs` as in `neuroprompt.training.deploy.model_of_graph`.
+        `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
         raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")

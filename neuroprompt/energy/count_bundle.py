@@ -13,7 +13,7 @@ from torch import Tensor
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, load_tried
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.energy.count_spikes import ProgramCounts, by_image, count
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.onnxgraph.counts import GraphCounts, count_graph
@@ -130,17 +130,19 @@ def spikes_in_graph(model: PromptedModel, images: Tensor) -> dict[str, float] | 
 
 
 def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -> Recording:
-    """One run on the spiking target of that name, potentials included; raises BadSetting and what the target raises."""
-    part = Target.named(target)
-    if not isinstance(part, SpikingTarget) or precision not in part.precisions:
-        raise BadSetting(f"{precision} on target {target!r}", "a spiking target that has that precision")
+    """One run on the spiking target of that name, potentials included; raises what the target raises.
+
+    Raises UnknownName where it is no spiking target, BadSetting where it has not that precision.
+    """
+    part = SpikingTarget.named(target)
+    if precision not in part.precisions:
+        raise BadSetting(f"{precision} on target {target!r}", f"one of: {', '.join(part.precisions)}")
     return part.run(model, inputs, precision, states=True)
 
 
 def emulate(model: SpikingModel, inputs: Floats | None = None) -> Recording:
     """One run of the integer program on our emulator; `inputs` None: what `stimulus` gives."""
-    emulator = Target.named("loihi")
-    assert isinstance(emulator, SpikingTarget)
+    emulator = SpikingTarget.named("loihi")
     return emulator.run(model, stimulus(model.fixed_program) if inputs is None else inputs, "fixed")
 
 

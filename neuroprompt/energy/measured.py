@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.contracts.deployment import ImageTarget, Target
+from neuroprompt.contracts.deployment import ImageTarget
 from neuroprompt.energy.rapl import measure, zones
 from neuroprompt.errors import Unsupported
 
@@ -19,8 +19,7 @@ def measured(bundle: Bundle, seconds: float = 3.0) -> dict[str, Any]:
     "files" by name as `neuroprompt.energy.rapl.measure` gives them, and "joules", their sum.
     """
     zones()
-    runtime = Target.named("onnxruntime")
-    assert isinstance(runtime, ImageTarget)
+    runtime = ImageTarget.named("onnxruntime")
     files = {}
     for file in sorted(bundle.folder.glob("*.onnx")):
         shape = onnx.load(str(file), load_external_data=False).graph.input[0].type.tensor_type.shape.dim

@@ -11,8 +11,8 @@ from neuroprompt.contracts.deployment import Price, Prices
 class Darwin3(Prices):
     """Zhejiang's Darwin3: E = 5.47 pJ synops, what a synaptic operation adds.
 
-    The paper keeps the baseline's and the neurons' power apart (Eq. 7) without joules per update, so that a run with
-    neuron updates is refused: a part is not the whole.
+    The paper keeps the power of the baseline and of the neurons apart (Eq. 7) and gives no joules per update: a run
+    that counts neuron updates raises Unpriced, because a part is not the whole.
     """
 
     title = "Darwin3 (Ma et al. 2024)"

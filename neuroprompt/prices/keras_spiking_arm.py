@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from neuroprompt.contracts.deployment import Price, Prices
-from neuroprompt.prices._helpers import KERAS, KERAS_LEAVES_OUT
-
-SOURCE = f"{KERAS}, from Degnan et al., Assessing trends in performance per watt, IEEE TVLSI 24(1), 2016"
+from neuroprompt.contracts.deployment import Price
+from neuroprompt.prices._keras_spiking import KerasSpikingDevice, multiply_accumulate
 
 
-class KerasSpikingArm(Prices):
-    """ARM Cortex-A: E = 0.9 nJ macs; KerasSpiking calls it very rough.
-
-    KerasSpiking also takes one such operation for each neuron of the network; activations are not counted here.
-    """
+class KerasSpikingArm(KerasSpikingDevice):
+    """ARM Cortex-A: E = 0.9 nJ macs."""
 
     title = "ARM Cortex-A, KerasSpiking's figure"
-    scope = "per term"
-    evidence = "estimated"
     technology = "ARM Cortex-A"
-    voltage = "not stated where it was read"
-    leaves_out = f"activations; {KERAS_LEAVES_OUT}"
-    prices: ClassVar[Mapping[str, Price]] = {"macs": Price(0.9e-9, f"{SOURCE}: energy_per_synop")}
+    prices: ClassVar[Mapping[str, Price]] = multiply_accumulate("0.9")

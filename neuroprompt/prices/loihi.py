@@ -15,11 +15,11 @@ class Loihi(Prices):
 
     E = 23.6 pJ synops + 81 pJ active updates + 52 pJ inactive updates + 1.7 pJ spikes.
 
-    The table says "active / inactive" without a definition; here an update is active where the neuron spikes. The range
-    has every update active at its upper end: at most 81/52 = 1.56 times as much. An event that carries a number is
-    priced as a spike: Loihi 1 has none such, so that this is a lower bound.
+    The table says "active / inactive" without a definition; here an update is active where the neuron spikes. At the
+    upper end of the range every update is active: at most 81/52 = 1.56 times as much. An event that carries a number is
+    priced as a spike: Loihi 1 has no such events, so this is a lower bound.
 
-    There is no published figure per operation for Loihi 2: these are not Loihi 2's.
+    These are not Loihi 2's figures: none per operation have been published.
     """
 
     title = "Loihi 1 (Davies et al. 2018)"

@@ -11,8 +11,8 @@ from neuroprompt.contracts.deployment import Price, Prices
 class Odin(Prices):
     """ODIN, a 256-neuron core with online learning: E = 12.7 pJ synops all-in; 8.43 pJ (low) what one more costs.
 
-    ODIN has one core of 256 neurons and 64k synapses; nothing larger was measured. Events that carry numbers are
-    refused: the chip has binary spikes.
+    ODIN has one core of 256 neurons and 64k synapses; nothing larger was measured. The chip has binary spikes: events
+    that carry numbers raise Unpriced.
     """
 
     title = "ODIN (Frenkel et al. 2019)"

@@ -11,8 +11,8 @@ from neuroprompt.contracts.deployment import Price, Prices
 class Speck(Prices):
     """SynSense's Speck: E = P seconds, with P = 0.70 mW, the lowest of the running system; 0.42 mW (low) at rest.
 
-    A power is no price of an event: it holds for the paper's workloads, in which a run lasts as long as its events come
-    in. Without the seconds of a run on that chip the estimate is refused.
+    A power is not a price per event: it holds for the paper's workloads, in which a run lasts as long as its events
+    come in. An estimate needs the seconds of a run on that chip.
     """
 
     title = "Speck (Yao et al. 2024)"
@@ -21,7 +21,7 @@ class Speck(Prices):
     technology = "asynchronous CMOS with a sensor on the chip; the node is not stated where it was read"
     voltage = "not stated where it was read"
     leaves_out = (
-        "what busier inputs than the paper's take: 0.70 mW is the lowest power that it gives of a running system"
+        "what inputs busier than the paper's take: 0.70 mW is the lowest power that it gives for a running system"
     )
     prices: ClassVar[Mapping[str, Price]] = {}
     watts: ClassVar[Price | None] = Price(

@@ -11,9 +11,9 @@ from neuroprompt.contracts.deployment import Price, Prices
 class TrueNorth(Prices):
     """IBM's TrueNorth: E = 26 pJ synops, the chip's power over its synaptic events at one operating point.
 
-    72 mW at 20 Hz and 128 active synapses a neuron: static power and updates are in it, so that a net with fewer events
-    for each update costs more than this says, and nothing may be added to it. Events that carry numbers are refused:
-    the chip has binary spikes.
+    72 mW at 20 Hz and 128 active synapses a neuron. Static power and updates are in the figure: nothing may be added to
+    it, and a net with fewer events per update costs more than it says. The chip has binary spikes: events that carry
+    numbers raise Unpriced.
     """
 
     title = "TrueNorth (Merolla et al. 2014)"

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 
 from neuroprompt.errors import BadSetting, Unsupported
 
-DT_SECONDS = 1e-4
-"""The time step that a NIR graph of ours stands for (the file itself has no field for it; it is in its metadata)."""
-
 ATAN_ALPHA = 2.0
 """Width of the arctangent surrogate: dS/dx = (alpha/2) / (1 + (pi/2 alpha x)^2)."""
 
@@ -63,7 +60,7 @@ class LIF(nn.Module):
 
 
 class Current(nn.Module):
-    """A constant current, the same at every step: the learnable drive of a static prompt; shape (n,)."""
+    """A constant current, the same at every step: the learnable input of a static prompt; shape (n,)."""
 
     def __init__(self, values: Tensor) -> None:
         super().__init__()
@@ -75,7 +72,7 @@ class Current(nn.Module):
 
 
 def spike_train(neurons: IF | LIF, currents: Tensor) -> Tensor:
-    """Drive `neurons` with `currents` (T, ...) from rest; the spikes of every step, (T, ...)."""
+    """Run `neurons` on `currents` (T, ...) from rest; the spikes of every step, (T, ...)."""
     v = torch.zeros_like(currents[0])
     spikes = []
     for current in currents:
