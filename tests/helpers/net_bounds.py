@@ -100,7 +100,7 @@ def _products(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tenso
     name = func.overloadpacket.__name__
     n = args[1][0].numel() if name == "convolution" else args[1 if name in BIASED else 0].shape[-1] + (name in BIASED)
     out: Tensor = func(*(a.abs() if isinstance(a, Tensor) else a for a in args), **kwargs)
-    return out * math.sqrt(n + 2)
+    return out * float(n + 2) ** 0.5
 
 
 def _means(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
