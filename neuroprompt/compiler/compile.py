@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nir
 
+from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.contracts.deployment import Floats
@@ -34,10 +35,12 @@ def model_of_graph(
     return SpikingModel(graph, program, fixed, report)
 
 
-def floats_of_graph(graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False) -> SpikingModel:
+def floats_of_graph(graph: nir.NIRGraph | Flat, inputs: Floats, *, split_signs: bool = False) -> SpikingModel:
     """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
+    program = lower(graph, len(inputs))
+    graph = graph.graph if isinstance(graph, Flat) else graph
     try:
-        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs)
+        fixed, report = quantise(program, inputs, split=split_signs)
     except Unsupported as quantisation_error:
-        program = lower(graph, len(inputs))
         return SpikingModel(graph, program, program, quantisation_error=quantisation_error)
+    return SpikingModel(graph, program, fixed, report)
