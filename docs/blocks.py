@@ -8,6 +8,7 @@ A page is one story: its blocks share a folder, and its Python blocks share thei
     ```sh          a shell script
     ```console     `$ ` begins a command, what follows is its output; a line `...` stands for any lines.
                    Numbers may differ. An output that begins with `error:` is a mistake that the page makes on purpose.
+                   `?` is an output that --write is to fill in.
     ```python      a piece of Python
     ```toml ...    a block whose first line is a comment with a file's name (`# mine.toml`) becomes that file; a part
                    (`# neuroprompt/prompts/sine.py`) can be named from then on.
@@ -161,11 +162,16 @@ def _console(block: Block) -> str:
         mistake = shown.startswith("error:")
         if code != (2 if mistake else 0):
             raise Differs(f"`{command}` ended with code {code}:\n{printed}")
-        if not alike(shown, printed, some=block.mark == "at hand") and not (shown == "" and not mistake):
+        fresh = shown in ("?\n", "error: ?\n")
+        if shown and not fresh and not alike(shown, printed, some=block.mark == "at hand"):
             raise Differs(f"`{command}` printed\n{printed}\nwhere the page shows\n{shown}")
-        same = shown if "\n...\n" in f"\n{shown}" or not shown or block.mark == "at hand" else printed
-        written += f"$ {command}\n{same}"
+        kept = not shown or "\n...\n" in f"\n{shown}" or (block.mark == "at hand" and not fresh)
+        written += f"$ {command}\n{shown if kept else _trimmed(printed)}"
     return written
+
+
+def _trimmed(printed: str) -> str:
+    return "".join(line.rstrip() + "\n" for line in printed.splitlines())
 
 
 def _sessions(text: str) -> Iterator[tuple[str, str]]:
@@ -216,12 +222,10 @@ def check_parses(command: str) -> None:
     verb: Any = typer.main.get_command(app)
     words = shlex.split(command)[1:]
     try:
-        context = verb.make_context("neuroprompt", words)
-        while getattr(verb, "commands", None) and words:
-            rest = context.protected_args + context.args if hasattr(context, "protected_args") else context.args
-            _, verb, words = verb.resolve_command(context, rest)
-            context = verb.make_context(words[0] if words else "", list(words), parent=context)
-    except SystemExit:
+        while words and words[0] in getattr(verb, "commands", {}):
+            verb = verb.commands[words.pop(0)]
+        verb.make_context(command, words)
+    except SystemExit:  # --help, --version
         return
     except Exception as error:
         raise Differs(f"`{command}` does not parse: {error}") from error

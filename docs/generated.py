@@ -9,6 +9,7 @@ import ast
 import importlib
 import inspect
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from neuroprompt.plugin import Plugin
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [file for room in ("neuroprompt", "export", "targets") for file in sorted((ROOT / room).rglob("*.py"))]
+
+PLURAL = {"backbone family": "backbone families"}
 
 
 def kinds() -> list[type[Plugin]]:
@@ -76,7 +79,7 @@ def parts() -> str:
         settings = any(_settings(part) for _, part in named)
         columns = ("name", "what it is") + (("settings",) if settings else ())
         rows = [(f"`{name}`", _first(part), *([_settings(part)] if settings else [])) for name, part in named]
-        pages += [f"## {kind.kind.capitalize()}s", "", *_table(columns, rows), ""]
+        pages += [f"## {PLURAL.get(kind.kind, kind.kind + 's').capitalize()}", "", *_table(columns, rows), ""]
     return "\n".join(pages)
 
 
@@ -102,7 +105,7 @@ def prices() -> str:
 
 def error_list() -> str:
     """The tree at the top of errors.py, and which rooms raise each error."""
-    tree = (errors.__doc__ or "").partition("\n\n")[2].rpartition("\n\n")[0]
+    tree = textwrap.dedent((errors.__doc__ or "").partition("\n\n")[2].rpartition("\n\n")[0])
     raised: dict[str, set[str]] = {}
     for file in SOURCES:
         room = file.relative_to(ROOT).parts[-2]
@@ -130,7 +133,7 @@ def error_list() -> str:
             "| 2 | a mistake that you can mend, in one line |",
             "| 130 | stopped by Ctrl-C; the same command goes on |",
             "",
-            f"```text\n{inspect.cleandoc(tree)}\n```",
+            f"```text\n{tree}\n```",
             "",
             *_table(("error", "raised for", "by"), rows),
             "",
