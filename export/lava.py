@@ -16,6 +16,7 @@ from neuroprompt.bundles.bundle import Bundle, writing
 from neuroprompt.bundles.contents import TOKENS, bits_sha256, read_model, write_bits, write_inputs, write_model
 from neuroprompt.bundles.hybrid import check_hybrid, write_hybrid
 from neuroprompt.bundles.lava_readme import BESIDE_SCRIPT, PINS, SCRIPT, graph_readme, lava_readme
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
 from neuroprompt.contracts.deployment import Exporter, Floats
@@ -27,7 +28,7 @@ from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.runtime import WORKERS
 from neuroprompt.simulators.verify import verify
 from neuroprompt.spiking.program import SpikingModel
-from neuroprompt.training.deploy import check_graph, deployed_tokens, model_of_graph, spiking_model
+from neuroprompt.training.deploy import check_graph, deployed_tokens, spiking_model
 
 if TYPE_CHECKING:
     from neuroprompt.training.run_folder import Run
@@ -65,7 +66,7 @@ class Lava(Exporter):
             written = read_model(folder)
             about["checked"] = {
                 "torch": check_graph(written.graph, generator),
-                **verify(written, targets=["loihi"], progress=progress)["targets"],
+                **verify(written, targets=["loihi"], progress=progress).json()["targets"],
             }
             _add_script(folder, lava_readme(about, written))
         return {"steps": about["steps"], "bits_sha256": about["bits_sha256"], **_flat(about), "about": about}
@@ -90,10 +91,11 @@ class Lava(Exporter):
             write_model(model, folder)
             write_inputs(inputs, folder)
             written = read_model(folder)
-            about["checked"] = verify(written, inputs, targets=["loihi"], progress=progress)["targets"]
-            floats = about["checked"]["loihi-float"]
-            if floats["spike_exact"] != 1.0 and floats["cause"] is None:
-                got = f"the float program is {floats['spike_exact']:.4%} spike exact, for no known cause"
+            verified = verify(written, inputs, targets=["loihi"], progress=progress)
+            about["checked"] = verified.json()["targets"]
+            floats = verified.targets["loihi-float"]
+            if floats.spike_exact != 1.0 and floats.cause is None:
+                got = f"{floats.spike_exact:.4%} of the float program's spikes match, for no known cause"
                 raise ParityError(got, "100 %, before a file appears")
             _add_script(folder, graph_readme(about, written))
         return {**_flat(about), "about": about}

@@ -87,11 +87,11 @@ def energy(
 
 def _of_graph(file: Path, steps: int | None, drive: str, target: str, precision: str) -> Any:
     from neuroprompt.cli._graphs import driven_graph
+    from neuroprompt.compiler.compile import floats_of_graph
     from neuroprompt.energy.count_bundle import counts_of_model
-    from neuroprompt.training.deploy import floats_of_graph
 
-    graph, inputs = driven_graph(file, steps, drive, None, 0)
-    return counts_of_model(floats_of_graph(graph, inputs), inputs, target, precision)
+    flat, inputs = driven_graph(file, steps, drive, None, 0)
+    return counts_of_model(floats_of_graph(flat, inputs), inputs, target, precision)
 
 
 def _no_bundle(file: Path, onnx: Path | None, images: list[Path] | None, measure: bool) -> None:

@@ -109,11 +109,11 @@ def test_it_is_verified_and_counted_on_its_own_samples(exported: tuple[Run, Path
     assert images == 2
     assert inputs is not None
     assert inputs.shape == (4, 2 * 3 * 64 * 64)
-    found = verify(model, inputs, ["loihi", "snntorch"])["targets"]
-    assert found["snntorch"]["spike_exact"] == found["loihi-float"]["spike_exact"] == 1.0
+    found = verify(model, inputs, ["loihi", "snntorch"]).targets
+    assert found["snntorch"].spike_exact == found["loihi-float"].spike_exact == 1.0
     generator, backbone = activities(bundle)
     assert generator.updates == 4 * 3 * 64 * 64
-    assert generator.spikes == generator.updates_active == round(found["loihi-fixed"]["spikes"] / 2)
+    assert generator.spikes == generator.updates_active == round(found["loihi-fixed"].spikes / 2)
     assert 0.9 * generator.updates < generator.synops <= generator.updates  # one for every factor that is not 0
     assert backbone.macs == bundle.about["backbone_macs"] + bundle.about["factors_macs"]
 
@@ -178,7 +178,7 @@ def test_the_command_runs_verifies_and_prices_it(
 
 def test_wrong_input_is_refused(exported: tuple[Run, Path, dict[str, Any]], tmp_path: Path) -> None:
     _, out, _ = exported
-    with pytest.raises(UnknownName, match="no spiking target is called .onnxruntime."):
+    with pytest.raises(UnknownName, match="no spiking target is called 'onnxruntime'"):
         Pipeline(out, "onnxruntime")
     with pytest.raises(BadSetting, match="snntorch: float"):
         Pipeline(out, "snntorch", "fixed")

@@ -31,13 +31,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuroprompt import loihi_aware
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.simulators.compare import compare
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import leaky
 from neuroprompt.spiking.program import SpikingModel
-from neuroprompt.training.deploy import model_of_graph
 
 STEPS, TRAINED, FITTED, HELD_OUT = 16, 1297, 60, 500
 """Steps of an image, and how many images are trained on, fitted on (some of those), and held out."""
@@ -161,16 +161,16 @@ def test_integers_by_search_and_integers_by_training(
         assert np.array_equal(v.transpose(0, 1).flatten(0, 1).numpy(), chip.v[name])
 
     shown = [accuracy(recording, labels) for recording in (floats, fixed, chip)]
-    per_node = {name: round(node["jaccard"], 4) for name, node in found["nodes"].items()}
-    print(f"{code}: {found['spike_exact']:.2%}, {found['jaccard']:.4f} {per_node}, {kept(floats, fixed):.2%}, {shown}")
-    signs = f"{by_sign['spike_exact']:.2%}, {by_sign['jaccard']:.4f}, {kept(floats, split):.2%}"
+    per_node = {name: round(node.jaccard, 4) for name, node in found.nodes.items()}
+    print(f"{code}: {found.spike_exact:.2%}, {found.jaccard:.4f} {per_node}, {kept(floats, fixed):.2%}, {shown}")
+    signs = f"{by_sign.spike_exact:.2%}, {by_sign.jaccard:.4f}, {kept(floats, split):.2%}"
     print(f"    split by sign: {signs}, {accuracy(split, labels)}")
-    assert by_sign["spike_exact"] >= 0.995
-    assert by_sign["jaccard"] >= found["jaccard"] - 0.001
-    assert found["spike_exact"] >= least[0]
-    assert found["jaccard"] >= least[1]
+    assert by_sign.spike_exact >= 0.995
+    assert by_sign.jaccard >= found.jaccard - 0.001
+    assert found.spike_exact >= least[0]
+    assert found.jaccard >= least[1]
     assert kept(floats, fixed) >= least[2]
-    assert compare(held_out("reference", "float", twin, spikes), chip)["jaccard"] > 0.999
+    assert compare(held_out("reference", "float", twin, spikes), chip).jaccard > 0.999
     assert shown[0] > 0.88
     assert shown[2] >= shown[0] - 0.01  # seen: -0.2 to +1.4 points
-    assert found["spikes_reference"] > 20_000
+    assert found.spikes_reference > 20_000

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.simulators.verify import verify
-from neuroprompt.training.deploy import model_of_graph
 
 QUICK = ("norse", "snntorch", "nengo")
 SIMULATORS = [
@@ -51,9 +51,9 @@ def test_lava_has_the_references_spikes_and_the_emulators_integers(
         inputs = np.genfromtxt(shared / "nir-paper/lif_norse.csv", delimiter=",")[:, :1]
         late = np.genfromtxt(shared / "nir-paper/lif_lava_cpu_float.csv", delimiter=",")
         assert np.flatnonzero(late[:, 2]).tolist() == [461, 511, 711, 761]  # published with Lava's delay
-    found = verify(model_of_graph(graph, len(inputs), inputs), inputs, ["lava"])["targets"]
-    assert found["lava-float"]["spike_exact"] == 1.0
-    assert found["lava-fixed"]["exact_with_emulator"] == 1.0
-    assert found["lava-fixed"]["states_exact_with_emulator"] is True
-    assert found["lava-fixed"]["spike_exact"] > 0.98
-    assert min(found["lava-float"]["delay"].values()) == 1
+    found = verify(model_of_graph(graph, len(inputs), inputs), inputs, ["lava"]).targets
+    assert found["lava-float"].spike_exact == 1.0
+    assert found["lava-fixed"].exact_with_emulator == 1.0
+    assert found["lava-fixed"].states_exact_with_emulator is True
+    assert found["lava-fixed"].spike_exact > 0.98
+    assert min(found["lava-float"].delay.values()) == 1
