@@ -37,7 +37,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,19 +104,18 @@ def body_of(page: Path) -> str:
 
 def needs_of(page: Path) -> list[str]:
     """What the front matter of a page says it needs."""
-    text = page.read_text()
-    front = yaml.safe_load(text[4:].partition("\n---\n")[0]) if text.startswith("---\n") else {}
-    return str(front.get("needs", "")).replace(",", " ").split()
+    front = re.match(r"---\nneeds: (.+)\n---\n", page.read_text())
+    return front[1].replace(",", " ").split() if front else []
 
 
 def run_page(page: Path, materials: Path) -> str:
     """Run the blocks of a page in a new folder; the page's text with the outputs of this run. Raises Differs.
 
-    `materials` is a folder that keeps what pages need, made at the first call.
+    `materials` is the folder of what pages need, see `prepare`.
     """
     lines = page.read_text().splitlines(keepends=True)
     with tempfile.TemporaryDirectory() as name, _parts() as parts, contextlib.chdir(name):
-        _lay_out(needs_of(page), materials, Path(name))
+        _lay_out(needs_of(page), materials)
         names: dict[str, Any] = {"__name__": "__main__"}
         shift = 0
         for block in blocks_of(page):
@@ -144,7 +142,9 @@ def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path) -> str:
         except Exception as error:
             raise Differs(f"{type(error).__name__}: {error}") from error
     elif block.language == "sh":
-        _check_shell(block.text)
+        done = _shell(block.text)
+        if done.returncode:
+            raise Differs(f"ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
     elif block.language == "console":
         return _console(block)
     else:
@@ -192,6 +192,7 @@ def alike(shown: str, printed: str, *, some: bool = False) -> bool:
     """Whether two outputs agree but for numbers, frames and white space; `some`: `shown` may have lines more."""
     wanted, got = _masked(shown), _masked(printed)
     if some:
+        got = got[: next((i for i, line in enumerate(got) if line.startswith("skipped ")), len(got))]
         rest = iter(wanted)
         return bool(got) and all(line in rest for line in got)
     pattern = "".join("(?:.*\n)*?" if line == "..." else re.escape(line + "\n") for line in wanted)
@@ -233,7 +234,7 @@ def run_command(command: str) -> tuple[str, int]:
     """What a command prints on stdout (a mistake's line on stderr), and its exit code; neuroprompt runs in process."""
     command = command.replace("\\\n", " ")
     if not command.startswith("neuroprompt ") or re.search(r"[|>&;*$\n]", command):
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], env=_environment(), **_TEXT)
+        done = _shell(command)
         return done.stdout or done.stderr, done.returncode
     from neuroprompt.cli import main
 
@@ -250,13 +251,9 @@ def run_command(command: str) -> tuple[str, int]:
     return out.getvalue() if code == 0 else err.getvalue(), int(code)
 
 
-_TEXT: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "timeout": 900}
-
-
-def _check_shell(script: str) -> None:
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], env=_environment(), **_TEXT)
-    if done.returncode:
-        raise Differs(f"ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
+def _shell(script: str) -> subprocess.CompletedProcess[str]:
+    words = ["bash", "-euo", "pipefail", "-c", script]
+    return subprocess.run(words, env=_environment(), capture_output=True, text=True, check=False, timeout=900)
 
 
 def _environment() -> dict[str, str]:
@@ -264,17 +261,20 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80"}
 
 
-def _lay_out(needs: list[str], materials: Path, folder: Path) -> None:
-    for need, command in MATERIALS.items() if needs else ():
-        made = materials / command.split()[-1]
-        if not made.is_dir():
-            made.parent.mkdir(parents=True, exist_ok=True)
+def prepare(needs: list[str], materials: Path) -> None:
+    """Make what is needed in the folder `materials`, unless it is there."""
+    for need, command in MATERIALS.items():
+        if need in needs and not (materials / command.split()[-1]).is_dir():
             with contextlib.chdir(materials):
                 printed, code = run_command(command)
             assert code == 0, printed
-        shutil.copytree(made, folder / command.split()[-1])
-        if need == needs[-1]:
-            return
+
+
+def _lay_out(needs: list[str], materials: Path) -> None:
+    """Copies of all up to what is needed, in this folder."""
+    last = max((list(MATERIALS).index(need) for need in needs), default=-1)
+    for command in list(MATERIALS.values())[: last + 1]:
+        shutil.copytree(materials / command.split()[-1], command.split()[-1])
 
 
 class Parts:
@@ -323,6 +323,7 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ["COLUMNS"] = "80"
     asked.materials.mkdir(parents=True, exist_ok=True)
+    prepare(list(MATERIALS), asked.materials.resolve())
     for page in map(Path.resolve, asked.pages):
         print(page.relative_to(ROOT), flush=True)
         written = run_page(page, asked.materials.resolve())

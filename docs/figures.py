@@ -76,8 +76,9 @@ def chain(file: Path) -> None:
     blue, orange = "#0072B2", "#D55E00"
 
     def box(x: float, y: float, text: str, colour: str) -> None:
-        look = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6}
-        axes.add_patch(FancyBboxPatch((x, y), 16, 7, boxstyle="round,pad=0.4", **look))
+        frame = FancyBboxPatch((x, y), 16, 7, boxstyle="round,pad=0.4")
+        frame.set(facecolor="white", edgecolor=colour, linewidth=1.6)
+        axes.add_patch(frame)
         axes.text(x + 8, y + 3.5, text, ha="center", va="center", fontsize=9)
 
     def arrow(x: float, y: float, x2: float, y2: float, text: str = "") -> None:
