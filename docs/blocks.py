@@ -1,6 +1,6 @@
 """Runs the code blocks of README.md and of every page in docs/, in order, as a reader would type them.
 
-    python docs/blocks.py [PAGE ...]             run pages, and show where an output differs from the page
+    python docs/blocks.py [PAGE ...]             run pages; the first output that differs from its page ends it
     python docs/blocks.py --write [PAGE ...]     put what the commands print into the pages
 
 A page is one story: its blocks share a folder, and its Python blocks share their names.
@@ -8,7 +8,6 @@ A page is one story: its blocks share a folder, and its Python blocks share thei
     ```sh          a shell script
     ```console     `$ ` begins a command, what follows is its output; a line `...` stands for any lines.
                    Numbers may differ. An output that begins with `error:` is a mistake that the page makes on purpose.
-                   `?` is an output that --write is to fill in.
     ```python      a piece of Python
     ```toml ...    a block whose first line is a comment with a file's name (`# mine.toml`) becomes that file; a part
                    (`# neuroprompt/prompts/sine.py`) can be named from then on.
@@ -108,10 +107,10 @@ def needs_of(page: Path) -> list[str]:
     return front[1].replace(",", " ").split() if front else []
 
 
-def run_page(page: Path, materials: Path) -> str:
-    """Run the blocks of a page in a new folder; the page's text with the outputs of this run. Raises Differs.
+def run_page(page: Path, materials: Path, *, write: bool = False) -> str:
+    """Run the blocks of a page in a new folder; with `write` the page's text with the outputs of this run.
 
-    `materials` is the folder of what pages need, see `prepare`.
+    `materials` is the folder of what pages need, see `prepare`. Raises Differs.
     """
     lines = page.read_text().splitlines(keepends=True)
     with tempfile.TemporaryDirectory() as name, _parts() as parts, contextlib.chdir(name):
@@ -120,7 +119,7 @@ def run_page(page: Path, materials: Path) -> str:
         shift = 0
         for block in blocks_of(page):
             try:
-                written = _run(block, names, parts, page)
+                written = _run(block, names, parts, page, write)
             except Differs as error:
                 raise Differs(f"{page.relative_to(ROOT)}, line {block.line}: {error}") from None
             old = block.text.count("\n")
@@ -129,7 +128,7 @@ def run_page(page: Path, materials: Path) -> str:
     return "".join(lines)
 
 
-def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path) -> str:
+def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path, write: bool) -> str:
     file = FILE.match(block.text)
     if block.mark == "not run":
         for command in _commands(block):
@@ -146,26 +145,28 @@ def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path) -> str:
         if done.returncode:
             raise Differs(f"ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
     elif block.language == "console":
-        return _console(block)
+        return _console(block, write)
     else:
         return block.text
     return block.text
 
 
-def _console(block: Block) -> str:
-    """Run its commands one by one, compare, and give the block as this run has it."""
+def _console(block: Block, write: bool) -> str:
+    """Run its commands one by one and compare; with `write` give the block as this run has it."""
     written = ""
     for command, shown in _sessions(block.text):
         printed, code = run_command(command)
-        mistake = shown.startswith("error:")
-        if code != (2 if mistake else 0):
+        if code != (2 if shown.startswith("error:") else 0):
             raise Differs(f"`{command}` ended with code {code}:\n{printed}")
-        fresh = shown in ("?\n", "error: ?\n")
-        if shown and not fresh and not alike(shown, printed, some=block.mark == "at hand"):
-            raise Differs(f"`{command}` printed\n{printed}\nwhere the page shows\n{shown}")
-        kept = not shown or "\n...\n" in f"\n{shown}" or (block.mark == "at hand" and not fresh)
-        written += f"$ {command}\n{shown if kept else _trimmed(printed)}"
+        same = not shown or alike(shown, printed, some=block.mark == "at hand")
+        if not (same or write):
+            raise Differs(f"`{command}` printed\n{printed}\nwhere the page shows\n{shown}\n{FIX}")
+        keep = same and (not shown or block.mark == "at hand" or "\n...\n" in f"\n{shown}")
+        written += f"$ {command}\n{shown if keep else _trimmed(printed)}"
     return written
+
+
+FIX = "'python docs/blocks.py --write PAGE' puts what is printed into the page"
 
 
 def _trimmed(printed: str) -> str:
@@ -232,9 +233,9 @@ def check_parses(command: str) -> None:
 
 def run_command(command: str) -> tuple[str, int]:
     """What a command prints on stdout (a mistake's line on stderr), and its exit code; neuroprompt runs in process."""
-    command = command.replace("\\\n", " ")
-    if not command.startswith("neuroprompt ") or re.search(r"[|>&;*$\n]", command):
-        done = _shell(command)
+    command, _, file = command.replace("\\\n", " ").partition(" > ")
+    if not command.startswith("neuroprompt ") or re.search(r"[|>&;*$]", command + file):
+        done = _shell(f"{command} > {file}" if file else command)
         return done.stdout or done.stderr, done.returncode
     from neuroprompt.cli import main
 
@@ -248,6 +249,9 @@ def run_command(command: str) -> tuple[str, int]:
         code = stopped.code or 0
     finally:
         sys.argv = words
+    if file:
+        Path(file.strip()).write_text(out.getvalue())
+        return "", int(code)
     return out.getvalue() if code == 0 else err.getvalue(), int(code)
 
 
@@ -326,7 +330,7 @@ def main() -> None:
     prepare(list(MATERIALS), asked.materials.resolve())
     for page in map(Path.resolve, asked.pages):
         print(page.relative_to(ROOT), flush=True)
-        written = run_page(page, asked.materials.resolve())
+        written = run_page(page, asked.materials.resolve(), write=asked.write)
         if asked.write and written != page.read_text():
             page.write_text(written)
 

@@ -17,8 +17,8 @@ from neuroprompt import errors
 from neuroprompt.cli._app import VERBS, app
 
 ROOT = Path(__file__).resolve().parents[2]
-SLOW = {"how-to/report", "tutorials/loihi", "README"}
-"""Pages that run many simulators, or write a report."""
+SLOW = {"README", "how-to/cluster", "how-to/report", "tutorials/deploy", "tutorials/loihi"}
+"""Pages that run many simulators, time graphs, start more processes, or write a report."""
 
 
 def named(page: Path) -> str:
@@ -79,6 +79,14 @@ def test_a_page_that_shows_something_else_fails(tmp_path: Path, monkeypatch: pyt
         page.write_text(text)
         with pytest.raises(blocks.Differs, match=said):
             blocks.run_page(page, tmp_path)
+
+
+def test_write_puts_outputs_into_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    text = "a\n```console\n$ echo right\nwrong\n$ echo 1\n```\nb\n```python\nx = 1\n```\n```sh\nexit 0\n```\nc\n"
+    page.write_text(text)
+    assert blocks.run_page(page, tmp_path, write=True) == text.replace("wrong", "right")
 
 
 def test_examples_of_the_help_parse() -> None:
