@@ -156,6 +156,7 @@ def _console(block: Block, write: bool) -> str:
     written = ""
     for command, shown in _sessions(block.text):
         printed, code = run_command(command)
+        printed = printed.replace(f"{Path.cwd()}/", "")  # an absolute path is one in the page's folder
         if code != (2 if shown.startswith("error:") else 0):
             raise Differs(f"`{command}` ended with code {code}:\n{printed}")
         same = not shown or alike(shown, printed, some=block.mark == "at hand")
