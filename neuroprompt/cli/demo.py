@@ -21,8 +21,7 @@ def demo(
 ) -> None:
     """Train a Spike-NVPT prompt on the embedded set, bake it, run it on Loihi's simulator, verify it, price it.
 
-    Takes about three minutes on two cores, and needs no download beyond packages. The last thing is a report that a
-    browser shows.
+    This takes a few minutes on two cores and downloads nothing but packages. At the end is a report for your browser.
     """
     started = time.perf_counter()
     with stdout_is_ours():
