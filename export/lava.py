@@ -16,6 +16,7 @@ from neuroprompt.bundles.pipeline import Hybrid
 from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
+from neuroprompt.compiler.report import number_bits
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
 from neuroprompt.errors import ParityError
 from neuroprompt.progress import SILENT, Progress
@@ -53,6 +54,7 @@ class Lava(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
         """The same bundle for a NIR graph, its integers fitted on `inputs` (T, n_in), which it carries as inputs.npy.
@@ -60,6 +62,7 @@ class Lava(Exporter):
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
         model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
+        source = {"encoding": encoding} if encoding else {}
 
         def fill(folder: Path) -> dict[str, Any]:
             write_model(model, folder)
@@ -70,12 +73,12 @@ class Lava(Exporter):
             if floats.spike_exact != 1.0 and floats.cause is None:
                 got = f"{floats.spike_exact:.4%} of the float program's spikes match, for no known cause"
                 raise ParityError(got, "100 %, before a file appears")
-            about = _of_graph(graph, name, model) | {"checked": verified.json()["targets"]}
+            about = _of_graph(graph, name, model) | source | {"checked": verified.json()["targets"]}
             add_script(folder, graph_readme(about, written))
             return about
 
         about = write_bundle(out, "lava", fill).about
-        return Exported(Path(out), figures_of(about), about)
+        return Exported(Path(out), figures_of(about) | {"bits": number_bits(model.scale_report)}, about)
 
     def opened(self, bundle: Bundle) -> Neurons:
         """Neurons of a graph or of a prompt; of a prompt that depends on the image with the parts around them."""

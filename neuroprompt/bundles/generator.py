@@ -34,7 +34,7 @@ def write_generator(run: Run, out: Path | str) -> Exported:
     if prompt.per_image:
         images, origin = sample_images(run, 2)
         about |= {"image_source": origin}
-        lanes = prompt.drive(images)
+        lanes = prompt.generator_inputs(images)
         inputs = lanes[:: -(-len(lanes) // LANES)].double().numpy()
 
     def fill(folder: Path) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def push(bundle: Bundle, repo: str, *, private: bool = False, progress: Progress
 def pull(repo: str, out: Path | str, *, revision: str | None = None, progress: Progress = SILENT) -> Bundle:
     """Download the bundle of a model repository to `out`, where it appears once every SHA-256 of its manifest is right.
 
-    Only the files of the manifest are fetched, all of one commit; one that names a pickle is an error. An earlier bundle
-    at `out` is replaced. Raises BadBundle, HubFailed, CannotWrite.
+    Only the files of the manifest are fetched, all of one commit; one that names a pickle is an error. An earlier
+    bundle at `out` is replaced. Raises BadBundle, HubFailed, CannotWrite.
     """
     with whole_folder(Path(out), replaces=MANIFEST) as folder:
         with _hub_errors(repo):

@@ -19,7 +19,7 @@ HYBRID = (
     "is added to the image, and `backbone.onnx` classifies the sum."
 )
 SCRIPT, PINS = "run_lava.py", "requirements.txt"
-BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py")
+BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py", "program_file.py")
 FILES = {
     "generator.nir": "the network as NIR (HDF5), exact copies of the trained parameters",
     "program.fixed.npz": "populations and integer weights as Lava takes them (numpy, no pickle)",
@@ -27,7 +27,8 @@ FILES = {
     "scale_report.json": "what the integers changed",
     SCRIPT: "runs it on Lava's simulator",
     BESIDE_SCRIPT[0]: "Lava's processes as it runs them",
-    BESIDE_SCRIPT[1]: "how it reads a program",
+    BESIDE_SCRIPT[1]: "what it checks of a program",
+    BESIDE_SCRIPT[2]: "how it reads a program",
     PINS: "what that needs",
     "inputs.npy": "the inputs (steps, lines) that the integers were fitted and checked on",
     "factors.onnx": "normalised inputs (B, 3, H, W) -> factors P (B, T, C, H, W)",
@@ -100,6 +101,8 @@ def graph_readme(about: dict[str, Any], model: SpikingModel) -> str:
         f"Loihi 2 ({placed['chip']['source']}). Its outputs are {placed['latency_steps']} steps behind the graph's.",
         *(f"- too large: {line}" for line in placed["too_large"]),
     ]
+    if about.get("encoding"):
+        lead += f" Its inputs are spikes, encoded from numbers by {about['encoding']}."
     parts = {"Run it": lava_run("inputs.npy"), "Files": _files(shown), CHECKED: programs_checked(about["checked"])}
     return _document(about["graph"], lead, parts | {"On the chip": chip}, model)
 
@@ -169,13 +172,16 @@ def scale_words(report: dict[str, Any]) -> list[str]:
             f"{p['spike_match']:.4%} of its steps as in the float model"
         )
     for name, q in report["projections"].items():
+        lists = f" in {q['lists']} lists of synapses that add up" if q.get("lists", 1) > 1 else ""
         lines.append(
-            f"- `{name}`: weights of {q['bits']} bits; {q['clipped']} clipped, {q['zeroed']} became 0, "
+            f"- `{name}`: weights of {q['bits']} bits{lists}; {q['clipped']} clipped, {q['zeroed']} became 0, "
             f"{q['odd_to_even']} rounded to even values (Loihi drops the lowest bit where signs are mixed)"
         )
-        if "input_scale" in q:
+        if "input_bits" in q:
             lines.append(
-                f"- the numbers from `{name}` are sent as round(x * {q['input_scale']:.6g}): {q['headroom_bits']:.1f} "
-                f"bits of room were left in the fit, and {q['inputs_zeroed']} numbers became 0"
+                f"- the numbers of `{name}` are sent as round(x * {q['input_scale']:.6g}), {q['input_bits']} bits: "
+                f"{q['headroom_bits']:.1f} bits of room were left in the fit, and {q['inputs_zeroed']} numbers became "
+                f"0; rounding them changes what arrives by {q['input_rounding']:.2%}, and with that of the weights by "
+                f"{q['rounding']:.2%} (root mean square)"
             )
     return lines

@@ -36,6 +36,6 @@ def config_of(bundle: Bundle) -> RunConfig:
         raise BadBundle(got, "one of a training run", "see 'neuroprompt verify' and 'neuroprompt energy' for graphs")
     try:
         return RunConfig.from_json(bundle.about["run"])
-    except (KeyError, TypeError, BadSetting) as error:
+    except (KeyError, BadSetting) as error:
         got = f"{bundle.folder} does not say what it was made of ({error})"
         raise BadBundle(got, "a bundle of this version", "export it again") from error

@@ -12,9 +12,10 @@ from torch import Tensor
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.provenance import config_of
 from neuroprompt.errors import BadBundle
+from neuroprompt.training.assemble import build
+from neuroprompt.training.checkpoint import load_tensors
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
-from neuroprompt.training.run_folder import build, load_tensors
 
 PROMPT, TOKENS = "prompt.safetensors", "tokens"
 

@@ -136,10 +136,12 @@ class Exporter(Plugin, ABC):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
         """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
 
+        `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
         `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"

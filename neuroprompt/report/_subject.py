@@ -23,7 +23,9 @@ from neuroprompt.report.figures import Array
 from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.deploy import spiking_model
-from neuroprompt.training.run_folder import PROMPT, Run
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_files import PROMPT
+from neuroprompt.training.run_folder import Run
 from neuroprompt.training.sample_images import sample_images
 
 
@@ -80,12 +82,13 @@ class Subject:
         if self.onnx is None:
             raise BadBundle("a Lava bundle holds no backbone", "its run folder or ONNX bundle beside it")
         trained = trained_model(self.onnx, self.weights)
-        return Run(self.onnx.folder, trained.config, trained.model.eval(), dict(self.onnx.about.get("trained", {})))
+        metrics = TrainingMetrics.from_json(self.onnx.about.get("trained", {}))
+        return Run(self.onnx.folder, trained.config, trained.model.eval(), metrics)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """What training measured; empty where nothing says it."""
-        return self.loaded.metrics if self.run else dict(self.about.get("trained", {}))
+        return self.loaded.metrics.json() if self.run else dict(self.about.get("trained", {}))
 
     @cached_property
     def tokens(self) -> Array | None:

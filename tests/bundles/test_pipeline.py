@@ -25,12 +25,21 @@ from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.parity import compare
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 from neuroprompt.simulators.verify import verify
+from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import Run, build
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_folder import Run
 
 PARTS = {"factors.onnx", "backbone.onnx", "factors.0.npy", "factors.1.npy", "generator.nir", "scale_report.json"}
 SCRIPT = {
-    *("program.fixed.npz", "program.float.npz", "run_lava.py", "lava_processes.py", "lava_program.py"),
+    *(
+        "program.fixed.npz",
+        "program.float.npz",
+        "run_lava.py",
+        "lava_processes.py",
+        "lava_program.py",
+        "program_file.py",
+    ),
     *("requirements.txt", "README.md", "manifest.json"),
 }
 
@@ -42,7 +51,7 @@ def a_run(method: str = "lorsp", **settings: Any) -> Run:
     for parameter in model.prompt.parameters():  # as after training: a prompt that shows
         torch.nn.init.normal_(parameter, std=0.1)
     torch.nn.init.normal_(model.head.get_parameter("weight"))
-    return Run(Path("run"), config, model, {})
+    return Run(Path("run"), config, model, TrainingMetrics())
 
 
 @pytest.fixture(scope="module")

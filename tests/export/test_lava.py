@@ -18,8 +18,10 @@ from neuroprompt.contracts.deployment import Exporter, SpikingTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, CannotWrite, Unsupported
 from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import Run, build
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_folder import Run
 
 FILES = {
     "generator.nir",
@@ -30,6 +32,7 @@ FILES = {
     "run_lava.py",
     "lava_processes.py",
     "lava_program.py",
+    "program_file.py",
     "requirements.txt",
     "README.md",
 }
@@ -37,7 +40,7 @@ FILES = {
 
 def a_run(method: str) -> Run:
     config = RunConfig(method=method, backbone=BackboneSpec("test_vit", random=True), classes=("a", "b"))
-    return Run(Path("run"), config, build(config).eval(), {})
+    return Run(Path("run"), config, build(config).eval(), TrainingMetrics())
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,10 @@ from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import CannotWrite, ParityError, Unsupported
 from neuroprompt.spiking import chain as graph
+from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import Run, build
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_folder import Run
 
 
 def chain_of(read: Any) -> list[Any]:
@@ -27,7 +29,7 @@ def chain_of(read: Any) -> list[Any]:
 
 def a_run(method: str) -> Run:
     config = RunConfig(method=method, backbone=BackboneSpec("test_vit", random=True), classes=("a", "b"))
-    return Run(Path("run"), config, build(config).eval(), {})
+    return Run(Path("run"), config, build(config).eval(), TrainingMetrics())
 
 
 def test_the_file_is_the_prompt(tmp_path: Path) -> None:

@@ -25,11 +25,13 @@ from neuroprompt.errors import BadBundle, BadData, ParityError
 from neuroprompt.onnxgraph.deployable import Unbaked
 from neuroprompt.onnxgraph.file import metadata, operators
 from neuroprompt.onnxgraph.parity import check_file, compare
+from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import EMBEDDED, load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import load_data
 from neuroprompt.training.deploy import deployed_tokens
-from neuroprompt.training.run_folder import Run, assemble
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_folder import Run
 
 CLASSES = tuple("0123456789")
 
@@ -48,7 +50,7 @@ def untrained(method: str, data: str = "digits", image_size: int = 16, **setting
     config = RunConfig(method=method, settings=settings, backbone=spec, data=data, limit=40, classes=CLASSES)
     model = assemble(config, load_backbone(spec)).eval()
     nn.init.normal_(model.head.get_parameter("weight"))
-    return Run(Path("nowhere"), config, model, {})
+    return Run(Path("nowhere"), config, model, TrainingMetrics())
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def test_a_card_says_it_all_and_the_bundle_stays_whole(exported: Exported, run: 
     headings = re.findall(r"^## (.*)$", card.text, flags=re.MULTILINE)
     assert [h for h in headings if h != "The integers"] == HEADINGS
     assert ("The integers" in headings) == (target == "lava")
-    for words in ("81.2%", f"{run.metrics['val_accuracy']:.1%}", "Estimated, not measured", "--set tokens=2"):
+    for words in ("81.2%", f"{run.metrics.val_accuracy:.1%}", "Estimated, not measured", "--set tokens=2"):
         assert words in card.text
     Bundle.open(bundle.folder)  # every SHA-256 is right
 

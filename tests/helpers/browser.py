@@ -1,4 +1,4 @@
-"""A real browser for the report: Chromium, driven over a pipe by its own protocol, with no network of its own."""
+"""A real browser: Chromium, driven over a pipe by its own protocol, with no network of its own."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import base64
 import fcntl
 import json
 import os
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -123,23 +119,5 @@ class Browser:
         return message
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip("no Chromium (apt-get install chromium)")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        started = Browser(program, Path(profile))
-        try:
-            yield started
-        finally:
-            started.close()
-
-
 Look = Callable[..., Seen]
-
-
-@pytest.fixture
-def look(browser: Browser) -> Look:
-    """What the browser sees of a file: `look(file, width, height, dark=...)`."""
-    return browser.look
+"""What the browser sees of a file: `look(file, width, height, dark=...)`."""
