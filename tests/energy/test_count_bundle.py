@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from float_bounds import near
 
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.energy.count_bundle import spikes_in_graph
@@ -29,9 +30,9 @@ def test_a_memory_that_spikes(memory: str) -> None:
     found = spikes_in_graph(model, IMAGES)
     assert found is not None
     updates = (model.backbone.site.depth - 1) * 4 * 8
-    assert found["spikes_per_image"] == pytest.approx(found["spike_density"] * updates)
+    assert found["spikes_per_image"] == near(found["spike_density"] * updates)
     one_by_one = [spikes_in_graph(model, image[None]) for image in IMAGES]
-    assert found["spikes_per_image"] == pytest.approx(sum(one["spikes_per_image"] for one in one_by_one if one) / 3)
+    assert found["spikes_per_image"] == near(sum(one["spikes_per_image"] for one in one_by_one if one) / 3)
     assert 0 < found["spike_density"] < 1
 
 
@@ -39,7 +40,7 @@ def test_pixels_that_neurons_make() -> None:
     model = untrained("lorsp")
     found = spikes_in_graph(model, IMAGES)
     assert found is not None
-    assert found["spikes_per_image"] == pytest.approx(found["spike_density"] * 4 * 3 * 16 * 16)
+    assert found["spikes_per_image"] == near(found["spike_density"] * 4 * 3 * 16 * 16)
     assert 0 < found["spike_density"] < 0.5
 
 
