@@ -21,10 +21,11 @@ from safetensors.torch import load_file
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite, UnknownName
 from neuroprompt.progress import Progress
+from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig, configure
 from neuroprompt.training.evaluation import evaluate
 from neuroprompt.training.loop import train
-from neuroprompt.training.run_folder import Run, build
+from neuroprompt.training.run_folder import Run
 
 T = TypeVar("T")
 TINY = BackboneSpec(random=True, image_size=16)
@@ -64,19 +65,21 @@ class Stop(Progress):
 def test_training_leaves_a_run_that_loads_and_nothing_more(unbroken: Run) -> None:
     assert sorted(p.name for p in unbroken.folder.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
     metrics = unbroken.metrics
-    assert metrics["finished"] is True
-    assert [entry["epoch"] for entry in metrics["history"]] == [1, 2]
-    assert metrics["prompt_parameters"] == 6 * 2 * 128
-    assert metrics["head_parameters"] == 1290
-    assert 0.4 < metrics["density"] < 0.6
-    assert metrics["images_per_second"] > 0
+    assert metrics.finished is True
+    assert [ended.epoch for ended in metrics.history] == [1, 2]
+    assert metrics.prompt_parameters == 6 * 2 * 128
+    assert metrics.head_parameters == 1290
+    assert metrics.density is not None
+    assert 0.4 < metrics.density < 0.6
+    assert metrics.json() == json.loads((unbroken.folder / "metrics.json").read_text())
+    assert metrics.images_per_second > 0
     assert unbroken.config.classes == tuple("0123456789")
     loaded = Run.load(unbroken.folder)
     assert same(dict(loaded.model.learned()), dict(unbroken.model.learned()))
 
 
 def test_the_backbone_stays_frozen_and_prompt_and_head_learn(unbroken: Run) -> None:
-    from neuroprompt.training.run_folder import build
+    from neuroprompt.training.assemble import build
 
     fresh = build(unbroken.config)
     for name, parameter in unbroken.model.named_parameters():
@@ -85,7 +88,7 @@ def test_the_backbone_stays_frozen_and_prompt_and_head_learn(unbroken: Run) -> N
 
 
 def test_validation_accuracy_is_that_of_the_stored_run(unbroken: Run) -> None:
-    assert evaluate(unbroken, split="val")["clean"] == unbroken.metrics["val_accuracy"]
+    assert evaluate(unbroken, split="val").clean == unbroken.metrics.val_accuracy
 
 
 def test_a_finished_run_is_returned_as_it_is(unbroken: Run) -> None:
@@ -140,7 +143,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(unbroken: Run, tmp
         assert (out / "state.safetensors").is_file()
     finished = train(config(), out, accelerator="cpu")
     assert same(learned(out), learned(unbroken.folder))
-    assert finished.metrics["history"] == unbroken.metrics["history"]
+    assert finished.metrics.history == unbroken.metrics.history
     assert sorted(p.name for p in out.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
 
 
@@ -152,7 +155,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_result_is_the_same(
     with pytest.raises(KeyboardInterrupt):
         train(config(), out, Stop(what, batch, signal.SIGINT), accelerator="cpu")
     assert (out / "state.safetensors").is_file()
-    assert Run.load(out).metrics["finished"] is False
+    assert Run.load(out).metrics.finished is False
     train(config(), out, accelerator="cpu")
     assert same(learned(out), learned(unbroken.folder))
 
@@ -173,8 +176,8 @@ def test_begin_again_on_request(unbroken: Run, tmp_path: Path) -> None:
 )
 def test_every_method_lowers_its_loss(method: str, optimiser: str, lr: float, tmp_path: Path) -> None:
     wanted = config(method, optimiser=optimiser, epochs=5, lr=lr)
-    history = train(wanted, tmp_path / "r", accelerator="cpu").metrics["history"]
-    assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.05
+    history = train(wanted, tmp_path / "r", accelerator="cpu").metrics.history
+    assert history[-1].train_loss < history[0].train_loss - 0.05
     assert not list(tmp_path.glob("*/.*"))
 
 
@@ -198,7 +201,7 @@ def test_linear_probing_on_kept_features_is_training_the_whole_model(
     one, other = (run.model.head.get_parameter("weight").detach() for run in (kept, whole))
     limit = of_training(before, one, steps=6)
     assert float((one - other).abs().max()) <= limit < float((one - before).abs().max()) / 50
-    assert kept.metrics["val_accuracy"] == whole.metrics["val_accuracy"]
+    assert kept.metrics.val_accuracy == whole.metrics.val_accuracy
 
 
 def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
