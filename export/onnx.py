@@ -16,12 +16,12 @@ from torch import Tensor
 from neuroprompt.bundles.bundle import writing
 from neuroprompt.bundles.contents import bits_sha256
 from neuroprompt.contracts.deployment import Exporter
-from neuroprompt.energy.count_bundle import spikes_in_graph
 from neuroprompt.errors import ParityError
 from neuroprompt.onnxgraph.deployable import Unbaked, deployed
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.onnxgraph.parity import BATCHES, check_file
+from neuroprompt.onnxgraph.spikes import spikes_in_graph
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.deploy import deployed_tokens
 from neuroprompt.training.sample_images import sample_images
@@ -70,7 +70,8 @@ class Onnx(Exporter):
             images, origin = sample_images(run, sum(BATCHES))
             parity = check_file(folder / MODEL, Unbaked(model, tokens), model.inputs(images))
             about["parity"] = parity | {"source": origin}
-            about["spiking"] = spikes_in_graph(model, images)
+            spikes = spikes_in_graph(model, images)
+            about["spiking"] = spikes and spikes.json()
         result = {"nodes": about["nodes"]["baked"], "backbone_macs": about["backbone_macs"], **about["parity"]}
         result |= about["spiking"] or {}
         return {**result, "bits_sha256": about["bits_sha256"], "about": about}

@@ -17,15 +17,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neuroprompt.benchmarks.latency import bench_backbone, bench_bundle
+    from neuroprompt.benchmarks.latency import bench
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_model
     from neuroprompt.bundles.predict import predict
     from neuroprompt.compiler.read import read_graph
     from neuroprompt.contracts.deployment import Exporter, Prices, Target
     from neuroprompt.contracts.learning import Backbone, BackboneSpec, Data, Head, Prompt
-    from neuroprompt.energy.count_bundle import activities
-    from neuroprompt.energy.estimate import energy as estimate_energy
+    from neuroprompt.energy.energy import energy as estimate_energy
     from neuroprompt.errors import NeuropromptError
     from neuroprompt.progress import Progress
     from neuroprompt.report.write import write_report
@@ -56,12 +55,10 @@ _HOME = {
     "Run": "training.run_folder",
     "RunConfig": "training.config",
     "Target": "contracts.deployment",
-    "activities": "energy.count_bundle",
-    "bench_backbone": "benchmarks.latency",
-    "bench_bundle": "benchmarks.latency",
+    "bench": "benchmarks.latency",
     "compare": "simulators.compare",
     "configure": "training.config",
-    "estimate_energy": "energy.estimate:energy",
+    "estimate_energy": "energy.energy:energy",
     "evaluate": "training.evaluation",
     "load_model": "bundles.contents",
     "loihi_aware": "training.quantisation_aware",
@@ -89,9 +86,7 @@ __all__ = [
     "RunConfig",
     "Target",
     "__version__",
-    "activities",
-    "bench_backbone",
-    "bench_bundle",
+    "bench",
     "compare",
     "configure",
     "estimate_energy",
