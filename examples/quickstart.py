@@ -19,8 +19,8 @@ print(f"ONNX Runtime against PyTorch: largest difference {baked['max_abs_diff']:
 
 npt.Exporter.named("lava").export(run, out / "lava")
 bundle = npt.Bundle.open(out / "lava")
-for name, found in npt.verify(npt.load_model(bundle))["targets"].items():
-    print(f"{name}: {found['spike_exact']:.2%} of (step, neuron) cells as in the reference, {found['spikes']} spikes")
+for name, agreement in npt.verify(npt.load_model(bundle)).targets.items():
+    print(f"{name}: {agreement.spike_exact:.2%} matching (step, neuron) entries, {agreement.spikes} spikes")
 
 energy = npt.estimate_energy(*npt.activities(bundle), baked=True)
 print(f"{energy['note']}: {energy['backbone']['joules_per_image']:.2e} J an image, prompt included")

@@ -65,7 +65,7 @@ class Lava(Exporter):
             written = read_model(folder)
             about["checked"] = {
                 "torch": check_graph(written.graph, generator),
-                **verify(written, targets=["loihi"], progress=progress)["targets"],
+                **verify(written, targets=["loihi"], progress=progress).json()["targets"],
             }
             _add_script(folder, lava_readme(about, written))
         return {"steps": about["steps"], "bits_sha256": about["bits_sha256"], **_flat(about), "about": about}
@@ -90,10 +90,11 @@ class Lava(Exporter):
             write_model(model, folder)
             write_inputs(inputs, folder)
             written = read_model(folder)
-            about["checked"] = verify(written, inputs, targets=["loihi"], progress=progress)["targets"]
-            floats = about["checked"]["loihi-float"]
-            if floats["spike_exact"] != 1.0 and floats["cause"] is None:
-                got = f"the float program is {floats['spike_exact']:.4%} spike exact, for no known cause"
+            verified = verify(written, inputs, targets=["loihi"], progress=progress)
+            about["checked"] = verified.json()["targets"]
+            floats = verified.targets["loihi-float"]
+            if floats.spike_exact != 1.0 and floats.cause is None:
+                got = f"{floats.spike_exact:.4%} of the float program's spikes match, for no known cause"
                 raise ParityError(got, "100 %, before a file appears")
             _add_script(folder, graph_readme(about, written))
         return {**_flat(about), "about": about}

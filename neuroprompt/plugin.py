@@ -24,6 +24,9 @@ class Plugin:
 
     A kind sets `kind` (what errors call it) and `folder` (the package that holds one file per part). A part is the one
     public class of its kind that its file defines. Files that begin with an underscore are helpers, not parts.
+
+    A class between a kind and its parts narrows what `names`, `part` and `named` give: Target has all targets,
+    SpikingTarget those that are one.
     """
 
     kind: ClassVar[str]
@@ -32,23 +35,16 @@ class Plugin:
 
     @classmethod
     def names(cls) -> list[str]:
-        """The names of all parts of this kind, sorted."""
-        return names_in(cls.folder)
+        """The names of all parts of this class, sorted; a kind imports none of them, a narrower class imports each."""
+        names = names_in(cls.folder)
+        return names if "folder" in vars(cls) else [name for name in names if issubclass(_load(cls, name), cls)]
 
     @classmethod
     def part(cls, name: str) -> type[Self]:
         """The class of the part called `name`; raises UnknownName with the list of what there is."""
-        if name not in cls.names():
+        part = _load(cls, name) if name in names_in(cls.folder) else None
+        if part is None or not issubclass(part, cls):
             raise UnknownName(f"no {cls.kind} is called {name!r}", f"one of: {', '.join(cls.names())}")
-        module = importlib.import_module(f"{cls.folder}.{name.replace('-', '_')}")
-        found = [
-            value
-            for value in vars(module).values()
-            if inspect.isclass(value) and issubclass(value, cls) and value.__module__ == module.__name__
-        ]
-        assert len(found) == 1, f"{module.__name__} must define exactly one {cls.kind}, found {found}"
-        part: type[Self] = found[0]
-        part.name = name
         return part
 
     @classmethod
@@ -90,6 +86,21 @@ def names_in(folder: str) -> list[str]:
     package = importlib.import_module(folder)
     files = (module.name for module in pkgutil.iter_modules(package.__path__))
     return sorted(name.replace("_", "-") for name in files if not name.startswith("_"))
+
+
+def _load(cls: type[Plugin], name: str) -> type[Plugin]:
+    """The part in the file called `name`: the one class there of the kind that `cls` belongs to."""
+    kind = next(base for base in cls.__mro__ if issubclass(base, Plugin) and "folder" in vars(base))
+    module = importlib.import_module(f"{cls.folder}.{name.replace('-', '_')}")
+    parts = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, kind) and value.__module__ == module.__name__
+    ]
+    assert len(parts) == 1, f"{module.__name__} must define exactly one {kind.kind}, not {parts}"
+    part: type[Plugin] = parts[0]
+    part.name = name
+    return part
 
 
 def _kind(parameter: inspect.Parameter) -> str:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 
@@ -43,8 +43,7 @@ def lava() -> SpikingTarget:
         Runtime("lava", "3.10", WORKERS / "lava.txt").interpreter(install=True)
     except RuntimeMissing as error:
         pytest.skip(f"no Python 3.10 can be had: {error}")
-    target = Target.named("lava")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("lava")
     target.install()
     return target
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from neuroprompt.contracts.deployment import Exporter, Prices, Target
+from neuroprompt.contracts.deployment import Exporter, ImageTarget, Prices, SpikingTarget, Target
 from neuroprompt.contracts.learning import Backbone, Data, Prompt
 from neuroprompt.errors import BadSetting, UnknownName
 from neuroprompt.plugin import Plugin
@@ -44,3 +47,31 @@ def test_settings_are_read_by_their_type() -> None:
 def test_a_wrong_setting_is_refused(word: dict[str, str]) -> None:
     with pytest.raises(BadSetting):
         Prompt.typed("spike-nvpt", word)
+
+
+def test_a_narrower_class_has_the_parts_that_are_one() -> None:
+    spiking, images = SpikingTarget.names(), ImageTarget.names()
+    assert images == ["onnxruntime"]
+    assert "reference" in spiking
+    assert sorted(spiking + images) == Target.names()
+    assert SpikingTarget.part("loihi") is Target.part("loihi")
+
+
+def test_a_part_of_another_class_is_an_unknown_name() -> None:
+    with pytest.raises(UnknownName, match=r"^no spiking target is called 'onnxruntime'; expected one of: lava, "):
+        SpikingTarget.named("onnxruntime")
+    with pytest.raises(UnknownName, match=r"^no image target is called 'loihi'; expected one of: onnxruntime$"):
+        ImageTarget.part("loihi")
+
+
+LISTED = """
+import sys
+from neuroprompt.contracts.deployment import SpikingTarget
+assert "lava" in SpikingTarget.names()
+print(sorted({"torch", "snntorch", "norse", "lava", "onnxruntime"} & set(sys.modules)))
+"""
+
+
+def test_listing_the_spiking_targets_imports_no_simulator() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -14,7 +14,7 @@ from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.trained import trained_model
-from neuroprompt.contracts.deployment import Floats, ImageTarget, Target
+from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadSetting
 from neuroprompt.onnxgraph.counts import count_graph
@@ -38,7 +38,7 @@ def bench(
     threads: int | None = None,
     progress: Progress = SILENT,
 ) -> LatencyBenchmark:
-    """`bench_model` for an ONNX bundle, or for a backbone with `tokens` tokens of random bits a block and a random head.
+    """`bench_model` of an ONNX bundle, or of a backbone with a random head and `tokens` tokens of random bits a block.
 
     `weights` where the file of a bundle's backbone has moved. Raises BadBundle, BadCheckpoint, BadSetting, BadWeights.
     """
@@ -139,6 +139,5 @@ def _pytorch(module: nn.Module, images: Tensor, threads: int) -> Floats:
 
 
 def _runner(file: Path, images: Tensor, threads: int) -> Callable[[], Floats]:
-    runtime = Target.named("onnxruntime", threads=threads)
-    assert isinstance(runtime, ImageTarget)
+    runtime = ImageTarget.named("onnxruntime", threads=threads)
     return partial(runtime.logits, file, images.numpy())

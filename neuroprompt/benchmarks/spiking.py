@@ -131,8 +131,7 @@ def _runs(net: tuple[SpikingModel, Floats], lava: bool, plain: bool = False) -> 
 
 
 def _emulator(model: SpikingModel, inputs: Floats) -> Run:
-    target = Target.named("loihi")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("loihi")
     return lambda: ({f"spikes.{k}": s for k, s in target.run(model, inputs, "fixed").spikes.items()}, 0.0)
 
 

@@ -43,7 +43,7 @@ class Grown:
 
 @dataclass(frozen=True)
 class Sparse:
-    """The emulator's milliseconds a step by the rate at which all layers fire, and their ratio to the highest rate's."""
+    """The emulator's milliseconds a step by the rate at which all layers fire, and the ratio to the highest rate's."""
 
     ms: Mapping[str, float]
     ratio: Middles

@@ -78,7 +78,7 @@ def write_hybrid(run: Run, gated: Gated, folder: Path, about: dict[str, Any], pr
     one = factors[0].astype("float64")
     about["checked"] = {
         "torch": check_graph(written.graph, gated.generator, one),
-        **verify(written, one, targets=["loihi"], progress=progress)["targets"],
+        **verify(written, one, targets=["loihi"], progress=progress).json()["targets"],
     }
     return written
 

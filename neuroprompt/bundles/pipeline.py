@@ -12,7 +12,7 @@ import numpy as np
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, side_by_side
 from neuroprompt.bundles.predict import image_files, labelled, read_image
-from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes, SpikingTarget
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.program import SpikingModel
@@ -61,19 +61,18 @@ class Pipeline:
         if not self.bundle.about.get("per_image"):
             got = f"{self.bundle.folder} holds no prompt that is made for every image"
             raise BadBundle(got, "the lava bundle of such a prompt", "images run through the onnx bundle of this one")
-        machine, runtime = Target.named(target), Target.named("onnxruntime")
-        if not isinstance(machine, SpikingTarget) or precision not in machine.precisions:
-            runs = "/".join(machine.precisions) if isinstance(machine, SpikingTarget) else "no spiking models"
+        machine, runtime = SpikingTarget.named(target), ImageTarget.named("onnxruntime")
+        if precision not in machine.precisions:
+            runs = "/".join(machine.precisions)
             raise BadSetting(f"target {target!r} in precision {precision!r}", f"a precision it has ({target}: {runs})")
         if lanes < 1:
             raise BadSetting(f"lanes {lanes}", "at least 1")
-        assert isinstance(runtime, ImageTarget)
         self.target, self.runtime, self.precision, self.lanes = machine, runtime, precision, lanes
         self._model = load_model(self.bundle)
         self._wide: dict[int, SpikingModel] = {}
         self._std = np.asarray(self.bundle.about["preprocess"]["std"], np.float32)[:, None, None]
         # A session is kept for one file at a time, so that each of the two has its own.
-        self._second = Target.named("onnxruntime")
+        self._second = ImageTarget.named("onnxruntime")
 
     def run(self, images: Floats, progress: Progress = SILENT) -> Passed:
         """Pass normalised images (B, 3, H, W) through, `lanes` at a time; raises what the target raises."""
@@ -109,6 +108,5 @@ class Pipeline:
         spikes = fired.reshape(flat.shape[1], count, -1).transpose(1, 0, 2)
         prompts = (spikes.reshape(factors.shape) * factors.astype(np.float64)).mean(axis=1)
         prompted = images + (prompts / self._std).astype(np.float32)
-        assert isinstance(self._second, ImageTarget)
         logits = self._second.logits(self.bundle.folder / BACKBONE, prompted)
         return Passed(logits, spikes, flat, prompts, recording.seconds)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.contracts.deployment import Floats, ImageTarget, Target
+from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.padding import margins
 from neuroprompt.errors import BadData
 from neuroprompt.progress import SILENT, Progress
@@ -23,8 +23,7 @@ def predict(bundle: Bundle, paths: Sequence[Path | str], progress: Progress = SI
 
     A folder stands for the images in it. Preprocessing and labels are the bundle's own. Raises BadData.
     """
-    runtime = Target.named("onnxruntime")
-    assert isinstance(runtime, ImageTarget)
+    runtime = ImageTarget.named("onnxruntime")
     preprocess, classes = bundle.about["preprocess"], bundle.about["classes"]
     found = []
     for file in progress.track(image_files(paths), "images"):

@@ -65,7 +65,7 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
             progress.say(f"     left out: {error}")
     progress.say("4/7  verify: every target at hand against the reference, spike by spike")
     lava, onnx = Bundle.open(out / "lava", "lava"), Bundle.open(out / "onnx", "onnx")
-    verified = verify(load_model(lava), progress=progress)
+    verified = verify(load_model(lava), progress=progress).json()
     progress.say("5/7  bench: baked beside naive and bare")
     benched = bench_bundle(onnx, batch=1, rounds=ROUNDS, progress=progress)
     progress.say("6/7  energy: estimated from counts, not measured")
@@ -88,9 +88,9 @@ def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     for method, figures in result["accuracy"].items():
         noisy = sum(figures["noise"].values()) / len(figures["noise"])
         rows.append((f"accuracy of {method}, clean / mean under noise", f"{figures['clean']:.1%} / {noisy:.1%}"))
-    cells = result["verify"]["reference"]["steps"] * result["verify"]["reference"]["neurons"]
+    entries = result["verify"]["reference"]["steps"] * result["verify"]["reference"]["neurons"]
     for name, figures in result["verify"]["targets"].items():
-        agreed = f"{figures['spike_exact']:.2%} of {cells:,} (step, neuron) cells, {figures['spikes']:,} spikes"
+        agreed = f"{figures['spike_exact']:.2%} of {entries:,} entries match, {figures['spikes']:,} spikes"
         rows.append((f"{name} against the reference", agreed))
     if skipped := ", ".join(result["verify"]["skipped"]):
         rows.append(("not run", f"{skipped} ('neuroprompt verify' of the bundle says why)"))

@@ -75,11 +75,11 @@ def _run_spikes(bundle: Bundle, target: str, precision: str, out: Path | None, j
 
     from neuroprompt.bundles.contents import load_tried
     from neuroprompt.compiler.lower import stimulus
-    from neuroprompt.contracts.deployment import SpikingTarget, Target
+    from neuroprompt.contracts.deployment import SpikingTarget
 
-    machine = Target.named(target)
-    if not isinstance(machine, SpikingTarget) or precision not in machine.precisions:
-        runs = "/".join(machine.precisions) if isinstance(machine, SpikingTarget) else "no spiking models"
+    machine = SpikingTarget.named(target)
+    if precision not in machine.precisions:
+        runs = "/".join(machine.precisions)
         raise BadSetting(f"--target {target} --precision {precision}", f"a precision it has ({target} runs {runs})")
     with stdout_is_ours():
         model, own, _ = load_tried(bundle)

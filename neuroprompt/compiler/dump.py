@@ -23,7 +23,7 @@ def dump(flat: Flat, model: SpikingModel) -> str:
     if model.quantisation_error is not None:
         return "\n".join([*lines, f"quantise: no integers: {model.quantisation_error}"])
     match = model.scale_report["spike_match"]
-    lines.append(f"quantise: {match:.4%} of (step, neuron) cells as in float on the calibration inputs")
+    lines.append(f"quantise: {match:.4%} matching (step, neuron) entries, on the calibration inputs")
     lines += _program(model.fixed_program)
     placed = place(model.fixed_program)
     lines.append(

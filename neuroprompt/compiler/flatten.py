@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from neuroprompt.compiler.check import LINEAR, MOST_NEURONS, NEURONS, check_node
 from neuroprompt.compiler.linear import Shape, shape_after
 from neuroprompt.errors import BadGraph, Unsupported
-from neuroprompt.spiking.neurons import DT_SECONDS
+from neuroprompt.spiking.time_step import DT_SECONDS
 
 WHOLE = 1e-3
 """How far from a whole number of steps a delay may be, in steps."""

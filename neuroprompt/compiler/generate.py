@@ -7,7 +7,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from neuroprompt.spiking.neurons import DT_SECONDS
+from neuroprompt.spiking.time_step import DT_SECONDS
 
 
 def random_graph(seed: int, *, portable: bool = False) -> nir.NIRGraph:

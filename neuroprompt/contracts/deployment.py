@@ -72,6 +72,7 @@ class Target(Plugin, ABC):
 class SpikingTarget(Target):
     """A target that runs spiking models; `precisions` are those of SpikingModel.program that it can run."""
 
+    kind = "spiking target"
     precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float",)
 
     def refuse(self, program: Program) -> None:
@@ -87,6 +88,8 @@ class SpikingTarget(Target):
 
 class ImageTarget(Target):
     """A target that runs an exported backbone."""
+
+    kind = "image target"
 
     @abstractmethod
     def logits(self, file: Path, images: Floats) -> Floats:

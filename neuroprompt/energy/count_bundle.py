@@ -10,7 +10,7 @@ from operator import add
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import holds_model, load_model, load_tried
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.energy.break_even import BreakEven, break_even_of
 from neuroprompt.energy.count_spikes import ProgramCounts, by_image, count
 from neuroprompt.energy.effective import EffectiveCounts
@@ -105,10 +105,13 @@ def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "referenc
 
 
 def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -> Recording:
-    """One run on the spiking target of that name, potentials included; raises BadSetting and what the target raises."""
-    part = Target.named(target)
-    if not isinstance(part, SpikingTarget) or precision not in part.precisions:
-        raise BadSetting(f"{precision} on target {target!r}", "a spiking target that has that precision")
+    """One run on the spiking target of that name, potentials included; raises what the target raises.
+
+    Raises UnknownName where it is no spiking target, BadSetting where it has not that precision.
+    """
+    part = SpikingTarget.named(target)
+    if precision not in part.precisions:
+        raise BadSetting(f"{precision} on target {target!r}", f"one of: {', '.join(part.precisions)}")
     return part.run(model, inputs, precision, states=True)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.contracts.deployment import ImageTarget, Target
+from neuroprompt.contracts.deployment import ImageTarget
 from neuroprompt.energy.rapl import Measurement, measure, zones
 from neuroprompt.errors import Unsupported
 
@@ -48,8 +48,7 @@ def measured(bundle: Bundle, seconds: float = 3.0) -> MeasuredEnergy:
 
 
 def _files(bundle: Bundle, seconds: float) -> dict[str, Measurement]:
-    runtime = Target.named("onnxruntime")
-    assert isinstance(runtime, ImageTarget)
+    runtime = ImageTarget.named("onnxruntime")
     files = {}
     for file in sorted(bundle.folder.glob("*.onnx")):
         shape = onnx.load(str(file), load_external_data=False).graph.input[0].type.tensor_type.shape.dim

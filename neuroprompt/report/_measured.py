@@ -101,4 +101,4 @@ def _latency(subject: Subject, rounds: int, progress: Progress) -> dict[str, Any
 
 def _verified(subject: Subject, progress: Progress) -> dict[str, Any]:
     spiking = subject.spiking
-    return verify(spiking.model, spiking.inputs, progress=progress)
+    return verify(spiking.model, spiking.inputs, progress=progress).json()

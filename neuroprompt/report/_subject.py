@@ -16,7 +16,7 @@ from neuroprompt.benchmarks.latency import model_of_bundle
 from neuroprompt.bundles.bundle import MANIFEST, Bundle
 from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.files import sha256
 from neuroprompt.report.figures import Array
@@ -104,8 +104,10 @@ class Subject:
         """The spiking part, run once in float and once in integers; raises NeuropromptError where there is none."""
         model, inputs, about = self._spiking_model()
         drive = stimulus(model.float_program) if inputs is None else inputs
-        floats = _target("reference").run(model, drive, "float", states=True)
-        fixed = None if model.quantisation_error else _target("loihi").run(model, drive, "fixed", states=True)
+        floats = SpikingTarget.named("reference").run(model, drive, "float", states=True)
+        fixed = (
+            None if model.quantisation_error else SpikingTarget.named("loihi").run(model, drive, "fixed", states=True)
+        )
         return Spiking(model, drive, floats, fixed, about)
 
     def _spiking_model(self) -> tuple[SpikingModel, Array | None, str]:
@@ -126,9 +128,3 @@ class Subject:
                 "neurons that are part of the ONNX graph" if prompt.spiking else "the method has no neurons"
             )
         return spiking_model(generator), None, "the run that makes the prompt"
-
-
-def _target(name: str) -> SpikingTarget:
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
-    return target

@@ -1,8 +1,9 @@
-"""Recordings compared spike by spike, over all and node by node, and why they differ where the cause is a known one."""
+"""Recordings compared spike by spike, over all neurons and node by node, and the cause of a difference where known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -17,37 +18,90 @@ ROUNDING = 1e-6
 """How near to its threshold, as a share of it, a potential may be decided by the last bits of a float sum."""
 
 
-def compare(reference: Recording, other: Recording) -> dict[str, Any]:
-    """How `other` agrees with `reference`, spike by spike: over all neurons, and in "nodes" by node.
+@dataclass(frozen=True)
+class Mismatch:
+    """The first spike that differs: node, step, neuron, and both potentials after the reset where they were kept."""
 
-    spike_exact     equal (step, neuron) cells of all cells; 1.0 only where all are equal
-    jaccard         spikes in both of spikes in either; 1.0 where neither has any
+    node: str
+    step: int
+    neuron: int
+    reference_v: float | None
+    v: float | None
+
+    def json(self) -> dict[str, Any]:
+        """For scripts."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class NodeAgreement:
+    """How the spikes of one node, or of all neurons, agree.
+
+    spike_exact     share of matching (step, neuron) entries; 1.0 only where all match
+    jaccard         spikes in both, of spikes in either; 1.0 where neither has any
     rate_cosine     cosine of the neurons' mean rates (Pedersen et al., Nat. Commun. 15:8122, 2024)
-    first_mismatch  the earliest unequal cell (node, step, neuron, both potentials after the reset), or None
-    values          of nodes that never fire: the largest difference, and that over the largest value
-
-    Raises BadSetting for recordings of other nodes, steps or sizes.
+    first_mismatch  the earliest entry that differs, or None
     """
+
+    spike_exact: float
+    jaccard: float
+    rate_cosine: float
+    spikes: int
+    spikes_reference: int
+    first_mismatch: Mismatch | None
+
+    def json(self) -> dict[str, Any]:
+        """For scripts."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ValueAgreement:
+    """Values of a node that never fires: the largest difference, and that over the reference's largest value."""
+
+    max_abs_diff: float
+    max_rel_diff: float
+
+
+@dataclass(frozen=True)
+class Agreement(NodeAgreement):
+    """How a recording agrees with the reference over all neurons, and by node in `nodes` and `values`."""
+
+    seconds: float
+    nodes: Mapping[str, NodeAgreement] = field(default_factory=dict)
+    values: Mapping[str, ValueAgreement] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """For scripts; the fields by name."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def compare(reference: Recording, other: Recording) -> Agreement:
+    """How `other` agrees with `reference`, spike by spike; raises BadSetting for other nodes, steps or sizes."""
     if list(reference.spikes) != list(other.spikes):
         raise BadSetting(f"recordings of {list(other.spikes)}", f"the same nodes: {list(reference.spikes)}")
-    a, b = cells(reference), cells(other)
+    a, b = all_spikes(reference), all_spikes(other)
     if a.shape != b.shape:
         raise BadSetting(f"recordings of shape {b.shape}", f"{a.shape}: steps, neurons")
-    nodes = {
-        name: _agreement(fired, other.spikes[name]) | {"first_mismatch": _mismatch(reference, other, name)}
-        for name, fired in reference.spikes.items()
-    }
-    first = _first_mismatch(reference, other)
-    values = {name: _closeness(given, other.values[name]) for name, given in reference.values.items()}
-    return _agreement(a, b) | {"first_mismatch": first, "seconds": other.seconds, "nodes": nodes, "values": values}
+    mismatches = {name: _mismatch(reference, other, name) for name in reference.spikes}
+    return Agreement(
+        **_measures(a, b),
+        first_mismatch=_earliest(mismatches),
+        seconds=other.seconds,
+        nodes={
+            name: NodeAgreement(**_measures(spikes, other.spikes[name]), first_mismatch=mismatches[name])
+            for name, spikes in reference.spikes.items()
+        },
+        values={name: _closeness(values, other.values[name]) for name, values in reference.values.items()},
+    )
 
 
-def cells(recording: Recording) -> Spikes:
+def all_spikes(recording: Recording) -> Spikes:
     """The spikes of all nodes side by side, (T, n)."""
-    fired = [s.astype(bool) for s in recording.spikes.values()]
-    if not fired:  # a graph of nodes that never fire
+    nodes = [spikes.astype(bool) for spikes in recording.spikes.values()]
+    if not nodes:  # a graph of nodes that never fire
         return np.zeros((len(next(iter(recording.values.values()), ())), 0), bool)
-    return np.concatenate(fired, axis=1)
+    return np.concatenate(nodes, axis=1)
 
 
 def known_cause(reference: Recording, other: Recording, precision: str, thresholds: Mapping[str, Any]) -> str | None:
@@ -57,24 +111,31 @@ def known_cause(reference: Recording, other: Recording, precision: str, threshol
     integers   precision is "fixed": weights, decays and thresholds are whole numbers
     tie        at the first mismatch the potential of whichever did not fire is at its threshold, within 1e-6 of it
     """
-    first = _first_mismatch(reference, other)
+    first = _earliest({name: _mismatch(reference, other, name) for name in reference.spikes})
     if first is None:
         return None
-    lags = {name: _lag(fired, other.spikes[name]) for name, fired in reference.spikes.items()}
+    lags = {name: _lag(spikes, other.spikes[name]) for name, spikes in reference.spikes.items()}
     if None not in lags.values():
         return "late: " + ", ".join(f"{name} by {lag} step{'s' * (lag != 1)}" for name, lag in lags.items() if lag)
     if precision == "fixed":
         return "integers: weights, decays and thresholds are rounded to the chip's"
-    fired = reference.spikes[first["node"]][first["step"], first["neuron"]]
-    below, threshold = first["v"] if fired else first["reference_v"], thresholds.get(first["node"])
+    fired = reference.spikes[first.node][first.step, first.neuron]
+    below, threshold = first.v if fired else first.reference_v, thresholds.get(first.node)
     if isinstance(threshold, np.ndarray):
-        threshold = float(threshold.reshape(-1)[first["neuron"] if threshold.size > 1 else 0])
+        threshold = float(threshold.reshape(-1)[first.neuron if threshold.size > 1 else 0])
     if below is not None and threshold is not None and abs(below - threshold) <= ROUNDING * max(threshold, ROUNDING):
         return f"a tie: the potential is at the threshold {threshold:g}, and the order of a sum decides"
     return None
 
 
-def _agreement(a: Spikes, b: Spikes) -> dict[str, Any]:
+def plain(value: Any) -> Any:
+    """A result's field as JSON has it."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return asdict(value) if isinstance(value, Mismatch | NodeAgreement | ValueAgreement) else value
+
+
+def _measures(a: Spikes, b: Spikes) -> dict[str, Any]:
     both, either = int((a & b).sum()), int((a | b).sum())
     return {
         "spike_exact": int((a == b).sum()) / a.size if a.size else 1.0,
@@ -85,24 +146,18 @@ def _agreement(a: Spikes, b: Spikes) -> dict[str, Any]:
     }
 
 
-def _first_mismatch(reference: Recording, other: Recording) -> dict[str, Any] | None:
-    found = [_mismatch(reference, other, name) for name in reference.spikes]
-    return min((m for m in found if m is not None), key=lambda m: int(m["step"]), default=None)
+def _earliest(mismatches: Mapping[str, Mismatch | None]) -> Mismatch | None:
+    return min((m for m in mismatches.values() if m is not None), key=lambda m: m.step, default=None)
 
 
-def _mismatch(reference: Recording, other: Recording, name: str) -> dict[str, Any] | None:
+def _mismatch(reference: Recording, other: Recording, name: str) -> Mismatch | None:
     unequal = reference.spikes[name] != other.spikes[name]
     if not unequal.any():
         return None
     step = int(unequal.any(axis=1).argmax())
     where = step, int(unequal[step].argmax())
-    return {
-        "node": name,
-        "step": where[0],
-        "neuron": where[1],
-        "reference_v": float(reference.v[name][where]) if name in reference.v else None,
-        "v": float(other.v[name][where]) if name in other.v else None,
-    }
+    potentials = (float(r.v[name][where]) if name in r.v else None for r in (reference, other))
+    return Mismatch(name, *where, *potentials)
 
 
 def _lag(a: Spikes, b: Spikes) -> int | None:
@@ -113,9 +168,9 @@ def _lag(a: Spikes, b: Spikes) -> int | None:
     return None
 
 
-def _closeness(a: NDArray[Any], b: NDArray[Any]) -> dict[str, float]:
+def _closeness(a: NDArray[Any], b: NDArray[Any]) -> ValueAgreement:
     difference, largest = float(np.abs(a - b).max(initial=0)), float(np.abs(a).max(initial=0))
-    return {"max_abs_diff": difference, "max_rel_diff": difference / largest if largest else difference}
+    return ValueAgreement(difference, difference / largest if largest else difference)
 
 
 def _cosine(a: NDArray[Any], b: NDArray[Any]) -> float:

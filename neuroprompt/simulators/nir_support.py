@@ -12,7 +12,7 @@ from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.spiking.neurons import DT_SECONDS
+from neuroprompt.spiking.time_step import DT_SECONDS
 
 STEPS = 6
 

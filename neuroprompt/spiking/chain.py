@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import BadGraph, BadSetting, Unsupported
 from neuroprompt.files import write_whole
-from neuroprompt.spiking.neurons import DT_SECONDS, IF, LIF, Current, check_convention
+from neuroprompt.spiking.neurons import IF, LIF, Current, check_convention
+from neuroprompt.spiking.time_step import DT_SECONDS
 
 FORMAT = "neuroprompt-nir-1"
 RESET = "zero, same step"

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 
 from neuroprompt.errors import BadSetting, Unsupported
 
-DT_SECONDS = 1e-4
-"""The time step that a NIR graph of ours stands for (the file itself has no field for it; it is in its metadata)."""
-
 ATAN_ALPHA = 2.0
 """Width of the arctangent surrogate: dS/dx = (alpha/2) / (1 + (pi/2 alpha x)^2)."""
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.compiler.quantise import quantise
-from neuroprompt.contracts.deployment import Floats, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Floats, SpikingTarget
 from neuroprompt.contracts.learning import Generator, Prompt
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.progress import SILENT, Progress
@@ -68,8 +68,7 @@ def deployed_tokens(prompt: Prompt, model: SpikingModel | None = None) -> Tensor
     if generator is None:
         return tokens.detach()
     model = spiking_model(generator) if model is None else model
-    target = Target.named("loihi")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("loihi")
     spikes = target.run(model, stimulus(model.fixed_program), "fixed").spikes
     counts = next(reversed(list(spikes.values()))).sum(axis=0)
     with torch.no_grad():
@@ -84,8 +83,7 @@ def check_graph(graph: nir.NIRGraph, generator: Generator, inputs: Floats | None
     """
     program = lower(graph, generator.steps)
     inputs = stimulus(program) if inputs is None else inputs
-    target = Target.named("reference")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("reference")
     model, spikes = SpikingModel(graph, program, program), 0
     for lane in inputs if inputs.ndim == 3 else inputs[None]:
         theirs = target.run(model, lane, "float").spikes

@@ -16,10 +16,10 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, load_tried, read_model
 from neuroprompt.bundles.pipeline import Pipeline
 from neuroprompt.cli import main
-from neuroprompt.contracts.deployment import Exporter, ImageTarget, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Exporter, ImageTarget, SpikingTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.energy.count_bundle import activities
-from neuroprompt.errors import BadBundle, BadSetting, OutOfRange, Unsupported
+from neuroprompt.errors import BadBundle, BadSetting, OutOfRange, UnknownName, Unsupported
 from neuroprompt.onnxgraph.deployable import deployed
 from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.parity import compare
@@ -82,8 +82,7 @@ def test_every_way_through_it_gives_one_prediction(
     images = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(3))
     inputs = run.model.inputs(images).numpy()
     to_onnx(deployed(run.model), (3, 64, 64), tmp_path / "unrolled.onnx")
-    runtime = Target.named("onnxruntime")
-    assert isinstance(runtime, ImageTarget)
+    runtime = ImageTarget.named("onnxruntime")
     unrolled = runtime.logits(tmp_path / "unrolled.onnx", inputs)
 
     floats = Pipeline(out, "loihi", "float").run(inputs)
@@ -110,11 +109,11 @@ def test_it_is_verified_and_counted_on_its_own_samples(exported: tuple[Run, Path
     assert images == 2
     assert inputs is not None
     assert inputs.shape == (4, 2 * 3 * 64 * 64)
-    found = verify(model, inputs, ["loihi", "snntorch"])["targets"]
-    assert found["snntorch"]["spike_exact"] == found["loihi-float"]["spike_exact"] == 1.0
+    found = verify(model, inputs, ["loihi", "snntorch"]).targets
+    assert found["snntorch"].spike_exact == found["loihi-float"].spike_exact == 1.0
     generator, backbone = activities(bundle)
     assert generator.updates == 4 * 3 * 64 * 64
-    assert generator.spikes == generator.updates_active == round(found["loihi-fixed"]["spikes"] / 2)
+    assert generator.spikes == generator.updates_active == round(found["loihi-fixed"].spikes / 2)
     assert 0.9 * generator.updates < generator.synops <= generator.updates  # one for every factor that is not 0
     assert backbone.macs == bundle.about["backbone_macs"] + bundle.about["factors_macs"]
 
@@ -126,8 +125,7 @@ def test_lava_alone_runs_its_neurons(
     python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
     arguments = ["--inputs", str(out / "factors.1.npy"), "--out", "spikes.npz"]
     subprocess.run([str(python), str(out / "run_lava.py"), *arguments], check=True, cwd=tmp_path, capture_output=True)
-    emulator = Target.named("loihi")
-    assert isinstance(emulator, SpikingTarget)
+    emulator = SpikingTarget.named("loihi")
     factors = np.load(out / "factors.1.npy", allow_pickle=False)
     with np.load(tmp_path / "spikes.npz", allow_pickle=False) as found:
         spikes = emulator.run(read_model(out), factors, "fixed").spikes["lif0"]
@@ -180,7 +178,7 @@ def test_the_command_runs_verifies_and_prices_it(
 
 def test_wrong_input_is_refused(exported: tuple[Run, Path, dict[str, Any]], tmp_path: Path) -> None:
     _, out, _ = exported
-    with pytest.raises(BadSetting, match="onnxruntime: no spiking models"):
+    with pytest.raises(UnknownName, match="no spiking target is called 'onnxruntime'"):
         Pipeline(out, "onnxruntime")
     with pytest.raises(BadSetting, match="snntorch: float"):
         Pipeline(out, "snntorch", "fixed")

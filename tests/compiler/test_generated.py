@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neuroprompt.compiler.generate import random_graph
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
 from neuroprompt.spiking.program import Program, SpikingModel
 
@@ -20,8 +20,7 @@ STEPS = 30
 
 
 def run(name: str, model: SpikingModel, inputs: Floats) -> Recording:
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named(name)
     return target.run(model, inputs, "float", states=True)
 
 

@@ -20,7 +20,7 @@ from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.generate import random_graph
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.compiler.stimuli import inputs_of
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import BadGraph, NeuropromptError, Unsupported
 from neuroprompt.spiking.chain import steps_of, write_graph
 from neuroprompt.training.deploy import floats_of_graph
@@ -45,8 +45,7 @@ def attempt(file: Path) -> str:
         inputs = inputs_of("poisson:0.5", lines, 3)
         model = floats_of_graph(graph, inputs)
         for name, precision in (("reference", "float"), ("snntorch", "float"), ("loihi", "fixed")):
-            target = Target.named(name)
-            assert isinstance(target, SpikingTarget)
+            target = SpikingTarget.named(name)
             target.run(model, inputs, precision, states=True)
     except NeuropromptError as refusal:
         kind, said = type(refusal).__name__, str(refusal)

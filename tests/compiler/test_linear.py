@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from neuroprompt.compiler.linear import matrix_of, shape_after
 from neuroprompt.compiler.lower import lower
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import BadGraph
 from neuroprompt.spiking.program import SpikingModel
 
@@ -37,8 +37,7 @@ def by_reference(node: Any, x: Any) -> Any:
     program = lower(graph, 1)
     found = []
     for name in ("reference", "snntorch"):
-        target = Target.named(name)
-        assert isinstance(target, SpikingTarget)
+        target = SpikingTarget.named(name)
         (values,) = target.run(SpikingModel(graph, program, program), x.reshape(1, -1), "float").values.values()
         found.append(values[0].reshape(shape))
     assert np.allclose(found[0], found[1], atol=1e-12)

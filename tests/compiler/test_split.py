@@ -68,7 +68,7 @@ def test_lava_runs_them_as_the_emulator_does(lava: SpikingTarget) -> None:
     labels = {"input -> n1 (above 0)", "input -> n1 (below 0)", "n1 -> n2 (above 0)", "n1 -> n2 (below 0)"}
     assert labels | {"n2 -> n2 (above 0)", "n2 -> n2 (below 0)"} == set(model.scale_report["projections"])
     found = verify(model, inputs, ["lava"])
-    assert found["reference"]["spikes"] > 100
-    assert found["targets"]["lava-fixed"]["exact_with_emulator"] == 1.0
-    assert found["targets"]["lava-fixed"]["states_exact_with_emulator"] is True
-    assert found["targets"]["lava-float"]["spike_exact"] == 1.0
+    assert found.reference.spikes > 100
+    assert found.targets["lava-fixed"].exact_with_emulator == 1.0
+    assert found.targets["lava-fixed"].states_exact_with_emulator is True
+    assert found.targets["lava-float"].spike_exact == 1.0

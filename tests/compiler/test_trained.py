@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuroprompt import loihi_aware
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.simulators.compare import compare
 from neuroprompt.spiking.chain import to_nir
@@ -104,8 +104,7 @@ def searched(chain: nn.Sequential, spikes: Tensor, split_signs: bool = False) ->
 
 def held_out(name: str, precision: str, model: SpikingModel, spikes: Tensor) -> Recording:
     """Every held-out image in a run of its own, from rest; all of them in a row."""
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named(name)
     runs = [
         target.run(model, spikes[:, i].double().numpy(), precision, states=True)
         for i in range(TRAINED, TRAINED + HELD_OUT)
@@ -162,16 +161,16 @@ def test_integers_by_search_and_integers_by_training(
         assert np.array_equal(v.transpose(0, 1).flatten(0, 1).numpy(), chip.v[name])
 
     shown = [accuracy(recording, labels) for recording in (floats, fixed, chip)]
-    per_node = {name: round(node["jaccard"], 4) for name, node in found["nodes"].items()}
-    print(f"{code}: {found['spike_exact']:.2%}, {found['jaccard']:.4f} {per_node}, {kept(floats, fixed):.2%}, {shown}")
-    signs = f"{by_sign['spike_exact']:.2%}, {by_sign['jaccard']:.4f}, {kept(floats, split):.2%}"
+    per_node = {name: round(node.jaccard, 4) for name, node in found.nodes.items()}
+    print(f"{code}: {found.spike_exact:.2%}, {found.jaccard:.4f} {per_node}, {kept(floats, fixed):.2%}, {shown}")
+    signs = f"{by_sign.spike_exact:.2%}, {by_sign.jaccard:.4f}, {kept(floats, split):.2%}"
     print(f"    split by sign: {signs}, {accuracy(split, labels)}")
-    assert by_sign["spike_exact"] >= 0.995
-    assert by_sign["jaccard"] >= found["jaccard"] - 0.001
-    assert found["spike_exact"] >= least[0]
-    assert found["jaccard"] >= least[1]
+    assert by_sign.spike_exact >= 0.995
+    assert by_sign.jaccard >= found.jaccard - 0.001
+    assert found.spike_exact >= least[0]
+    assert found.jaccard >= least[1]
     assert kept(floats, fixed) >= least[2]
-    assert compare(held_out("reference", "float", twin, spikes), chip)["jaccard"] > 0.999
+    assert compare(held_out("reference", "float", twin, spikes), chip).jaccard > 0.999
     assert shown[0] > 0.88
     assert shown[2] >= shown[0] - 0.01  # seen: -0.2 to +1.4 points
-    assert found["spikes_reference"] > 20_000
+    assert found.spikes_reference > 20_000

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.energy.count_spikes import by_image, count
 from neuroprompt.spiking.activity import Activity
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
@@ -127,8 +127,7 @@ def test_what_a_target_kept_of_its_inputs_is_what_encode_makes(rate: float, weig
     projections = (Projection("input", "a", np.array([2 * weight, 2, 0, 4], np.int32)),)
     program = Program("fixed", 7, 4, (layer,), projections, input_scale=[0.4, 1.0, 9.0][seed % 3])
     inputs = np.where(rng.random((7, 4)) < rate, rng.normal(0, 3, (7, 4)), 0)
-    target = Target.named("loihi")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("loihi")
     kept = target.run(SpikingModel(nir.NIRGraph({}, []), program, program), inputs, "fixed")
     assert kept.sent is not None
     assert np.array_equal(kept.sent, np.rint(inputs * program.input_scale))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.energy.count_bundle import counts_of_model
 from neuroprompt.energy.count_spikes import count
@@ -122,8 +122,7 @@ def test_what_was_trained_and_what_is_deployed_are_counted_alike(target: str) ->
     chain = nn.Sequential(nn.Linear(12, 30), LIF(2.0, 0.2), nn.Linear(30, 8), LIF(3.0, 0.1))
     inputs = (torch.rand(9, 12) < 0.4).float()
     model = spiking_model(Generator(chain, 9), inputs.numpy().astype(np.float64))
-    runner = Target.named(target)
-    assert isinstance(runner, SpikingTarget)
+    runner = SpikingTarget.named(target)
     x = inputs.numpy().astype(np.float64)
     ours = count(model.float_program, runner.run(model, x, "float"), x).total
     theirs = dense(SNNTorchModel(Stepped(chain), custom_forward=True), inputs[None])

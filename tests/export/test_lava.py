@@ -14,7 +14,7 @@ import torch
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import bits_sha256, load_model, read_model
-from neuroprompt.contracts.deployment import Exporter, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Exporter, SpikingTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, CannotWrite, Unsupported
 from neuroprompt.simulators.runtime import WORKERS, Runtime
@@ -92,8 +92,7 @@ def test_lava_alone_runs_it(lava: SpikingTarget, exported: tuple[Run, Path], tmp
     command = [str(runtime.executable), str(out / "run_lava.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     model = read_model(out)
-    emulator = Target.named("loihi")
-    assert isinstance(emulator, SpikingTarget)
+    emulator = SpikingTarget.named("loihi")
     spikes = emulator.run(model, np.zeros((4, model.fixed_program.inputs)), precision).spikes
     with np.load(tmp_path / "spikes.npz", allow_pickle=False) as found:
         assert set(found) == {f"spikes.{name}" for name in spikes}

@@ -14,8 +14,7 @@ from neuroprompt.spiking.program import SpikingModel
 
 @pytest.mark.parametrize("name", ["reference", "snntorch", "loihi"])
 def test_the_table_is_what_happens(name: str) -> None:
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named(name)
     said = supported(target)
     assert set(said) == set(features())
     for feature, graph in features().items():
@@ -27,8 +26,7 @@ def test_the_table_is_what_happens(name: str) -> None:
             assert str(caught.value) == said[feature]
             continue
         found = target.run(model, inputs, "float")
-        reference = Target.named("reference")
-        assert isinstance(reference, SpikingTarget)
+        reference = SpikingTarget.named("reference")
         right = reference.run(model, inputs, "float")
         assert any(s.any() for s in (*right.spikes.values(), *right.values.values())), feature
         for node, spikes in right.spikes.items():

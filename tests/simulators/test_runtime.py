@@ -86,8 +86,7 @@ def start_lava(time_limit: float = 300) -> tuple[threading.Thread, list[BaseExce
     raised: list[BaseException] = []
 
     def run() -> None:
-        target = Target.named("lava", time_limit=time_limit)
-        assert isinstance(target, SpikingTarget)
+        target = SpikingTarget.named("lava", time_limit=time_limit)
         try:
             target.run(SpikingModel(nir.NIRGraph({}, []), program(), program()), np.zeros((STEPS, 1)), "fixed")
         except NeuropromptError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.energy.count_spikes import activity
 from neuroprompt.errors import WorkerFailed
+from neuroprompt.simulators.compare import Mismatch, ValueAgreement
 from neuroprompt.simulators.verify import verify
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import IF, LIF, Current
@@ -59,16 +61,15 @@ def test_generated_nets_fire_alike_on_every_float_target(generator: Generator) -
     graph = to_nir(generator)
     program = lower(graph, generator.steps)
     inputs = stimulus(program)
-    reference = Target.named("reference")
-    assert isinstance(reference, SpikingTarget)
+    reference = SpikingTarget.named("reference")
     fired = reference.run(SpikingModel(graph, program, program), inputs, "float").spikes
     assume(all(s.any() for s in fired.values()))  # a silent net agrees with anything: it does not count
     model = spiking_model(generator)
     found = verify(model, inputs, IN_PROCESS)
     for name in ("snntorch", "loihi-float"):
-        assert found["targets"][name]["spike_exact"] == 1.0, name
-        assert found["targets"][name]["first_mismatch"] is None
-        assert found["targets"][name]["spikes"] == found["reference"]["spikes"] > 0
+        assert found.targets[name].spike_exact == 1.0, name
+        assert found.targets[name].first_mismatch is None
+        assert found.targets[name].spikes == found.reference.spikes > 0
     check_graph(model.graph, generator)
 
 
@@ -80,9 +81,9 @@ def test_currents_of_a_trained_kind_fire_alike() -> None:
     generator = Generator(layers, 30)
     model = spiking_model(generator)
     found = verify(model, targets=IN_PROCESS)
-    assert found["targets"]["snntorch"]["spike_exact"] == found["targets"]["loihi-float"]["spike_exact"] == 1.0
-    assert found["targets"]["loihi-fixed"]["spike_exact"] > 0.98
-    assert check_graph(model.graph, generator)["spikes"] == found["reference"]["spikes"] > 100
+    assert found.targets["snntorch"].spike_exact == found.targets["loihi-float"].spike_exact == 1.0
+    assert found.targets["loihi-fixed"].spike_exact > 0.98
+    assert check_graph(model.graph, generator)["spikes"] == found.reference.spikes > 100
 
 
 def test_potentials_agree_too() -> None:
@@ -91,8 +92,7 @@ def test_potentials_agree_too() -> None:
     inputs = stimulus(model.float_program)
     runs = []
     for name in IN_PROCESS:
-        target = Target.named(name)
-        assert isinstance(target, SpikingTarget)
+        target = SpikingTarget.named(name)
         runs.append(target.run(model, inputs, "float", states=True))
     for run in runs[1:]:
         assert run.v["lif1"].shape == (20, 40)
@@ -102,8 +102,8 @@ def test_potentials_agree_too() -> None:
 def test_vit_b_prompt_is_exact_everywhere() -> None:
     model = spiking_model(Generator(nn.Sequential(Current(torch.rand(12 * 10 * 768) * 1.4 - 0.2), IF()), 4))
     found = verify(model, targets=IN_PROCESS)
-    assert found["reference"]["neurons"] == 92160
-    assert {name: t["spike_exact"] for name, t in found["targets"].items()} == {
+    assert found.reference.neurons == 92160
+    assert {name: t.spike_exact for name, t in found.targets.items()} == {
         "snntorch": 1.0,
         "loihi-float": 1.0,
         "loihi-fixed": 1.0,
@@ -121,8 +121,7 @@ def a_net() -> SpikingModel:
 def test_activity_by_hand() -> None:
     model = a_net()
     inputs = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    target = Target.named("reference")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("reference")
     counts = activity(model, target.run(model, inputs, "float"), inputs, "float")
     # Neuron 0 of the first layer fires twice, the only one of the second as well; fan-out of the inputs is 1, 0, 2 and
     # of the first layer 1, 1: 1 + 0 + 2 of the inputs, 2 x 1 of the first layer.
@@ -134,11 +133,11 @@ def test_activity_by_hand() -> None:
 
 def test_verify_says_what_it_left_out_and_why() -> None:
     found = verify(a_net(), targets=IN_PROCESS)
-    assert found["skipped"] == {}
-    assert list(found["targets"]) == ["snntorch", "loihi-float", "loihi-fixed"]
+    assert found.skipped == {}
+    assert list(found.targets) == ["snntorch", "loihi-float", "loihi-fixed"]
     found = verify(a_net(), inputs=np.full((2, 3), 0.75), targets=IN_PROCESS)
-    assert "0 and 1" in found["skipped"]["loihi-fixed"]
-    assert found["targets"]["loihi-float"]["spike_exact"] == 1.0
+    assert "0 and 1" in found.skipped["loihi-fixed"]
+    assert found.targets["loihi-float"].spike_exact == 1.0
 
 
 def test_a_target_that_breaks_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,14 +147,50 @@ def test_a_target_that_breaks_hides_no_other(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Target.part("loihi"), "run", broken)
     found = verify(a_net(), targets=IN_PROCESS)
     killed = "the worker was killed by signal 9"
-    assert found["failed"] == {"loihi-float": killed, "loihi-fixed": killed}
-    assert found["targets"]["snntorch"]["spike_exact"] == 1.0
+    assert found.failed == {"loihi-float": killed, "loihi-fixed": killed}
+    assert found.targets["snntorch"].spike_exact == 1.0
 
 
 def test_a_wrong_program_is_seen() -> None:
     model = a_net()
     population, *others = model.float_program.populations
     wrong = replace(model.float_program, populations=(replace(population, vth=4.0), *others))
-    found = verify(replace(model, float_program=wrong), np.ones((2, 3)), ["loihi"])["targets"]["loihi-float"]
-    assert found["spike_exact"] < 1.0
-    assert found["first_mismatch"]["node"] == "if1"
+    found = verify(replace(model, float_program=wrong), np.ones((2, 3)), ["loihi"]).targets["loihi-float"]
+    assert found.spike_exact < 1.0
+    assert found.first_mismatch is not None
+    assert found.first_mismatch.node == "if1"
+
+
+AGREEMENT = ["spike_exact", "jaccard", "rate_cosine", "spikes", "spikes_reference", "first_mismatch"]
+OF_ALL = [*AGREEMENT, "seconds", "nodes", "values", "cause", "delay"]
+
+
+def test_the_json_has_the_keys_that_scripts_rely_on() -> None:
+    found = verify(a_net(), np.ones((2, 3)), IN_PROCESS)
+    plain = json.loads(json.dumps(found.json()))
+    assert list(plain) == ["reference", "targets", "skipped", "failed"]
+    assert list(plain["reference"]) == ["spikes", "steps", "neurons", "seconds"]
+    assert {name: list(target) for name, target in plain["targets"].items()} == dict.fromkeys(found.targets, OF_ALL)
+    assert list(plain["targets"]["snntorch"]["nodes"]["if1"]) == AGREEMENT
+    wrong = replace(found.targets["snntorch"], first_mismatch=Mismatch("if1", 1, 0, 0.5, 0.25), exact_with_emulator=0.5)
+    assert wrong.json()["first_mismatch"] == {"node": "if1", "step": 1, "neuron": 0, "reference_v": 0.5, "v": 0.25}
+    assert {"exact_with_emulator", "states_exact_with_emulator"} < set(wrong.json())
+
+
+def test_the_result_carries_the_recordings() -> None:
+    found = verify(a_net(), np.ones((2, 3)), IN_PROCESS)
+    assert list(found.recordings) == ["reference", *found.targets]
+    assert int(found.recordings["snntorch"].spikes["if1"].sum()) == found.targets["snntorch"].nodes["if1"].spikes > 0
+
+
+def test_integers_may_differ_from_the_reference_but_not_from_the_emulator() -> None:
+    found = verify(a_net(), np.ones((2, 3)), IN_PROCESS)
+    assert found.agrees
+    fixed, floats = found.targets["loihi-fixed"], found.targets["loihi-float"]
+    other = replace(fixed, spike_exact=0.5)
+    assert replace(found, targets={"loihi-fixed": other}).agrees
+    assert replace(found, targets={"lava-fixed": replace(other, exact_with_emulator=1.0)}).agrees
+    assert not replace(found, targets={"lava-fixed": replace(fixed, exact_with_emulator=0.5)}).agrees
+    assert not replace(found, targets={"loihi-float": replace(floats, spike_exact=0.5)}).agrees
+    assert not replace(found, targets={"loihi-float": replace(floats, values={"v": ValueAgreement(1.0, 1e-3)})}).agrees
+    assert not replace(found, failed={"lava-float": "the worker was killed by signal 9"}).agrees

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 
@@ -164,8 +164,7 @@ def overlaid() -> Callable[[str], SpikingTarget]:
     """A simulator in an overlay, which is built at first use, in the cache that every user of this machine has."""
 
     def target(name: str) -> SpikingTarget:
-        found = Target.named(name)
-        assert isinstance(found, SpikingTarget)
+        found = SpikingTarget.named(name)
         try:
             found.install()
         except RuntimeMissing as error:

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix, diags, issparse
 
 from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.generate import random_graph
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import Unsupported
 from neuroprompt.loihi.arithmetic import simulate
@@ -26,9 +26,7 @@ STEPS, LINES = 16, 64
 
 
 def target(name: str) -> SpikingTarget:
-    found = Target.named(name)
-    assert isinstance(found, SpikingTarget)
-    return found
+    return SpikingTarget.named(name)
 
 
 # --- generated nets --------------------------------------------------------------------------------------------------

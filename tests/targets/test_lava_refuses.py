@@ -43,8 +43,7 @@ def test_a_runtime_that_is_not_built_is_one_line(tmp_path: Any, monkeypatch: pyt
     assert not available.ok
     assert "neuroprompt targets install lava" in available.fix
     assert available.version == "lava-nc 0.10.0"
-    lava_target = Target.named("lava")
-    assert isinstance(lava_target, SpikingTarget)
+    lava_target = SpikingTarget.named("lava")
     with pytest.raises(RuntimeMissing, match="run 'neuroprompt targets install lava'") as caught:
         lava_target.run(small(), INPUTS, "fixed")
     assert "\n" not in str(caught.value)

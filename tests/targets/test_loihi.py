@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.loihi.arithmetic import simulate, step_fixed
 from neuroprompt.loihi.ranges import check_range
@@ -153,15 +153,13 @@ def fixed(weights: list[list[int | float]], **other: object) -> Program:
 def test_values_that_the_chip_would_change_are_refused(program: Program, what: str) -> None:
     with pytest.raises(OutOfRange, match=what):
         check_range(program)
-    target = Target.named("loihi")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("loihi")
     with pytest.raises(OutOfRange, match=what):
         target.run(SpikingModel(NO_GRAPH, program, program), np.ones((3, 2)), "fixed")
 
 
 def test_the_emulator_takes_spikes_of_the_right_shape() -> None:
-    target = Target.named("loihi")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("loihi")
     program = fixed([[2, 4]], vth=5)
     model = SpikingModel(NO_GRAPH, program, program)
     recording = target.run(model, np.ones((3, 2)), "fixed", states=True)

@@ -39,8 +39,7 @@ def test_without_its_packages_it_says_what_to_type(tmp_path: object, monkeypatch
 def test_wrong_input_is_one_line(model_of: Callable[..., SpikingModel]) -> None:
     with pytest.raises(BadSetting, match="time_limit 0"):
         Target.named("nengo", time_limit=0)
-    target = Target.named("nengo")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("nengo")
     one = Population("one", 2, du=1.0, dv=0.0, vth=1.0, bias=np.zeros(2))
     with pytest.raises(Unsupported, match=r"inputs of shape \(4, 3\)"):
         target.run(model_of(2, one, Projection("input", "one", np.ones(2))), np.ones((4, 3)), "float")

@@ -13,9 +13,7 @@ pytest.importorskip("norse", reason="the optional package norse is not installed
 
 @pytest.fixture
 def norse() -> SpikingTarget:
-    target = Target.named("norse")
-    assert isinstance(target, SpikingTarget)
-    return target
+    return SpikingTarget.named("norse")
 
 
 def test_every_spike_is_that_of_the_definition(norse: SpikingTarget, agrees: Callable[..., tuple[int, int]]) -> None:

@@ -15,9 +15,7 @@ from neuroprompt.onnxgraph.file import to_onnx
 
 
 def runtime(**settings: object) -> ImageTarget:
-    target = Target.named("onnxruntime", **settings)
-    assert isinstance(target, ImageTarget)
-    return target
+    return ImageTarget.named("onnxruntime", **settings)
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,13 @@ import pytest
 import snntorch
 
 from neuroprompt.compiler.lower import lower
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
 from neuroprompt.spiking.program import SpikingModel
 
 
 def run(name: str, graph: nir.NIRGraph, inputs: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Recording:
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named(name)
     program = lower(graph, len(inputs))
     return target.run(SpikingModel(graph, program, program), inputs, "float", states=True)
 

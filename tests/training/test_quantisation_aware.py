@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroprompt import loihi_aware
-from neuroprompt.contracts.deployment import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import BadSetting, NeuropromptError, OutOfRange, Unsupported
 from neuroprompt.spiking.neurons import IF, LIF, Current, leaky
 from neuroprompt.training.deploy import model_of_graph
@@ -90,9 +90,7 @@ def assert_equal(aware: LoihiChain, inputs: Any, recording: Recording) -> int:
 
 
 def loihi() -> SpikingTarget:
-    target = Target.named("loihi")
-    assert isinstance(target, SpikingTarget)
-    return target
+    return SpikingTarget.named("loihi")
 
 
 def test_torch_is_the_emulator_bit_by_bit() -> None:
@@ -155,8 +153,7 @@ def test_its_graph_holds_the_integers_and_float_simulators_run_it() -> None:
     ):
         assert np.array_equal(ours.weights, theirs.weights)
     # Without a leak nothing is truncated, and the float twin is the chip.
-    target = Target.named("snntorch")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("snntorch")
     floats, fixed = target.run(compiled, inputs, "float"), loihi().run(compiled, inputs, "fixed")
     assert all(np.array_equal(floats.spikes[name], fixed.spikes[name]) for name in fixed.spikes)
 
