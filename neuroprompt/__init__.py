@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from neuroprompt.energy.energy import energy as estimate_energy
     from neuroprompt.errors import NeuropromptError
     from neuroprompt.progress import Progress
-    from neuroprompt.report.write import write_report
+    from neuroprompt.report.write import report as write_report
     from neuroprompt.simulators.compare import compare
     from neuroprompt.simulators.verify import verify
     from neuroprompt.spiking.activity import Activity
@@ -67,7 +67,7 @@ _HOME = {
     "read_graph": "compiler.read",
     "train": "training.loop",
     "verify": "simulators.verify",
-    "write_report": "report.write",
+    "write_report": "report.write:report",
 }
 
 __all__ = [

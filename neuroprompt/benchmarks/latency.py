@@ -42,14 +42,12 @@ def bench(
 
     `weights` where the file of a bundle's backbone has moved. Raises BadBundle, BadCheckpoint, BadSetting, BadWeights.
     """
-    file: Path | None = None
+    timing = partial(bench_model, batch=batch, rounds=rounds, threads=threads, progress=progress)
     if isinstance(what, BackboneSpec):
-        model, bits = _random(what, tokens)
-    else:
-        bundle = what if isinstance(what, Bundle) else Bundle.open(what, "onnx")
-        trained = trained_model(bundle, weights)
-        model, bits, file = trained.model, trained.tokens, bundle.folder / "model.onnx"
-    return bench_model(model, bits, batch=batch, rounds=rounds, threads=threads, progress=progress, baked_file=file)
+        return timing(*_random(what, tokens))
+    bundle = what if isinstance(what, Bundle) else Bundle.open(what, "onnx")
+    trained = trained_model(bundle, weights)
+    return timing(trained.model, trained.tokens, baked_file=bundle.folder / "model.onnx")
 
 
 def bench_model(

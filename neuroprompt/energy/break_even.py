@@ -40,6 +40,7 @@ class BreakEven:
     break_even_rate   (low, high): the rate at which both cost the same, for either price of a `bits`-bit
                       multiplication; None where no rate is: there are no synapses, or `joules_rest` alone is more
     joules_spiking    of the run, of which joules_rest does not depend on the rate: updates, states, biases
+    joules_dense      of all its synaptic operations, if every one took place
     joules_quantised  (low, high) of the equal network
     """
 
@@ -49,9 +50,14 @@ class BreakEven:
     bits: int
     joules_spiking: float
     joules_rest: float
+    joules_dense: float
     joules_quantised: Pair
     rate: float
     break_even_rate: tuple[float | None, float | None]
+
+    def joules_at(self, rate: float) -> float:
+        """What the spiking part would cost at another rate."""
+        return self.joules_rest + rate * self.joules_dense
 
     @property
     def times(self) -> Pair:
@@ -120,6 +126,7 @@ def break_even(activity: Activity, neurons: int, steps: int, prices: str | Price
         bits=bits,
         joules_spiking=spent,
         joules_rest=rest,
+        joules_dense=dense,
         joules_quantised=(low, high),
         rate=activity.rate,
         break_even_rate=(rate(low), rate(high)),

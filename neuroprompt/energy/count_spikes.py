@@ -69,6 +69,16 @@ class ProgramCounts:
         """The counts of all nodes together."""
         return reduce(add, (node.activity for node in self.nodes), Activity())
 
+    @property
+    def activation_sparsity(self) -> float | None:
+        """The share of all (step, neuron) outputs that are 0; None where there are none."""
+        return _activation_sparsity(self.nodes)
+
+    @property
+    def connection_sparsity(self) -> float | None:
+        """The share of all stored connections that are 0; None where there are none."""
+        return _connection_sparsity(self.nodes)
+
     def json(self) -> dict[str, object]:
         """Total, sparsities and footprint, and every node."""
         nodes = [node.json() for node in self.nodes]

@@ -70,15 +70,16 @@ def energy(
     Price lists are named, or .toml files. `seconds`: of one run on a chip whose list is a measured power. Raises what
     `count` raises, UnknownName, Unpriced.
     """
+    lists = [price_list(p) if isinstance(p, str) else p for p in (generator_prices, backbone_prices)]
     counted = count(what)
-    lists = (price_list(p) if isinstance(p, str) else p for p in (generator_prices, backbone_prices))
     lines = three_lines(counted.generator, counted.backbone, *lists, baked=counted.baked, seconds=seconds)
     return replace(lines, counts=counted)
 
 
 def energy_by_list(what: Countable, prices: Iterable[str], *, seconds: float | None = None) -> PriceComparison:
     """The same with several lists side by side: names, .toml files, or folders of them."""
-    counted, lists = count(what), price_lists(prices)
+    lists = price_lists(prices)
+    counted = count(what)
     lines = compare_prices(counted.generator, counted.backbone, lists, baked=counted.baked, seconds=seconds)
     return replace(lines, counts=counted)
 

@@ -14,10 +14,9 @@ from neuroprompt.bundles.bundle import Bundle, put_file
 from neuroprompt.bundles.contents import load_model
 from neuroprompt.bundles.lava_readme import FILES, checked_words, lava_run, scale_words
 from neuroprompt.bundles.provenance import config_of
-from neuroprompt.energy.count_bundle import activities
-from neuroprompt.energy.estimate import NOTE, energy
+from neuroprompt.energy.energy import energy
+from neuroprompt.energy.estimate import NOTE
 from neuroprompt.energy.tables import COLUMNS, counted, rows
-from neuroprompt.energy.toml_prices import price_list
 from neuroprompt.errors import BadBundle, BadData, Unpriced
 from neuroprompt.onnxgraph.snippet import SNIPPET
 from neuroprompt.training.commands import data_name, train_command
@@ -158,19 +157,18 @@ def _checked(bundle: Bundle) -> list[str]:
 
 def _cost(bundle: Bundle, prices: tuple[str, str]) -> list[str]:
     try:
-        lists = price_list(prices[0]), price_list(prices[1])
-        priced = energy(*activities(bundle), *lists, baked=not bundle.about.get("per_image", False))
+        priced = energy(bundle, *prices)
     except Unpriced as error:
         return [f"Not priced: {error}."]
     table = [COLUMNS, ["---"] * len(COLUMNS), *rows(priced)]
-    left_out = {part: priced[part]["leaves_out"] for part in ("generator", "backbone") if priced[part]["joules"]}
+    lists = [line.prices for line in priced.parts().values() if line.joules]
     return [
         f"{NOTE}: exact counts times published prices.",
         "",
         *("| " + " | ".join(map(str, row)) + " |" for row in table),
         "",
         *(f"- {line}" for line in counted(priced)),
-        *(f"- {priced[part]['title']} ({priced[part]['technology']}) leaves out: {w}" for part, w in left_out.items()),
+        *(f"- {each.title} ({each.technology}) leaves out: {each.leaves_out}" for each in lists),
     ]
 
 
