@@ -20,7 +20,7 @@ import neuroprompt
 from neuroprompt import errors
 from neuroprompt.contracts import deployment, learning
 from neuroprompt.contracts.deployment import Prices, SpikingTarget, Target
-from neuroprompt.energy.estimate import si
+from neuroprompt.energy.units import si
 from neuroprompt.plugin import Plugin
 
 ROOT = Path(__file__).resolve().parents[1]

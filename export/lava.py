@@ -16,6 +16,7 @@ from neuroprompt.bundles.bundle import Bundle, writing
 from neuroprompt.bundles.contents import TOKENS, bits_sha256, read_model, write_bits, write_inputs, write_model
 from neuroprompt.bundles.hybrid import check_hybrid, write_hybrid
 from neuroprompt.bundles.lava_readme import BESIDE_SCRIPT, PINS, SCRIPT, graph_readme, lava_readme
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
 from neuroprompt.contracts.deployment import Exporter, Floats
@@ -27,7 +28,7 @@ from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.runtime import WORKERS
 from neuroprompt.simulators.verify import verify
 from neuroprompt.spiking.program import SpikingModel
-from neuroprompt.training.deploy import check_graph, deployed_tokens, model_of_graph, spiking_model
+from neuroprompt.training.deploy import check_graph, deployed_tokens, spiking_model
 
 if TYPE_CHECKING:
     from neuroprompt.training.run_folder import Run

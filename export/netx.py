@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import nir
 
 from neuroprompt.bundles.bundle import writing
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.contracts.deployment import Exporter, Floats
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.netx import to_netx
 from neuroprompt.spiking.program import SpikingModel
-from neuroprompt.training.deploy import model_of_graph, spiking_model
+from neuroprompt.training.deploy import spiking_model
 
 if TYPE_CHECKING:
     from neuroprompt.training.run_folder import Run

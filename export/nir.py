@@ -11,7 +11,8 @@ from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.spiking.chain import to_nir, write_graph
+from neuroprompt.spiking.chain import to_nir
+from neuroprompt.spiking.graph import write_graph
 from neuroprompt.training.deploy import check_graph
 from neuroprompt.training.sample_images import sample_images
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_model
     from neuroprompt.bundles.predict import predict
+    from neuroprompt.compiler.compile import model_of_graph
     from neuroprompt.compiler.read import read_graph
     from neuroprompt.contracts.deployment import Exporter, Prices, Target
     from neuroprompt.contracts.learning import Backbone, BackboneSpec, Data, Head, Prompt
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from neuroprompt.simulators.verify import verify
     from neuroprompt.spiking.activity import Activity
     from neuroprompt.training.config import RunConfig, configure
-    from neuroprompt.training.deploy import model_of_graph
     from neuroprompt.training.evaluation import evaluate
     from neuroprompt.training.loop import train
     from neuroprompt.training.quantisation_aware import loihi_aware
@@ -62,7 +62,7 @@ _HOME = {
     "evaluate": "training.evaluation",
     "load_model": "bundles.contents",
     "loihi_aware": "training.quantisation_aware",
-    "model_of_graph": "training.deploy",
+    "model_of_graph": "compiler.compile",
     "predict": "bundles.predict",
     "read_graph": "compiler.read",
     "train": "training.loop",

@@ -1,6 +1,6 @@
 """Times our Lava run beside a plain converter's, and the emulator beside Lava, on random nets, in one run.
 
-`neuroprompt.loihi.synapses.drive_fixed` says what was tried and tuned in the emulator.
+`neuroprompt.loihi.synapses.weighted_sums` says what was tried and tuned in the emulator.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 
 LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), ("0.01", "0.05", "0.1", "0.2", "0.5"), (1, 2, 4, 8)
 LEAK, NO_MEMORY, TIME_LIMIT = 1024, 4095, 600.0
@@ -48,7 +49,7 @@ def random_net(width: int, layers: int, steps: int, rate: float = 0.1, seed: int
     for i in range(layers):
         weights = 2 * rng.integers(-30, 31, (width, width), dtype=np.int32)
         name, none = f"layer{i}", np.zeros(width, np.int32)
-        projections.append(Projection(before, name, weights))
+        projections.append(Projection(before, name, Weights(weights)))
         arriving = arriving_fixed(projections[-1], tried)
         low, high = 0, 2**17 - 1
         while high - low > 1:
@@ -64,7 +65,7 @@ def random_net(width: int, layers: int, steps: int, rate: float = 0.1, seed: int
 def one_to_one_net(width: int, steps: int, lanes: int, seed: int = 0) -> tuple[SpikingModel, Floats]:
     """`lanes` images through one LIF layer, whose inputs are whole numbers, one for each neuron, as LoRSP's factors."""
     layer = Population("lif0", width, NO_MEMORY, LEAK, 3000, np.zeros(width, np.int32), 6, depth=1)
-    one_to_one = Projection("input", "lif0", np.full(width, 4, np.int32))
+    one_to_one = Projection("input", "lif0", Weights(np.full(width, 4, np.int32)))
     model = _model(Program("fixed", steps, width, (layer,), (one_to_one,), input_scale=1.0))
     return model.lanes(lanes), np.random.default_rng(seed).integers(-999, 2000, (steps, width * lanes)).astype(float)
 

@@ -16,7 +16,7 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import BadBundle
-from neuroprompt.spiking.chain import write_graph
+from neuroprompt.spiking.graph import write_graph
 from neuroprompt.spiking.program import Program, SpikingModel
 
 GRAPH, REPORT, TOKENS = "generator.nir", "scale_report.json", "tokens.npy"

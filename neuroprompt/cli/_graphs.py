@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import nir
-
+    from neuroprompt.compiler.flatten import Flat
     from neuroprompt.contracts.deployment import Floats
 
 
@@ -19,13 +18,8 @@ SplitSigns = Annotated[
 ]
 
 
-def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[nir.NIRGraph, Floats]:
-    """A checked graph, and inputs (T, n_in) for it: `drive` as in `neuroprompt.compiler.stimuli.inputs_of`."""
-    from neuroprompt.compiler.flatten import flatten
-    from neuroprompt.compiler.read import read_graph
-    from neuroprompt.compiler.stimuli import POISSON, inputs_of
-    from neuroprompt.spiking.chain import steps_of
+def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[Flat, Floats]:
+    """A checked graph in flat form, and inputs (T, n_in) for it: `drive` as in `neuroprompt.compiler.stimuli`."""
+    from neuroprompt.compiler.stimuli import flat_with_inputs
 
-    graph = read_graph(file, dt)
-    given = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)
-    return graph, inputs_of(drive, flatten(graph).lines, given, seed)
+    return flat_with_inputs(file, steps, drive, dt, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, fact
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
+    from neuroprompt.compiler.flatten import Flat
     from neuroprompt.contracts.deployment import Floats
 
 
@@ -54,13 +55,13 @@ def export(
     out = out or Path("out") / target
     if what.suffix == ".nir":
         with stdout_is_ours():
-            graph, inputs = driven_graph(what, steps, drive, dt, seed)
+            flat, inputs = driven_graph(what, steps, drive, dt, seed)
             if show:
-                text = _dump(graph, inputs, split_signs)
+                text = _dump(flat, inputs, split_signs)
             else:
                 name, progress = what.stem, TerminalProgress()
                 result = exporter.export_graph(
-                    graph, out, inputs, name=name, split_signs=split_signs, progress=progress
+                    flat.graph, out, inputs, name=name, split_signs=split_signs, progress=progress
                 )
         if show:
             emit({"dump": text.splitlines()}, json, text)
@@ -76,9 +77,8 @@ def export(
     emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), facts(result)))
 
 
-def _dump(graph: Any, inputs: Floats, split_signs: bool) -> str:
+def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:
+    from neuroprompt.compiler.compile import floats_of_graph
     from neuroprompt.compiler.dump import dump
-    from neuroprompt.compiler.flatten import flatten
-    from neuroprompt.training.deploy import floats_of_graph
 
-    return dump(flatten(graph), floats_of_graph(graph, inputs, split_signs=split_signs))
+    return dump(flat, floats_of_graph(flat, inputs, split_signs=split_signs))

@@ -81,12 +81,12 @@ def _model(
 ) -> tuple[SpikingModel, Floats | None]:
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_tried
+    from neuroprompt.compiler.compile import floats_of_graph
     from neuroprompt.compiler.stimuli import inputs_of
-    from neuroprompt.training.deploy import floats_of_graph
 
     if not what.is_dir():
-        graph, inputs = driven_graph(what, steps, drive or "poisson:0.5", dt, seed)
-        return floats_of_graph(graph, inputs, split_signs=split_signs), inputs
+        flat, inputs = driven_graph(what, steps, drive or "poisson:0.5", dt, seed)
+        return floats_of_graph(flat, inputs, split_signs=split_signs), inputs
     if dt is not None or split_signs or (steps is not None and drive is None):
         raise BadSetting("--dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own")
     model, own, _ = load_tried(Bundle.open(what))

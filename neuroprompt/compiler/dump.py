@@ -43,10 +43,9 @@ def _program(program: Program) -> list[str]:
         decays = f"du {_range(p.du)}  dv {_range(p.dv)}"
         lines.append(f"  {p.name}: {p.size} neurons  {decays}{what}{bias}{onsets}  depth {p.depth}")
     for q in program.projections:
-        form = "one to one" if q.one_to_one else "dense" if isinstance(q.weights, np.ndarray) else "sparse"
-        count = int(np.count_nonzero(q.numbers))
-        weights = f"{count:,} weights {_range(q.numbers)}  lag {q.lag}  delay {q.delay}"
-        lines.append(f"  {q.source} -> {q.target}: {form} {_shape(q.weights.shape)}  {weights}")
+        values = q.weights.values
+        weights = f"{np.count_nonzero(values):,} weights {_range(values)}  lag {q.lag}  delay {q.delay}"
+        lines.append(f"  {q.source} -> {q.target}: {q.weights.form} {_shape(q.weights.shape)}  {weights}")
     return lines
 
 

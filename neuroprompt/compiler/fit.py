@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX, Array, FixedNeurons, Trace
 from neuroprompt.loihi.ranges import check_range
-from neuroprompt.loihi.synapses import drive_fixed, stepwise_fixed, stored, stored_weights
+from neuroprompt.loihi.synapses import stepwise_fixed, stored, stored_weights, weighted_sums
 from neuroprompt.spiking.program import Population, Program, Projection
-from neuroprompt.spiking.weights import numbers, replaced, scaled_rows
+from neuroprompt.spiking.weights import Weights
 
 OCTAVES = 6
 """How far below the largest scale without clipping the search goes; it also tries one octave above."""
@@ -25,7 +25,7 @@ NO_MEMORY = DECAY_ONE - 1
 
 @dataclass(frozen=True)
 class Task:
-    """A population to fit: what drives it, and what it must do.
+    """A population to fit: its inputs, and what it must do.
 
     `arriving[i]` (T, in) is what projection i delivers, already `lag` steps late; the population's own spikes are None
     there, and are fed back as it makes them. `input_scale`: of numbers that the input lines carry, else 0. `wanted` is
@@ -51,7 +51,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Fitted:
-    """One population in integers, what drives it, what it did on the calibration inputs, and its scale."""
+    """One population in integers, its projections, what it did on the calibration inputs, and its scale."""
 
     population: Population
     projections: tuple[Projection, ...]
@@ -85,7 +85,7 @@ def integer_decays(population: Population) -> Population:
 
 
 def one_threshold(task: Task) -> Task:
-    """The task with one threshold for all neurons, which is what the chip has: row i of what drives times max/thr_i.
+    """The task with one threshold for all neurons, which is what the chip has: row i of what arrives times max/thr_i.
 
     A neuron whose weights, bias and threshold have one common factor fires alike. Raises Unsupported, naming the node,
     where some thresholds are 0 and others are not.
@@ -100,7 +100,7 @@ def one_threshold(task: Task) -> Task:
     rows = float(vth.max()) / vth
     currents = tuple((onset, values * rows) for onset, values in p.currents)
     scaled = replace(p, vth=float(vth.max()), bias=p.bias * rows, currents=currents)
-    incoming = tuple(replace(q, weights=scaled_rows(q.weights, rows)) for q in task.incoming)
+    incoming = tuple(replace(q, weights=q.weights.scaled_rows(rows)) for q in task.incoming)
     return replace(task, population=scaled, incoming=incoming)
 
 
@@ -112,10 +112,12 @@ def search(task: Task) -> Fitted:
     with the smaller exponent, then the larger scale.
     """
     p = task.population
-    full = min((254 / (float(np.abs(q.numbers).max()) * task.factor(q, 1.0)) for q in task.incoming), default=np.inf)
+    full = min(
+        (254 / (float(np.abs(q.weights.values).max()) * task.factor(q, 1.0)) for q in task.incoming), default=np.inf
+    )
     if not task.incoming:
-        driven = max(float(np.abs(values).max(initial=0)) for values in (p.bias, *(v for _, v in p.currents)))
-        full = MANTISSA[1] / driven if driven else 1.0
+        largest = max(float(np.abs(values).max(initial=0)) for values in (p.bias, *(v for _, v in p.currents)))
+        full = MANTISSA[1] / largest if largest else 1.0
     octaves = np.arange(-OCTAVES * PER_OCTAVE, PER_OCTAVE + 1) / PER_OCTAVE
     # Powers of two are tried as well: they hold weights that are whole multiples of one exactly.
     twos = 2.0 ** np.arange(np.floor(np.log2(full)) - OCTAVES, np.floor(np.log2(full)) + 2)
@@ -140,7 +142,7 @@ def at_scale(task: Task, scale: float, *, clip: bool = True, shift: bool = False
     p = task.population
     exponents = [_exponent(q, task.factor(q, scale)) if shift else 0 for q in task.incoming]
     whole = [
-        replaced(q.weights, rounded(q.numbers * task.factor(q, scale) / 2**e, keep_odd=not clip))
+        q.weights.with_values(rounded(q.weights.values * task.factor(q, scale) / 2**e, keep_odd=not clip))
         for q, e in zip(task.incoming, exponents, strict=True)
     ]
     bias = np.rint(p.bias * scale)
@@ -153,7 +155,7 @@ def at_scale(task: Task, scale: float, *, clip: bool = True, shift: bool = False
         _refuse(fixed, task.incoming, whole)
     weights = tuple(stored(w) for w in whole)
     fixed = replace(fixed, bias=np.clip(bias, *MANTISSA).astype(np.int32))
-    changed = sum(int((numbers(w) != numbers(r)).sum()) for w, r in zip(weights, whole, strict=True))
+    changed = sum(int((w.values != r.values).sum()) for w, r in zip(weights, whole, strict=True))
     changed += int((fixed.bias != bias).sum())
     projections = tuple(
         replace(q, weights=w, exponent=e) for q, w, e in zip(task.incoming, weights, exponents, strict=True)
@@ -167,28 +169,28 @@ def at_scale(task: Task, scale: float, *, clip: bool = True, shift: bool = False
 
 
 def _exponent(projection: Projection, factor: float) -> int:
-    heaviest = float(np.abs(projection.numbers).max(initial=0)) * factor
+    heaviest = float(np.abs(projection.weights.values).max(initial=0)) * factor
     return min(max(0, int(np.ceil(np.log2(heaviest / 254) - 1e-9))), MOST_EXPONENT) if heaviest else 0
 
 
 def runner(task: Task, projections: tuple[Projection, ...]) -> Callable[[Population], Trace]:
-    """What a population does behind these fixed projections, its own spikes fed back where they drive it."""
-    drive = np.zeros(task.wanted.spikes.shape, np.int64)
+    """What a population does behind these fixed projections, its own spikes fed back where they reach it."""
+    known = np.zeros(task.wanted.spikes.shape, np.int64)
     own = [(q.lag, stepwise_fixed(q)) for q, x in zip(projections, task.arriving, strict=True) if x is None]
     for q, x in zip(projections, task.arriving, strict=True):
         if x is not None:
             graded = q.source == "input" and task.input_scale
-            drive += drive_fixed(q.weights, np.rint(x * task.input_scale) if graded else x) << q.exponent
+            known += weighted_sums(q.weights, np.rint(x * task.input_scale) if graded else x) << q.exponent
 
     def run(population: Population) -> Trace:
-        a = drive.copy()
+        a = known.copy()
         for onset, values in population.currents:
             a[onset:] += values
         neurons = FixedNeurons(population, len(a))
         for t, arriving in enumerate(a):
-            for lag, driven in own:
+            for lag, fed_back in own:
                 if t >= lag:
-                    arriving = arriving + driven(neurons.spikes[t - lag])  # noqa: PLW2901
+                    arriving = arriving + fed_back(neurons.spikes[t - lag])  # noqa: PLW2901
             neurons.step(t, arriving)
         return neurons.trace()
 
@@ -231,11 +233,11 @@ def _closeness(fixed: Population, trace: Trace, wanted: Trace) -> float:
     return max(0.0, 1 - error / max(float(np.abs(wanted.v).max(initial=0)), 1e-300))
 
 
-def _refuse(population: Population, incoming: tuple[Projection, ...], whole: list[Array]) -> None:
+def _refuse(population: Population, incoming: tuple[Projection, ...], whole: list[Weights]) -> None:
     """Raise OutOfRange where values at a scale of the user's do not fit, or leave no weight at all."""
     projections = tuple(replace(q, weights=w) for q, w in zip(incoming, whole, strict=True))
     check_range(Program("fixed", 1, 1, (population,), projections))
     for q in projections:
-        if not stored_weights(q.numbers).any():
+        if not stored_weights(q.weights.values).any():
             got = f"every weight from {q.source!r} to {q.target!r} becomes 0"
             raise OutOfRange(got, "weights of 1 or more at this scale", "choose a larger scale")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -41,7 +41,7 @@ class FlatNode:
 
 @dataclass(frozen=True)
 class Flat:
-    """All nodes in the order in which a step computes them, and dt in seconds.
+    """All nodes in the order in which a step computes them, dt in seconds, and the graph that they come from.
 
     In step t a node takes the sum of what its sources gave in step t - lag (0 before the first). lag is 0, or 1 on
     every edge that leaves a neuron and stays in a cycle: NIR is continuous in time, where a loop has no order, and this
@@ -50,6 +50,7 @@ class Flat:
 
     nodes: tuple[FlatNode, ...]
     dt: float
+    graph: nir.NIRGraph = field(repr=False, compare=False)
 
     @property
     def inputs(self) -> tuple[FlatNode, ...]:
@@ -119,7 +120,7 @@ def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
         found[name] = FlatNode(name, node, sources, shape_in, shape, _left(name, delays, sources))
     if sum(n.size for n in found.values()) > MOST_NEURONS:
         raise Unsupported(f"a graph of {sum(n.size for n in found.values()):,} values", f"at most {MOST_NEURONS:,}")
-    flat = Flat(tuple(found.values()), dt)
+    flat = Flat(tuple(found.values()), dt, graph)
     for n in flat.nodes:
         for source, _ in n.sources:
             if found[source].size != prod(n.shape_in):

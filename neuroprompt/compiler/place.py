@@ -37,7 +37,7 @@ def place(program: Program) -> dict[str, Any]:
 
 
 def _part(program: Program, population: Population) -> dict[str, int]:
-    synapses = sum(int(np.count_nonzero(q.numbers)) for q in program.into(population.name))
+    synapses = sum(int(np.count_nonzero(q.weights.values)) for q in program.into(population.name))
     decays = np.broadcast_arrays(np.atleast_1d(population.du), np.atleast_1d(population.dv))
     return {
         "neurons": population.size,

@@ -35,10 +35,10 @@ def quantise(
 
         weights = round(w s), even where signs are mixed;  vth = round(thr s);  bias = round(b s);  dv = round(4096 dv)
 
-    Populations are fitted in order, each on the integer spikes of those before it, on its own where it drives itself,
-    and on the float spikes of those that come later in a cycle. A population under constant drive is fitted neuron by
-    neuron, and is exact wherever the 13-bit bias can say its period (see `fit_constant`). With `scale` given nothing is
-    searched and nothing clipped: what does not fit raises OutOfRange.
+    Populations are fitted in order, each on the integer spikes of those before it, on its own where they return to it,
+    and on the float spikes of those that come later in a cycle. A population under a constant current is fitted neuron
+    by neuron, and is exact wherever the 13-bit bias can say its period (see `fit_constant`). With `scale` given nothing
+    is searched and nothing clipped: what does not fit raises OutOfRange.
 
     Lines that carry numbers become whole numbers too, at a scale at which none of at most `largest` (default: the
     largest of `inputs`) in magnitude overflows; see `neuroprompt.compiler.graded`. With `split` weights of both signs
@@ -95,7 +95,7 @@ def _label(projection: Projection, incoming: tuple[Projection, ...]) -> str:
     if len(set(lags)) > 1:
         label += f" (lag {projection.lag})"
     if lags.count(projection.lag) > 1:
-        label += " (below 0)" if projection.numbers.max(initial=0) <= 0 else " (above 0)"
+        label += " (below 0)" if projection.weights.values.max(initial=0) <= 0 else " (above 0)"
     return label
 
 
@@ -172,7 +172,7 @@ def _population_report(task: Task, fitted: Fitted) -> dict[str, Any]:
 
 
 def _projection_report(projection: Projection, fixed: Projection, scale: float) -> dict[str, Any]:
-    values, whole = projection.numbers, fixed.numbers
+    values, whole = projection.weights.values, fixed.weights.values
     exact = values * scale / 2**fixed.exponent
     signed = mixed(values)
     low, high = (-256, 254) if signed else (-255, 255)

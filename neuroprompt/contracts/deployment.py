@@ -118,7 +118,7 @@ class Exporter(Plugin, ABC):
     ) -> dict[str, Any]:
         """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
 
-        `split_signs` as in `neuroprompt.training.deploy.model_of_graph`.
+        `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
         raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")

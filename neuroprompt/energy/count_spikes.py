@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from neuroprompt.contracts.deployment import Floats, Recording
 from neuroprompt.spiking.activity import Activity
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
-from neuroprompt.spiking.weights import cached, fan_out
 
 WIDTHS = {"float": (4, 4), "fixed": (1, 3)}
 """Bytes of a weight, and of any other number: float32; on the chip 8-bit weights, states of 24 bits."""
@@ -132,13 +131,13 @@ def _node(program: Program, population: Population, recording: Recording, emitte
     for projection in into:
         done, multiplied = _operations(projection, emitted[projection.source], program.steps)
         synops, graded = synops + done, graded + multiplied
-        dense += projection.numbers.size * (program.steps - projection.lag)
+        dense += projection.weights.values.size * (program.steps - projection.lag)
     events = int(np.count_nonzero(emitted[name]))
     spikes = events if name in recording.spikes else 0
     updates = size * program.steps
     biases = int(np.count_nonzero(population.bias))
     states = 2 if np.any(np.asarray(population.du) != (1 if program.precision == "float" else 4095)) else 1
-    stored = sum(projection.numbers.size for projection in into)
+    stored = sum(projection.weights.values.size for projection in into)
     wide, other = WIDTHS[program.precision]
     return Node(
         name,
@@ -156,7 +155,7 @@ def _node(program: Program, population: Population, recording: Recording, emitte
         steps=program.steps,
         events=events,
         weights=stored,
-        zeros=stored - sum(int(cached(fan_out, projection.weights).sum()) for projection in into),
+        zeros=stored - sum(int(projection.weights.fan_out.sum()) for projection in into),
         footprint=wide * stored + other * (biases + size * states),
         membrane_updates=_membrane_updates(recording.v[name]) if name in recording.v else None,
     )
@@ -165,7 +164,7 @@ def _node(program: Program, population: Population, recording: Recording, emitte
 def _operations(projection: Projection, emitted: Array, steps: int) -> tuple[int, int]:
     """(synaptic operations, the part of them that multiplies) of what arrives within the run."""
     arriving = emitted[: steps - projection.lag]
-    fan = cached(fan_out, projection.weights)
+    fan = projection.weights.fan_out
     done = _events(arriving) @ fan
     if arriving.dtype == bool:
         return int(done), 0

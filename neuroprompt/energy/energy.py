@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.compiler.compile import floats_of_graph
+from neuroprompt.compiler.stimuli import flat_with_inputs
 from neuroprompt.contracts.deployment import Prices
 from neuroprompt.energy.comparison import PriceComparison, compare_prices
 from neuroprompt.energy.count_bundle import Counts, counts, counts_of_model
@@ -85,13 +87,5 @@ def energy_by_list(what: Countable, prices: Iterable[str], *, seconds: float | N
 
 
 def _of_graph(file: Path, steps: int | None, stimulus: str, target: str, precision: str) -> Counts:
-    from neuroprompt.compiler.flatten import flatten
-    from neuroprompt.compiler.read import read_graph
-    from neuroprompt.compiler.stimuli import POISSON, inputs_of
-    from neuroprompt.spiking.chain import steps_of
-    from neuroprompt.training.deploy import floats_of_graph
-
-    graph = read_graph(file)
-    drawn = steps_of(graph) if steps is None and stimulus.startswith(POISSON) else steps
-    inputs = inputs_of(stimulus, flatten(graph).lines, drawn)
-    return counts_of_model(floats_of_graph(graph, inputs), inputs, target, precision)
+    flat, inputs = flat_with_inputs(file, steps, stimulus)
+    return counts_of_model(floats_of_graph(flat, inputs), inputs, target, precision)

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from neuroprompt.loihi.synapses import arriving_fixed, stepwise_fixed
 from neuroprompt.spiking.program import Population, Program, Projection, is_spikes
-from neuroprompt.spiking.weights import Weights, drive
+from neuroprompt.spiking.weights import Weights
 
 Array = NDArray[Any]
 
@@ -64,7 +64,7 @@ def simulate_sent(program: Program, sent: Array) -> dict[str, Trace]:
 
 
 def cycles(program: Program) -> list[list[Population]]:
-    """The populations in parts that cycles join, each part after those that drive it, in the program's order."""
+    """The populations in parts that cycles join, each part after those that reach it, in the program's order."""
     number = {p.name: i for i, p in enumerate(program.populations)}
     edges = [(number[q.source], number[q.target]) for q in program.projections if q.source in number]
     rows, columns = zip(*edges, strict=True) if edges else ((), ())
@@ -88,7 +88,7 @@ def _arriving(program: Program, population: Population, emitted: dict[str, Array
     for q in program.into(population.name):
         if q.source in emitted:
             sent = emitted[q.source][: max(0, program.steps - q.lag)]
-            a[q.lag :] += arriving_fixed(q, sent) if fixed else drive_float(q.weights, sent)
+            a[q.lag :] += arriving_fixed(q, sent) if fixed else weighted_sums_float(q.weights, sent)
     for onset, values in population.currents:
         a[onset:] += values
     return a
@@ -111,7 +111,7 @@ def _together(
             for q, turned in zip(inner, columns, strict=True):
                 if q.target == p.name and t >= q.lag:
                     spikes = run[q.source].spikes[t - q.lag]
-                    a = a + (drive_float(q.weights, spikes[None])[0] if turned is None else turned(spikes))
+                    a = a + (weighted_sums_float(q.weights, spikes[None])[0] if turned is None else turned(spikes))
             run[p.name].step(t, a)
     return {name: neurons.trace() for name, neurons in run.items()}
 
@@ -119,18 +119,19 @@ def _together(
 # --- float ------------------------------------------------------------------------------------------------------------
 
 
-def drive_float(weights: Weights, spikes: Array) -> Array:
+def weighted_sums_float(weights: Weights, spikes: Array) -> Array:
     """What Lava's float Dense delivers, (T, out): the sum of active columns, or W x for inputs that are no spikes.
 
     One to one: w x. Sparse rows: W x, as Lava's Sparse.
     """
-    if not isinstance(weights, np.ndarray) or weights.ndim == 1:
-        return drive(weights, spikes.astype(np.float64))
+    if not weights.is_dense:
+        return weights.apply(spikes.astype(np.float64))
+    matrix = weights.raw
     if not len(spikes):
-        return np.zeros((0, len(weights)))
+        return np.zeros((0, len(matrix)))
     if is_spikes(spikes):
-        return np.stack([weights[:, active].sum(axis=1) for active in spikes.astype(bool)])
-    return np.stack([weights.dot(x) for x in spikes])
+        return np.stack([matrix[:, active].sum(axis=1) for active in spikes.astype(bool)])
+    return np.stack([matrix.dot(x) for x in spikes])
 
 
 class FloatNeurons:

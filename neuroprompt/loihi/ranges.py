@@ -10,7 +10,7 @@ from neuroprompt.errors import OutOfRange
 from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX
 from neuroprompt.loihi.synapses import stored_weights
 from neuroprompt.spiking.program import GRADED, Program
-from neuroprompt.spiking.weights import Weights, cached, numbers
+from neuroprompt.spiking.weights import Weights
 
 
 def check_range(program: Program) -> None:
@@ -27,9 +27,9 @@ def check_range(program: Program) -> None:
             raise OutOfRange(f"{p.name!r} has bias exponent {p.bias_exp} behind a projection", "6, weight units")
     for q in program.projections:
         _within(f"the exponent of the weights from {q.source!r} to {q.target!r}", q.exponent, 0, MOST_EXPONENT)
-        if cached(_stored_as_they_are, q.weights):
+        if q.weights.cached(_stored_as_they_are):
             continue
-        what, weights = f"a weight from {q.source!r} to {q.target!r}", q.numbers
+        what, weights = f"a weight from {q.source!r} to {q.target!r}", q.weights.values
         mixed = weights.min() < 0 < weights.max()
         _within(what, weights, -256 if mixed else -255, 254 if mixed else 255)
         odd = weights[weights.astype(np.int16) & 1 != 0] if mixed else weights[:0]
@@ -38,8 +38,8 @@ def check_range(program: Program) -> None:
 
 
 def _stored_as_they_are(weights: Weights) -> bool:
-    stand = numbers(weights)
-    return stand.dtype.kind in "iu" and np.array_equal(stored_weights(stand), stand)
+    values = weights.values
+    return values.dtype.kind in "iu" and np.array_equal(stored_weights(values), values)
 
 
 def _within(what: str, values: Any, low: int, high: int) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from neuroprompt.spiking.program import Projection
-from neuroprompt.spiking.weights import Weights, cached, numbers, replaced
+from neuroprompt.spiking.weights import Weights
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ def stored_weights(weights: Array) -> NDArray[np.int32]:
 
 def stored(weights: Weights) -> Weights:
     """`stored_weights` of any form."""
-    return replaced(weights, stored_weights(numbers(weights)))
+    return weights.with_values(stored_weights(weights.values))
 
 
 def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
@@ -48,12 +48,12 @@ def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
     Spikes through a dense matrix go through one that was made ready before.
     """
     weights = projection.weights
-    if sent.dtype == bool and isinstance(weights, np.ndarray) and weights.ndim == 2 and weights.shape[1] < LINES:
+    if sent.dtype == bool and weights.is_dense and weights.shape[1] < LINES:
         return _of_spikes(weights, sent).astype(np.int64) << projection.exponent
-    return drive_fixed(stored(weights), sent) << projection.exponent
+    return weighted_sums(weights.cached(stored), sent) << projection.exponent
 
 
-def _of_spikes(weights: Array, sent: Array) -> Array:
+def _of_spikes(weights: Weights, sent: Array) -> Array:
     """W s in the fastest form that is exact: rows that spikes meet are added, or a matrix product in float32.
 
     The narrower the rows the more of them can be added in that time: in 16 bits while no step can leave them. Tried
@@ -61,20 +61,20 @@ def _of_spikes(weights: Array, sent: Array) -> Array:
     """
     share = np.count_nonzero(sent) / max(1, sent.size)
     if share < FEW[np.int16]:
-        kind = np.int16 if cached(_largest, weights) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
+        kind = np.int16 if weights.cached(_largest) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
         if share < FEW[kind]:
-            return np.asarray(csr_matrix(sent, dtype=kind) @ cached(TURNED[kind], weights))
-    product: Array = sent.astype(np.float32) @ cached(TURNED[np.float32], weights)
+            return np.asarray(csr_matrix(sent, dtype=kind) @ weights.cached(TURNED[kind]))
+    product: Array = sent.astype(np.float32) @ weights.cached(TURNED[np.float32])
     return product
 
 
-def _largest(weights: Array) -> int:
-    return int(np.abs(stored_weights(weights)).max())
+def _largest(weights: Weights) -> int:
+    return int(np.abs(stored_weights(weights.values)).max())
 
 
-def _turned(kind: type[np.number[Any]], weights: Array) -> Array:
+def _turned(kind: type[np.number[Any]], weights: Weights) -> Array:
     """The stored weights as (in, out): making them takes longer than a hundred steps of few spikes."""
-    return np.ascontiguousarray(stored_weights(weights).T, kind)
+    return np.ascontiguousarray(stored_weights(weights.raw).T, kind)
 
 
 TURNED = {kind: partial(_turned, kind) for kind in (np.int16, np.int32, np.float32)}
@@ -85,25 +85,23 @@ def stepwise_fixed(projection: Projection) -> Callable[[Array], Array]:
 
     Of a dense matrix the columns that spikes meet are added, and no others are touched.
     """
-    weights = stored(projection.weights)
-    if isinstance(weights, np.ndarray) and weights.ndim == 2:
-        turned = np.ascontiguousarray(weights.T)
+    if projection.weights.is_dense:
+        turned = projection.weights.cached(TURNED[np.int32])
         return lambda spikes: turned[spikes].sum(axis=0, dtype=np.int64) << projection.exponent
-    return lambda spikes: drive_fixed(weights, spikes[None])[0] << projection.exponent
+    weights = stored(projection.weights)
+    return lambda spikes: weighted_sums(weights, spikes[None])[0] << projection.exponent
 
 
-def drive_fixed(weights: Weights, spikes: Array) -> NDArray[np.int64]:
-    """W s for every step, (T, out), or w x one to one.
+def weighted_sums(weights: Weights, sent: Array) -> NDArray[np.int64]:
+    """W x for every step of integers or spikes (T, in), as integers (T, out).
 
     Products and sums of integers are exact in floating point below 2^53 (2^24 in float32), and much faster there. Tried
     for few spikes, without gain: the matrix turned in blocks, adding `weights[:, active]` (columns lie far apart).
     """
-    if not isinstance(weights, np.ndarray):
-        columns = np.asarray(weights.astype(np.float64) @ spikes.T.astype(np.float64))
-        found: NDArray[np.int64] = columns.T.astype(np.int64)
-        return found
-    if weights.ndim == 1:
-        return weights.astype(np.int64) * spikes.astype(np.int64)
-    kind = np.float32 if spikes.dtype == bool and weights.shape[1] < LINES else np.float64
-    whole: NDArray[Any] = spikes.astype(kind) @ weights.T.astype(kind)
-    return whole.astype(np.int64)
+    raw = weights.raw
+    if weights.is_sparse:
+        return np.asarray(raw.astype(np.float64) @ sent.T.astype(np.float64)).T.astype(np.int64)
+    if weights.is_one_to_one:
+        return np.asarray(raw.astype(np.int64) * sent.astype(np.int64))
+    kind = np.float32 if sent.dtype == bool and weights.shape[1] < LINES else np.float64
+    return np.asarray(sent.astype(kind) @ raw.T.astype(kind)).astype(np.int64)

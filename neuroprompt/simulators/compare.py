@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -78,9 +78,10 @@ class Agreement(NodeAgreement):
 
 def compare(reference: Recording, other: Recording) -> Agreement:
     """How `other` agrees with `reference`, spike by spike; raises BadSetting for other nodes, steps or sizes."""
-    if list(reference.spikes) != list(other.spikes):
-        raise BadSetting(f"recordings of {list(other.spikes)}", f"the same nodes: {list(reference.spikes)}")
-    a, b = all_spikes(reference), all_spikes(other)
+    if set(reference.spikes) != set(other.spikes):
+        raise BadSetting(f"recordings of {sorted(other.spikes)}", f"the same nodes: {sorted(reference.spikes)}")
+    order = list(reference.spikes)
+    a, b = all_spikes(reference, order), all_spikes(other, order)
     if a.shape != b.shape:
         raise BadSetting(f"recordings of shape {b.shape}", f"{a.shape}: steps, neurons")
     mismatches = {name: _mismatch(reference, other, name) for name in reference.spikes}
@@ -96,9 +97,9 @@ def compare(reference: Recording, other: Recording) -> Agreement:
     )
 
 
-def all_spikes(recording: Recording) -> Spikes:
-    """The spikes of all nodes side by side, (T, n)."""
-    nodes = [spikes.astype(bool) for spikes in recording.spikes.values()]
+def all_spikes(recording: Recording, order: Sequence[str] | None = None) -> Spikes:
+    """The spikes of all nodes side by side, (T, n), in the recording's order or in that of the names in `order`."""
+    nodes = [recording.spikes[name].astype(bool) for name in (recording.spikes if order is None else order)]
     if not nodes:  # a graph of nodes that never fire
         return np.zeros((len(next(iter(recording.values.values()), ())), 0), bool)
     return np.concatenate(nodes, axis=1)

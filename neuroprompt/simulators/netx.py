@@ -81,17 +81,14 @@ def _check(p: Population, forward: Projection, own: Projection | None) -> None:
         wrong = "has weights with an exponent"
     elif forward.delay > LONGEST:
         wrong = f"waits {forward.delay} steps, more than {LONGEST}"
-    elif not all(np.any(q.numbers) for q in (forward, own) if q is not None):
+    elif not all(np.any(q.weights.values) for q in (forward, own) if q is not None):
         wrong = "has weights that are all 0"
     if wrong:
         raise Unsupported(f"node {p.name!r} {wrong}", "what lava-dl's netx can hold", "use --target lava, which can")
 
 
 def _matrix(projection: Projection, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    weights = projection.weights
-    dense = (
-        np.diag(weights) if projection.one_to_one else weights if isinstance(weights, np.ndarray) else weights.toarray()
-    )
+    dense = projection.weights.dense()
     assert dense.shape[0] == size
     return dense.astype(np.int64)
 

@@ -1,7 +1,9 @@
-"""What a spiking target supports: a small graph for every primitive and habit of NIR, shown to the target's code."""
+"""What of NIR a spiking target supports: a small graph for every primitive and habit, shown to the target's code."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -58,22 +60,30 @@ def features() -> dict[str, nir.NIRGraph]:
     }
 
 
-def supported(target: SpikingTarget) -> dict[str, str]:
-    """ "" for every feature that the target runs, else why it does not; asked of its code, nothing is run.
+@dataclass(frozen=True)
+class Support:
+    """What of NIR a target runs: for every feature of `features` why it does not, "" where it does."""
 
-    Of a target that runs integers alone the integers are fitted first.
-    """
-    found = {}
+    reasons: Mapping[str, str]
+
+    def json(self) -> dict[str, str]:
+        """For scripts."""
+        return dict(self.reasons)
+
+
+def supported(target: SpikingTarget) -> Support:
+    """Ask the target's code for every feature; nothing is run. Where it runs integers they are fitted first."""
+    reasons = {}
     for name, graph in features().items():
         program = lower(graph, STEPS)
         try:
             target.refuse(program)
             if "fixed" in target.precisions:
                 quantise(program)
-            found[name] = ""
+            reasons[name] = ""
         except Unsupported as reason:
-            found[name] = str(reason)
-    return found
+            reasons[name] = str(reason)
+    return Support(reasons)
 
 
 def _row(shape: tuple[int, ...], *nodes: Any) -> nir.NIRGraph:

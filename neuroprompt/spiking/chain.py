@@ -1,10 +1,8 @@
-"""A generator as a NIR graph, and a graph as a file; `neuroprompt.compiler` reads and runs graphs of any origin."""
+"""A generator as a NIR graph; `neuroprompt.compiler` reads and runs graphs of any origin."""
 
 from __future__ import annotations
 
-import io
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import nir
@@ -14,18 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroprompt.contracts.learning import Generator
-from neuroprompt.errors import BadGraph, BadSetting, Unsupported
-from neuroprompt.files import write_whole
+from neuroprompt.errors import Unsupported
+from neuroprompt.spiking.graph import FORMAT, RESET
 from neuroprompt.spiking.neurons import IF, LIF, Current, check_convention
 from neuroprompt.spiking.time_step import DT_SECONDS
 
-FORMAT = "neuroprompt-nir-1"
-RESET = "zero, same step"
-
 Vector = NDArray[np.float64]
-
-
-# --- a generator as a graph -------------------------------------------------------------------------------------------
 
 
 def to_nir(generator: Generator) -> nir.NIRGraph:
@@ -37,7 +29,7 @@ def to_nir(generator: Generator) -> nir.NIRGraph:
     LIF        LIF(tau = tau dt, r = 1, v_leak = 0, v_threshold, v_reset = 0)
     Leaky      IF where beta = 1, else LIF(tau = dt / (1 - beta), r = 1 / (1 - beta)): its input has no gain
 
-    Neurons may come first where the generator says for how many inputs, which then drive them one to one.
+    Neurons may come first where the generator says for how many inputs, which then reach them one to one.
     All neuron parameters are vectors of the node's shape. Metadata: dt in seconds, steps, reset, format. Raises
     Unsupported, naming the module and the reason.
     """
@@ -58,7 +50,7 @@ def to_nir(generator: Generator) -> nir.NIRGraph:
         size = int(np.prod(node.output_type["output"]))
         nodes[name] = node
     if not nodes:
-        raise Unsupported("the generator has no modules", "at least a drive and neurons")
+        raise Unsupported("the generator has no modules", "at least an input current and neurons")
     nodes["output"] = nir.Output(output_type={"output": np.array([size])})
     names = list(nodes)
     metadata = {"dt": DT_SECONDS, "steps": generator.steps, "reset": RESET, "format": FORMAT}
@@ -108,24 +100,3 @@ def _vector(value: Vector, size: int) -> Vector:
 
 def _array(tensor: Tensor) -> Any:
     return tensor.detach().cpu().numpy().copy()
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def write_graph(graph: nir.NIRGraph, path: Path | str) -> None:
-    """Write `graph` as HDF5, whole or not at all; raises CannotWrite."""
-    buffer = io.BytesIO()
-    nir.write(buffer, graph)
-    write_whole(Path(path), buffer.getvalue())
-
-
-def steps_of(graph: nir.NIRGraph) -> int:
-    """The number of time steps that the graph was made for; raises BadSetting where it does not say."""
-    if "steps" not in graph.metadata:
-        got = "the graph does not say for how many steps it runs"
-        raise BadSetting(got, "a number of steps", "for example --steps 100")
-    steps = np.asarray(graph.metadata["steps"])
-    if steps.dtype.kind not in "iu" or steps.size != 1 or int(steps.reshape(-1)[0]) < 1:
-        raise BadGraph(f"the graph's steps are {graph.metadata['steps']!r}", "a whole number above 0")
-    return int(steps.reshape(-1)[0])

@@ -60,7 +60,7 @@ class LIF(nn.Module):
 
 
 class Current(nn.Module):
-    """A constant current, the same at every step: the learnable drive of a static prompt; shape (n,)."""
+    """A constant current, the same at every step: the learnable input of a static prompt; shape (n,)."""
 
     def __init__(self, values: Tensor) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Current(nn.Module):
 
 
 def spike_train(neurons: IF | LIF, currents: Tensor) -> Tensor:
-    """Drive `neurons` with `currents` (T, ...) from rest; the spikes of every step, (T, ...)."""
+    """Run `neurons` on `currents` (T, ...) from rest; the spikes of every step, (T, ...)."""
     v = torch.zeros_like(currents[0])
     spikes = []
     for current in currents:

@@ -19,10 +19,9 @@ from zipfile import BadZipFile
 import nir
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 
 from neuroprompt.errors import BadBundle, OutOfRange, Unsupported
-from neuroprompt.spiking.weights import Weights, drive, numbers, one_to_one
+from neuroprompt.spiking.weights import Weights
 from neuroprompt.workers import stepwise
 
 FORMAT = "neuroprompt-program-2"
@@ -64,10 +63,10 @@ class Population:
 
 @dataclass(frozen=True)
 class Projection:
-    """Weights from `source` ("input" or a population) to `target`: one to one (n,), dense (out, in), or sparse rows.
+    """Weights from `source` ("input" or a population) to `target`; several may join the same two, and then add up.
 
-    What the source emits in step t drives the target in step t + lag. On the chip it arrives 1 + delay steps later, and
-    sums of fixed weights are shifted left by `exponent`, as Lava's weight_exp.
+    What the source emits in step t reaches the target in step t + lag. On the chip it arrives 1 + delay steps later,
+    and sums of fixed weights are shifted left by `exponent`, as Lava's weight_exp.
     """
 
     source: str
@@ -77,22 +76,12 @@ class Projection:
     delay: int = 0
     exponent: int = 0
 
-    @property
-    def one_to_one(self) -> bool:
-        """Whether every neuron has the one line of its own number."""
-        return one_to_one(self.weights)
-
-    @property
-    def numbers(self) -> Array:
-        """The weights as one array, whatever their form."""
-        return numbers(self.weights)
-
 
 @dataclass(frozen=True)
 class Program:
     """Populations in topological order, projections between them, for `steps` steps of `inputs` input lines.
 
-    Lines that drive neurons one to one may carry any number, all others spikes, 0 and 1. In a fixed program a number x
+    Lines may carry spikes, 0 and 1, or any number. In a fixed program a number x
     of such a line is the whole number round(x input_scale), and times its weight must lie within GRADED; where
     input_scale is 0 it takes spikes only.
     """
@@ -121,10 +110,10 @@ class Program:
         sent = inputs * self.input_scale
         np.rint(sent, out=sent)
         most = np.maximum(sent.max(axis=0, initial=0), -sent.min(axis=0, initial=0))
-        heard = [p for p in self.projections if p.source == "input"]
+        listening = [p for p in self.projections if p.source == "input"]
         # One to one the largest number of a line has the largest product; elsewhere it is a sum.
-        driven = (drive(p.weights.astype(np.float64), most if p.one_to_one else sent) * 2**p.exponent for p in heard)
-        reach = max((float(np.abs(a).max(initial=0)) for a in driven), default=0.0)
+        sums = (p.weights.apply(most if p.weights.is_one_to_one else sent) * 2**p.exponent for p in listening)
+        reach = max((float(np.abs(a).max(initial=0)) for a in sums), default=0.0)
         if reach > GRADED:
             beyond = f"an input of {np.abs(inputs).max():g} becomes {reach:g}"
             raise OutOfRange(beyond, f"at most {GRADED} on the chip", "fit the integers on inputs as large as these")
@@ -145,7 +134,7 @@ class Program:
         fields = ("steps", "inputs", "precision", "input_scale")
         return {name: getattr(self, name) for name in fields} | {
             "populations": [dict(vars(p)) for p in self.populations],
-            "projections": [dict(vars(p)) for p in self.projections],
+            "projections": [vars(p) | {"weights": p.weights.raw} for p in self.projections],
         }
 
     def to_bytes(self) -> bytes:
@@ -159,15 +148,14 @@ class Program:
             plain |= {"emits": p.emits, "unit": float(p.unit)}
             populations.append({**plain, "onsets": [int(onset) for onset, _ in p.currents]})
         for i, q in enumerate(self.projections):
-            sparse = issparse(q.weights)
-            if sparse:
-                arrays |= {f"weights.{i}.{key}": getattr(q.weights, key) for key in ("data", "indices", "indptr")}
+            if q.weights.is_sparse:
+                arrays |= {f"weights.{i}.{key}": getattr(q.weights.raw, key) for key in ("data", "indices", "indptr")}
                 arrays[f"weights.{i}.shape"] = np.array(q.weights.shape)
             else:
-                arrays[f"weights.{i}"] = q.weights
+                arrays[f"weights.{i}"] = q.weights.raw
             plain = {"source": q.source, "target": q.target, "lag": int(q.lag), "delay": int(q.delay)}
             plain["exponent"] = int(q.exponent)
-            projections.append({**plain, "sparse": sparse})
+            projections.append({**plain, "sparse": q.weights.is_sparse})
         header = {
             "format": FORMAT,
             "precision": self.precision,
@@ -193,7 +181,7 @@ class Program:
                 Population(**p | {key: _scalar(p[key]) for key in VECTORS[:-1]} | {"currents": tuple(p["currents"])})
                 for p in spec.pop("populations")
             )
-            projections = tuple(Projection(**p) for p in spec.pop("projections"))
+            projections = tuple(Projection(**p | {"weights": Weights(p["weights"])}) for p in spec.pop("projections"))
             return cls(populations=populations, projections=projections, **spec)
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             got = f"the program cannot be read ({error})"
@@ -230,7 +218,7 @@ class SpikingModel:
 
         Only for one-to-one programs; raises Unsupported for others, whose weights would grow with the square.
         """
-        if not all(p.one_to_one for p in self.float_program.projections):
+        if not all(p.weights.is_one_to_one for p in self.float_program.projections):
             raise Unsupported("lanes of a program with dense weights", "projections that are all one to one")
         graph = nir.NIRGraph(
             {name: _repeated(node, count) for name, node in self.graph.nodes.items()},
@@ -253,7 +241,7 @@ def _wide(program: Program, count: int) -> Program:
         return replace(p, size=p.size * count, currents=currents, **vectors)
 
     populations = (tiled(p) for p in program.populations)
-    projections = (replace(p, weights=np.tile(p.weights, count)) for p in program.projections)
+    projections = (replace(p, weights=Weights(np.tile(p.weights.raw, count))) for p in program.projections)
     return replace(
         program,
         inputs=program.inputs * count,

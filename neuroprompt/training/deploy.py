@@ -10,13 +10,12 @@ import snntorch
 import torch
 from torch import Tensor, nn
 
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.lower import lower, stimulus
-from neuroprompt.compiler.quantise import quantise
 from neuroprompt.contracts.deployment import Floats, SpikingTarget
 from neuroprompt.contracts.learning import Generator, Prompt
-from neuroprompt.errors import ParityError, Unsupported
-from neuroprompt.progress import SILENT, Progress
-from neuroprompt.spiking.chain import steps_of, to_nir
+from neuroprompt.errors import ParityError
+from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import IF, LIF, Current
 from neuroprompt.spiking.program import SpikingModel
 
@@ -24,34 +23,6 @@ from neuroprompt.spiking.program import SpikingModel
 def spiking_model(generator: Generator, inputs: Floats | None = None, scale: float | None = None) -> SpikingModel:
     """The generator as NIR graph, float and integer program; `inputs` (T, n_in) and `scale` as in `quantise`."""
     return model_of_graph(to_nir(generator), inputs=inputs, scale=scale, largest=generator.largest)
-
-
-def model_of_graph(
-    graph: nir.NIRGraph,
-    steps: int | None = None,
-    inputs: Floats | None = None,
-    scale: float | None = None,
-    largest: float = 0.0,
-    *,
-    split_signs: bool = False,
-    progress: Progress = SILENT,
-) -> SpikingModel:
-    """The same for a NIR graph of any origin; `steps` where its metadata does not say.
-
-    `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
-    """
-    program = lower(graph, steps_of(graph) if steps is None else steps)
-    fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs)
-    return SpikingModel(graph, program, fixed, report)
-
-
-def floats_of_graph(graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False) -> SpikingModel:
-    """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
-    try:
-        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs)
-    except Unsupported as quantisation_error:
-        program = lower(graph, len(inputs))
-        return SpikingModel(graph, program, program, quantisation_error=quantisation_error)
 
 
 def deployed_tokens(prompt: Prompt, model: SpikingModel | None = None) -> Tensor | None:

@@ -13,11 +13,11 @@ import nir
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from snntorch import surrogate
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.fit import integer_decays
 from neuroprompt.compiler.lower import lower
 from neuroprompt.contracts.learning import Generator
@@ -26,7 +26,6 @@ from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, MANTISSA, SHIFT, VTH_M
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import ATAN_ALPHA, leaky
 from neuroprompt.spiking.program import Population, Program, SpikingModel
-from neuroprompt.training.deploy import model_of_graph
 
 Matrix = NDArray[np.float64]
 
@@ -156,7 +155,7 @@ def loihi_aware(chain: nn.Sequential, scales: Sequence[float] | None = None) -> 
 
 
 def _weights(program: Program, population: Population) -> Matrix:
-    """What drives a population, (out, in)."""
+    """The weights into a population, (out, in)."""
     incoming = program.into(population.name)
     if not incoming or population.emits != "spikes":
         got = f"{population.name} does not follow an nn.Linear, or never fires"
@@ -165,9 +164,7 @@ def _weights(program: Program, population: Population) -> Matrix:
         got = f"{population.name} has thresholds from {np.min(population.vth):g} to {np.max(population.vth):g}"
         raise Unsupported(got, "one: the chip has one for a population", "scale the rows of its weights instead")
     (projection,) = incoming
-    weights = projection.weights
-    matrix: Matrix = weights.toarray() if issparse(weights) else np.diag(weights) if weights.ndim == 1 else weights
-    return matrix
+    return projection.weights.dense()
 
 
 def _largest_scale(population: Population, weights: Matrix) -> float:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_graphs import random_graph
 
-from neuroprompt.compiler.generate import random_graph
+from neuroprompt.compiler import flatten as compiler
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import WorkerFailed
 from neuroprompt.simulators.runtime import WORKERS, Runtime
-from neuroprompt.spiking.chain import write_graph
+from neuroprompt.spiking.graph import write_graph
 
 Command = Callable[..., Any]
 
@@ -126,3 +127,18 @@ def test_mistakes_are_one_line(command: Command, graph: Path, tmp_path: Path) ->
     np.save(tmp_path / "x.npy", np.ones((4, 1)))
     refused(command("verify", graph, "--input", tmp_path / "x.npy"), "finite numbers of shape")
     assert not list(tmp_path.glob("out*"))
+
+
+def test_verify_makes_a_graph_flat_once(command: Command, graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the longest stage of a large graph, and the reference goes its own way."""
+    calls: list[Any] = []
+    unnested = compiler._unnested
+
+    def counted(graph: Any) -> Any:
+        calls.append(graph)
+        return unnested(graph)
+
+    monkeypatch.setattr(compiler, "_unnested", counted)
+    done = command("verify", graph, "--steps", 9, "--targets", "loihi,snntorch")
+    assert done.code == 0, done.err
+    assert len(calls) == 1

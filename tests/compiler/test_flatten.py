@@ -41,7 +41,7 @@ def test_a_graph_in_a_graph_is_named_with_a_dot() -> None:
     outer = a_graph("i>g>n>o", i=source(2), g=inner, n=an_if(3), o=sink(3))
     assert [n.name for n in flatten(outer).nodes] == ["i", "g.in", "g.fc", "g.out", "n", "o"]
     (projection,) = lower(outer, 3).projections
-    assert np.array_equal(projection.weights, np.ones((3, 2)))
+    assert np.array_equal(projection.weights.raw, np.ones((3, 2)))
 
 
 def test_a_cycle_is_cut_where_a_value_leaves_neurons_on_every_such_edge() -> None:
@@ -77,7 +77,7 @@ def test_several_inputs_stand_side_by_side_and_several_outputs_are_kept() -> Non
     )  # fmt: skip
     program = lower(graph, 3)
     assert program.inputs == 5
-    assert np.array_equal(program.projections[0].weights, [[1, 1, 2, 2, 2]] * 2)
+    assert np.array_equal(program.projections[0].weights.raw, [[1, 1, 2, 2, 2]] * 2)
     assert [(p.name, p.emits) for p in program.populations] == [("n", "spikes"), ("q", "v")]
 
 

@@ -19,6 +19,7 @@ from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.spiking.neurons import IF, LIF
 from neuroprompt.spiking.program import GRADED, Population, Program, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 from neuroprompt.training.deploy import spiking_model
 
 Array = NDArray[np.float64]
@@ -27,7 +28,7 @@ Array = NDArray[np.float64]
 def layer(weights: Array, threshold: float = 0.0, dv: float = 0.25, bias: float = 0.0, steps: int = 4) -> Program:
     n = weights.size
     population = Population("p", n, 1.0, dv, threshold, np.full(n, bias), depth=1)
-    return Program("float", steps, n, (population,), (Projection("input", "p", weights),))
+    return Program("float", steps, n, (population,), (Projection("input", "p", Weights(weights)),))
 
 
 @given(
@@ -54,7 +55,7 @@ def test_no_input_in_range_overflows(
         trace = simulate(fixed, inputs)["p"]
         assert trace.wrapped == trace.clipped == 0
     if equal:
-        assert (fixed.projections[0].weights == 1).all()
+        assert (fixed.projections[0].weights.values == 1).all()
     with pytest.raises(OutOfRange, match="on the chip"):
         fixed.encode(np.full((steps, 50), 1e6 * largest))
 
@@ -97,7 +98,7 @@ def test_several_listeners_share_the_scale_of_the_lines() -> None:
     rng = np.random.default_rng(0)
     one = layer(np.full(3, 0.5))
     other = Population("q", 4, 1.0, 0.25, 1.5, np.zeros(4), depth=1)
-    dense = Projection("input", "q", rng.normal(0, 1, (4, 3)))
+    dense = Projection("input", "q", Weights(rng.normal(0, 1, (4, 3))))
     two = replace(one, populations=(*one.populations, other), projections=(*one.projections, dense))
     inputs = rng.uniform(-1, 1, (4, 3))
     fixed, report = quantise(two, inputs, largest=1.0)
@@ -109,7 +110,7 @@ def test_several_listeners_share_the_scale_of_the_lines() -> None:
 
 
 def test_lanes_of_dense_weights_are_refused() -> None:
-    dense = replace(layer(np.full(3, 0.5)), projections=(Projection("input", "p", np.eye(3)),))
+    dense = replace(layer(np.full(3, 0.5)), projections=(Projection("input", "p", Weights(np.eye(3))),))
     with pytest.raises(Unsupported, match="dense weights"):
         SpikingModel(nir.NIRGraph({}, [], type_check=False), dense, dense).lanes(2)
 
@@ -131,7 +132,7 @@ def test_the_file_holds_the_scale() -> None:
     fixed, _ = quantise(layer(np.full(3, 0.5)), np.full((4, 3), 0.5))
     again = Program.from_bytes(fixed.to_bytes())
     assert again.input_scale == fixed.input_scale
-    assert again.projections[0].one_to_one
+    assert again.projections[0].weights.is_one_to_one
 
 
 @pytest.mark.parametrize("neurons", [IF(0.5), LIF(4.0, 0.1)])

@@ -14,16 +14,16 @@ import h5py
 import nir
 import numpy as np
 import pytest
+from random_graphs import random_graph
 
 from neuroprompt.compiler import read
+from neuroprompt.compiler.compile import floats_of_graph
 from neuroprompt.compiler.flatten import flatten
-from neuroprompt.compiler.generate import random_graph
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.compiler.stimuli import inputs_of
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import BadGraph, NeuropromptError, Unsupported
-from neuroprompt.spiking.chain import steps_of, write_graph
-from neuroprompt.training.deploy import floats_of_graph
+from neuroprompt.spiking.graph import steps_of, write_graph
 
 SECONDS, BYTES = 5.0, 2**31
 """What one case may take: of the processor, and of memory beside what the process has already."""

@@ -31,13 +31,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuroprompt import loihi_aware
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.simulators.compare import compare
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import leaky
 from neuroprompt.spiking.program import SpikingModel
-from neuroprompt.training.deploy import model_of_graph
 
 STEPS, TRAINED, FITTED, HELD_OUT = 16, 1297, 60, 500
 """Steps of an image, and how many images are trained on, fitted on (some of those), and held out."""

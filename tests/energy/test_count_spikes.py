@@ -16,6 +16,7 @@ from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.energy.count_spikes import by_image, count
 from neuroprompt.spiking.activity import Activity
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 
 
 @st.composite
@@ -38,7 +39,7 @@ def runs(draw: st.DrawFn) -> tuple[Program, Recording, Any]:
 
     lag = st.integers(0, steps)
     pairs = [("input", "a"), ("a", "b"), ("b", "a"), ("b", "b")]
-    projections = tuple(Projection(s, t, weights(), lag=draw(lag)) for s, t in pairs)
+    projections = tuple(Projection(s, t, Weights(weights()), lag=draw(lag)) for s, t in pairs)
     numbers = rng.integers(0, 2, (steps, n)) * draw(st.sampled_from([1.0, 0.5, -1.0]))
     fired = rng.random((2, steps, n)) < 0.4
     spikes = {"a": fired[0]} | ({"b": fired[1]} if emits == "spikes" else {})
@@ -52,10 +53,7 @@ def followed(program: Program, recording: Recording, inputs: Any) -> tuple[int, 
     synops = graded = 0
     emitted = {"input": inputs, **recording.spikes, **recording.values}
     for p in program.projections:
-        if isinstance(p.weights, csr_matrix):
-            matrix = p.weights.toarray()
-        else:
-            matrix = np.diag(p.weights) if p.weights.ndim == 1 else p.weights
+        matrix = p.weights.dense()
         for t in range(program.steps):
             if t + p.lag >= program.steps:
                 continue
@@ -115,7 +113,7 @@ def test_long_runs_are_counted_whole(steps: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     sent = (rng.random((steps, 3)) < 0.99).astype(float)
     layer = Population("a", 3, 1.0, 0.2, 1.0, np.zeros(3))
-    program = Program("float", steps, 3, (layer,), (Projection("input", "a", np.ones(3)),))
+    program = Program("float", steps, 3, (layer,), (Projection("input", "a", Weights(np.ones(3))),))
     found = count(program, Recording({"a": sent > 0}, 0.0), sent).total
     assert found.synops == found.spikes == int(sent.sum())
 
@@ -124,7 +122,7 @@ def test_long_runs_are_counted_whole(steps: int, seed: int) -> None:
 def test_what_a_target_kept_of_its_inputs_is_what_encode_makes(rate: float, weight: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     layer = Population("a", 4, 4095, 1024, 300, np.zeros(4, np.int32), 6, depth=1)
-    projections = (Projection("input", "a", np.array([2 * weight, 2, 0, 4], np.int32)),)
+    projections = (Projection("input", "a", Weights(np.array([2 * weight, 2, 0, 4], np.int32))),)
     program = Program("fixed", 7, 4, (layer,), projections, input_scale=[0.4, 1.0, 9.0][seed % 3])
     inputs = np.where(rng.random((7, 4)) < rate, rng.normal(0, 3, (7, 4)), 0)
     target = SpikingTarget.named("loihi")

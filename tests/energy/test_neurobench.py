@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from neuroprompt.contracts.deployment import Recording
 from neuroprompt.energy.count_spikes import ProgramCounts, count
 from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 pytestmark = pytest.mark.usefixtures("neurobench")
 STEPS = 7
@@ -92,7 +93,7 @@ def program(net: nn.Sequential, shape: tuple[int, ...], recording: Recording) ->
                 pair = (rows.numpy(), columns.numpy())
                 weights = csr_matrix((np.ones(len(rows)), pair), shape=there.shape)
                 weights.data = exact[pair]
-            projections.append(Projection(source, target, weights))
+            projections.append(Projection(source, target, Weights(weights)))
             populations.append(Population(target, len(bias), 1.0, 0.5, 0.4, bias))
             shape, source = tuple(layer(torch.zeros(1, *shape)).shape[1:]), target
         elif isinstance(layer, nn.Flatten):

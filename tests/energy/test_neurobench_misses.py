@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from neuroprompt.compiler.compile import floats_of_graph
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.energy.count_bundle import counts_of_model
@@ -21,7 +22,7 @@ from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.spiking.neurons import IF, LIF
-from neuroprompt.training.deploy import floats_of_graph, spiking_model
+from neuroprompt.training.deploy import spiking_model
 
 pytestmark = pytest.mark.usefixtures("neurobench")
 TOKENS, WIDTH, DEPTH = 17, 32, 2

@@ -17,13 +17,14 @@ from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.netx import to_netx
 from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 
 def layer(name: str, before: str, weights: Any, **other: Any) -> tuple[Population, Projection]:
     w = np.asarray(weights, np.int32)
     plain: dict[str, Any] = {"du": 4095, "dv": 400, "vth": 90, "bias_exp": 6, "depth": 1}
     plain["bias"] = np.zeros(len(w), np.int32)
-    return Population(name, len(w), **(plain | other)), Projection(before, name, w)
+    return Population(name, len(w), **(plain | other)), Projection(before, name, Weights(w))
 
 
 def program(*layers: tuple[Population, Projection], more: tuple[Projection, ...] = ()) -> Program:
@@ -33,7 +34,7 @@ def program(*layers: tuple[Population, Projection], more: tuple[Projection, ...]
 
 def test_every_number_stands_where_netx_looks_for_it() -> None:
     first, second = layer("a", "input", [[2, -4, 6], [8, 0, -2]]), layer("b", "a", [[3, 5]], du=1000, depth=2)
-    back = Projection("a", "a", np.array([[0, 2], [-6, 0]], np.int32), lag=1)
+    back = Projection("a", "a", Weights(np.array([[0, 2], [-6, 0]], np.int32)), lag=1)
     with h5py.File(io.BytesIO(to_netx(program(first, second, more=(back,))))) as net:
         assert sorted(net["layer"]) == ["0", "1", "2"]
         assert [net[f"layer/{i}/type"][0] for i in range(3)] == [b"input", b"dense_rec", b"dense"]
@@ -59,7 +60,7 @@ def test_what_netx_would_run_otherwise_is_refused(changed: dict[str, Any], words
     with pytest.raises(Unsupported, match=words):
         to_netx(program((replace(population, **changed), projection)))
     with pytest.raises(Unsupported, match="weights that are all 0"):
-        to_netx(program((population, replace(projection, weights=np.zeros((2, 2), np.int32)))))
+        to_netx(program((population, replace(projection, weights=Weights(np.zeros((2, 2), np.int32))))))
     with pytest.raises(Unsupported, match="with an exponent"):
         to_netx(program((population, replace(projection, exponent=1))))
 

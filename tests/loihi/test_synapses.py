@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from neuroprompt.loihi.synapses import arriving_fixed, stored_weights
 from neuroprompt.spiking.program import Projection
-from neuroprompt.spiking.weights import cached
+from neuroprompt.spiking.weights import Weights
 
 
 @given(
@@ -32,22 +28,6 @@ def test_sums_are_those_of_the_stored_integers(
     weights = rng.integers(*signs, (out, lines), dtype=np.int32, endpoint=True)
     sent = rng.random((steps, lines)) < rate
     wanted = (sent.astype(np.int64) @ stored_weights(weights).astype(np.int64).T) << exponent
-    projection = Projection("input", "n", weights, exponent=exponent)
+    projection = Projection("input", "n", Weights(weights), exponent=exponent)
     for _ in range(2):  # made ready, and used again
         assert np.array_equal(arriving_fixed(projection, sent), wanted)
-
-
-def test_what_is_made_of_weights_goes_with_them_and_holds_them_still() -> None:
-    made: list[int] = []
-
-    def total(weights: NDArray[Any]) -> int:
-        made.append(int(weights.sum()))
-        return made[-1]
-
-    for size in (3, 4):
-        weights = np.ones(size, np.int32)
-        assert cached(total, weights) == cached(total, weights) == size
-        with pytest.raises(ValueError, match="read-only"):
-            weights[0] = 2
-        del weights
-    assert made == [3, 4]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neuroprompt.compiler.lower import lower, stimulus
-from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.nir_support import STEPS, features, supported
 from neuroprompt.spiking.program import SpikingModel
@@ -15,7 +15,7 @@ from neuroprompt.spiking.program import SpikingModel
 @pytest.mark.parametrize("name", ["reference", "snntorch", "loihi"])
 def test_the_table_is_what_happens(name: str) -> None:
     target = SpikingTarget.named(name)
-    said = supported(target)
+    said = supported(target).reasons
     assert set(said) == set(features())
     for feature, graph in features().items():
         program = lower(graph, STEPS)
@@ -34,5 +34,5 @@ def test_the_table_is_what_happens(name: str) -> None:
 
 
 def test_the_chip_refuses_what_it_has_not() -> None:
-    said = supported(Target.named("lava"))  # type: ignore[arg-type]
+    said = supported(SpikingTarget.named("lava")).reasons
     assert [feature for feature, reason in said.items() if reason] == ["LI between", "v_reset"]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from program_bounds import absolute, apart
 from torch import nn
 
 from neuroprompt.compiler.lower import lower, stimulus
@@ -94,9 +95,10 @@ def test_potentials_agree_too() -> None:
     for name in IN_PROCESS:
         target = SpikingTarget.named(name)
         runs.append(target.run(model, inputs, "float", states=True))
+    bounds = apart(lower(absolute(model.graph), 20), inputs, runs[0].spikes)
     for run in runs[1:]:
         assert run.v["lif1"].shape == (20, 40)
-        assert np.abs(run.v["lif1"] - runs[0].v["lif1"]).max() < 1e-12
+        assert (np.abs(run.v["lif1"] - runs[0].v["lif1"]) <= bounds["lif1"]).all()
 
 
 def test_vit_b_prompt_is_exact_everywhere() -> None:

@@ -18,7 +18,8 @@ from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import BadGraph, BadSetting, CannotWrite, Unsupported
-from neuroprompt.spiking.chain import steps_of, to_nir, write_graph
+from neuroprompt.spiking.chain import to_nir
+from neuroprompt.spiking.graph import steps_of, write_graph
 from neuroprompt.spiking.neurons import IF, LIF, Current
 
 

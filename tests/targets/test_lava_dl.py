@@ -21,6 +21,7 @@ from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.simulators.netx import to_netx
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 
 STEPS = 40
 
@@ -46,9 +47,11 @@ def chain(seed: int, recurrent: bool = False, delays: bool = False) -> Program:
         name, vth = f"p{i}", int(rng.integers(20, 400))
         parts.append(Population(name, n, du, int(rng.integers(0, 2000)), vth, np.zeros(n, np.int32), bias_exp=6))
         before = f"p{i - 1}" if i > 1 else "input"
-        projections.append(Projection(before, name, weights(n, n_in, 1), lag=int(rng.integers(4)) if delays else 0))
+        projections.append(
+            Projection(before, name, Weights(weights(n, n_in, 1)), lag=int(rng.integers(4)) if delays else 0)
+        )
         if recurrent:
-            projections.append(Projection(name, name, weights(n, n, 4), lag=1))
+            projections.append(Projection(name, name, Weights(weights(n, n, 4)), lag=1))
     program = schedule(Program("fixed", STEPS, sizes[0], tuple(parts), tuple(projections)))
     check_range(program)
     return program
@@ -126,7 +129,11 @@ def test_what_netx_cannot_run_is_refused_before_it_starts(lava_dl: SpikingTarget
         lava_dl.run(SpikingModel(nir.NIRGraph({}, []), wrong, wrong), inputs, "fixed")
     mixed = chain(3, recurrent=True)  # netx takes the weights of both as one matrix
     forward, own, *others = mixed.projections
-    odd = (replace(forward, weights=np.abs(forward.weights) | 1), replace(own, weights=-np.abs(own.weights)), *others)
+    odd = (
+        replace(forward, weights=forward.weights.with_values(np.abs(forward.weights.values) | 1)),
+        replace(own, weights=own.weights.with_values(-np.abs(own.weights.values))),
+        *others,
+    )
     wrong = replace(mixed, projections=odd)
     with pytest.raises(Unsupported, match="odd weights into 'p1'"):
         lava_dl.run(SpikingModel(nir.NIRGraph({}, []), wrong, wrong), np.ones((STEPS, wrong.inputs)), "fixed")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.simulators.verify import verify
-from neuroprompt.training.deploy import model_of_graph
 
 QUICK = ("norse", "snntorch", "nengo")
 SIMULATORS = [

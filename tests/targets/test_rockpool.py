@@ -10,6 +10,7 @@ import pytest
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.spiking.program import Population, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 
 
 @pytest.fixture
@@ -42,11 +43,11 @@ def test_wrong_input_is_one_line(model_of: Callable[..., SpikingModel]) -> None:
     target = SpikingTarget.named("rockpool")
     one = Population("one", 2, du=1.0, dv=0.0, vth=1.0, bias=np.zeros(2))
     with pytest.raises(Unsupported, match=r"inputs of shape \(4, 3\)"):
-        target.run(model_of(2, one, Projection("input", "one", np.ones(2))), np.ones((4, 3)), "float")
+        target.run(model_of(2, one, Projection("input", "one", Weights(np.ones(2)))), np.ones((4, 3)), "float")
 
 
 def test_a_threshold_of_zero_is_refused_by_name(model_of: Callable[..., SpikingModel]) -> None:
     target = SpikingTarget.named("rockpool")
     low = Population("low", 2, du=1.0, dv=0.0, vth=np.array([1.0, 0.0]), bias=np.zeros(2))
     with pytest.raises(Unsupported, match="'low' has a threshold of 0; expected thresholds above 0"):
-        target.run(model_of(2, low, Projection("input", "low", np.ones(2))), np.ones((4, 2)), "float")
+        target.run(model_of(2, low, Projection("input", "low", Weights(np.ones(2)))), np.ones((4, 2)), "float")

@@ -9,11 +9,12 @@ import snntorch
 import torch
 from torch import nn
 
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.contracts.learning import Generator, Prompt, PromptSite
 from neuroprompt.errors import BadSetting, OutOfRange, ParityError, Unsupported
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import IF, LIF, Current
-from neuroprompt.training.deploy import check_graph, deployed_tokens, model_of_graph, spiking_model
+from neuroprompt.training.deploy import check_graph, deployed_tokens, spiking_model
 
 SITE = PromptSite(depth=3, width=16, image=(3, 32, 32), patch=8)
 

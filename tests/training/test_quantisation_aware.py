@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroprompt import loihi_aware
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import BadSetting, NeuropromptError, OutOfRange, Unsupported
 from neuroprompt.spiking.neurons import IF, LIF, Current, leaky
-from neuroprompt.training.deploy import model_of_graph
 from neuroprompt.training.quantisation_aware import IntegerLinear, IntegerNeurons, LoihiChain
 
 STEPS = 20
@@ -137,10 +137,10 @@ def test_the_integers_are_the_documented_ones() -> None:
     program = loihi_aware(chain).model(4).fixed_program
     (population,), (projection,) = program.populations, program.projections
     # The gain 1/tau halves weights and bias; the scale is 254 / 0.5.
-    assert projection.weights.tolist() == [[254, -128]]
+    assert projection.weights.raw.tolist() == [[254, -128]]
     assert (population.bias.tolist(), population.vth, population.dv, population.du) == ([25], 254, 2048, 4095)
     at_100 = loihi_aware(chain, scales=[100.0]).model(4).fixed_program
-    assert at_100.projections[0].weights.tolist() == [[50, -24]]  # -25 is between two even numbers; rint takes -12 * 2
+    assert at_100.projections[0].weights.raw.tolist() == [[50, -24]]  # -25 is between two; rint takes -12 * 2
     assert at_100.populations[0].vth == 50
 
 
@@ -151,7 +151,7 @@ def test_its_graph_holds_the_integers_and_float_simulators_run_it() -> None:
     for ours, theirs in zip(
         aware.model(STEPS).fixed_program.projections, compiled.fixed_program.projections, strict=True
     ):
-        assert np.array_equal(ours.weights, theirs.weights)
+        assert np.array_equal(ours.weights.raw, theirs.weights.raw)
     # Without a leak nothing is truncated, and the float twin is the chip.
     target = SpikingTarget.named("snntorch")
     floats, fixed = target.run(compiled, inputs, "float"), loihi().run(compiled, inputs, "fixed")
