@@ -65,15 +65,16 @@ def energy(
     generator_prices: str | Prices = PRICES[0],
     backbone_prices: str | Prices = PRICES[1],
     *,
+    onnx: Bundle | Path | str | None = None,
     seconds: float | None = None,
 ) -> EnergyEstimate:
     """Estimate the joules of generator, backbone and both, from exact counts and published prices.
 
-    Price lists are named, or .toml files. `seconds`: of one run on a chip whose list is a measured power. Raises what
-    `count` raises, UnknownName, Unpriced.
+    Price lists are named, or .toml files. `onnx` as in `count`, which says more of what is counted how. `seconds`: of
+    one run on a chip whose list is a measured power. Raises what `count` raises, UnknownName, Unpriced.
     """
     lists = [price_list(p) if isinstance(p, str) else p for p in (generator_prices, backbone_prices)]
-    counted = count(what)
+    counted = count(what, onnx=onnx)
     lines = three_lines(counted.generator, counted.backbone, *lists, baked=counted.baked, seconds=seconds)
     return replace(lines, counts=counted)
 
