@@ -1,4 +1,4 @@
-"""Sphinx: the pages of docs/ in MyST, the notebooks of examples/ run and shown, the reference made by `generated.py`."""
+"""Sphinx: docs/ in MyST, the notebooks of examples/ run and shown, the reference made by `generated.py`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_block"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"] if False else []
 
 # The notebooks run at every build, with an error as the end of it: what they show is what this version does.
 nb_execution_mode = "cache"

@@ -10,10 +10,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.provenance import config_of
 from neuroprompt.errors import BadBundle
+from neuroprompt.training.assemble import build
+from neuroprompt.training.checkpoint import load_tensors
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
-from neuroprompt.training.run_folder import build, load_tensors
 
 PROMPT, TOKENS = "prompt.safetensors", "tokens"
 
@@ -33,10 +35,10 @@ def trained_model(bundle: Bundle, weights: Path | None = None) -> TrainedModel:
     Raises BadBundle, BadCheckpoint, BadWeights.
     """
     file = bundle.folder / PROMPT
+    config = config_of(bundle)
     try:
-        config = RunConfig.from_json(bundle.about["run"])
         learned = load_file(file)
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         got = f"{bundle.folder} does not say what it was made of ({error})"
         raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'", "export it again") from error
     tokens = learned.pop(TOKENS, None)

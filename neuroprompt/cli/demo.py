@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,9 +16,11 @@ from neuroprompt.errors import RuntimeMissing
 
 if TYPE_CHECKING:
     from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+    from neuroprompt.contracts.deployment import Exported
     from neuroprompt.energy.lines import EnergyEstimate
     from neuroprompt.report.write import Report
     from neuroprompt.simulators.verify import Verification
+    from neuroprompt.training.accuracy import Accuracy
 
 METHODS = ("linear", "spike-nvpt")
 PROMPT = METHODS[1]
@@ -43,8 +45,8 @@ def demo(
 class Demo:
     """What every verb gave, and the seconds of all of them."""
 
-    accuracy: Mapping[str, Mapping[str, Any]]
-    exported: Mapping[str, Mapping[str, Any]]
+    accuracy: Mapping[str, Accuracy]
+    exported: Mapping[str, Exported]
     verify: Verification
     bench: LatencyBenchmark
     energy: EnergyEstimate
@@ -55,8 +57,8 @@ class Demo:
     def json(self) -> dict[str, object]:
         """The results of the verbs, by name."""
         return {
-            "accuracy": self.accuracy,
-            **self.exported,
+            "accuracy": {method: accuracy.json() for method, accuracy in self.accuracy.items()},
+            **{target: exported.json() for target, exported in self.exported.items()},
             "verify": self.verify.json(),
             "bench": self.bench.json(),
             "energy": self.energy.json(),
@@ -71,8 +73,8 @@ class Demo:
 
         rows = []
         for method, accuracy in self.accuracy.items():
-            noisy = sum(accuracy["noise"].values()) / len(accuracy["noise"])
-            rows.append((f"accuracy of {method}, clean / mean under noise", f"{accuracy['clean']:.1%} / {noisy:.1%}"))
+            noisy = sum(accuracy.noise.values()) / len(accuracy.noise)
+            rows.append((f"accuracy of {method}, clean / mean under noise", f"{accuracy.clean:.1%} / {noisy:.1%}"))
         entries = self.verify.reference.steps * self.verify.reference.neurons
         for name, target in self.verify.targets.items():
             agreed = f"{target.spike_exact:.2%} of {entries:,} entries match, {target.spikes:,} spikes"
@@ -99,7 +101,6 @@ def _demo(out: Path, seed: int, progress: TerminalProgress) -> Demo:
     from neuroprompt.bundles.contents import load_model
     from neuroprompt.contracts.deployment import Exporter
     from neuroprompt.energy.energy import energy
-    from neuroprompt.report._accuracy import Accuracy
     from neuroprompt.report.write import NOISES, ROUNDS, report
     from neuroprompt.simulators.verify import verify
     from neuroprompt.training.config import configure
@@ -131,7 +132,7 @@ def _demo(out: Path, seed: int, progress: TerminalProgress) -> Demo:
         [runs[PROMPT].folder, onnx.folder, lava.folder, runs["linear"].folder],
         out / "report.html",
         known={
-            **{runs[method].folder: [Accuracy.from_json(accuracy[method])] for method in METHODS},
+            **{runs[method].folder: [accuracy[method]] for method in METHODS},
             onnx.folder: [timed],
             lava.folder: [verified],
         },

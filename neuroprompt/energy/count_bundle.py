@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 
+from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.contents import holds_model, load_model, load_tried
-from neuroprompt.compiler.lower import stimulus
+from neuroprompt.bundles.contents import load_model
 from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.energy.break_even import BreakEven, break_even_of
 from neuroprompt.energy.count_spikes import ProgramCounts, by_image, count
@@ -74,24 +74,23 @@ def counts(bundle: Bundle, onnx: Bundle | None = None, target: str = "loihi", pr
     its backbone's MACs in the manifest, counted from the torch modules. A bundle of a NIR graph has no backbone.
     Raises BadBundle, Unsupported.
     """
-    if onnx is not None and (onnx.kind != "onnx" or onnx.about.get("run") != bundle.about.get("run")):
+    if onnx is not None and (not artefact(onnx).takes_images or onnx.about.get("run") != bundle.about.get("run")):
         got = f"{onnx.folder}, a bundle for {onnx.kind!r}"
         raise BadBundle(got, f"one for 'onnx' of the run that {bundle.folder} was made of")
-    of_graph = "graph" in bundle.about
-    graphs = {file.name: count_graph(file) for file in sorted((onnx or bundle).folder.glob("*.onnx"))}
-    images, delays = _generator(bundle, target, precision) if holds_model(bundle) else ((), False)
-    if graphs or (of_graph and images):
-        backbone = reduce(add, (graph.total for graph in graphs.values()), Activity())
-    elif "backbone_macs" in bundle.about:
-        backbone = Activity(macs=int(bundle.about["backbone_macs"]))
-    else:
+    opened, files = artefact(bundle), artefact(onnx or bundle).onnx_files
+    graphs, macs = {file.name: count_graph(file) for file in files}, opened.backbone_macs
+    if not graphs and macs is None:
         got = f"{bundle.folder}, a bundle for {bundle.kind!r}, holds nothing to count"
         raise BadBundle(got, "one for lava or onnx")
-    baked = not of_graph and not bundle.about.get("per_image", False)
-    if not images:
+    backbone = reduce(add, (graph.total for graph in graphs.values()), Activity(macs=0 if graphs else macs or 0))
+    baked, tried = bool(backbone.macs) and not opened.per_image, opened.tried()
+    if tried is None:
         return Counts(Activity(), backbone, baked, graphs=graphs)
+    program = load_model(bundle).program(precision)  # of one lane
+    recording = recorded(tried.model, tried.inputs, target, precision)
+    images = tuple(by_image(program, recording, tried.inputs, tried.images))
     generator = reduce(add, (image.total for image in images)).over(len(images))
-    return Counts(generator, backbone, baked, images, graphs, delays)
+    return Counts(generator, backbone, baked, images, graphs, _delays(program))
 
 
 def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "reference", precision: str = "float") -> Counts:
@@ -113,14 +112,6 @@ def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -
     if precision not in part.precisions:
         raise BadSetting(f"{precision} on target {target!r}", f"one of: {', '.join(part.precisions)}")
     return part.run(model, inputs, precision, states=True)
-
-
-def _generator(bundle: Bundle, target: str, precision: str) -> tuple[tuple[ProgramCounts, ...], bool]:
-    """The counts of every image that the bundle is tried on, and whether its program has delays."""
-    model, inputs, tried = load_tried(bundle)
-    inputs = stimulus(model.fixed_program) if inputs is None else inputs
-    program = load_model(bundle).program(precision)  # of one lane
-    return tuple(by_image(program, recorded(model, inputs, target, precision), inputs, tried)), _delays(program)
 
 
 def _file_json(graph: GraphCounts) -> dict[str, object]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.contents import holds_model, load_model
 from neuroprompt.bundles.provenance import config_of
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.report._subject import Subject
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import RUN, load_config
-
-MODEL = "model.onnx"
+from neuroprompt.training.run_files import RUN, load_config
 
 
 def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:
@@ -40,13 +38,13 @@ def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:
 
 def _add(subjects: dict[str, Subject], bundle: Bundle, weights: Path | None) -> None:
     """Put a bundle to its subject, by what it holds: neurons, or the backbone with its prompt baked in."""
-    neurons = holds_model(bundle)
-    if not neurons and not (bundle.folder / MODEL).is_file():
+    opened = artefact(bundle)
+    neurons = opened.tried() is not None  # one of another version raises before anything is measured
+    if not neurons and not opened.takes_images:
         got = f"{bundle.folder}, a bundle for {bundle.kind!r}, holds nothing to report on"
         raise BadBundle(got, "a run folder, or a bundle for onnx or lava")
     subject = _subject(subjects, config_of(bundle), weights)
     if neurons:
-        load_model(bundle)  # one of another version raises before anything is measured
         _once(subject.neurons.folder if subject.neurons else None, bundle.folder)
         subject.neurons = bundle
     else:

@@ -10,13 +10,13 @@ from typing import Any, Protocol, TypeVar
 
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.errors import BadSetting, NeuropromptError
+from neuroprompt.extras import need
 from neuroprompt.files import write_whole
 from neuroprompt.progress import Progress
-from neuroprompt.report._accuracy import Accuracy
 from neuroprompt.report._decode import decode
 from neuroprompt.report._subject import Measured, Subject
-from neuroprompt.robustness.noise import parse_noises
 from neuroprompt.simulators.verify import Verification, verify
+from neuroprompt.training.accuracy import Accuracy
 
 MEASURED = "measured.json"
 LONG = ("accuracy", "latency", "verify")
@@ -116,18 +116,20 @@ class Measuring:
         return result
 
     def _key(self, kind: type[Result]) -> str:
-        wanted = " ".join(str(noise) for noise in parse_noises(self.noises))
+        wanted = " ".join(plain_noises(self.noises))
         keys = {Accuracy: f"accuracy {wanted}".strip(), LatencyBenchmark: f"latency {self.rounds}"}
         return keys.get(kind, "verify")
 
     def _accuracy(self, subject: Subject) -> Accuracy:
+        run = subject.loaded
         from neuroprompt.training.evaluation import evaluate
 
-        return Accuracy.from_json(evaluate(subject.loaded, self.noises, progress=self.progress))
+        return evaluate(run, self.noises, progress=self.progress)
 
     def _latency(self, subject: Subject) -> LatencyBenchmark:
         if subject.baked is None:
             raise BadSetting("what is timed is an ONNX bundle of 'neuroprompt export', and none was given")
+        need("train")
         from neuroprompt.benchmarks.latency import bench
 
         weights, rounds = subject.weights, self.rounds
@@ -135,3 +137,12 @@ class Measuring:
 
     def _verification(self, subject: Subject) -> Verification:
         return verify(subject.spiking.model, subject.spiking.inputs, progress=self.progress)
+
+
+def plain_noises(noises: Sequence[str]) -> list[str]:
+    """The names of noises as `evaluate` has them; raises BadSetting. Without torch they stay as they are."""
+    try:
+        from neuroprompt.robustness.noise import parse_noises
+    except ModuleNotFoundError:
+        return list(noises)
+    return [str(noise) for noise in parse_noises(noises)]

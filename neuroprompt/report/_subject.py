@@ -13,19 +13,22 @@ import numpy as np
 from safetensors import safe_open
 
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import MANIFEST, Bundle
 from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.energy.lines import EnergyEstimate
 from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.extras import need
 from neuroprompt.files import sha256
-from neuroprompt.report._accuracy import Accuracy
 from neuroprompt.report.figures import Array
 from neuroprompt.simulators.verify import Verification
 from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.training.accuracy import Accuracy
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import PROMPT
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_files import PROMPT, load_metrics
 
 BAKED_TOKENS = "tokens"
 
@@ -96,6 +99,7 @@ class Subject:
 
         Raises BadBundle where a bundle of the neurons alone was given, and what loading raises.
         """
+        need("train")
         from neuroprompt.bundles.trained import trained_model
         from neuroprompt.training.run_folder import Run
 
@@ -104,12 +108,20 @@ class Subject:
         if self.baked is None:
             raise BadBundle("a Lava bundle holds no backbone", "its run folder or ONNX bundle beside it")
         trained = trained_model(self.baked, self.weights)
-        return Run(self.baked.folder, trained.config, trained.model.eval(), dict(self.baked.about.get("trained", {})))
+        metrics = TrainingMetrics.from_json(self.baked.about.get("trained", {}))
+        return Run(self.baked.folder, trained.config, trained.model.eval(), metrics)
+
+    @property
+    def per_image(self) -> bool:
+        """Whether neurons on a spiking target make the prompt of each image."""
+        return any(artefact(bundle).per_image for bundle in self.bundles)
 
     @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """What training measured; empty where nothing says it."""
-        return self.loaded.metrics if self.run else dict(self.about.get("trained", {}))
+    def metrics(self) -> TrainingMetrics | None:
+        """What training measured; None where nothing says it. Its history is whole in a run folder alone."""
+        if self.run is not None:
+            return load_metrics(self.run)
+        return TrainingMetrics.from_json(self.about["trained"]) if "trained" in self.about else None
 
     @cached_property
     def tokens(self) -> Array | None:

@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neuroprompt.report._accuracy import Accuracy
 from neuroprompt.report._axes import WIDTH, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent
 from neuroprompt.report._subject import Subject
 from neuroprompt.report.figures import LINES, MARKERS, draw_curves
+from neuroprompt.training.accuracy import Accuracy
+from neuroprompt.training.metrics import Epoch
 
 LEAD = (
     "Share of test images that get their right class. Noise is added to the image in [0, 1], before normalisation. "
@@ -29,7 +30,7 @@ def section(subjects: Sequence[Subject]) -> Section:
     measured = {name: result for name, result in results.items() if not isinstance(result, str)}
     if measured:
         chapter.parts.append(_curves(measured))
-    courses = {s.name: s.metrics["history"] for s in subjects if s.metrics.get("history")}
+    courses = {s.name: s.metrics.history for s in subjects if s.run and s.metrics and s.metrics.val_accuracy}
     if courses:
         chapter.parts.append(_training(courses))
     if measured:
@@ -42,12 +43,17 @@ def section(subjects: Sequence[Subject]) -> Section:
     return chapter
 
 
+def _all(accuracy: Accuracy) -> dict[str, float]:
+    return {"clean": accuracy.clean, **accuracy.noise}
+
+
 def _few(accuracy: Accuracy) -> dict[str, float]:
     """What fits into a figure: of many corruptions, the means of their types."""
-    if len(accuracy.all) <= MANY:
-        return accuracy.all
-    others = {n: value for n, value in accuracy.all.items() if n.partition(":")[0] not in accuracy.types}
-    return {**others, **accuracy.types}
+    if len(_all(accuracy)) <= MANY or accuracy.corruption is None:
+        return _all(accuracy)
+    types = accuracy.corruption.types
+    others = {noise: value for noise, value in _all(accuracy).items() if noise.partition(":")[0] not in types}
+    return {**others, **types}
 
 
 def _curves(measured: Mapping[str, Accuracy]) -> Plot:
@@ -59,25 +65,25 @@ def _curves(measured: Mapping[str, Accuracy]) -> Plot:
     rows = [(name, noise, value) for name, accuracy in measured.items() for noise, value in _few(accuracy).items()]
     images = next(iter(measured.values())).images
     caption = f"Accuracy on {images:,} test images, clean and under noise; lines join the levels of one noise."
-    if any(len(accuracy.all) > MANY for accuracy in measured.values()):
+    if any(len(_all(accuracy)) > MANY for accuracy in measured.values()):
         caption = f"Accuracy on {images:,} test images; for each type of corruption the mean over its severities."
     return Plot("accuracy-under-noise", figure, caption, ("method", "noise", "accuracy"), rows)
 
 
 def _table(measured: Mapping[str, Accuracy]) -> Table:
-    noises = list(dict.fromkeys(noise for accuracy in measured.values() for noise in accuracy.all))
-    rows = [(n.replace(":", " "), *(_percent(accuracy.all.get(n)) for accuracy in measured.values())) for n in noises]
+    noises = list(dict.fromkeys(noise for accuracy in measured.values() for noise in _all(accuracy)))
+    rows = [(n.replace(":", " "), *(_percent(_all(accuracy).get(n)) for accuracy in measured.values())) for n in noises]
     return Table("Accuracy on test images", ("noise", *measured), rows)
 
 
-def _training(courses: Mapping[str, Sequence[Mapping[str, float]]]) -> Plot:
+def _training(courses: Mapping[str, Sequence[Epoch]]) -> Plot:
     figure, axes = plain_axes(3.8)
     rows = []
     for i, (name, history) in enumerate(courses.items()):
-        epochs, values = [h["epoch"] for h in history], [100 * h["val_accuracy"] for h in history]
-        look = {"color": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
-        axes.plot(epochs, values, label=words(name), **look)  # type: ignore[arg-type]
-        rows += [(name, h["epoch"], h["val_accuracy"], h["train_loss"]) for h in history]
+        epochs, values = [e.epoch for e in history], [100 * (e.val_accuracy or 0.0) for e in history]
+        colour, marker = LINES[i % len(LINES)], MARKERS[i % len(MARKERS)]
+        axes.plot(epochs, values, label=words(name), color=colour, marker=marker, markersize=5)
+        rows += [(name, e.epoch, e.val_accuracy, e.train_loss) for e in history]
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy on validation images (%)")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))

@@ -30,7 +30,7 @@ def price(subject: Subject, prices: tuple[str, str]) -> EnergyEstimate:
     """
     if not subject.bundles:
         raise BadSetting("what is counted is a bundle of 'neuroprompt export', and none was given")
-    if subject.neurons is None or subject.about.get("per_image"):
+    if subject.neurons is None or subject.per_image:
         return energy(count(subject.bundles[-1]), *prices)
     return energy(count(subject.neurons, onnx=subject.baked), *prices)
 

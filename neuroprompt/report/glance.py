@@ -25,8 +25,8 @@ def _column(subject: Subject) -> dict[str, str]:
     return {
         "backbone": config.backbone.name + (" (random weights)" if config.backbone.random else ""),
         "data": config.data,
-        "prompt parameters": f"{metrics['prompt_parameters']:,}" if "prompt_parameters" in metrics else "-",
-        "validation accuracy": _share(metrics.get("val_accuracy")),
+        "prompt parameters": f"{metrics.prompt_parameters:,}" if metrics else "-",
+        "validation accuracy": _share(metrics.val_accuracy if metrics else None),
         **_accuracy(measured),
         **_spikes(subject),
         "ONNX against PyTorch, largest difference": f"{parity['max_abs_diff']:.1e}" if parity else "-",
@@ -37,9 +37,10 @@ def _column(subject: Subject) -> dict[str, str]:
 
 def _accuracy(measured: Measured) -> dict[str, str]:
     accuracy = None if isinstance(measured.accuracy, str) else measured.accuracy
+    noise = list(accuracy.noise.values()) if accuracy else []
     return {
         "test accuracy": _share(accuracy.clean if accuracy else None),
-        "mean under noise": _share(accuracy.mean_noise if accuracy else None),
+        "mean under noise": _share(sum(noise) / len(noise) if noise else None),
     }
 
 

@@ -15,11 +15,10 @@ from neuroprompt.files import whole_folder, write_whole
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.report import accuracy, cost, fixed, glance, latency, membranes, prompt, provenance, scales, spikes
 from neuroprompt.report._gather import gather
-from neuroprompt.report._measured import MEASURED, Kept, Known, Measuring
+from neuroprompt.report._measured import MEASURED, Kept, Known, Measuring, plain_noises
 from neuroprompt.report._page import page
 from neuroprompt.report._parts import Plot, Section
 from neuroprompt.report._subject import Subject
-from neuroprompt.robustness.noise import parse_noises
 
 NOISES = ("gaussian:0.1", "gaussian:0.2", "salt-pepper:0.05", "blur:2", "jpeg:25")
 ROUNDS = 10
@@ -74,7 +73,7 @@ def report(
     out = Path(out)
     folder = out.with_name(f"{out.stem}_files")
     _check(out, folder, what)
-    parse_noises(noises)
+    plain_noises(noises)
     price_lists(dict.fromkeys((*prices, *beside)))
     kept = Kept(folder / MEASURED, fresh)
     measuring = Measuring(kept, noises, rounds, skip, progress)

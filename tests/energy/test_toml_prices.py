@@ -121,8 +121,8 @@ def test_what_is_no_list_at_all(tmp_path: Path) -> None:
         price_lists(["loihi", "loihi"])
 
 
-def test_the_readmes_example_is_a_list(tmp_path: Path) -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    (tmp_path / "mine.toml").write_text(readme.split("```toml\n")[1].partition("```")[0])
+def test_the_documentations_example_is_a_list(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "prices.md").read_text()
+    (tmp_path / "mine.toml").write_text(page.split("```toml\n")[1].partition("```")[0])
     activity = Activity(spikes=1, synops=10, updates=4, updates_active=1)
     assert estimate(activity, read_prices(tmp_path / "mine.toml")).joules == pytest.approx(160e-12)

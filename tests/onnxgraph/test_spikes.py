@@ -9,7 +9,7 @@ import torch
 
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.onnxgraph.spikes import spikes_in_graph
-from neuroprompt.training import run_folder as checkpoint
+from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
@@ -20,7 +20,7 @@ IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 def untrained(method: str, **settings: Any) -> PromptedModel:
     config = RunConfig(method, settings, SPEC, classes=("a", "b"))
-    return checkpoint.assemble(config, load_backbone(SPEC)).eval()
+    return assemble(config, load_backbone(SPEC)).eval()
 
 
 @pytest.mark.parametrize("memory", ["lif", "slstm"])
