@@ -22,5 +22,5 @@ bundle = npt.Bundle.open(out / "lava")
 for name, agreement in npt.verify(npt.load_model(bundle)).targets.items():
     print(f"{name}: {agreement.spike_exact:.2%} matching (step, neuron) entries, {agreement.spikes} spikes")
 
-energy = npt.estimate_energy(*npt.activities(bundle), baked=True)
-print(f"{energy['note']}: {energy['backbone']['joules_per_image']:.2e} J an image, prompt included")
+energy = npt.estimate_energy(bundle)
+print(f"Estimated, not measured: {energy.total.joules_per_image:.2e} J an image, prompt included")

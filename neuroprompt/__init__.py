@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neuroprompt.benchmarks.latency import bench_backbone, bench_bundle
+    from neuroprompt.benchmarks.latency import bench
     from neuroprompt.bundles.artefact import run
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_model
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from neuroprompt.compiler.read import read_graph
     from neuroprompt.contracts.deployment import Exporter, Prices, Target
     from neuroprompt.contracts.learning import Backbone, BackboneSpec, Data, Head, Prompt
-    from neuroprompt.energy.count_bundle import activities
-    from neuroprompt.energy.estimate import energy as estimate_energy
+    from neuroprompt.energy.energy import energy as estimate_energy
     from neuroprompt.errors import NeuropromptError
     from neuroprompt.progress import Progress
-    from neuroprompt.report.write import write_report
+    from neuroprompt.report.write import report as write_report
     from neuroprompt.simulators.compare import compare
     from neuroprompt.simulators.verify import verify
     from neuroprompt.spiking.activity import Activity
@@ -58,12 +57,10 @@ _HOME = {
     "Run": "training.run_folder",
     "RunConfig": "training.config",
     "Target": "contracts.deployment",
-    "activities": "energy.count_bundle",
-    "bench_backbone": "benchmarks.latency",
-    "bench_bundle": "benchmarks.latency",
+    "bench": "benchmarks.latency",
     "compare": "simulators.compare",
     "configure": "training.config",
-    "estimate_energy": "energy.estimate:energy",
+    "estimate_energy": "energy.energy:energy",
     "evaluate": "training.evaluation",
     "load_model": "bundles.contents",
     "loihi_aware": "training.quantisation_aware",
@@ -73,7 +70,7 @@ _HOME = {
     "run": "bundles.artefact",
     "train": "training.loop",
     "verify": "simulators.verify",
-    "write_report": "report.write",
+    "write_report": "report.write:report",
 }
 
 __all__ = [
@@ -92,9 +89,7 @@ __all__ = [
     "RunConfig",
     "Target",
     "__version__",
-    "activities",
-    "bench_backbone",
-    "bench_bundle",
+    "bench",
     "compare",
     "configure",
     "estimate_energy",

@@ -24,7 +24,7 @@ LEAD = (
 
 def section(subjects: Sequence[Subject], neurons: Sequence[str]) -> Section:
     """Traces of `neurons` (INDEX or NODE:INDEX), or of some with different rates. Raises BadSetting for no such one."""
-    made = Section("membranes", "Membrane potentials", LEAD)
+    chapter = Section("membranes", "Membrane potentials", LEAD)
     missing = {}
     for subject in subjects:
         try:
@@ -35,11 +35,11 @@ def section(subjects: Sequence[Subject], neurons: Sequence[str]) -> Section:
         chosen = [_named(spiking, word) for word in neurons] or _typical(spiking)
         chosen = [(node, i) for node, i in chosen if node in spiking.floats.v]
         if chosen:
-            made.parts.append(_traces(subject.name, spiking, chosen))
+            chapter.parts.append(_traces(subject.name, spiking, chosen))
         else:
             missing[subject.name] = "the reference gave no potentials"
-    made.parts += absent(missing)
-    return made
+    chapter.parts += absent(missing)
+    return chapter
 
 
 def check(subjects: Sequence[Subject], neurons: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ LEAD = (
 
 def section(subjects: Sequence[Subject]) -> Section:
     """Tables of populations and projections for every subject with integers."""
-    made = Section("scales", "Scale report of the integers", LEAD)
+    chapter = Section("scales", "Scale report of the integers", LEAD)
     missing = {}
     for subject in subjects:
         try:
@@ -30,11 +30,11 @@ def section(subjects: Sequence[Subject]) -> Section:
             for kind in ("populations", "projections")
             if report.get(kind)
         ]
-        made.parts += tables
+        chapter.parts += tables
         if not tables:
             missing[subject.name] = "no integers were fitted"
-    made.parts += absent(missing)
-    return made
+    chapter.parts += absent(missing)
+    return chapter
 
 
 def _table(title: str, of: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -20,7 +20,7 @@ from neuroprompt.bundles.pipeline import Pipeline
 from neuroprompt.cli import main
 from neuroprompt.contracts.deployment import Exported, Exporter, ImageTarget, SpikingTarget
 from neuroprompt.contracts.learning import BackboneSpec
-from neuroprompt.energy.count_bundle import activities
+from neuroprompt.energy.energy import count
 from neuroprompt.errors import BadBundle, BadSetting, OutOfRange, UnknownName, Unsupported
 from neuroprompt.onnxgraph.deployable import bare, deployed
 from neuroprompt.onnxgraph.file import to_onnx
@@ -126,7 +126,8 @@ def test_it_is_verified_and_counted_on_its_own_samples(exported: tuple[Run, Path
     assert inputs.shape == (4, 2 * 3 * 64 * 64)
     found = verify(model, inputs, ["loihi", "snntorch"]).targets
     assert found["snntorch"].spike_exact == found["loihi-float"].spike_exact == 1.0
-    generator, backbone = activities(bundle)
+    counts = count(bundle)
+    generator, backbone = counts.generator, counts.backbone
     assert generator.updates == 4 * 3 * 64 * 64
     assert generator.spikes == generator.updates_active == round(found["loihi-fixed"].spikes / 2)
     assert 0.9 * generator.updates < generator.synops <= generator.updates  # one for every factor that is not 0

@@ -102,7 +102,7 @@ def test_effective_operations_on_images(command: Any, lava_bundle: Path, onnx_bu
     effective = found["effective"]
     assert effective["images"] == 1
     assert 0.9 < (effective["macs"] + effective["acs"]) / found["backbone"]["counts"]["macs"] <= 1
-    assert "effective on 1 images" in command("energy", onnx_bundle, "--images", tmp_path / "a.png").out
+    assert "effective on 1 image:" in command("energy", onnx_bundle, "--images", tmp_path / "a.png").out
     refused(command("energy", lava_bundle, "--images", tmp_path), "--images", "onnx")
     refused(command("energy", onnx_bundle, "--images", tmp_path / "b.png"), "b.png")
     both = command("energy", lava_bundle, "--onnx", onnx_bundle, "--images", tmp_path, "--json").json
@@ -168,6 +168,6 @@ def test_the_measurement_runs_where_there_are_counters(onnx_bundle: Path, tmp_pa
     monkeypatch.setattr(measured_energy, "zones", lambda: rapl.zones(tmp_path))
     monkeypatch.setattr(measured_energy, "measure", lambda run, seconds: rapl.measure(run, seconds, tmp_path))
     found = measured_energy.measured(Bundle.open(onnx_bundle), seconds=0.01)
-    assert found["files"].keys() == {"model.onnx"}
-    assert found["joules"] == 0, "nothing moved this counter"
-    assert found["evidence"] == "measured"
+    assert found.files.keys() == {"model.onnx"}
+    assert found.joules == 0, "nothing moved this counter"
+    assert found.json()["evidence"] == "measured"

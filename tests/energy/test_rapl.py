@@ -56,11 +56,11 @@ def test_a_counter_that_goes_round(counters: dict[str, Path], tmp_path: Path) ->
 
 
 def test_the_joules_of_one_run(counters: dict[str, Path], tmp_path: Path) -> None:
-    found = measure(lambda: add(counters["package-0"], 250_000), seconds=0.01, root=tmp_path)
-    assert found["runs"] >= 1
-    assert found["joules"] == near(0.25)
-    assert found["evidence"] == "measured"
-    assert found["watts"] == near(found["joules"] / found["seconds"])
+    measurement = measure(lambda: add(counters["package-0"], 250_000), seconds=0.01, root=tmp_path)
+    assert measurement.runs >= 1
+    assert measurement.joules == near(0.25)
+    assert measurement.json()["evidence"] == "measured"
+    assert measurement.watts == near(measurement.joules / measurement.seconds)
 
 
 def test_a_machine_without_counters_gets_one_line(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from neuroprompt.benchmarks.latency import bench_bundle
+from neuroprompt.benchmarks.latency import bench
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.predict import predict, read_image
 from neuroprompt.bundles.results import Prediction, Unread
@@ -182,16 +182,16 @@ def test_images_are_read_as_training_reads_them(shared: Path) -> None:
 
 def test_bench_of_a_bundle(exported: tuple[Bundle, Exported]) -> None:
     bundle, _ = exported
-    result = bench_bundle(bundle, rounds=2, batch=2, threads=1)
-    assert set(result["ms"]) == {"baked", "naive", "lean", "bare", "pytorch"}
+    result = bench(bundle, rounds=2, batch=2, threads=1)
+    assert set(result.ms) == {"baked", "naive", "lean", "bare", "pytorch"}
     # Two blocks, each with an Expand and a Concat for keys and values; the batch's size is read once: two nodes.
-    assert result["nodes"]["baked"] == bundle.about["nodes"]["baked"] <= result["nodes"]["lean"] + 2 * 4 + 2
-    assert 0 < result["max_rel_diff"] <= TOLERANCE
-    assert result["threads"] == 1
+    assert result.nodes["baked"] == bundle.about["nodes"]["baked"] <= result.nodes["lean"] + 2 * 4 + 2
+    assert 0 < result.max_rel_diff <= TOLERANCE
+    assert result.threads == 1
     (bundle.folder / "prompt.safetensors").rename(bundle.folder / "gone")
     try:
         with pytest.raises(BadBundle, match="does not say what it was made of"):
-            bench_bundle(bundle)
+            bench(bundle)
     finally:
         (bundle.folder / "gone").rename(bundle.folder / "prompt.safetensors")
 
