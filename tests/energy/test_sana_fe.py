@@ -21,10 +21,8 @@ def simulated(sanafe: Any, threshold: float) -> dict[str, Any]:
     """Two input lines to three neurons on another core of the same tile, so that no message hops."""
     chip, net = sanafe.load_loihi(), sanafe.Network()
     settings = {"threshold": threshold, "leak_decay": 1.0, "reset_mode": "hard"}
-    lines, neurons = (
-        net.create_neuron_group("lines", 2),
-        net.create_neuron_group("n", NEURONS, model_attributes=settings),
-    )
+    lines = net.create_neuron_group("lines", len(SPIKES))
+    neurons = net.create_neuron_group("neurons", NEURONS, model_attributes=settings)
     for neuron in neurons:
         neuron.set_attributes(soma_hw_name="loihi_lif")
         neuron.map_to_core(chip.tiles[0].cores[1])
