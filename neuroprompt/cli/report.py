@@ -40,7 +40,7 @@ def report(
     ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option(metavar="PART", help="Leave out what takes long: accuracy, latency, verify; repeatable."),
+        typer.Option(metavar="PART", help="Leave out what takes long: accuracy, latency, verify, measure; repeatable."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what an earlier report here measured.")] = False,
     generator_prices: Annotated[str, typer.Option(help="Price list of the spiking part.")] = "loihi",

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+from neuroprompt.energy.measured import MeasuredEnergy
+from neuroprompt.energy.measured import measured as measured_energy
 from neuroprompt.errors import BadSetting, NeuropromptError
 from neuroprompt.extras import need
 from neuroprompt.files import write_whole
@@ -19,7 +21,7 @@ from neuroprompt.simulators.verify import Verification, verify
 from neuroprompt.training.accuracy import Accuracy
 
 MEASURED = "measured.json"
-LONG = ("accuracy", "latency", "verify")
+LONG = ("accuracy", "latency", "verify", "measure")
 """What `skip` may name."""
 Known = Mapping[Path | str, Sequence[Accuracy | LatencyBenchmark | Verification]]
 """Results that the caller has already, by the run folder or bundle that they are of."""
@@ -58,6 +60,8 @@ class Kept:
         """Keep a result, and write it at once: what stops later loses nothing."""
         if isinstance(result, Verification) and result.failed:
             return  # to be tried again
+        if isinstance(result, MeasuredEnergy) and not result.files:
+            return  # another machine may have counters
         self.values.setdefault(subject.digest, {})[key] = dict(result.json())
         write_whole(self.file, self.bytes())
 
@@ -82,7 +86,7 @@ class Measuring:
                 raise BadSetting(f"--skip {word}", f"one of {', '.join(LONG)}")
 
     def measure(self, subject: Subject) -> Measured:
-        """Accuracy, latency and verification; a sentence in place of what could not be measured.
+        """Accuracy, latency, verification and measured energy; a sentence in place of what could not be measured.
 
         What `skip` names is shown all the same where it is kept from an earlier report.
         """
@@ -91,6 +95,7 @@ class Measuring:
             accuracy=self._of(subject, Accuracy, self._accuracy),
             latency=self._of(subject, LatencyBenchmark, self._latency),
             verification=self._of(subject, Verification, self._verification),
+            energy_here=self._of(subject, MeasuredEnergy, self._energy_here),
         )
 
     def keep(self, subject: Subject, known: Known) -> None:
@@ -117,8 +122,13 @@ class Measuring:
 
     def _key(self, kind: type[Result]) -> str:
         wanted = " ".join(plain_noises(self.noises))
-        keys = {Accuracy: f"accuracy {wanted}".strip(), LatencyBenchmark: f"latency {self.rounds}"}
-        return keys.get(kind, "verify")
+        keys: dict[type[Result], str] = {
+            Accuracy: f"accuracy {wanted}".strip(),
+            LatencyBenchmark: f"latency {self.rounds}",
+            Verification: "verify",
+            MeasuredEnergy: "measure",
+        }
+        return keys[kind]
 
     def _accuracy(self, subject: Subject) -> Accuracy:
         run = subject.loaded
@@ -134,6 +144,11 @@ class Measuring:
 
         weights, rounds = subject.weights, self.rounds
         return bench(subject.baked, weights=weights, batch=1, rounds=rounds, progress=self.progress)
+
+    def _energy_here(self, subject: Subject) -> MeasuredEnergy:
+        if subject.baked is None:
+            raise BadSetting("what is measured is an ONNX bundle of 'neuroprompt export', and none was given")
+        return measured_energy(subject.baked)
 
     def _verification(self, subject: Subject) -> Verification:
         return verify(subject.spiking.model, subject.spiking.inputs, progress=self.progress)

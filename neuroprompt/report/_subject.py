@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import safe_open
 
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.bundles.artefact import artefact
@@ -19,6 +18,7 @@ from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.energy.lines import EnergyEstimate
+from neuroprompt.energy.measured import MeasuredEnergy
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.extras import need
 from neuroprompt.files import sha256
@@ -49,12 +49,16 @@ class Spiking:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a subject; a sentence in place of what was not."""
+    """What was measured of a subject; a sentence in place of what was not.
+
+    `energy` is estimated from counts, `energy_here` is what this machine's counters measured.
+    """
 
     accuracy: Accuracy | str = ""
     latency: LatencyBenchmark | str = ""
     verification: Verification | str = ""
     energy: EnergyEstimate | str = ""
+    energy_here: MeasuredEnergy | str = ""
 
 
 @dataclass
@@ -130,6 +134,9 @@ class Subject:
             bits: Array = np.load(self.neurons.folder / TOKENS, allow_pickle=False)
             return bits
         if self.baked is not None:
+            need("train")
+            from safetensors import safe_open
+
             with safe_open(self.baked.folder / PROMPT, framework="numpy") as file:
                 return file.get_tensor(BAKED_TOKENS) if BAKED_TOKENS in file.keys() else None  # noqa: SIM118
         tokens = self.loaded.model.prompt.tokens()
@@ -152,10 +159,10 @@ class Subject:
                 inputs = np.load(self.neurons.folder / SAMPLE.format(0), allow_pickle=False).astype(np.float64)
             of_what = "on a test image" if inputs is not None else "the run that made the deployed prompt"
             return load_model(self.neurons), inputs, of_what
+        prompt = self.loaded.model.prompt
         from neuroprompt.training.deploy import spiking_model
         from neuroprompt.training.sample_images import sample_images
 
-        prompt = self.loaded.model.prompt
         gated, generator = prompt.gated(), prompt.generator()
         if gated is not None:
             factors = gated.factors(sample_images(self.loaded, 1)[0])

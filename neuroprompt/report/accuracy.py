@@ -16,8 +16,8 @@ from neuroprompt.training.accuracy import Accuracy
 from neuroprompt.training.metrics import Epoch
 
 LEAD = (
-    "Share of test images that get their right class. Noise is added to the image in [0, 1], before normalisation. "
-    "It depends only on the seed and the image's place, so every method sees the same noise."
+    "The share of test images that are classified correctly. Noise is added to the image in [0, 1], before "
+    "normalisation. It depends only on the seed and on the image's place in the split, so every method sees the same."
 )
 MANY = 24
 """Up to this many accuracies of one method are drawn one by one."""
@@ -30,7 +30,7 @@ def section(subjects: Sequence[Subject]) -> Section:
     measured = {name: result for name, result in results.items() if not isinstance(result, str)}
     if measured:
         chapter.parts.append(_curves(measured))
-    courses = {s.name: s.metrics.history for s in subjects if s.run and s.metrics and s.metrics.val_accuracy}
+    courses = {s.name: _history(s) for s in subjects if _history(s)}
     if courses:
         chapter.parts.append(_training(courses))
     if measured:
@@ -41,6 +41,12 @@ def section(subjects: Sequence[Subject]) -> Section:
         text = f"{', '.join(without)}: the course of training is in the run folder, which was not given."
         chapter.parts.append(Note(text, missing=True))
     return chapter
+
+
+def _history(subject: Subject) -> tuple[Epoch, ...]:
+    """The epochs whose validation accuracy is known; only a run folder has all of them."""
+    metrics = subject.metrics if subject.run is not None else None
+    return tuple(epoch for epoch in metrics.history if epoch.val_accuracy is not None) if metrics else ()
 
 
 def _all(accuracy: Accuracy) -> dict[str, float]:

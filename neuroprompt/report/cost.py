@@ -8,7 +8,8 @@ from neuroprompt.energy.comparison import PriceComparison
 from neuroprompt.energy.energy import count, energy, energy_by_list
 from neuroprompt.energy.estimate import NOTE
 from neuroprompt.energy.lines import EnergyEstimate, Line, Total
-from neuroprompt.energy.tables import left_out, not_priced, system
+from neuroprompt.energy.measured import MeasuredEnergy
+from neuroprompt.energy.tables import left_out, measured_line, not_priced, system
 from neuroprompt.energy.units import si
 from neuroprompt.errors import BadSetting, NeuropromptError
 from neuroprompt.report import break_even
@@ -53,6 +54,8 @@ def section(subjects: Sequence[Subject], beside: Sequence[str]) -> Section:
     chapter.parts += [plot for name, rate in rates.items() if (plot := break_even.plot(name, rate))]
     chapter.parts += [_counts(priced)] if priced else []
     notes = [*_notes(priced, compared), *(f"{name}: {rate.describe()}" for name, rate in rates.items())]
+    here = {s.name: s.measured.energy_here for s in subjects}
+    notes += [f"{name}: {measured_line(of)}" for name, of in here.items() if isinstance(of, MeasuredEnergy)]
     notes += [line for of in priced.values() for line in left_out(of)]
     chapter.parts += [Note(f"{text}.") for text in dict.fromkeys(notes)]
     chapter.parts += absent(missing)

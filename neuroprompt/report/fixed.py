@@ -17,8 +17,8 @@ from neuroprompt.simulators.compare import Mismatch, NodeAgreement, compare
 from neuroprompt.simulators.verify import Verification
 
 LEAD = (
-    "The same run in float, as trained, and in the chip's integers, compared in every step of every neuron; and every "
-    "target at hand against the plain reference."
+    "The same run in float, as trained, and in the chip's integers, compared at every step of every neuron; and every "
+    "available target against the plain reference."
 )
 NEURONS = 60
 KINDS = ("neither", "both", "float alone", "fixed alone")

@@ -9,7 +9,7 @@ from neuroprompt.errors import NeuropromptError
 from neuroprompt.report._parts import Section, Table
 from neuroprompt.report._subject import Measured, Subject
 
-LEAD = "Each figure has its own chapter below; a hyphen stands for what was not measured or not given."
+LEAD = "Each figure has its own chapter below; a hyphen means that it was not measured or not given."
 
 
 def section(subjects: Sequence[Subject]) -> Section:

@@ -10,7 +10,8 @@ from neuroprompt.report._parts import Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
 
 LEAD = (
-    "Milliseconds of one run, measured in turn on the machine that made this report; only ratios within one run count. "
+    "Milliseconds of one run on the machine that made this report, all forms in turn. Compare only ratios within one "
+    "report. "
     "bare: timm's own graph without a prompt. naive: with the prompt as ordinary tokens. baked: what is deployed. "
     "lean: the bare backbone in the baked one's form."
 )

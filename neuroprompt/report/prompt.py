@@ -1,4 +1,4 @@
-"""The prompt itself: its bits or values, block by block, or what it adds to an image."""
+"""The prompt: its bits or values, block by block, or what it adds to an image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neuroprompt.report._subject import Subject
 from neuroprompt.report.figures import Array, draw_bits, new_figure
 
 LEAD = (
-    "What was learned, as it is deployed: tokens that enter the blocks of the backbone, or what is added to an image."
+    "The trained prompt as it is deployed: tokens that enter the blocks of the backbone, or what is added to an image."
 )
 SHOWN = 3
 """Test images that are shown with their prompts."""

@@ -26,7 +26,7 @@ def section(subjects: Sequence[Subject], command: Sequence[str]) -> Section:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows = [("command", shlex.join(command))] if command else []
     rows += [("made", now), ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
-    rows += [(name, metadata.version(name)) for name in PACKAGES]
+    rows += [(name, _version(name)) for name in PACKAGES]
     chapter.parts.append(Table("This report", ("", "value"), rows))
     return chapter
 
@@ -52,3 +52,10 @@ def _of(subject: Subject) -> list[tuple[str, str]]:
             rows.append(("the prompt in it, SHA-256", bundle.about["bits_sha256"]))
         rows.append(("exported with", ", ".join(f"{name} {version}" for name, version in versions.items()) or "-"))
     return rows
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,4 +1,4 @@
-"""The scale report: what fitting the chip's integers changed in weights, biases and thresholds."""
+"""The scale report: what rounding to the chip's integers changed in weights, biases and thresholds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from neuroprompt.report._parts import Section, Table, absent
 from neuroprompt.report._subject import Subject
 
 LEAD = (
-    "Weights, biases and thresholds as whole numbers. A scale is searched for each population; what was clipped, "
-    "became 0, overflowed or fell silent stands here."
+    "Weights, biases and thresholds as integers, each population with its own scale. The tables count what was "
+    "clipped, rounded to 0 or overflowed, and which neurons fell silent."
 )
 
 

@@ -10,7 +10,7 @@ from neuroprompt.report._parts import Note, Plot, Section, absent, slug
 from neuroprompt.report._subject import Subject
 from neuroprompt.report.figures import Array, draw_raster, spread
 
-LEAD = "The spiking part in the integers that are deployed, or in float where no integers fit; one run, from rest."
+LEAD = "One run of the spiking part, from rest: in the integers that are deployed, or in float if no integers fit."
 NEURONS = 60
 
 

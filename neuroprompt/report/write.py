@@ -63,7 +63,7 @@ def report(
     noises, rounds  of the accuracy and of the timing
     prices          of the generator, and of the backbone; `beside` names other lists to compare
     neurons         INDEX or NODE:INDEX, whose potentials are drawn
-    skip            leaves out what takes long: accuracy, latency, verify
+    skip            leaves out what takes long: accuracy, latency, verify, measure (the energy counters)
     weights         the backbone's file, where it has moved
     known           results that are measured already, by run folder or bundle: of `evaluate`, `bench`, `verify`
     fresh           measures again what an earlier report at `out` measured on the same files
