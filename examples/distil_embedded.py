@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms as T
 
-from neuroprompt.backbone import EMBEDDED
+from neuroprompt.training.backbone import EMBEDDED
 
 MEAN, STD = (torch.tensor(x).view(3, 1, 1) for x in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
@@ -49,7 +49,7 @@ def views(folders: list[Path], count: int, weights: Path, device: str) -> tuple[
     images, tokens = [], []
     for i in range(0, len(order), 128):
         x = torch.stack([augment(Image.open(p).convert("RGB")) for p in order[i : i + 128]]).float() / 255
-        if i % 512 == 0:  # every fourth batch is mixed pictures: new content from few files
+        if i % 512 == 0:  # every fourth batch is mixed images: new content from few files
             x = torch.lerp(x, x.roll(1, 0), 0.5 * torch.rand(len(x), 1, 1, 1))
         small = F.interpolate(x, size=64, mode="bilinear", antialias=True)
         tokens.append(teacher.forward_features(((x - MEAN) / STD).to(device)).half().cpu())
@@ -93,7 +93,7 @@ if __name__ == "__main__":
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("embedded.safetensors"))
-    parser.add_argument("--views", type=int, default=8, help="augmented views of each picture")
+    parser.add_argument("--views", type=int, default=8, help="augmented views of each image")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--stop", type=int, default=10**6, help="end after this pass, on the schedule of --epochs")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Estimated, not measured: what a picture costs with every method on one backbone, each counted from its own ONNX file.
+"""Estimated, not measured: what an image costs with every method on one backbone, each counted from its own ONNX file.
 
     python examples/energy_table.py --backbone vit_base_patch16_224 --image-size 224 [--method spike-nvpt ...]
 
@@ -12,20 +12,21 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from neuroprompt import checkpoint
-from neuroprompt.backbone import load_backbone
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts import BackboneSpec, Prices, Prompt
-from neuroprompt.counting import activity
-from neuroprompt.counts import emulate
-from neuroprompt.deploy import spiking_model
+from neuroprompt.contracts.deployment import Prices
+from neuroprompt.contracts.learning import BackboneSpec, Prompt
+from neuroprompt.energy.count_bundle import emulate
+from neuroprompt.energy.count_spikes import activity
+from neuroprompt.energy.estimate import NOTE, estimate, si
+from neuroprompt.energy.tables import spread
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.forms import deployed
-from neuroprompt.onnx_counts import count_graph
-from neuroprompt.onnxfile import to_onnx
-from neuroprompt.price_tables import spread
-from neuroprompt.pricing import NOTE, estimate, si
-from neuroprompt.runconfig import RunConfig
+from neuroprompt.onnxgraph.counts import count_graph
+from neuroprompt.onnxgraph.deployable import deployed
+from neuroprompt.onnxgraph.file import to_onnx
+from neuroprompt.training.assemble import assemble
+from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.deploy import spiking_model
 
 LISTS = ("horowitz-45nm-fp32", "horowitz-45nm-int8", "horowitz-45nm-fp32-memory")
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--method", nargs="*", default=Prompt.names())
     asked = parser.parse_args()
     spec = BackboneSpec(asked.backbone, image_size=asked.image_size, random=True)
-    print(f"{NOTE}. A picture through {spec.name}, ten classes")
+    print(f"{NOTE}. An image through {spec.name}, ten classes")
     print(f"| method | multiply-accumulates | {' | '.join(LISTS)} | generator at its first values, loihi |")
     print("|---|---|" + "---|" * (len(LISTS) + 1))
     for method in asked.method:
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def row(method: str, spec: BackboneSpec) -> str:
-    model = checkpoint.assemble(RunConfig(method, {}, spec, classes=tuple("abcdefghij")), load_backbone(spec)).eval()
+    model = assemble(RunConfig(method, {}, spec, classes=tuple("abcdefghij")), load_backbone(spec)).eval()
     tokens = model.prompt.tokens()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"

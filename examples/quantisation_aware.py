@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 import neuroprompt as npt
-from neuroprompt.contracts import SpikingTarget
-from neuroprompt.neurons import LIF
+from neuroprompt.contracts.deployment import SpikingTarget
+from neuroprompt.spiking.neurons import LIF
 
 STEPS = 16
 torch.set_num_threads(1)
 torch.manual_seed(0)
 
 
-def pictures(part: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def images(part: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Spikes (T, N, 64), a pixel of x in [0, 1] firing with probability x in every step, and labels."""
     images, labels = zip(*part, strict=True)
     grey = torch.stack([image[0].flatten() for image in images]) / 255
@@ -47,7 +47,7 @@ def train(chain: nn.Sequential, epochs: int, lr: float) -> None:
 
 
 digits = npt.Data.named("digits").load((8, 8), "nearest", seed=0)
-(spikes, labels), (test_spikes, test_labels) = pictures(digits.train), pictures(digits.test)
+(spikes, labels), (test_spikes, test_labels) = images(digits.train), images(digits.test)
 
 chain = nn.Sequential(nn.Linear(64, 64, bias=False), LIF(2.0), nn.Linear(64, 10, bias=False), LIF(2.0))
 train(chain, epochs=15, lr=1e-2)

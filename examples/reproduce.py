@@ -2,10 +2,10 @@
 
 For every backbone, data set and method: one run per learning rate of the grid, with the first seed; the rate with the
 best validation accuracy (the smaller one where two are equal) is then run with all seeds, and those runs are tested,
-clean and under noise. The grid, the epochs and the pictures are the same for all methods; the test split chooses
+clean and under noise. The grid, the epochs and the images are the same for all methods; the test split chooses
 nothing. Stop it at any time: the same command goes on, and a results file can be extended by another command.
 
-    python examples/reproduce.py --weights deit_tiny_patch16_224=deit.safetensors --data eurosat=pictures/eurosat \
+    python examples/reproduce.py --weights deit_tiny_patch16_224=deit.safetensors --data eurosat=images/eurosat \
         --methods linear vpt-deep spike-nvpt lorsp --image-size 64 --limit 500 --epochs 5
     python examples/reproduce.py --table RESULTS.md
 """
@@ -36,7 +36,7 @@ PUBLISHED = {
     "eurosat": {"linear": 95.67, "vpt-deep": 95.9, "autovp": 96.25, "lor-vp": 96.25, "lorsp": 97.09},
     "cifar10": {"linear": 96.51, "vpt-deep": 96.02, "autovp": 95.45, "lor-vp": 97.52, "lorsp": 97.77},
 }
-"""Clean, from the LoRSP paper (arXiv 2606.01945): ViT-B/32 of ImageNet-21k, 224 px, all training pictures."""
+"""Clean, from the LoRSP paper (arXiv 2606.01945): ViT-B/32 of ImageNet-21k, 224 px, all training images."""
 
 NOISES = ("gaussian:0.05", "gaussian:0.1", "salt-pepper:0.01", "salt-pepper:0.05", "blur:1", "jpeg:50", "jpeg:25")
 
@@ -71,26 +71,26 @@ def row_of(args: argparse.Namespace, backbone: str, data: str, method: str) -> d
     """One row of the table: the chosen learning rate, and the figures of every seed."""
     cell = {"backbone": backbone, "data": data, "method": method}
     tried = {lr: trained(args, {**cell, "lr": lr, "seed": args.seeds[0]}).metrics for lr in args.lrs}
-    lr = max(sorted(tried), key=lambda rate: tried[rate]["val_accuracy"])
+    lr = max(sorted(tried), key=lambda rate: tried[rate].val_accuracy or 0.0)
     runs = [trained(args, {**cell, "lr": lr, "seed": seed}) for seed in args.seeds]
     began = time.monotonic()
     tests = [npt.evaluate(run, args.noises, seed=run.config.seed) for run in runs]
-    metrics = runs[0].metrics
+    measured = runs[0].metrics
     return {
         **cell,
         "image_size": args.image_size,
         "limit": args.limit,
         "epochs": args.epochs,
         "lr": lr,
-        "validation": {str(rate): found["val_accuracy"] for rate, found in tried.items()},
+        "validation": {str(rate): metrics.val_accuracy for rate, metrics in tried.items()},
         "seeds": args.seeds,
-        "images": tests[0]["images"],
-        "clean": [test["clean"] for test in tests],
-        "noise": {noise: [test["noise"][noise] for test in tests] for noise in tests[0]["noise"]},
-        "prompt_parameters": metrics["prompt_parameters"],
-        "head_parameters": metrics["head_parameters"],
-        "images_per_second": metrics["images_per_second"],
-        "device": metrics["device"],
+        "images": tests[0].images,
+        "clean": [test.clean for test in tests],
+        "noise": {noise: [test.noise[noise] for test in tests] for noise in tests[0].noise},
+        "prompt_parameters": measured.prompt_parameters,
+        "head_parameters": measured.head_parameters,
+        "images_per_second": measured.images_per_second,
+        "device": measured.device,
         "test_seconds": round(time.monotonic() - began, 1),
     }
 
@@ -125,7 +125,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             == (backbone, data, size, limit, epochs)
         ]
         lines += [
-            f"### {backbone} on {data}, {size} px, at most {limit} training pictures, {epochs} epochs",
+            f"### {backbone} on {data}, {size} px, at most {limit} training images, {epochs} epochs",
             "",
             "| method | learned (prompt) | learning rate | seeds | clean | mean, noise | worst noise | published |",
             "|---|---|---|---|---|---|---|---|",
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--noises", nargs="+", default=list(NOISES))
     parser.add_argument("--image-size", type=int, default=112)
-    parser.add_argument("--limit", type=int, default=1000, help="at most so many pictures a split")
+    parser.add_argument("--limit", type=int, default=1000, help="at most so many images a split")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--device", default="auto")

@@ -2,10 +2,11 @@
 
     import neuroprompt as npt
 
-    run = npt.train(npt.configure(data="digits", method="spike-nvpt"), "runs/digits")
-    npt.evaluate(run, ["gaussian:0.1", "jpeg:25"])
-    npt.Exporter.named("onnx").export(run, "out/onnx")
-    npt.Exporter.named("lava").export(run, "out/lava")
+    trained = npt.train(npt.configure(data="digits", method="spike-nvpt"), "runs/digits")
+    npt.evaluate(trained, ["gaussian:0.1", "jpeg:25"])
+    npt.Exporter.named("onnx").export(trained, "out/onnx")
+    npt.Exporter.named("lava").export(trained, "out/lava")
+    npt.run("out/onnx", ["cat.jpg"])
     npt.verify(npt.load_model(npt.Bundle.open("out/lava")))
 
 Names are imported at their first use, because torch takes seconds and `neuroprompt --help` should not.
@@ -17,58 +18,61 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neuroprompt.activity import Activity
-    from neuroprompt.agreement import compare
-    from neuroprompt.benchmark import bench_backbone, bench_bundle
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.bundled import load_model
-    from neuroprompt.checkpoint import Run
+    from neuroprompt.benchmarks.latency import bench_backbone, bench_bundle
+    from neuroprompt.bundles.artefact import run
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.bundles.contents import load_model
+    from neuroprompt.bundles.predict import predict
+    from neuroprompt.compiler.compile import model_of_graph
     from neuroprompt.compiler.read import read_graph
-    from neuroprompt.contracts import Backbone, BackboneSpec, Data, Exporter, Head, Prices, Prompt, Target
-    from neuroprompt.counts import activities
-    from neuroprompt.deploy import model_of_graph
+    from neuroprompt.contracts.deployment import Exporter, Prices, Target
+    from neuroprompt.contracts.learning import Backbone, BackboneSpec, Data, Head, Prompt
+    from neuroprompt.energy.count_bundle import activities
+    from neuroprompt.energy.estimate import energy as estimate_energy
     from neuroprompt.errors import NeuropromptError
-    from neuroprompt.evaluation import evaluate
-    from neuroprompt.measure import verify
-    from neuroprompt.prediction import predict
-    from neuroprompt.pricing import energy as estimate_energy
     from neuroprompt.progress import Progress
-    from neuroprompt.qat import loihi_aware
     from neuroprompt.report.write import write_report
-    from neuroprompt.runconfig import RunConfig, configure
-    from neuroprompt.training import train
+    from neuroprompt.simulators.compare import compare
+    from neuroprompt.simulators.verify import verify
+    from neuroprompt.spiking.activity import Activity
+    from neuroprompt.training.config import RunConfig, configure
+    from neuroprompt.training.evaluation import evaluate
+    from neuroprompt.training.loop import train
+    from neuroprompt.training.quantisation_aware import loihi_aware
+    from neuroprompt.training.run_folder import Run
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Activity": "activity",
-    "Backbone": "contracts",
-    "BackboneSpec": "contracts",
-    "Bundle": "bundle",
-    "Data": "contracts",
-    "Exporter": "contracts",
-    "Head": "contracts",
+    "Activity": "spiking.activity",
+    "Backbone": "contracts.learning",
+    "BackboneSpec": "contracts.learning",
+    "Bundle": "bundles.bundle",
+    "Data": "contracts.learning",
+    "Exporter": "contracts.deployment",
+    "Head": "contracts.learning",
     "NeuropromptError": "errors",
-    "Prices": "contracts",
+    "Prices": "contracts.deployment",
     "Progress": "progress",
-    "Prompt": "contracts",
-    "Run": "checkpoint",
-    "RunConfig": "runconfig",
-    "Target": "contracts",
-    "activities": "counts",
-    "bench_backbone": "benchmark",
-    "bench_bundle": "benchmark",
-    "compare": "agreement",
-    "configure": "runconfig",
-    "estimate_energy": "pricing:energy",
-    "evaluate": "evaluation",
-    "load_model": "bundled",
-    "loihi_aware": "qat",
-    "model_of_graph": "deploy",
-    "predict": "prediction",
+    "Prompt": "contracts.learning",
+    "Run": "training.run_folder",
+    "RunConfig": "training.config",
+    "Target": "contracts.deployment",
+    "activities": "energy.count_bundle",
+    "bench_backbone": "benchmarks.latency",
+    "bench_bundle": "benchmarks.latency",
+    "compare": "simulators.compare",
+    "configure": "training.config",
+    "estimate_energy": "energy.estimate:energy",
+    "evaluate": "training.evaluation",
+    "load_model": "bundles.contents",
+    "loihi_aware": "training.quantisation_aware",
+    "model_of_graph": "compiler.compile",
+    "predict": "bundles.predict",
     "read_graph": "compiler.read",
-    "train": "training",
-    "verify": "measure",
+    "run": "bundles.artefact",
+    "train": "training.loop",
+    "verify": "simulators.verify",
     "write_report": "report.write",
 }
 
@@ -100,6 +104,7 @@ __all__ = [
     "model_of_graph",
     "predict",
     "read_graph",
+    "run",
     "train",
     "verify",
     "write_report",

@@ -22,20 +22,39 @@ A message says what was got, what was expected and the fix to type, in one line.
 
 from __future__ import annotations
 
+LONGEST = 600
+"""Characters of `got`, `expected` and `fix` that are kept: what a user hands in may say anything at any length."""
+
 
 class NeuropromptError(Exception):
-    """A mistake that its user can mend; `str(error)` is one line: got, expected, fix."""
+    """A mistake that its user can mend; `str(error)` is one line: got, expected, fix.
+
+    `got`, `expected` and `fix` are also attributes, each one line without control characters; "" where there is none.
+    """
 
     def __init__(self, got: str, expected: str = "", fix: str = "") -> None:
-        parts = [got, f"expected {expected}" if expected else "", fix]
-        super().__init__("; ".join(_short(" ".join(p.split())) for p in parts if p))
+        self.got, self.expected, self.fix = _line(got), _line(expected), _line(fix)
+        parts = [self.got, f"expected {self.expected}" if expected else "", self.fix]
+        super().__init__("; ".join(part for part in parts if part))
+
+    def json(self) -> dict[str, str]:
+        """The error for scripts: its type, its three parts, and the whole line as `message`."""
+        return {
+            "type": type(self).__name__,
+            "got": self.got,
+            "expected": self.expected,
+            "fix": self.fix,
+            "message": str(self),
+        }
 
 
-LONGEST = 600
+def printable(text: str) -> str:
+    """`text` with control characters written out (`\\x1b`), so that a file's name cannot steer a terminal."""
+    return "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode() for c in text)
 
 
-def _short(text: str) -> str:
-    """What a file of the user's says may be of any length; its ends tell enough."""
+def _line(text: str) -> str:
+    text = printable(" ".join(text.split()))
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
 
 

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from neuroprompt.cells import recording
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts import Floats, Recording
-from neuroprompt.own_runtime import OwnRuntimeTarget
-from neuroprompt.program import Model, Program
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.contracts.deployment import Floats, Recording
+from neuroprompt.simulators.in_process import recording
+from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
+from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.spiking.program import Program, SpikingModel
 
 
 class Lava(OwnRuntimeTarget):
@@ -32,7 +32,7 @@ class Lava(OwnRuntimeTarget):
         """What Loihi's neurons cannot do; raises Unsupported."""
         check_chip(program)
 
-    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on inputs (T, n_in) from rest; u and v are those after the reset of each step.
 
         Raises what Program.encode raises, and Unsupported, naming the node, for what Loihi's neurons cannot do.
@@ -49,5 +49,5 @@ class Lava(OwnRuntimeTarget):
             arguments += ["--inputs", str(folder / "inputs.npy"), "--out", str(folder / "spikes.npz")]
             self.runtime.run(WORKERS / "run_lava.py", [*arguments, *(["--states"] if states else [])], self.time_limit)
             with np.load(folder / "spikes.npz", allow_pickle=False) as file:
-                found = {name: file[name] for name in file.files}
-        return recording(program, found, time.perf_counter() - start, states)
+                traces = {name: file[name] for name in file.files}
+        return recording(program, traces, time.perf_counter() - start, states)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from neuroprompt.netx_target import NetxTarget
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.simulators.netx_target import NetxTarget
+from neuroprompt.simulators.runtime import WORKERS, Runtime
 
 
 class LavaDl(NetxTarget):

@@ -7,16 +7,16 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import ClassVar, Literal
 
-from neuroprompt.cells import recording
-from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
-from neuroprompt.loihi_arithmetic import simulate_sent
-from neuroprompt.program import Model, Program
+from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.loihi.arithmetic import simulate_sent
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.simulators.in_process import recording
+from neuroprompt.spiking.program import Program, SpikingModel
 
 
 class Loihi(SpikingTarget):
-    """Populations and projections by the rules of `neuroprompt.loihi_arithmetic`.
+    """Populations and projections by the rules of `neuroprompt.loihi.arithmetic`.
 
     "fixed": the chip's integers, weights out of range are refused, never clipped. "float": Lava's float rule.
     """
@@ -33,7 +33,7 @@ class Loihi(SpikingTarget):
         """What Loihi's neurons cannot do; raises Unsupported."""
         check_chip(program)
 
-    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on `inputs` (T, n_in); raises Unsupported, and OutOfRange for integers that do not fit."""
         program = model.program(precision)
         self.refuse(program)
@@ -42,5 +42,5 @@ class Loihi(SpikingTarget):
         start = time.perf_counter()
         sent = program.encode(inputs)
         traces = simulate_sent(program, sent)
-        found = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
-        return replace(recording(program, found, time.perf_counter() - start, states), sent=sent)
+        recorded = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
+        return replace(recording(program, recorded, time.perf_counter() - start, states), sent=sent)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from neuroprompt.overlay import OverlaidTarget, Overlay
-from neuroprompt.program import Population
-from neuroprompt.runtime import WORKERS
+from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.side_packages import SidePackages, SidePackagesTarget
+from neuroprompt.spiking.program import Population
 
 
-class Nengo(OverlaidTarget):
+class Nengo(SidePackagesTarget):
     """One nengo.Network run by nengo.Simulator with dt = 1; its connections, delays and order of steps are nengo's own.
 
     The neurons are a NeuronType of ours, for none of nengo's is NIR's: LIF, v = v + (J - v)(1 - exp(-dt / tau)), always
@@ -18,7 +18,7 @@ class Nengo(OverlaidTarget):
     """
 
     about = "nengo's simulator in float64, with a neuron type of ours"
-    runtime = Overlay("nengo", WORKERS / "nengo.txt")
+    runtime = SidePackages("nengo", WORKERS / "nengo.txt")
 
     def check(self, population: Population) -> None:
         """The neuron type is the definition of a population."""

@@ -8,12 +8,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import torch
 
-from neuroprompt.cells import run_cells
-from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import RuntimeMissing
-from neuroprompt.program import Model
+from neuroprompt.simulators.in_process import run_in_process
+from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.workers.stepwise import Step
 
 INSTALL = "pip install 'neuroprompt-toolkit[simulators]'"
@@ -40,15 +39,19 @@ class Norse(SpikingTarget):
             return Availability(False, "in process", fix=INSTALL)
         return Availability(True, "in process", f"norse {version('norse')}")
 
-    @torch.no_grad()
-    def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the program on `inputs` (T, n_in); raises RuntimeMissing."""
         if not self.available().ok:
             raise RuntimeMissing("norse is not installed", "the package norse", INSTALL)
-        return run_cells(model.float_program, inputs, _neurons, states)
+        import torch
+
+        with torch.no_grad():
+            return run_in_process(model.float_program, inputs, _neurons, states)
 
 
 def _neurons(population: dict[str, Any]) -> Step:
+    import torch
+
     norse = _norse()
     rest = torch.zeros(population["size"], dtype=torch.float64)
     keys = ("du", "dv", "vth", "v_reset", "bias")

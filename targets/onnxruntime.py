@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neuroprompt.contracts import Availability, Floats, ImageTarget
+from neuroprompt.contracts.deployment import Availability, Floats, ImageTarget
 from neuroprompt.errors import BadBundle, BadSetting
 
 LEVELS = ("none", "basic", "extended", "all")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from neuroprompt.errors import Unsupported
-from neuroprompt.overlay import OverlaidTarget, Overlay
-from neuroprompt.program import Population
-from neuroprompt.runtime import WORKERS
+from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.side_packages import SidePackages, SidePackagesTarget
+from neuroprompt.spiking.program import Population
 
 
-class Rockpool(OverlaidTarget):
+class Rockpool(SidePackagesTarget):
     """LIFTorch with leak_mode "decays", alpha = 1 - dv; its reset and its synapse are set from outside after each step.
 
     LIFTorch: i = beta (i + x); v = alpha v + i + bias; floor(v / threshold) spikes if v >= threshold; v is less by
@@ -24,7 +24,7 @@ class Rockpool(OverlaidTarget):
     """
 
     about = "rockpool's LIF in float64, its reset to a value done from outside (its own subtracts)"
-    runtime = Overlay("rockpool", WORKERS / "rockpool.txt")
+    runtime = SidePackages("rockpool", WORKERS / "rockpool.txt")
 
     def check(self, population: Population) -> None:
         """Raises Unsupported where a threshold is not above 0."""

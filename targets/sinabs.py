@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from neuroprompt.overlay import OverlaidTarget, Overlay
-from neuroprompt.program import Population
-from neuroprompt.runtime import WORKERS
+from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.side_packages import SidePackages, SidePackagesTarget
+from neuroprompt.spiking.program import Population
 
 
-class Sinabs(OverlaidTarget):
+class Sinabs(SidePackagesTarget):
     """IAF, LIF and ExpLeak with SingleSpike, norm_input off, and decays given as alpha.
 
     LIF: v = alpha_mem v + x; spike if v >= threshold; then reset_fn. IAF: the same with alpha_mem = 1. ExpLeak: without
@@ -22,7 +22,7 @@ class Sinabs(OverlaidTarget):
     """
 
     about = "sinabs' layers in float64, in its own packages"
-    runtime = Overlay("sinabs", WORKERS / "sinabs.txt")
+    runtime = SidePackages("sinabs", WORKERS / "sinabs.txt")
 
     def check(self, population: Population) -> None:
         """Sinabs' neurons can do whatever a population does."""

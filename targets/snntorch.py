@@ -6,18 +6,18 @@ snnTorch's own importer turns IF into Leaky(beta=0.9) and takes one threshold a 
 from __future__ import annotations
 
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import snntorch
-import torch
-from torch import Tensor
 
-from neuroprompt.cells import run_cells
-from neuroprompt.contracts import Availability, Floats, Recording, SpikingTarget
-from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model, Program
+from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.errors import RuntimeMissing, Unsupported
+from neuroprompt.simulators.in_process import run_in_process
+from neuroprompt.spiking.program import Program, SpikingModel
 from neuroprompt.workers.stepwise import Step
+
+INSTALL = "pip install 'neuroprompt-toolkit[train]'"
 
 
 class SnnTorch(SpikingTarget):
@@ -30,7 +30,9 @@ class SnnTorch(SpikingTarget):
 
     @classmethod
     def available(cls) -> Availability:
-        """Always: snnTorch is a dependency."""
+        """Whether the package snntorch is installed; the extra `train` brings it."""
+        if find_spec("snntorch") is None:
+            return Availability(False, "in process", fix=INSTALL)
         return Availability(True, "in process", f"snntorch {version('snntorch')}")
 
     def refuse(self, program: Program) -> None:
@@ -40,16 +42,24 @@ class SnnTorch(SpikingTarget):
                 got = f"node {p.name!r} resets elsewhere than to 0, or has a threshold below 0"
                 raise Unsupported(got, "v_reset = 0, snnTorch's only value")
 
-    @torch.no_grad()
-    def run(self, model: Model, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
-        """Run the program on `inputs` (T, n_in); raises Unsupported where a node resets to anything but 0."""
+    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
+        """Run the program on `inputs` (T, n_in); raises RuntimeMissing, Unsupported where a node resets to a value."""
+        if not self.available().ok:
+            raise RuntimeMissing("snntorch is not installed", "the package snntorch", INSTALL)
+        import torch
+
         self.refuse(model.float_program)
-        return run_cells(model.float_program, inputs, _neurons, states)
+        with torch.no_grad():
+            return run_in_process(model.float_program, inputs, _neurons, states)
 
 
 def _neurons(population: dict[str, Any]) -> Step:
+    import snntorch
+    import torch
+
     fires = population["emits"] == "spikes"
-    du, dv, vth, bias = (_tensor(population[key]) for key in ("du", "dv", "vth", "bias"))
+    keys = ("du", "dv", "vth", "bias")
+    du, dv, vth, bias = (torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
     options = {"threshold": vth if fires else 1.0, "reset_mechanism": "zero" if fires else "none", "reset_delay": False}
     mem = torch.zeros(population["size"], dtype=torch.float64)
     memory = bool((du != 1).any())
@@ -77,7 +87,3 @@ def _neurons(population: dict[str, Any]) -> Step:
         return (fired if fires else mem).numpy(), mem.numpy()
 
     return step_leaky
-
-
-def _tensor(values: Any) -> Tensor:
-    return torch.from_numpy(np.asarray(values, np.float64))

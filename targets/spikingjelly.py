@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from neuroprompt.overlay import OverlaidTarget, Overlay
-from neuroprompt.program import Population
-from neuroprompt.runtime import WORKERS
+from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.side_packages import SidePackages, SidePackagesTarget
+from neuroprompt.spiking.program import Population
 
 
-class SpikingJelly(OverlaidTarget):
+class SpikingJelly(SidePackagesTarget):
     """CUBALIFNode with c_decay = 1 - du and v_decay = 1 - dv: c = c c_decay + x; v = v v_decay + c.
 
     Spike if v >= v_threshold, which is therefore the next number above vth; v = v_reset on spike. It starts at v_reset;
@@ -19,7 +19,7 @@ class SpikingJelly(OverlaidTarget):
     """
 
     about = "SpikingJelly's neurons in float64, in its own packages"
-    runtime = Overlay("spikingjelly", WORKERS / "spikingjelly.txt")
+    runtime = SidePackages("spikingjelly", WORKERS / "spikingjelly.txt")
 
     def check(self, population: Population) -> None:
         """SpikingJelly's neurons can do whatever a population does."""

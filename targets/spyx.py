@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from neuroprompt.errors import Unsupported
-from neuroprompt.overlay import OverlaidTarget, Overlay
-from neuroprompt.program import Population
-from neuroprompt.runtime import WORKERS
+from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.side_packages import SidePackages, SidePackagesTarget
+from neuroprompt.spiking.program import Population
 
 
-class Spyx(OverlaidTarget):
+class Spyx(SidePackagesTarget):
     """IF, LIF and LI of spyx.nn with beta = 1 - dv, in jax's double precision; their reset is done from outside.
 
     LIF: z = spike(v - threshold); v = beta v + x - z threshold: it fires a step late and subtracts after the leak, and
@@ -23,7 +23,7 @@ class Spyx(OverlaidTarget):
     """
 
     about = "spyx' neurons in float64 on jax, their reset done from outside (their own subtracts, a step late)"
-    runtime = Overlay("spyx", WORKERS / "spyx.txt")
+    runtime = SidePackages("spyx", WORKERS / "spyx.txt")
 
     def check(self, population: Population) -> None:
         """Raises Unsupported where a decay is not within 0 and 1."""

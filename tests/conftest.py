@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from browser import NAMES, Browser, Look
 from hypothesis import settings
 
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.simulators.runtime import WORKERS, Runtime
 
 # One process a core (pytest-xdist), one thread a process; child processes read the variable.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -43,12 +47,47 @@ def lava() -> SpikingTarget:
         Runtime("lava", "3.10", WORKERS / "lava.txt").interpreter(install=True)
     except RuntimeMissing as error:
         pytest.skip(f"no Python 3.10 can be had: {error}")
-    target = Target.named("lava")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("lava")
     target.install()
+    return target
+
+
+@pytest.fixture(scope="session")
+def overlaid() -> Callable[[str], SpikingTarget]:
+    """A simulator with packages of its own, which are fetched at first use into this machine's cache; else a skip."""
+
+    def target(name: str) -> SpikingTarget:
+        simulator = SpikingTarget.named(name)
+        try:
+            simulator.install()
+        except RuntimeMissing as error:
+            pytest.skip(f"the packages of {name} cannot be had: {error}")
+        if not simulator.available().ok:
+            pytest.skip(f"{name} is not installed: {simulator.available().fix}")
+        return simulator
+
     return target
 
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip("no Chromium (apt-get install chromium)")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        started = Browser(program, Path(profile))
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@pytest.fixture
+def look(browser: Browser) -> Look:
+    """What the browser sees of a file: `look(file, width, height, dark=...)`."""
+    return browser.look

@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], as_version=4)
 NotebookClient(notebook, timeout=600, resources={"metadata": {"path": sys.argv[2]}}).execute()
 outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-print(sum("image/png" in output.get("data", {}) for output in outputs), "pictures")
+print(sum("image/png" in output.get("data", {}) for output in outputs), "images")
 """
 MAKES_THE_BACKBONE = "distil_embedded.py"
 
@@ -45,7 +45,7 @@ def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.name)
-def test_a_notebook_is_stripped_and_its_pictures_are_there(notebook: Path) -> None:
+def test_a_notebook_is_stripped_and_its_images_are_there(notebook: Path) -> None:
     names: set[str] = set()
     for cell in cells(notebook, "code"):
         assert cell["outputs"] == []
@@ -59,7 +59,7 @@ def test_a_notebook_is_stripped_and_its_pictures_are_there(notebook: Path) -> No
     text = "".join(line for cell in cells(notebook, "markdown") for line in cell["source"])
     shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert len(shown) == 2
-    assert all((FOLDER / picture).is_file() for picture in shown)
+    assert all((FOLDER / image).is_file() for image in shown)
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_a_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-c", RUN_NOTEBOOK, str(notebook), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["2", "pictures"]
+    assert done.stdout.split() == ["2", "images"]
 
 
 def test_the_tables_of_results_are_those_of_the_results_file(tmp_path: Path) -> None:

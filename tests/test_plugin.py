@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import subprocess
+import sys
+
 import pytest
 
-from neuroprompt.contracts import Backbone, Data, Exporter, Prices, Prompt, Target
+from neuroprompt.contracts.deployment import Exporter, ImageTarget, Prices, SpikingTarget, Target
+from neuroprompt.contracts.learning import Backbone, Data, Head, Prompt
 from neuroprompt.errors import BadSetting, UnknownName
 from neuroprompt.plugin import Plugin
 
@@ -39,7 +44,55 @@ def test_settings_are_read_by_their_type() -> None:
     assert values == {"steps": 8, "theta": 0.25, "deep": False}
 
 
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in (Prompt, Head, Data) for name in kind.names()])
+def test_every_setting_says_what_it_means(kind: type[Plugin], name: str) -> None:
+    part = kind.part(name)
+    from_program = {"self", "site", "features", "classes", "classifier"}
+    assert part.settings().keys() == inspect.signature(part.__init__).parameters.keys() - from_program
+    for setting in part.settings().values():
+        assert setting.meaning
+        assert setting.required or isinstance(setting.default, setting.type)
+
+
+@pytest.mark.parametrize("settings", [{"tokens": "5"}, {"tokens": True}, {"tokens": 2.0}, {"deep": 1}, {"site": 1}])
+def test_values_of_another_type_are_rejected(settings: dict[str, object]) -> None:
+    with pytest.raises(BadSetting):
+        Prompt.check_settings("spike-nvpt", settings)
+
+
+def test_a_whole_number_is_a_float_too() -> None:
+    Prompt.check_settings("spike-nvpt", {"theta": 1})
+
+
 @pytest.mark.parametrize("word", [{"stepz": "8"}, {"steps": "many"}, {"deep": "perhaps"}, {"site": "1"}])
 def test_a_wrong_setting_is_refused(word: dict[str, str]) -> None:
     with pytest.raises(BadSetting):
         Prompt.typed("spike-nvpt", word)
+
+
+def test_a_narrower_class_has_the_parts_that_are_one() -> None:
+    spiking, images = SpikingTarget.names(), ImageTarget.names()
+    assert images == ["onnxruntime"]
+    assert "reference" in spiking
+    assert sorted(spiking + images) == Target.names()
+    assert SpikingTarget.part("loihi") is Target.part("loihi")
+
+
+def test_a_part_of_another_class_is_an_unknown_name() -> None:
+    with pytest.raises(UnknownName, match=r"^no spiking target is called 'onnxruntime'; expected one of: lava, "):
+        SpikingTarget.named("onnxruntime")
+    with pytest.raises(UnknownName, match=r"^no image target is called 'loihi'; expected one of: onnxruntime$"):
+        ImageTarget.part("loihi")
+
+
+LISTED = """
+import sys
+from neuroprompt.contracts.deployment import SpikingTarget
+assert "lava" in SpikingTarget.names()
+print(sorted({"torch", "snntorch", "norse", "lava", "onnxruntime"} & set(sys.modules)))
+"""
+
+
+def test_listing_the_spiking_targets_imports_no_simulator() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

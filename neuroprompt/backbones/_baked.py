@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from neuroprompt.errors import BadSetting, Unsupported
 
 
-class Heads(nn.Module):
+class SplitAttention(nn.Module):
     """timm's Attention in fewer operators: exact, but for the order of floating-point sums.
 
     The joint projection is split in three, so that a runtime need not cut, squeeze and transpose its result again;
@@ -71,7 +71,7 @@ class _Baked(nn.Module):
 
     def __init__(self, block: Any) -> None:  # timm's Block; its parts are typed as plain modules
         super().__init__()
-        self.heads = Heads(block.attn)
+        self.heads = SplitAttention(block.attn)
         self.norm1, self.ls1 = block.norm1, block.ls1
         self.norm2, self.mlp, self.ls2 = block.norm2, block.mlp, block.ls2
 
@@ -228,7 +228,7 @@ def _append(x: Tensor, constant: Tensor, dim: int) -> Tensor:
 def _store(module: nn.Module, block: Any, prompt: Tensor, names: str) -> None:
     """Register y = norm1(P) and its queries, keys and values, from float64, as buffers `prompt_*` of `module`."""
     exact = copy.deepcopy(block).double().eval()
-    heads = Heads(exact.attn)
+    heads = SplitAttention(exact.attn)
     y = exact.norm1(prompt.double()[None])
     constants = {"y": y, "q": heads.queries(y), "k": heads.keys(y), "v": heads.values(y)}
     for name in names:

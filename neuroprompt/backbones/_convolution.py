@@ -11,7 +11,7 @@ from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
 from neuroprompt.errors import BadSetting, Unsupported
 
 
@@ -32,7 +32,7 @@ class Convolutional(Backbone):
         super().__init__(model, spec, preprocess, int(model.head_hidden_size))
         self.model = model
         image = (self._convolution(model).in_channels, *preprocess.size)
-        self.site = Site(depth=0, width=self.features, image=image, patch=1)
+        self.site = PromptSite(depth=0, width=self.features, image=image, patch=1)
 
     @staticmethod
     @abstractmethod

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from neuroprompt.backbones._patches import image_and_patch
 from neuroprompt.backbones._swin import Block, Stage, prompted, rebuilt
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
 from neuroprompt.errors import BadSetting, Unsupported
 
 
@@ -31,7 +31,7 @@ class Swin(Backbone):
         self.model = model
         image, patch = image_and_patch(model)
         widths = tuple(int(block.dim) for stage in self._stages() for block in stage.blocks)
-        self.site = Site(depth=len(widths), width=max(widths), image=image, patch=patch, widths=widths)
+        self.site = PromptSite(depth=len(widths), width=max(widths), image=image, patch=patch, widths=widths)
 
     @classmethod
     def holds(cls, model: nn.Module) -> bool:

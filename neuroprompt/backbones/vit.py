@@ -19,7 +19,7 @@ from neuroprompt.backbones._baked import (
     with_overlay,
 )
 from neuroprompt.backbones._patches import image_and_patch
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess, Site, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
 from neuroprompt.errors import BadSetting
 
 
@@ -39,7 +39,7 @@ class ViT(Backbone):
         super().__init__(model, spec, preprocess, int(model.num_features))
         self.model = model
         image, patch = image_and_patch(model)
-        self.site = Site(depth=len(model.blocks), width=int(model.embed_dim), image=image, patch=patch)
+        self.site = PromptSite(depth=len(model.blocks), width=int(model.embed_dim), image=image, patch=patch)
 
     @classmethod
     def holds(cls, model: nn.Module) -> bool:

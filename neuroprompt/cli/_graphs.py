@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import nir
-
-    from neuroprompt.contracts import Floats
+    from neuroprompt.compiler.flatten import Flat
+    from neuroprompt.contracts.deployment import Floats
 
 
 SplitSigns = Annotated[
@@ -19,13 +18,14 @@ SplitSigns = Annotated[
 ]
 
 
-def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[nir.NIRGraph, Floats]:
-    """A checked graph, and inputs (T, n_in) for it: `drive` as in `neuroprompt.stimuli.inputs_of`."""
-    from neuroprompt.compiler.flat import flatten
+def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[Flat, Floats]:
+    """A checked graph in flat form, and inputs (T, n_in) for it: `drive` as in `neuroprompt.compiler.stimuli`."""
+    from neuroprompt.compiler.flatten import flatten
     from neuroprompt.compiler.read import read_graph
-    from neuroprompt.graph import steps_of
-    from neuroprompt.stimuli import POISSON, inputs_of
+    from neuroprompt.compiler.stimuli import POISSON, inputs_of
+    from neuroprompt.spiking.graph import steps_of
 
     graph = read_graph(file, dt)
-    given = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)
-    return graph, inputs_of(drive, flatten(graph).lines, given, seed)
+    flat = flatten(graph)
+    steps = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)
+    return flat, inputs_of(drive, flat.lines, steps, seed)

@@ -6,7 +6,7 @@ import json as jsonlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -65,13 +65,18 @@ def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
         screen.print(table, markup=False) if isinstance(table, str) else screen.print(table)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table for a person; columns of numbers are right-aligned."""
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole_names: bool = False) -> Table:
+    """A table for a person; columns of numbers are right-aligned.
+
+    `whole_names`: the first column is never broken over two lines; a name that is too long for the terminal is cut.
+    """
     cells = [[str(cell) for cell in row] for row in rows]
     made = Table(title=title, title_justify="left", title_style="bold", min_width=len(title))
     for i, column in enumerate(columns):
         numbers = i > 0 and all(row[i][:1].isdigit() or row[i][:1] == "-" for row in cells)
-        made.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        whole = whole_names and i == 0
+        overflow: Literal["fold", "ellipsis"] = "ellipsis" if whole else "fold"
+        made.add_column(column, justify="right" if numbers else "left", overflow=overflow, no_wrap=whole)
     for row in cells:
         made.add_row(*(escape(cell) for cell in row))
     return made

@@ -9,7 +9,7 @@ from neuroprompt.cli._output import TerminalProgress, emit, stdout_is_ours, tabl
 
 def show(json: bool, **settings: int) -> None:
     """Measure with these settings of `bench_spiking`, and print."""
-    from neuroprompt.spiking_speed import bench_spiking
+    from neuroprompt.benchmarks.spiking import bench_spiking
 
     with stdout_is_ours():
         result = bench_spiking(**settings, progress=TerminalProgress())
@@ -36,7 +36,7 @@ def show(json: bool, **settings: int) -> None:
         json,
         table(f"{whole}: seconds, median of {result['rounds']} rounds, equal spikes", ("run", "s"), rows),
         *([table("ratios within a round", ("ratio", "median", "middle half"), ratios)] if ratios else []),
-        table("pictures in lanes: ms a picture", ("lanes", "emulator", "lava"), images),
+        table("images in lanes: ms an image", ("lanes", "emulator", "lava"), images),
         table("ms a step as nets grow (start included)", ("width", "depth", "emulator", "lava"), grid),
         table("emulator: ms a step by rate", ("steps", "rate", "ms", "over 50 %", "middle half"), sparse),
         *missing,

@@ -12,7 +12,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdo
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
-    from neuroprompt.contracts import BackboneSpec
+    from neuroprompt.contracts.learning import BackboneSpec
 
 
 @app.command(
@@ -35,7 +35,7 @@ def bench(
     ] = False,
     image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
     tokens: Annotated[int, typer.Option(help="Prompt tokens a block, with --backbone.")] = 10,
-    batch: Annotated[int, typer.Option(help="Pictures a run.")] = 1,
+    batch: Annotated[int, typer.Option(help="Images a run.")] = 1,
     rounds: Annotated[
         int | None, typer.Option(help="Rounds; each runs all, in turn (default: 20, with --spiking 3).")
     ] = None,
@@ -57,11 +57,11 @@ def bench(
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
     alone costs. pytorch: the model as trained, in PyTorch. With --spiking: our Lava run beside that of a plain
-    converter, our emulator beside Lava, pictures in lanes, growing nets, and spikes that are few.
+    converter, our emulator beside Lava, images in lanes, growing nets, and spikes that are few.
     """
-    from neuroprompt.benchmark import bench_backbone, bench_bundle
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.contracts import BackboneSpec
+    from neuroprompt.benchmarks.latency import bench_backbone, bench_bundle
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.contracts.learning import BackboneSpec
 
     rounds = (3 if spiking else 20) if rounds is None else rounds
     if spiking:
@@ -87,13 +87,13 @@ def bench(
         else:
             spec = BackboneSpec(backbone or "", str(weights) if weights else None, image_size, random_weights)
             result = bench_backbone(spec, tokens, **timing)
-    from neuroprompt.activity import Activity
-    from neuroprompt.contracts import Prices
-    from neuroprompt.pricing import NOTE, estimate, si
+    from neuroprompt.contracts.deployment import Prices
+    from neuroprompt.energy.estimate import NOTE, estimate, si
+    from neuroprompt.spiking.activity import Activity
 
     prices = Prices.named("horowitz-45nm-fp32")
     result["joules"] = {name: estimate(Activity(macs=macs), prices).joules for name, macs in result["macs"].items()}
-    result["note"] = f"joules a picture: {NOTE.lower()}; {prices.title}, multiply-accumulates alone"
+    result["note"] = f"joules an image: {NOTE.lower()}; {prices.title}, multiply-accumulates alone"
     ratio, quartiles = result["ratio"], result["ratio_quartiles"]
     rows = [
         (
@@ -118,7 +118,7 @@ def bench(
 
 
 def _training(spec: BackboneSpec, methods: list[str], batch: int, rounds: int, json: bool) -> None:
-    from neuroprompt.training_speed import bench_training
+    from neuroprompt.benchmarks.training import bench_training
 
     with stdout_is_ours():
         result = bench_training(spec, methods, batch=batch, rounds=rounds, progress=TerminalProgress())

@@ -34,8 +34,8 @@ def card(
 
     The Hugging Face hub reads the same file. The manifest takes its SHA-256, so that the bundle stays whole.
     """
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.card import CARD, read_accuracy, write_card
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.report.card import CARD, read_accuracy, write_card
 
     with stdout_is_ours():
         found = None if accuracy is None else read_accuracy(accuracy)

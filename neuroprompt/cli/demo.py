@@ -21,8 +21,7 @@ def demo(
 ) -> None:
     """Train a Spike-NVPT prompt on the embedded set, bake it, run it on Loihi's simulator, verify it, price it.
 
-    Takes about three minutes on two cores, and needs no download beyond packages. The last thing is a report that a
-    browser shows.
+    This takes a few minutes on two cores and downloads nothing but packages. At the end is a report for your browser.
     """
     started = time.perf_counter()
     with stdout_is_ours():
@@ -35,23 +34,23 @@ def demo(
 
 
 def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
-    from neuroprompt.benchmark import bench_bundle
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.bundled import load_model
-    from neuroprompt.contracts import Exporter, Target
-    from neuroprompt.counts import activities
-    from neuroprompt.evaluation import evaluate
-    from neuroprompt.measure import verify
-    from neuroprompt.pricing import energy
+    from neuroprompt.benchmarks.latency import bench_bundle
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.bundles.contents import load_model
+    from neuroprompt.contracts.deployment import Exporter, Target
+    from neuroprompt.energy.count_bundle import activities
+    from neuroprompt.energy.estimate import energy
     from neuroprompt.report.write import NOISES, ROUNDS
-    from neuroprompt.runconfig import configure
-    from neuroprompt.training import train
+    from neuroprompt.simulators.verify import verify
+    from neuroprompt.training.config import configure
+    from neuroprompt.training.evaluation import evaluate
+    from neuroprompt.training.loop import train
 
     progress.say("1/7  train: a spiking prompt and, for comparison, a linear probe")
     runs, accuracy = {}, {}
     for method in ("linear", "spike-nvpt"):
         runs[method] = train(configure(method=method, seed=seed, epochs=6, batch=32), out / "runs" / method, progress)
-        accuracy[method] = evaluate(runs[method], NOISES, progress=progress)
+        accuracy[method] = evaluate(runs[method], NOISES, progress=progress).json()
     progress.say("2/7  export: the backbone with the prompt baked in, and the spiking part")
     exported = {
         target: Exporter.named(target).export(runs["spike-nvpt"], out / target, progress=progress)
@@ -65,15 +64,15 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
             progress.say(f"     left out: {error}")
     progress.say("4/7  verify: every target at hand against the reference, spike by spike")
     lava, onnx = Bundle.open(out / "lava", "lava"), Bundle.open(out / "onnx", "onnx")
-    verified = verify(load_model(lava), progress=progress)
+    verified = verify(load_model(lava), progress=progress).json()
     progress.say("5/7  bench: baked beside naive and bare")
     benched = bench_bundle(onnx, batch=1, rounds=ROUNDS, progress=progress)
     progress.say("6/7  energy: estimated from counts, not measured")
     generator, backbone = activities(lava)
     return {
         "accuracy": accuracy,
-        "onnx": exported["onnx"],
-        "lava": exported["lava"],
+        "onnx": exported["onnx"].json(),
+        "lava": exported["lava"].json(),
         "verify": verified,
         "bench": benched,
         "energy": energy(generator, backbone, baked=True),
@@ -82,15 +81,15 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
 
 
 def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
-    from neuroprompt.pricing import si
+    from neuroprompt.energy.estimate import si
 
     rows = []
     for method, figures in result["accuracy"].items():
         noisy = sum(figures["noise"].values()) / len(figures["noise"])
         rows.append((f"accuracy of {method}, clean / mean under noise", f"{figures['clean']:.1%} / {noisy:.1%}"))
-    cells = result["verify"]["reference"]["steps"] * result["verify"]["reference"]["neurons"]
+    entries = result["verify"]["reference"]["steps"] * result["verify"]["reference"]["neurons"]
     for name, figures in result["verify"]["targets"].items():
-        agreed = f"{figures['spike_exact']:.2%} of {cells:,} (step, neuron) cells, {figures['spikes']:,} spikes"
+        agreed = f"{figures['spike_exact']:.2%} of {entries:,} entries match, {figures['spikes']:,} spikes"
         rows.append((f"{name} against the reference", agreed))
     if skipped := ", ".join(result["verify"]["skipped"]):
         rows.append(("not run", f"{skipped} ('neuroprompt verify' of the bundle says why)"))
@@ -103,7 +102,7 @@ def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("largest difference, baked against PyTorch", f"{bench['max_abs_diff']:.1e}"),
         ("time over the bare backbone: baked / naive", _ratios(bench)),
         ("generator, once at deployment (estimated)", si(energy["generator"]["joules_per_deployment"])),
-        ("backbone, every picture (estimated)", si(energy["backbone"]["joules_per_image"])),
+        ("backbone, every image (estimated)", si(energy["backbone"]["joules_per_image"])),
         ("seconds in all", f"{result['seconds']:.0f}"),
     ]
 

@@ -19,7 +19,7 @@ from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
         "energy out/lava --prices speck,horowitz-45nm-int8 --seconds 0.01",
         "energy out/lava --target lava --generator-prices mine.toml",
         "energy graph.nir --steps 100 --input poisson:0.1 --by-node",
-        "energy out/onnx --pictures pictures/ --measure --json",
+        "energy out/onnx --images images/ --measure --json",
     )
 )
 def energy(
@@ -38,8 +38,8 @@ def energy(
     measure: Annotated[
         bool, typer.Option("--measure", help="Also measure the ONNX files here, where RAPL counts joules.")
     ] = False,
-    pictures: Annotated[
-        list[Path] | None, typer.Option(help="Pictures to count the ONNX file's effective operations on; repeatable.")
+    images: Annotated[
+        list[Path] | None, typer.Option(help="Images to count the ONNX file's effective operations on; repeatable.")
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="Target to count on (default: loihi; for a .nir file reference).")
@@ -55,15 +55,15 @@ def energy(
     json: Json = False,
 ) -> None:
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.counts import counts
-    from neuroprompt.price_comparison import compare_prices
-    from neuroprompt.pricing import energy as price
-    from neuroprompt.user_prices import price_list, price_lists
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.energy.comparison import compare_prices
+    from neuroprompt.energy.count_bundle import counts
+    from neuroprompt.energy.estimate import energy as price
+    from neuroprompt.energy.toml_prices import price_list, price_lists
 
     with stdout_is_ours():
         if not what.is_dir():
-            _no_bundle(what, onnx, pictures, measure)
+            _no_bundle(what, onnx, images, measure)
         opened = Bundle.open(what) if what.is_dir() else None
         file = opened if onnx is None else Bundle.open(onnx, "onnx")
         wanted = price_lists(w for w in prices.split(",") if w)
@@ -78,8 +78,8 @@ def energy(
         else:
             result = price(found.generator, found.backbone, *pair, baked=baked, seconds=seconds)
         result |= {"counted": found.json(), "break_even": _break_even(found)}
-        if pictures:
-            result["effective"] = _effective(file, pictures)
+        if images:
+            result["effective"] = _effective(file, images)
         if measure:
             result["measured"] = _measured(file)
     emit(result, json, *_shown(result, found, by_node, side_by_side=bool(wanted)))
@@ -87,46 +87,46 @@ def energy(
 
 def _of_graph(file: Path, steps: int | None, drive: str, target: str, precision: str) -> Any:
     from neuroprompt.cli._graphs import driven_graph
-    from neuroprompt.counts import counts_of_model
-    from neuroprompt.deploy import floats_of_graph
+    from neuroprompt.compiler.compile import floats_of_graph
+    from neuroprompt.energy.count_bundle import counts_of_model
 
-    graph, inputs = driven_graph(file, steps, drive, None, 0)
-    return counts_of_model(floats_of_graph(graph, inputs), inputs, target, precision)
+    flat, inputs = driven_graph(file, steps, drive, None, 0)
+    return counts_of_model(floats_of_graph(flat, inputs), inputs, target, precision)
 
 
-def _no_bundle(file: Path, onnx: Path | None, pictures: list[Path] | None, measure: bool) -> None:
+def _no_bundle(file: Path, onnx: Path | None, images: list[Path] | None, measure: bool) -> None:
     from neuroprompt.errors import BadSetting
 
-    if onnx or pictures or measure:
-        raise BadSetting(f"--onnx, --pictures or --measure with {file}", "a bundle: a graph has no backbone")
+    if onnx or images or measure:
+        raise BadSetting(f"--onnx, --images or --measure with {file}", "a bundle: a graph has no backbone")
 
 
 def _break_even(found: Any) -> dict[str, Any] | None:
-    from neuroprompt.break_even import break_even_of
+    from neuroprompt.energy.break_even import break_even_of
 
     if not found.images or found.delays:  # a network that is run once has no equal of what remembers
         return None
     return break_even_of(found.generator, found.images[0].nodes)
 
 
-def _effective(bundle: Any, pictures: list[Path]) -> dict[str, Any]:
+def _effective(bundle: Any, images: list[Path]) -> dict[str, Any]:
     from dataclasses import asdict
 
     import numpy as np
 
+    from neuroprompt.bundles.predict import image_files, read_image
     from neuroprompt.errors import BadSetting
-    from neuroprompt.onnx_effective import effective
-    from neuroprompt.prediction import picture_files, read_picture
+    from neuroprompt.onnxgraph.effective import effective
 
     if bundle.kind != "onnx":
-        raise BadSetting(f"--pictures with a bundle for {bundle.kind!r}", "one of 'neuroprompt export --target onnx'")
-    images = np.stack([read_picture(file, bundle.about["preprocess"]) for file in picture_files(pictures)])
-    return {"pictures": len(images), **asdict(effective(bundle.folder / "model.onnx", images))}
+        raise BadSetting(f"--images with a bundle for {bundle.kind!r}", "one of 'neuroprompt export --target onnx'")
+    pixels = np.stack([read_image(file, bundle.about["preprocess"]) for file in image_files(images)])
+    return {"images": len(pixels), **asdict(effective(bundle.folder / "model.onnx", pixels))}
 
 
 def _measured(bundle: Any) -> dict[str, Any]:
+    from neuroprompt.energy.measured import measured
     from neuroprompt.errors import Unsupported
-    from neuroprompt.measured_energy import measured
 
     try:
         return measured(bundle)
@@ -135,8 +135,8 @@ def _measured(bundle: Any) -> dict[str, Any]:
 
 
 def _shown(result: dict[str, Any], found: Any, by_node: bool, side_by_side: bool) -> list[Any]:
-    from neuroprompt import price_tables as tables
-    from neuroprompt.break_even import told
+    from neuroprompt.energy import tables
+    from neuroprompt.energy.break_even import describe
 
     shown: list[Any] = []
     if side_by_side:
@@ -147,7 +147,7 @@ def _shown(result: dict[str, Any], found: Any, by_node: bool, side_by_side: bool
     if by_node and found.images:
         shown.append(table(tables.NODE_TITLE, tables.NODE_COLUMNS, tables.node_rows(found.images)))
     if result["break_even"]:
-        shown.append(told(result["break_even"]))
+        shown.append(describe(result["break_even"]))
     if "effective" in result:
         shown.append(tables.effective_line(result["effective"]))
     if "measured" in result:

@@ -19,7 +19,7 @@ def pull(
     json: Json = False,
 ) -> None:
     """Download a bundle from the Hugging Face hub; it appears once every SHA-256 of its manifest is right."""
-    from neuroprompt.hub import pull as pull_bundle
+    from neuroprompt.bundles.hub import pull as pull_bundle
 
     with stdout_is_ours():
         bundle = pull_bundle(repo, out, revision=revision, progress=TerminalProgress())

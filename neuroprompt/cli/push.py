@@ -22,8 +22,8 @@ def push(
 
     The token is the hub's own: HF_TOKEN, or 'hf auth login'. The manifest says where your data and weights lay.
     """
-    from neuroprompt.bundle import Bundle
-    from neuroprompt.hub import push as push_bundle
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.bundles.hub import push as push_bundle
 
     with stdout_is_ours():
         result = push_bundle(Bundle.open(bundle), repo, private=private, progress=TerminalProgress())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.compiler.fit import Fitted, Task, integer_decays
-from neuroprompt.loihi_arithmetic import MANTISSA, SHIFT, Array, step_fixed
+from neuroprompt.loihi.arithmetic import MANTISSA, SHIFT, Array, step_fixed
 
 
 def fit_constant(task: Task) -> Fitted:

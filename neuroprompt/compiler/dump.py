@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from neuroprompt.compiler.flat import Flat
+from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.place import place
-from neuroprompt.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 
 
-def dump(flat: Flat, model: Model) -> str:
+def dump(flat: Flat, model: SpikingModel) -> str:
     """The flat graph, the float program with the chip's schedule, the integers, and where they go."""
     lines = [f"flatten: {len(flat.nodes)} nodes, dt {flat.dt:g} s, {flat.lines} input lines"]
     for n in flat.nodes:
@@ -20,10 +20,10 @@ def dump(flat: Flat, model: Model) -> str:
         came = f" <- {sources}" if sources else ""
         lines.append(f"  {n.name}: {type(n.node).__name__} {_shape(n.shape)}{extra}{came}")
     lines += ["normalise, schedule:", *_program(model.float_program)]
-    if model.unfit is not None:
-        return "\n".join([*lines, f"quantise: no integers: {model.unfit}"])
+    if model.quantisation_error is not None:
+        return "\n".join([*lines, f"quantise: no integers: {model.quantisation_error}"])
     match = model.scale_report["spike_match"]
-    lines.append(f"quantise: {match:.4%} of (step, neuron) cells as in float on the calibration inputs")
+    lines.append(f"quantise: {match:.4%} matching (step, neuron) entries, on the calibration inputs")
     lines += _program(model.fixed_program)
     placed = place(model.fixed_program)
     lines.append(
@@ -43,10 +43,9 @@ def _program(program: Program) -> list[str]:
         decays = f"du {_range(p.du)}  dv {_range(p.dv)}"
         lines.append(f"  {p.name}: {p.size} neurons  {decays}{what}{bias}{onsets}  depth {p.depth}")
     for q in program.projections:
-        form = "one to one" if q.one_to_one else "dense" if isinstance(q.weights, np.ndarray) else "sparse"
-        count = int(np.count_nonzero(q.numbers))
-        weights = f"{count:,} weights {_range(q.numbers)}  lag {q.lag}  delay {q.delay}"
-        lines.append(f"  {q.source} -> {q.target}: {form} {_shape(q.weights.shape)}  {weights}")
+        values = q.weights.values
+        weights = f"{np.count_nonzero(values):,} weights {_range(values)}  lag {q.lag}  delay {q.delay}"
+        lines.append(f"  {q.source} -> {q.target}: {q.weights.form} {_shape(q.weights.shape)}  {weights}")
     return lines
 
 

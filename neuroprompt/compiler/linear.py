@@ -91,7 +91,7 @@ def _convolution(name: str, weight: Array, groups: int, inside: Shape, window: W
         raise BadGraph(got, f"{weight.shape[1] * groups} channels in, a multiple of the groups out")
     if weight.size * prod(outside) > MOST_SYNAPSES:
         got = f"node {name!r} becomes {weight.size * prod(outside):,} synapses"
-        raise Unsupported(got, f"at most {MOST_SYNAPSES:,}", "a smaller picture, or a larger stride")
+        raise Unsupported(got, f"at most {MOST_SYNAPSES:,}", "a smaller image, or a larger stride")
     position = np.arange(prod(inside)).reshape(inside)
     padding = [(0, 0), *zip(*window.padding, strict=True)]
     position = np.pad(position, padding, constant_values=-1)

@@ -6,19 +6,20 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.compiler.flat import flatten
+from neuroprompt.compiler.flatten import Flat, flatten
 from neuroprompt.compiler.normalise import normalise
 from neuroprompt.compiler.schedule import schedule
-from neuroprompt.program import Program
+from neuroprompt.spiking.program import Program
 
 
-def lower(graph: nir.NIRGraph, steps: int, dt: float | None = None) -> Program:
-    """flatten -> normalise -> schedule, for `steps` steps of dt seconds (default: the graph's).
+def lower(graph: nir.NIRGraph | Flat, steps: int, dt: float | None = None) -> Program:
+    """flatten (where it is not flat yet) -> normalise -> schedule, for `steps` steps of dt seconds (default: its own).
 
     Raises BadGraph, BadSetting, and Unsupported, naming the node. What only the chip cannot hold (`check_chip`) passes:
     float simulators run it.
     """
-    return schedule(normalise(flatten(graph, dt), steps))
+    flat = graph if isinstance(graph, Flat) else flatten(graph, dt)
+    return schedule(normalise(flat, steps))
 
 
 def stimulus(program: Program) -> NDArray[np.float64]:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, issparse
 
 from neuroprompt.compiler.check import FIRING, MOST_SYNAPSES, NEURONS
-from neuroprompt.compiler.flat import Flat, FlatNode
+from neuroprompt.compiler.flatten import Flat, FlatNode
 from neuroprompt.compiler.linear import identity, matrix_of
 from neuroprompt.errors import BadGraph, BadSetting, Unsupported
-from neuroprompt.program import Population, Program, Projection
-from neuroprompt.synapses import best_form, scaled_rows
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 Vector = NDArray[Any]
 INPUT = "input"
@@ -102,9 +102,9 @@ def normalise(flat: Flat, steps: int) -> Program:
         population = _population(node, made, arriving)
         populations.append(population)
         for (source, lag), matrix in sorted(arriving.terms.items()):
-            weights = scaled_rows(best_form(matrix), made.gain)
-            _check_size(node.name, weights.data if issparse(weights) else weights)
-            if np.any(weights.data if issparse(weights) else weights):
+            weights = Weights.best(matrix).scaled_rows(made.gain)
+            _check_size(node.name, weights.values)
+            if weights.values.any():
                 projections.append(Projection(source, node.name, weights, lag))
     if not populations:
         raise Unsupported("the graph has neither neurons nor an output", "at least one")
@@ -150,7 +150,7 @@ def _check_size(name: str, values: Any) -> None:
     """Numbers that no neuron needs overflow somewhere: said here, by name."""
     sizes = np.abs(values[values != 0]) if np.size(values) else np.zeros(0)
     if sizes.size and not (sizes.min() > SMALLEST and sizes.max() < LARGEST):
-        got = f"node {name!r} is driven by numbers from {sizes.min():g} to {sizes.max():g} in magnitude"
+        got = f"node {name!r} has weights or parameters from {sizes.min():g} to {sizes.max():g} in magnitude"
         raise Unsupported(got, f"{SMALLEST:g} to {LARGEST:g}", "scale the graph")
 
 

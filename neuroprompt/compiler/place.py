@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroprompt.program import Population, Program
+from neuroprompt.spiking.program import Population, Program
 
 SOURCE = "Intel Labs, Taking Neuromorphic Computing to the Next Level with Loihi 2, technology brief, 2021, table 1"
 CORES, NEURONS, SYNAPSES, CORE_BYTES = 128, 2**20, 120_000_000, 192 * 1024
@@ -37,7 +37,7 @@ def place(program: Program) -> dict[str, Any]:
 
 
 def _part(program: Program, population: Population) -> dict[str, int]:
-    synapses = sum(int(np.count_nonzero(q.numbers)) for q in program.into(population.name))
+    synapses = sum(int(np.count_nonzero(q.weights.values)) for q in program.into(population.name))
     decays = np.broadcast_arrays(np.atleast_1d(population.du), np.atleast_1d(population.dv))
     return {
         "neurons": population.size,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Program
+from neuroprompt.spiking.program import Program
 
 LONGEST = 63
 """Steps that a synapse of Loihi 2 can add to its one (6 bits; Lava's DelayDense refuses more)."""

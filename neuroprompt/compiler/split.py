@@ -1,6 +1,6 @@
 """Split: weights of both signs as two projections of one sign each, in which the chip keeps all 8 bits.
 
-Where signs are mixed in one list of synapses it drops the lowest bit (`neuroprompt.fixed_synapses.stored_weights`).
+Where signs are mixed in one list of synapses it drops the lowest bit (`neuroprompt.loihi.synapses.stored_weights`).
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from scipy.sparse import csr_matrix
-
-from neuroprompt.program import Program, Projection
+from neuroprompt.spiking.program import Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 
 def split_signs(program: Program) -> Program:
@@ -22,12 +21,12 @@ def split_signs(program: Program) -> Program:
 
 
 def _parts(projection: Projection) -> Iterator[Projection]:
-    numbers = projection.numbers
-    if projection.one_to_one or not numbers.min(initial=0) < 0 < numbers.max(initial=0):
+    weights = projection.weights
+    if weights.is_one_to_one or not weights.values.min(initial=0) < 0 < weights.values.max(initial=0):
         yield projection
         return
     for sign in (1, -1):
-        rows = csr_matrix(projection.weights, copy=True)
+        rows = weights.rows()
         rows.data[rows.data * sign < 0] = 0
         rows.eliminate_zeros()
-        yield replace(projection, weights=rows)
+        yield replace(projection, weights=Weights(rows))

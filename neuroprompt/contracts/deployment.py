@@ -17,8 +17,10 @@ from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from neuroprompt.checkpoint import Run
-    from neuroprompt.program import Model, Program
+    from neuroprompt.bundles.artefact import Artefact
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.spiking.program import Program, SpikingModel
+    from neuroprompt.training.run_folder import Run
 
 Floats = NDArray[np.floating[Any]]
 Spikes = NDArray[np.bool_]
@@ -70,38 +72,61 @@ class Target(Plugin, ABC):
 
 
 class SpikingTarget(Target):
-    """A target that runs spiking models; `precisions` are those of Model.program that it can run."""
+    """A target that runs spiking models; `precisions` are those of SpikingModel.program that it can run."""
 
+    kind = "spiking target"
     precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float",)
 
     def refuse(self, program: Program) -> None:
         """Raise Unsupported, naming the node, for what this target cannot run of a float program; quick, runs nothing.
 
-        `run` refuses the same; `neuroprompt.features` asks it for what a target supports.
+        `run` refuses the same; `neuroprompt.simulators.nir_support` asks it for what a target supports.
         """
 
     @abstractmethod
-    def run(self, model: Model, inputs: Floats, precision: str, states: bool = False) -> Recording:
+    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on `inputs` (T, n_in) from rest; raises Unsupported, RuntimeMissing, WorkerFailed."""
 
 
 class ImageTarget(Target):
     """A target that runs an exported backbone."""
 
+    kind = "image target"
+
     @abstractmethod
     def logits(self, file: Path, images: Floats) -> Floats:
         """Logits (B, K) of normalised images (B, C, H, W) from the model in `file`."""
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was written at `out`: what was counted and checked as `figures`, and what its manifest says."""
+
+    out: Path
+    figures: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        """The figures by name, beside `out` and `about`."""
+        return {"out": str(self.out), **self.figures, "about": dict(self.about)}
+
+
 class Exporter(Plugin, ABC):
-    """Something that a trained run can be turned into; one file per artefact in `export/`."""
+    """Something that a trained run or a NIR graph can be turned into; one file per artefact in `export/`.
+
+    The name is also the `kind` of the bundles that it writes, and `opened` says what such a bundle does.
+    """
 
     kind = "export target"
     folder = "neuroprompt.export"
 
     @abstractmethod
-    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
-        """Write the artefact whole or not at all; returns what was checked, as JSON-able values."""
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> Exported:
+        """Write the bundle whole or not at all; both sides ran and were compared before it appears."""
+
+    @abstractmethod
+    def opened(self, bundle: Bundle) -> Artefact:
+        """A bundle of this kind at work: how it runs, what is counted of it, how it is described."""
 
     def export_graph(
         self,
@@ -111,11 +136,13 @@ class Exporter(Plugin, ABC):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
-    ) -> dict[str, Any]:
+    ) -> Exported:
         """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
 
-        `split_signs` as in `neuroprompt.deploy.model_of_graph`.
+        `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
+        `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
         raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")
@@ -143,18 +170,18 @@ class Price:
 
 
 class Prices(Plugin, ABC):
-    """A price list; one file per list in `energy/`, each constant beside its paper.
+    """A price list; one file per list in `prices/`, each constant beside its paper.
 
     `prices` is by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes, states
-    (`neuroprompt.pricing.events`); an event that the paper does not price is left out. `includes` names events that the
-    figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip of which
-    power was measured and no joules per event: watts instead of joules, times the seconds of a run on it.
+    (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out. `includes` names events
+    that the figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip
+    of which power was measured and no joules per event: watts instead of joules, times the seconds of a run on it.
     `scope`: "per term" (may be added to other terms) or "all-in" (a price holds the chip's other work too).
     `evidence`: measured, simulated, datasheet, or estimated by the author.
     """
 
     kind = "price list"
-    folder = "neuroprompt.energy"
+    folder = "neuroprompt.prices"
     title: ClassVar[str]
     prices: ClassVar[Mapping[str, Price]]
     includes: ClassVar[Mapping[str, str]] = {}

@@ -1,13 +1,15 @@
-"""Handwritten digits from scikit-learn's own package: 1797 pictures of 8x8, no download."""
+"""Handwritten digits from scikit-learn's own package: 1797 images of 8x8, no download."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from neuroprompt.contracts import Data, Labelled
-from neuroprompt.data._pictures import PictureList, labelled, split
+from neuroprompt.contracts.learning import Data, Labelled
+from neuroprompt.data._images import ImageList, labelled, split
 
 
 class Digits(Data):
@@ -16,14 +18,14 @@ class Digits(Data):
     A quarter is the test split, always the same one; a fifth of the rest, drawn by the seed, validates.
     """
 
-    def __init__(self, limit: int = 0) -> None:
+    def __init__(self, limit: Annotated[int, "at most so many images of each split; 0: all"] = 0) -> None:
         self.limit = limit
 
     def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:
         """The digits at `size`."""
         grey, labels = load_digits(return_X_y=True)
         pixels = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-        whole = PictureList(lambda i: Image.fromarray(pixels[i]), labels, size, interpolation)
+        whole = ImageList(lambda i: Image.fromarray(pixels[i]), labels, size, interpolation)
         train, test = (whole.some(part) for part in split(whole.labels, share=0.25, seed=0))
         classes = [str(digit) for digit in range(10)]
         return labelled(train, test, classes, seed=seed, limit=self.limit, drawn=True)

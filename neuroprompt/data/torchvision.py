@@ -6,14 +6,14 @@ import difflib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import platformdirs
 import torchvision.datasets
 
-from neuroprompt.contracts import Data, Labelled
-from neuroprompt.data._pictures import PictureList, labelled, split
+from neuroprompt.contracts.learning import Data, Labelled
+from neuroprompt.data._images import ImageList, labelled, split
 from neuroprompt.errors import BadData, CannotWrite, UnknownName
 
 
@@ -21,10 +21,15 @@ class Torchvision(Data):
     """A set of `torchvision.datasets`, downloaded once into `root` (the user's cache folder by default).
 
     The set's own test split is the test split; where it has none a fifth of each class is, always the same one. A
-    fifth of the training pictures, drawn by the seed, validates.
+    fifth of the training images, drawn by the seed, validates.
     """
 
-    def __init__(self, dataset: str, root: str = "", limit: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Annotated[str, "class of torchvision.datasets"],
+        root: Annotated[str, "where it is or is downloaded to"] = "",
+        limit: Annotated[int, "at most so many images of each split; 0: all"] = 0,
+    ) -> None:
         self.dataset = dataset
         self.root = Path(root) if root else platformdirs.user_cache_path("neuroprompt") / "torchvision"
         self.limit = limit
@@ -34,7 +39,7 @@ class Torchvision(Data):
         sets = self._sets()
         lists = []
         for one in sets:
-            lists.append(PictureList(lambda i, one=one: one[i][0], _labels(one), size, interpolation))  # type: ignore[misc]
+            lists.append(ImageList(lambda i, one=one: one[i][0], _labels(one), size, interpolation))  # type: ignore[misc]
         if len(lists) == 1:
             lists = [lists[0].some(part) for part in split(lists[0].labels, share=0.2, seed=0)]
         train, test = lists
@@ -69,13 +74,13 @@ class Torchvision(Data):
             raise BadData(got, "a classification set that is there or can be downloaded", fix) from error
 
 
-def _labels(pictures: Any) -> Sequence[int]:
-    """The labels without decoding a picture, where the set keeps them; its attribute has no one name."""
+def _labels(images: Any) -> Sequence[int]:
+    """The labels without decoding an image, where the set keeps them; its attribute has no one name."""
     for name in ("targets", "labels", "_labels", "y"):
-        values = np.asarray(getattr(pictures, name, ()))
-        if values.shape == (len(pictures),) and values.dtype.kind in "iu":
+        values = np.asarray(getattr(images, name, ()))
+        if values.shape == (len(images),) and values.dtype.kind in "iu":
             return [int(value) for value in values]
     try:
-        return [int(pictures[i][1]) for i in range(len(pictures))]
+        return [int(images[i][1]) for i in range(len(images))]
     except (TypeError, ValueError) as error:
-        raise BadData(f"torchvision's {type(pictures).__name__} has no class labels", "a classification set") from error
+        raise BadData(f"torchvision's {type(images).__name__} has no class labels", "a classification set") from error

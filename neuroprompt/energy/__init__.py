@@ -1,1 +1,1 @@
-"""Price lists, one file each."""
+"""Energy estimates: exact counts times published prices, compared, tabulated, and beside what a processor measured."""

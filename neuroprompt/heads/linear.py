@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuroprompt.contracts import Head
+from neuroprompt.contracts.learning import Head
 
 
 class LinearHead(Head):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from neuroprompt.contracts import Site
+from neuroprompt.contracts.learning import PromptSite
 from neuroprompt.errors import BadSetting, Unsupported
 
 
-def need_blocks(site: Site, method: str) -> None:
+def need_blocks(site: PromptSite, method: str) -> None:
     """Raise Unsupported where a backbone has no blocks that take tokens."""
     if site.depth < 1:
         raise Unsupported(
@@ -23,7 +23,7 @@ def need_blocks(site: Site, method: str) -> None:
         )
 
 
-def need_one_width(site: Site, method: str) -> None:
+def need_one_width(site: PromptSite, method: str) -> None:
     """Raise Unsupported where blocks differ in width, so that what one makes of a prompt cannot enter the next."""
     if len(set(site.widths)) > 1:
         least, most = min(site.widths), max(site.widths)
@@ -69,7 +69,7 @@ class Layout:
         )
 
 
-def vpt_uniform(blocks: int, tokens: int, site: Site) -> Tensor:
+def vpt_uniform(blocks: int, tokens: int, site: PromptSite) -> Tensor:
     """Prompt tokens of the first `blocks` blocks ~ U(-v, v), v = sqrt(6 / (3 patch^2 + D)), as `Layout` has them.
 
     That is Xavier's range of the patch embedding. Where blocks differ in width, D is the first one's for all. Jia et

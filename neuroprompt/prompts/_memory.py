@@ -10,7 +10,7 @@ from snntorch import surrogate
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuroprompt.neurons import ATAN_ALPHA, LIF
+from neuroprompt.spiking.neurons import ATAN_ALPHA, LIF
 
 State = tuple[Tensor, ...]
 

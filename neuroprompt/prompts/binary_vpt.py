@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 from snntorch import surrogate as surrogates
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Prompt, Site
-from neuroprompt.neurons import ATAN_ALPHA
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.prompts._init import Layout, need, need_blocks, need_one_width
+from neuroprompt.spiking.neurons import ATAN_ALPHA
 
 
 class BinaryVPT(Prompt):
@@ -30,14 +31,14 @@ class BinaryVPT(Prompt):
 
     def __init__(
         self,
-        site: Site,
+        site: PromptSite,
         *,
-        tokens: int = 10,
-        deep: bool = True,
-        threshold: float = 0.5,
-        sign: bool = False,
-        surrogate: str = "identity",
-        scale: float = 1.0,
+        tokens: Annotated[int, "prompt tokens of each block"] = 10,
+        deep: Annotated[bool, "new tokens at every block; no: at the first alone"] = True,
+        threshold: Annotated[float, "value above which a bit is 1"] = 0.5,
+        sign: Annotated[bool, "bits are -1 and 1, and the threshold 0; no: 0 and 1"] = False,
+        surrogate: Annotated[str, "gradient of the comparison: identity or atan"] = "identity",
+        scale: Annotated[float, "what the bits are multiplied by"] = 1.0,
     ) -> None:
         super().__init__()
         need_blocks(site, "binary-vpt")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 
 
 class Full(Prompt):
@@ -14,5 +14,5 @@ class Full(Prompt):
     enters = "nowhere"
     tunes_backbone = True
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: PromptSite) -> None:
         super().__init__()

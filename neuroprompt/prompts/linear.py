@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 
 
 class Linear(Prompt):
@@ -10,5 +10,5 @@ class Linear(Prompt):
 
     enters = "nowhere"
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: PromptSite) -> None:
         super().__init__()

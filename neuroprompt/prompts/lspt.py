@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Prompt, Site, Stream
+from neuroprompt.contracts.learning import Prompt, PromptSite, Stream
 from neuroprompt.prompts._init import need, need_blocks, need_one_width, vpt_uniform
 from neuroprompt.prompts._memory import LSTM, Leaky, Memory, SpikingLSTM, State
 
@@ -35,15 +36,15 @@ class LSPT(Prompt):
 
     def __init__(
         self,
-        site: Site,
+        site: PromptSite,
         *,
-        tokens: int = 10,
-        memory: str = "lstm",
-        spatial: bool = True,
-        lstm_hidden: int = 64,
-        residual: bool = True,
-        tau: float = 2.0,
-        threshold: float = 0.1,
+        tokens: Annotated[int, "prompt tokens"] = 10,
+        memory: Annotated[str, "memory along the blocks: lstm, lif, slstm or none"] = "lstm",
+        spatial: Annotated[bool, "add the mean of the patches to the tokens; no: leave it out"] = True,
+        lstm_hidden: Annotated[int, "size of the memory; 0: the backbone's width"] = 64,
+        residual: Annotated[bool, "add the memory to the coded tokens; no: it replaces them"] = True,
+        tau: Annotated[float, "time constant of the lif memory in blocks"] = 2.0,
+        threshold: Annotated[float, "threshold of the spiking memories"] = 0.1,
     ) -> None:
         super().__init__()
         need_blocks(site, "lspt")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Annotated
 
 import torch
 from snntorch import surrogate
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Generator, Prompt, Site
-from neuroprompt.neurons import ATAN_ALPHA, IF, Current, spike_train
+from neuroprompt.contracts.learning import Generator, Prompt, PromptSite
 from neuroprompt.prompts._init import Layout, need, need_blocks, need_one_width
+from neuroprompt.spiking.neurons import ATAN_ALPHA, IF, Current, spike_train
 
 
 class SpikeNVPT(Prompt):
@@ -37,20 +38,20 @@ class SpikeNVPT(Prompt):
 
     def __init__(
         self,
-        site: Site,
+        site: PromptSite,
         *,
-        tokens: int = 10,
-        deep: bool = True,
-        steps: int = 4,
-        threshold: float = 1.0,
-        theta: float = 0.5,
-        scale: float = 1.0,
-        learn_scale: bool = False,
-        l1: float = 0.0,
-        init_low: float = 0.0,
-        init_high: float = 1.0,
-        alpha: float = ATAN_ALPHA,
-        jitter: float = 0.0,
+        tokens: Annotated[int, "prompt tokens of each block"] = 10,
+        deep: Annotated[bool, "new tokens at every block; no: at the first alone"] = True,
+        steps: Annotated[int, "time steps of the neurons"] = 4,
+        threshold: Annotated[float, "threshold of the neurons"] = 1.0,
+        theta: Annotated[float, "firing rate from which a bit is 1"] = 0.5,
+        scale: Annotated[float, "what the bits are multiplied by"] = 1.0,
+        learn_scale: Annotated[bool, "learn one scale a block"] = False,
+        l1: Annotated[float, "weight of the mean firing rate in the loss"] = 0.0,
+        init_low: Annotated[float, "least initial current, in thresholds"] = 0.0,
+        init_high: Annotated[float, "largest initial current, in thresholds"] = 1.0,
+        alpha: Annotated[float, "steepness of the surrogate gradient (ATan)"] = ATAN_ALPHA,
+        jitter: Annotated[float, "deviation of the noise on training currents, in thresholds"] = 0.0,
     ) -> None:
         super().__init__()
         need_blocks(site, "spike-nvpt")

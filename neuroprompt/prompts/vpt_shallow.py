@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.prompts._init import need_blocks, need_one_width, vpt_uniform
 
 
@@ -17,7 +19,7 @@ class VPTShallow(Prompt):
 
     enters = "tokens"
 
-    def __init__(self, site: Site, *, tokens: int = 10) -> None:
+    def __init__(self, site: PromptSite, *, tokens: Annotated[int, "prompt tokens"] = 10) -> None:
         super().__init__()
         need_blocks(site, "vpt-shallow")
         need_one_width(site, "vpt-shallow")

@@ -7,7 +7,7 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neuroprompt.pictures import LINES, new_figure
+from neuroprompt.report.figures import LINES, new_figure
 
 BLUE, ORANGE, GREEN = LINES[:3]
 WIDTH, HEIGHT = 5.0, 3.1

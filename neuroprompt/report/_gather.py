@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from neuroprompt.bundle import Bundle
-from neuroprompt.bundled import load_model
-from neuroprompt.checkpoint import RUN, load_config
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.contents import load_model
+from neuroprompt.bundles.provenance import config_of
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.report._subject import Subject
-from neuroprompt.runconfig import RunConfig, config_of
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.run_files import RUN, load_config
 
 
 def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:
@@ -51,7 +52,7 @@ def _config_of(bundle: Bundle) -> RunConfig:
 
 
 def _comparable(one: Subject, other: Subject) -> None:
-    """Accuracies stand side by side only where they are of the same test pictures."""
+    """Accuracies stand side by side only where they are of the same test images."""
     for key in ("data", "classes", "limit"):
         mine, theirs = getattr(one.config, key), getattr(other.config, key)
         if mine != theirs:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroprompt.benchmark import bench_bundle
-from neuroprompt.checkpoint import write_whole
+from neuroprompt.benchmarks.latency import bench_bundle
 from neuroprompt.errors import BadSetting, NeuropromptError
-from neuroprompt.evaluation import evaluate
-from neuroprompt.measure import verify
-from neuroprompt.noise import parse_noises
+from neuroprompt.files import write_whole
 from neuroprompt.progress import Progress
 from neuroprompt.report._subject import Subject
+from neuroprompt.robustness.noise import parse_noises
+from neuroprompt.simulators.verify import verify
+from neuroprompt.training.evaluation import evaluate
 
 MEASURED = "measured.json"
 SKIPPED = "skipped"
@@ -90,7 +90,7 @@ def check_skip(skip: Sequence[str]) -> None:
 
 
 def _accuracy(subject: Subject, noises: Sequence[str], progress: Progress) -> dict[str, Any]:
-    return evaluate(subject.loaded, noises, progress=progress)
+    return evaluate(subject.loaded, noises, progress=progress).json()
 
 
 def _latency(subject: Subject, rounds: int, progress: Progress) -> dict[str, Any]:
@@ -101,4 +101,4 @@ def _latency(subject: Subject, rounds: int, progress: Progress) -> dict[str, Any
 
 def _verified(subject: Subject, progress: Progress) -> dict[str, Any]:
     spiking = subject.spiking
-    return verify(spiking.model, spiking.inputs, progress=progress)
+    return verify(spiking.model, spiking.inputs, progress=progress).json()

@@ -11,7 +11,7 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from neuroprompt.pictures import rendered
+from neuroprompt.report.figures import rendered
 
 Row = Sequence[object]
 NUMBER = re.compile(r"[-+]?\d[\d,.]*(e[-+]?\d+)?(%| ?[pnµm]?J)?( \([^)]{1,24}\))?")

@@ -12,25 +12,28 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from neuroprompt.benchmark import model_of_bundle
-from neuroprompt.bundle import MANIFEST, Bundle, sha256
-from neuroprompt.bundled import SAMPLE, TOKENS, load_model
-from neuroprompt.checkpoint import PROMPT, Run
+from neuroprompt.bundles.bundle import MANIFEST, Bundle
+from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
+from neuroprompt.bundles.trained import trained_model
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts import Recording, SpikingTarget, Target
-from neuroprompt.deploy import spiking_model
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import BadBundle, BadSetting
-from neuroprompt.pictures import Array
-from neuroprompt.program import Model
-from neuroprompt.runconfig import RunConfig
-from neuroprompt.samples import sample_pictures
+from neuroprompt.files import sha256
+from neuroprompt.report.figures import Array
+from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.deploy import spiking_model
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_files import PROMPT
+from neuroprompt.training.run_folder import Run
+from neuroprompt.training.sample_images import sample_images
 
 
 @dataclass(frozen=True)
 class Spiking:
     """The spiking part at work: float on the reference, integers on the emulator; `about` says on what."""
 
-    model: Model
+    model: SpikingModel
     inputs: Array
     floats: Recording
     fixed: Recording | None
@@ -78,13 +81,14 @@ class Subject:
             return Run.load(self.run, self.weights)
         if self.onnx is None:
             raise BadBundle("a Lava bundle holds no backbone", "its run folder or ONNX bundle beside it")
-        config, model, _ = model_of_bundle(self.onnx, self.weights)
-        return Run(self.onnx.folder, config, model.eval(), dict(self.onnx.about.get("trained", {})))
+        trained = trained_model(self.onnx, self.weights)
+        metrics = TrainingMetrics.from_json(self.onnx.about.get("trained", {}))
+        return Run(self.onnx.folder, trained.config, trained.model.eval(), metrics)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """What training measured; empty where nothing says it."""
-        return self.loaded.metrics if self.run else dict(self.about.get("trained", {}))
+        return self.loaded.metrics.json() if self.run else dict(self.about.get("trained", {}))
 
     @cached_property
     def tokens(self) -> Array | None:
@@ -93,7 +97,7 @@ class Subject:
             bits: Array = np.load(self.lava.folder / TOKENS, allow_pickle=False)
             return bits
         if self.onnx is not None:
-            tokens = model_of_bundle(self.onnx, self.weights)[2]
+            tokens = trained_model(self.onnx, self.weights).tokens
         else:
             tokens = self.loaded.model.prompt.tokens()
         return None if tokens is None else tokens.detach().numpy()
@@ -103,31 +107,27 @@ class Subject:
         """The spiking part, run once in float and once in integers; raises NeuropromptError where there is none."""
         model, inputs, about = self._spiking_model()
         drive = stimulus(model.float_program) if inputs is None else inputs
-        floats = _target("reference").run(model, drive, "float", states=True)
-        fixed = None if model.unfit else _target("loihi").run(model, drive, "fixed", states=True)
+        floats = SpikingTarget.named("reference").run(model, drive, "float", states=True)
+        fixed = (
+            None if model.quantisation_error else SpikingTarget.named("loihi").run(model, drive, "fixed", states=True)
+        )
         return Spiking(model, drive, floats, fixed, about)
 
-    def _spiking_model(self) -> tuple[Model, Array | None, str]:
+    def _spiking_model(self) -> tuple[SpikingModel, Array | None, str]:
         if self.lava is not None:
             inputs = None
             if self.lava.about.get("samples"):
                 inputs = np.load(self.lava.folder / SAMPLE.format(0), allow_pickle=False).astype(np.float64)
-            of_picture = "on a test picture" if inputs is not None else "the run that made the deployed prompt"
-            return load_model(self.lava), inputs, of_picture
+            of_what = "on a test image" if inputs is not None else "the run that made the deployed prompt"
+            return load_model(self.lava), inputs, of_what
         prompt = self.loaded.model.prompt
         gated, generator = prompt.gated(), prompt.generator()
         if gated is not None:
-            factors: Tensor = gated.factors(sample_pictures(self.loaded, 1)[0])
+            factors: Tensor = gated.factors(sample_images(self.loaded, 1)[0])
             inputs = factors.flatten(2).detach().numpy()[0].astype(np.float64)
-            return spiking_model(gated.generator, inputs), inputs, "on a test picture"
+            return spiking_model(gated.generator, inputs), inputs, "on a test image"
         if generator is None or prompt.per_image:
             raise BadSetting(
                 "neurons that are part of the ONNX graph" if prompt.spiking else "the method has no neurons"
             )
         return spiking_model(generator), None, "the run that makes the prompt"
-
-
-def _target(name: str) -> SpikingTarget:
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
-    return target

@@ -9,14 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neuroprompt.pictures import LINES, MARKERS, draw_curves
 from neuroprompt.report._axes import WIDTH, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent
 from neuroprompt.report._subject import Subject
+from neuroprompt.report.figures import LINES, MARKERS, draw_curves
 
 LEAD = (
-    "Share of test pictures that get their right class. Noise is added to the picture in [0, 1], before normalisation; "
-    "it depends on the seed and the picture's place alone, so every method meets the same."
+    "Share of test images that get their right class. Noise is added to the image in [0, 1], before normalisation; "
+    "it depends on the seed and the image's place alone, so every method meets the same."
 )
 MANY = 24
 """So many accuracies of one method are drawn each for itself."""
@@ -61,16 +61,16 @@ def _curves(found: dict[str, Any]) -> Plot:
     _legend_above(figure, axes)
     rows = [(name, noise, value) for name, of in found.items() for noise, value in _few(of).items()]
     images = next(iter(found.values()))["images"]
-    caption = f"Accuracy on {images:,} test pictures, clean and under noise; lines join the levels of one noise."
+    caption = f"Accuracy on {images:,} test images, clean and under noise; lines join the levels of one noise."
     if any(len(_all(of)) > MANY for of in found.values()):
-        caption = f"Accuracy on {images:,} test pictures; of each type of corruption the mean over its severities."
+        caption = f"Accuracy on {images:,} test images; of each type of corruption the mean over its severities."
     return Plot("accuracy-under-noise", figure, caption, ("method", "noise", "accuracy"), rows)
 
 
 def _table(found: dict[str, Any]) -> Table:
     noises = list(dict.fromkeys(noise for of in found.values() for noise in _all(of)))
     rows = [(noise.replace(":", " "), *(_percent(_all(of).get(noise)) for of in found.values())) for noise in noises]
-    return Table("Accuracy on test pictures", ("noise", *found), rows)
+    return Table("Accuracy on test images", ("noise", *found), rows)
 
 
 def _training(courses: dict[str, list[dict[str, float]]]) -> Plot:
@@ -87,7 +87,7 @@ def _training(courses: dict[str, list[dict[str, float]]]) -> Plot:
     axes.set_title("Course of training", fontsize=11)
     axes.legend()
     _legend_above(figure, axes)
-    caption = "Accuracy on the validation pictures after every epoch."
+    caption = "Accuracy on the validation images after every epoch."
     return Plot("training", figure, caption, ("method", "epoch", "validation accuracy", "training loss"), rows)
 
 

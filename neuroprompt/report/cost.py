@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from neuroprompt.activity import Activity
-from neuroprompt.counts import activities
+from neuroprompt.energy.comparison import compare_prices
+from neuroprompt.energy.count_bundle import activities
+from neuroprompt.energy.estimate import NOTE, energy, si
+from neuroprompt.energy.tables import left_out, not_priced, system
+from neuroprompt.energy.toml_prices import price_list, price_lists
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.price_comparison import compare_prices
-from neuroprompt.price_tables import left_out, not_priced, system
-from neuroprompt.pricing import NOTE, energy, si
 from neuroprompt.report._axes import BLUE, GREEN, ORANGE, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
-from neuroprompt.user_prices import price_list, price_lists
+from neuroprompt.spiking.activity import Activity
 
 LEAD = (
-    f"{NOTE}: exact counts of one run of the spiking part and of one picture through the backbone, times published "
+    f"{NOTE}: exact counts of one run of the spiking part and of one image through the backbone, times published "
     "prices. A baked prompt's generator runs once, at deployment."
 )
 PARTS = {"generator": BLUE, "backbone": ORANGE, "total": GREEN}
@@ -80,15 +80,15 @@ def _activities(subject: Subject) -> tuple[Activity, Activity]:
 
 def _bars(name: str, priced: dict[str, Any]) -> Plot:
     lines = [(part, f"{part}\n{priced[part].get('prices', '')}".strip(), priced[part]) for part in PARTS]
-    often = "runs once, at deployment" if priced["baked"] else "runs for every picture"
+    often = "runs once, at deployment" if priced["baked"] else "runs for every image"
     of_generator = often if priced["generator"]["joules"] else "is no part of this bundle"
-    caption = f"{name}: {NOTE.lower()}. The generator {of_generator}, the backbone runs for every picture."
+    caption = f"{name}: {NOTE.lower()}. The generator {of_generator}, the backbone runs for every image."
     return _drawn(f"energy-{slug(name)}", caption, lines)
 
 
 def _comparison(name: str, found: dict[str, Any]) -> Plot:
     lines = [(part, f"{part}\n{line['prices']}", line) for part in ("generator", "backbone") for line in found[part]]
-    caption = f"{name}: {NOTE.lower()}. One run of the generator, and one picture, at several price lists."
+    caption = f"{name}: {NOTE.lower()}. One run of the generator, and one image, at several price lists."
     return _drawn(f"prices-{slug(name)}", caption, lines)
 
 
@@ -128,6 +128,6 @@ def _counts(priced: dict[str, dict[str, Any]]) -> Table:
     rows: list[tuple[object, ...]] = [
         (term.replace("_", " "), *(f"{line['counts'][term]:,}" for line in lines.values())) for term in terms
     ]
-    for key, often in (("joules_per_deployment", "energy at deployment"), ("joules_per_image", "energy a picture")):
+    for key, often in (("joules_per_deployment", "energy at deployment"), ("joules_per_image", "energy an image")):
         rows.append((f"{often} (estimated)", *(si(line[key]) for line in lines.values())))
-    return Table("Counts of one run of the generator, and of one picture", ("", *lines), rows)
+    return Table("Counts of one run of the generator, and of one image", ("", *lines), rows)

@@ -9,12 +9,12 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from neuroprompt.agreement import compare
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.pictures import INK, PAPER, Array, spread
 from neuroprompt.report._axes import BLUE, ORANGE, plain_axes
 from neuroprompt.report._parts import Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Spiking, Subject
+from neuroprompt.report.figures import INK, PAPER, Array, spread
+from neuroprompt.simulators.compare import Mismatch, NodeAgreement, compare
 
 LEAD = (
     "The same run in float, as trained, and in the chip's integers, compared in every step of every neuron; and every "
@@ -25,7 +25,7 @@ KINDS = ("neither", "both", "float alone", "fixed alone")
 
 
 def section(subjects: Sequence[Subject]) -> Section:
-    """A picture of both for every subject, and the table of all targets."""
+    """A figure of both for every subject, and the table of all targets."""
     made = Section("float-fixed", "Float against fixed", LEAD)
     tables: list[Table] = []
     missing: dict[str, str] = {}
@@ -33,7 +33,7 @@ def section(subjects: Sequence[Subject]) -> Section:
         try:
             spiking = subject.spiking
             if spiking.fixed is None:
-                missing[subject.name] = str(spiking.model.unfit)
+                missing[subject.name] = str(spiking.model.quantisation_error)
             else:
                 made.parts += _both(subject.name, spiking)
         except NeuropromptError as error:
@@ -50,18 +50,16 @@ def section(subjects: Sequence[Subject]) -> Section:
 
 def _both(name: str, spiking: Spiking) -> list[Plot]:
     assert spiking.fixed is not None
-    agreed = compare(spiking.floats, spiking.fixed)
+    agreement = compare(spiking.floats, spiking.fixed)
     return [
-        _picture(name, node, spiking, agreed["nodes"][node])
-        for node in spiking.floats.spikes
-        if node in agreed["nodes"]
+        _figure(name, node, spiking, agreement.nodes[node]) for node in spiking.floats.spikes if node in agreement.nodes
     ]
 
 
-def _picture(name: str, node: str, spiking: Spiking, agreed: dict[str, Any]) -> Plot:
+def _figure(name: str, node: str, spiking: Spiking, agreement: NodeAgreement) -> Plot:
     assert spiking.fixed is not None
     floats, fixed = (r.spikes[node].astype(bool) for r in (spiking.floats, spiking.fixed))
-    first = agreed["first_mismatch"]
+    first = agreement.first_mismatch
     shown = _shown(floats, fixed, first)
     kinds = np.where(floats & fixed, 1, 2 * (floats & ~fixed) + 3 * (fixed & ~floats))[:, shown]
     figure, axes = plain_axes(3.6, grid="none")
@@ -70,7 +68,7 @@ def _picture(name: str, node: str, spiking: Spiking, agreed: dict[str, Any]) -> 
     extent = (0.5, steps + 0.5, len(shown) - 0.5, -0.5)
     axes.imshow(kinds.T, cmap=colours, vmin=0, vmax=3, aspect="auto", extent=extent, interpolation="nearest")
     if first is not None:
-        where = (first["step"] + 1, int(np.flatnonzero(shown == first["neuron"])[0]))
+        where = (first.step + 1, int(np.flatnonzero(shown == first.neuron)[0]))
         axes.plot(*where, "o", markersize=14, markerfacecolor="none", markeredgecolor="#CC0000", markeredgewidth=2)
     at = np.unique(np.linspace(0, len(shown) - 1, min(len(shown), 6)).round().astype(int))
     axes.set_yticks(at, [f"{shown[i]:,}" for i in at])
@@ -78,7 +76,7 @@ def _picture(name: str, node: str, spiking: Spiking, agreed: dict[str, Any]) -> 
         axes.set_xticks(range(1, steps + 1))
     axes.set_xlabel("time step")
     axes.set_ylabel(f"neuron ({len(shown)} of {floats.shape[1]:,} shown)")
-    axes.set_title(f"{agreed['spike_exact']:.4%} of (step, neuron) cells equal", fontsize=11)
+    axes.set_title(f"{agreement.spike_exact:.4%} matching (step, neuron) entries", fontsize=11)
     keys = [Patch(facecolor=c, label=k) for c, k in zip((INK, ORANGE, BLUE), KINDS[1:], strict=True)]
     figure.legend(handles=keys, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     rows = [(int(step) + 1, int(shown[i]), KINDS[kinds[step, i]]) for step, i in zip(*kinds.nonzero(), strict=True)]
@@ -86,24 +84,24 @@ def _picture(name: str, node: str, spiking: Spiking, agreed: dict[str, Any]) -> 
     return Plot(f"float-fixed-{slug(name)}-{slug(node)}", figure, caption, ("step", "neuron", "spikes in"), rows)
 
 
-def _shown(floats: Array, fixed: Array, first: dict[str, Any] | None) -> Array:
+def _shown(floats: Array, fixed: Array, first: Mismatch | None) -> Array:
     """Neurons spread evenly; where some differ, those, and as many others."""
     count = floats.shape[1]
     if first is None:
         return spread(count, NEURONS)
     unequal = np.flatnonzero((floats != fixed).any(axis=0))
     picked = {
-        first["neuron"],
+        first.neuron,
         *unequal[spread(len(unequal), NEURONS // 2)].tolist(),
         *spread(count, NEURONS // 2).tolist(),
     }
     return np.array(sorted(picked))
 
 
-def _first(first: dict[str, Any] | None) -> str:
+def _first(first: Mismatch | None) -> str:
     if first is None:
-        return "No cell differs."
-    return f"The first mismatch (ringed) is neuron {first['neuron']} in step {first['step'] + 1}."
+        return "All entries match."
+    return f"The first mismatch (ringed) is neuron {first.neuron} in step {first.step + 1}."
 
 
 def _targets(name: str, verified: dict[str, Any]) -> Table:

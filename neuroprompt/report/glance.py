@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from neuroprompt.energy.estimate import si
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.pricing import si
 from neuroprompt.report._parts import Section, Table
 from neuroprompt.report._subject import Subject
 
@@ -37,7 +37,7 @@ def _column(subject: Subject) -> dict[str, str]:
         "time, baked over bare": f"{latency['ratio']['baked_over_bare']:.3f}" if latency else "-",
         "time, naive over bare": f"{latency['ratio']['naive_over_bare']:.3f}" if latency else "-",
         "energy of the generator, a run (estimated)": si(spent["generator"]["joules"]) if spent else "-",
-        "energy of the backbone, a picture (estimated)": si(spent["backbone"]["joules"]) if spent else "-",
+        "energy of the backbone, an image (estimated)": si(spent["backbone"]["joules"]) if spent else "-",
     }
 
 

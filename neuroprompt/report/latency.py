@@ -1,4 +1,4 @@
-"""Time of a picture: the baked graph beside the naive one, the bare backbone and PyTorch."""
+"""Time of an image: the baked graph beside the naive one, the bare backbone and PyTorch."""
 
 from __future__ import annotations
 

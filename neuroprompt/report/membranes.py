@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from neuroprompt.contracts import Recording
+from neuroprompt.contracts.deployment import Recording
 from neuroprompt.errors import BadSetting, NeuropromptError
-from neuroprompt.pictures import new_figure
-from neuroprompt.program import Program
 from neuroprompt.report._axes import BLUE, ORANGE, WIDTH, words
 from neuroprompt.report._parts import Plot, Section, absent, slug
 from neuroprompt.report._subject import Spiking, Subject
+from neuroprompt.report.figures import new_figure
+from neuroprompt.spiking.program import Program
 
 LEAD = (
     "Membrane potential after the reset at the end of each step, in the units of training; triangles are spikes, the "

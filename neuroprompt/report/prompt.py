@@ -1,4 +1,4 @@
-"""The prompt itself: its bits or values, block by block, or what it adds to a picture."""
+"""The prompt itself: its bits or values, block by block, or what it adds to an image."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 import torch
 
 from neuroprompt.errors import BadSetting, NeuropromptError
-from neuroprompt.pictures import Array, draw_bits, new_figure
 from neuroprompt.report._axes import WIDTH, plain_axes
 from neuroprompt.report._parts import Plot, Section, absent, slug
 from neuroprompt.report._subject import Subject
-from neuroprompt.samples import sample_pictures
+from neuroprompt.report.figures import Array, draw_bits, new_figure
+from neuroprompt.training.sample_images import sample_images
 
 LEAD = (
-    "What was learned, as it is deployed: tokens that enter the blocks of the backbone, or what is added to a picture."
+    "What was learned, as it is deployed: tokens that enter the blocks of the backbone, or what is added to an image."
 )
 SHOWN = 3
-"""Test pictures that are shown with their prompts."""
+"""Test images that are shown with their prompts."""
 
 
 def section(subjects: Sequence[Subject]) -> Section:
@@ -43,8 +43,8 @@ def _drawn(subject: Subject) -> Plot:
         raise BadSetting("a Lava bundle alone, which does not hold the prompt", "its run folder beside it")
     enters = subject.loaded.model.prompt.enters
     if enters == "pixels":
-        return _pictures(subject)
-    why = "it is made anew between the blocks, for every picture" if enters == "tokens" else "the method has none"
+        return _images(subject)
+    why = "it is made anew between the blocks, for every image" if enters == "tokens" else "the method has none"
     raise BadSetting(f"no prompt to draw, {why}")
 
 
@@ -72,10 +72,10 @@ def _tokens(name: str, tokens: Array) -> Plot:
 
 
 @torch.no_grad()
-def _pictures(subject: Subject) -> Plot:
+def _images(subject: Subject) -> Plot:
     model = subject.loaded.model.eval()
-    pictures, origin = sample_pictures(subject.loaded, SHOWN)
-    inputs = model.inputs(pictures)
+    images, origin = sample_images(subject.loaded, SHOWN)
+    inputs = model.inputs(images)
     before = (inputs * model.std + model.mean).clamp(0, 1)
     after = model.prompted(inputs) * model.std + model.mean
     added = after - before
@@ -85,13 +85,13 @@ def _pictures(subject: Subject) -> Plot:
     rows = []
     for i, row in enumerate(grid):
         shown = (before[i], 0.5 + added[i] / (2 * largest), after[i].clamp(0, 1))
-        for axes, image, title in zip(row, shown, ("picture", "prompt", "both"), strict=True):
+        for axes, image, title in zip(row, shown, ("image", "prompt", "both"), strict=True):
             axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
             axes.set_axis_off()
             axes.set_title(title if i == 0 else "", fontsize=11)
         rows.append((i, *(float(v) for v in (added[i].min(), added[i].mean(), added[i].max()))))
     caption = (
-        f"{subject.name}: pictures ({origin}), what the prompt adds to them (grey: nothing; scaled by "
+        f"{subject.name}: images ({origin}), what the prompt adds to them (grey: nothing; scaled by "
         f"{1 / (2 * largest):.3g}), and their sum, which the backbone sees."
     )
-    return Plot(f"prompt-{slug(subject.name)}", figure, caption, ("picture", "least", "mean", "largest"), rows)
+    return Plot(f"prompt-{slug(subject.name)}", figure, caption, ("image", "least", "mean", "largest"), rows)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 
-from neuroprompt.bundle import MANIFEST, sha256
-from neuroprompt.checkpoint import PROMPT
-from neuroprompt.commands import train_command
+from neuroprompt.bundles.bundle import MANIFEST
+from neuroprompt.files import sha256
 from neuroprompt.report._parts import Section, Table
 from neuroprompt.report._subject import Subject
+from neuroprompt.training.commands import train_command
+from neuroprompt.training.run_files import PROMPT
 
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "snntorch", "nir", "onnx", "onnxruntime", "numpy", "matplotlib")
 LEAD = "What to type and which files to hold to get these figures again."

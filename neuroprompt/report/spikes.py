@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neuroprompt.errors import NeuropromptError
-from neuroprompt.pictures import Array, draw_raster, spread
 from neuroprompt.report._axes import BLUE, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, absent, slug
 from neuroprompt.report._subject import Subject
+from neuroprompt.report.figures import Array, draw_raster, spread
 
 LEAD = "The spiking part in the integers that are deployed, or in float where no integers fit; one run, from rest."
 NEURONS = 60
@@ -38,7 +38,7 @@ def section(subjects: Sequence[Subject]) -> Section:
 def _in_graph(subject: Subject) -> Note:
     found = subject.about["spiking"]
     return Note(
-        f"{subject.name}: its neurons are part of the ONNX graph; {found['spikes_per_image']:,.0f} spikes a picture, "
+        f"{subject.name}: its neurons are part of the ONNX graph; {found['spikes_per_image']:,.0f} spikes an image, "
         f"{found['spike_density']:.1%} of all neuron updates."
     )
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import neuroprompt
-from neuroprompt.bundle import whole_folder
-from neuroprompt.checkpoint import write_whole
+from neuroprompt.energy.toml_prices import price_lists
 from neuroprompt.errors import BadSetting, CannotWrite
-from neuroprompt.noise import parse_noises
+from neuroprompt.files import whole_folder, write_whole
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.report import accuracy, cost, fixed, glance, latency, membranes, prompt, provenance, scales, spikes
 from neuroprompt.report._gather import gather
@@ -20,7 +19,7 @@ from neuroprompt.report._measured import MEASURED, Kept, check_skip, measure_all
 from neuroprompt.report._page import page
 from neuroprompt.report._parts import Plot, Section
 from neuroprompt.report._subject import Subject
-from neuroprompt.user_prices import price_lists
+from neuroprompt.robustness.noise import parse_noises
 
 NOISES = ("gaussian:0.1", "gaussian:0.2", "salt-pepper:0.05", "blur:2", "jpeg:25")
 ROUNDS = 10

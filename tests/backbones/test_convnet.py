@@ -8,18 +8,19 @@ from typing import Any, cast
 
 import pytest
 import torch
+from net_bounds import assert_rounding_apart, rounding
 from timm.models import _efficientnet_builder
 from timm.models.efficientnet import EfficientNet
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
-from neuroprompt.backbone import load_backbone
-from neuroprompt.contracts import Backbone, BackboneSpec, Head, Preprocess, Prompt, Stream
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Head, Preprocess, Prompt, Stream
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.forms import Unbaked, deployed
-from neuroprompt.model import PromptedModel
-from neuroprompt.onnxfile import operators, to_onnx
-from neuroprompt.parity import check_file
+from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.file import operators, to_onnx
+from neuroprompt.onnxgraph.parity import check_file
+from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.model import PromptedModel
 
 BASIC: Any = BasicBlock
 BUILDER: Any = _efficientnet_builder
@@ -67,6 +68,7 @@ def small(net: str, size: tuple[int, int] = (32, 32)) -> Backbone:
     return cast(Backbone, family(model, spec, pixels).requires_grad_(False).eval())
 
 
+@pytest.mark.floats
 @pytest.mark.parametrize("size", [(32, 32), (35, 50)], ids=["square", "odd"])
 @pytest.mark.parametrize("net", NETS)
 def test_a_baked_overlay_equals_an_added_one(net: str, size: tuple[int, int]) -> None:
@@ -76,19 +78,24 @@ def test_a_baked_overlay_equals_an_added_one(net: str, size: tuple[int, int]) ->
     bare, added = backbone(images), backbone(images + overlay)
     assert (added - bare).abs().max() > 1e-2
     assert torch.equal(bare, cast(Any, backbone).model(images))
-    # Both sides sum the same float32 products in another order, and folding rounds each of them once more.
-    atol = 4e-6 * float(added.abs().max())
-    torch.testing.assert_close(backbone.baked(None, overlay)(images), added, rtol=0, atol=atol)
-    torch.testing.assert_close(backbone.baked()(images), bare, rtol=0, atol=atol)
+    baked, lean = backbone.baked(None, overlay), backbone.baked()
+    assert_rounding_apart(baked(images), added, rounding(baked, images), rounding(backbone, images + overlay))
+    assert_rounding_apart(lean(images), bare, rounding(lean, images), rounding(backbone, images))
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
     assert torch.equal(bare, backbone(images))
 
 
+@pytest.mark.floats
 @pytest.mark.parametrize("net", NETS)
 def test_in_float64_a_baked_overlay_differs_by_rounding_alone(net: str) -> None:
     backbone = small(net).double()
     images, overlay = torch.randn(2, 3, 32, 32).double(), torch.randn(3, 32, 32).double()
-    torch.testing.assert_close(backbone.baked(None, overlay)(images), backbone(images + overlay), rtol=0, atol=1e-13)
+    baked, added = backbone.baked(None, overlay), backbone(images + overlay)
+    bounds = rounding(baked, images), rounding(backbone, images + overlay)
+    assert_rounding_apart(baked(images), added, *bounds)
+    overlay[0, 4, 4] *= 1.01
+    with pytest.raises(AssertionError, match="not close"):  # one value of the overlay, off by 1 %
+        assert_rounding_apart(backbone.baked(None, overlay)(images), added, *bounds)
 
 
 @pytest.mark.parametrize("net", ["resnet", "efficientnet-same"])
@@ -169,12 +176,13 @@ def _lite0(shared: Path, size: int | None = None) -> Backbone:
 
 
 def _prompted(backbone: Backbone) -> PromptedModel:
-    """A LoR-VP prompt that moves the logits by as much as pictures do."""
+    """A LoR-VP prompt that moves the logits by as much as images do."""
     prompt = Prompt.named("lor-vp", site=backbone.site)
     nn.init.normal_(prompt.get_parameter("left"), std=10)
     return PromptedModel(backbone, prompt, Head.named("linear", features=backbone.features, classes=10)).eval()
 
 
+@pytest.mark.floats
 @pytest.mark.parametrize("size", [None, 100])
 def test_real_weights_with_a_prompt(shared: Path, size: int | None) -> None:
     backbone = _lite0(shared, size)
@@ -187,15 +195,16 @@ def test_real_weights_with_a_prompt(shared: Path, size: int | None) -> None:
         assert overlay is not None
         prompted = backbone(inputs + overlay)
         assert (prompted - features).abs().max() > 0.1 * features.max()
-        # 49 convolutions in float32.
-        torch.testing.assert_close(
-            backbone.baked(None, overlay)(inputs), prompted, rtol=0, atol=1e-5 * float(prompted.max())
-        )
+        baked = backbone.baked(None, overlay)
+        assert_rounding_apart(baked(inputs), prompted, rounding(baked, inputs), rounding(backbone, inputs + overlay))
 
 
+@pytest.mark.floats
 @pytest.mark.slow
 def test_real_weights_in_onnx_runtime(shared: Path, tmp_path: Path) -> None:
     model = _prompted(_lite0(shared))
-    to_onnx(deployed(model), model.backbone.site.image, tmp_path / "lite0.onnx")
-    images = torch.rand(12, *model.backbone.site.image)
-    assert check_file(tmp_path / "lite0.onnx", Unbaked(model), model.inputs(images))["max_rel_diff"] <= 1e-5
+    baked, unbaked = deployed(model), Unbaked(model)
+    to_onnx(baked, model.backbone.site.image, tmp_path / "lite0.onnx")
+    inputs = model.inputs(torch.rand(12, *model.backbone.site.image))
+    bound = rounding(baked, inputs[:2]) + rounding(unbaked, inputs[:2])
+    assert check_file(tmp_path / "lite0.onnx", unbaked, inputs)["max_abs_diff"] <= bound

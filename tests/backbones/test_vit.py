@@ -9,14 +9,15 @@ from typing import Any, cast
 import pytest
 import timm
 import torch
+from net_bounds import assert_rounding_apart, rounding
 from safetensors.torch import load_file, save_file
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock, VisionTransformer
 from torch import Tensor, nn
 
-from neuroprompt.backbone import EMBEDDED, load_backbone
-from neuroprompt.contracts import Backbone, BackboneSpec, Preprocess
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess
 from neuroprompt.errors import BadSetting, BadWeights, UnknownName, Unsupported
+from neuroprompt.training.backbone import EMBEDDED, load_backbone
 
 SMALL: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 4, "num_classes": 0}
 PIXELS = Preprocess((32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bicubic")
@@ -52,6 +53,7 @@ def small(gated: bool = False, **flavour: Any) -> Backbone:
     return cast(Backbone, family(model, BackboneSpec("small", random=True), PIXELS).requires_grad_(False).eval())
 
 
+@pytest.mark.floats
 @pytest.mark.parametrize("blocks", [1, 3], ids=["shallow", "deep"])
 @pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
 def test_baked_equals_unbaked(flavour: dict[str, Any], blocks: int) -> None:
@@ -59,14 +61,17 @@ def test_baked_equals_unbaked(flavour: dict[str, Any], blocks: int) -> None:
     before = copy.deepcopy(backbone.state_dict())
     images, tokens = torch.randn(3, 3, 32, 32), torch.randn(blocks, 5, 32)
     bare, unbaked = backbone(images), backbone(images, tokens)
-    baked = backbone.baked(tokens)(images)
-    # Both sides sum the same float32 products in another order: an error of some units in the last place (1e-7) a
-    # block, while the prompt itself moves the features by more than 1e-2.
+    baked = backbone.baked(tokens)
+    bounds = rounding(baked, images), rounding(backbone, images, tokens)
     assert (unbaked - bare).abs().max() > 1e-2
-    torch.testing.assert_close(baked, unbaked, rtol=0, atol=2e-6 * float(unbaked.abs().max()))
+    assert_rounding_apart(baked(images), unbaked, *bounds)
+    tokens[0, 3] = tokens[0, 2]  # one key and its value are not there
+    with pytest.raises(AssertionError, match="not close"):
+        assert_rounding_apart(backbone.baked(tokens)(images), unbaked, *bounds)
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
 
 
+@pytest.mark.floats
 @pytest.mark.parametrize("blocks", [0, 1, 3], ids=["overlay", "overlay+shallow", "overlay+deep"])
 @pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
 def test_a_baked_overlay_equals_an_added_one(flavour: dict[str, Any], blocks: int) -> None:
@@ -74,19 +79,25 @@ def test_a_baked_overlay_equals_an_added_one(flavour: dict[str, Any], blocks: in
     before = copy.deepcopy(backbone.state_dict())
     images, overlay = torch.randn(3, 3, 32, 32), torch.randn(3, 32, 32)
     tokens = torch.randn(blocks, 5, 32) if blocks else None
-    added = backbone(images + overlay, tokens)
+    prompted = images + overlay, *(() if tokens is None else (tokens,))
+    added = backbone(*prompted)
     assert (added - backbone(images, tokens)).abs().max() > 1e-2
-    baked = backbone.baked(tokens, overlay)(images)
-    # float32 sums in another order; see the tolerance above. The overlay goes through twice as many of them.
-    torch.testing.assert_close(baked, added, rtol=0, atol=4e-6 * float(added.abs().max()))
+    baked = backbone.baked(tokens, overlay)
+    assert_rounding_apart(baked(images), added, rounding(baked, images), rounding(backbone, *prompted))
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
 
 
+@pytest.mark.floats
 @pytest.mark.parametrize("flavour", [{"reg_tokens": 2}, {"reg_tokens": 2, "no_embed_class": True}, {"pre_norm": True}])
 def test_in_float64_a_baked_overlay_differs_by_rounding_alone(flavour: dict[str, Any]) -> None:
     backbone = small(**flavour).double()
     images, overlay = torch.randn(2, 3, 32, 32).double(), torch.randn(3, 32, 32).double()
-    torch.testing.assert_close(backbone.baked(None, overlay)(images), backbone(images + overlay), rtol=0, atol=1e-13)
+    baked, added = backbone.baked(None, overlay), backbone(images + overlay)
+    bounds = rounding(baked, images), rounding(backbone, images + overlay)
+    assert_rounding_apart(baked(images), added, *bounds)
+    overlay[0, 4, 4] *= 1.01
+    with pytest.raises(AssertionError, match="not close"):  # one value of the overlay, off by 1 %
+        assert_rounding_apart(backbone.baked(None, overlay)(images), added, *bounds)
 
 
 def test_overlays_that_cannot_be_baked() -> None:
@@ -100,21 +111,31 @@ def test_overlays_that_cannot_be_baked() -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("blocks", [1, 3])
-def test_in_float64_baked_and_unbaked_differ_by_rounding_alone(blocks: int) -> None:
-    backbone = small(qk_norm=True, reg_tokens=2).double()
+@pytest.mark.floats
+@pytest.mark.parametrize("blocks", [1, 3], ids=["shallow", "deep"])
+@pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
+def test_in_float64_baked_and_unbaked_differ_by_rounding_alone(flavour: dict[str, Any], blocks: int) -> None:
+    backbone = small(**flavour).double()
     images, tokens = torch.randn(2, 3, 32, 32).double(), torch.randn(blocks, 5, 32).double()
-    torch.testing.assert_close(backbone.baked(tokens)(images), backbone(images, tokens), rtol=0, atol=1e-13)
+    baked, unbaked = backbone.baked(tokens), backbone(images, tokens)
+    bounds = rounding(baked, images), rounding(backbone, images, tokens)
+    assert_rounding_apart(baked(images), unbaked, *bounds)
+    for wrong in (backbone, tokens):  # one weight of the backbone, or one number of the prompt, off by 1 %
+        weight = cast(Any, wrong).model.blocks[0].attn.qkv.weight if wrong is backbone else tokens[0]
+        weight[2, 3] *= 1.01
+        with pytest.raises(AssertionError, match="not close"):
+            assert_rounding_apart(backbone.baked(tokens)(images), unbaked, *bounds)
+        weight[2, 3] /= 1.01
 
 
+@pytest.mark.floats
 def test_without_tokens_it_is_timms_own_network() -> None:
     backbone = small()
     images = torch.randn(2, 3, 32, 32)
     features = backbone(images)
     assert torch.equal(features, cast(Any, backbone).model(images))
-    # The lean form sums the same products in another order; see the tolerance above.
-    lean = backbone.baked(None)(images)
-    torch.testing.assert_close(lean, features, rtol=0, atol=2e-6 * float(features.abs().max()))
+    lean = backbone.baked(None)
+    assert_rounding_apart(lean(images), features, rounding(lean, images), rounding(backbone, images))
 
 
 def test_deep_prompts_are_keys_and_values_of_every_block() -> None:
@@ -156,6 +177,7 @@ def test_other_blocks_are_not_held(flavour: dict[str, Any]) -> None:
     assert not cast(Any, Backbone.part("vit")).holds(VisionTransformer(**SMALL, **flavour))
 
 
+@pytest.mark.floats
 @pytest.mark.parametrize(
     ("name", "size"),
     [
@@ -179,25 +201,28 @@ def test_named_timm_models(name: str, size: int) -> None:
     images = torch.randn(2, *backbone.site.image)
     unbaked = backbone(images, tokens)
     assert unbaked.shape == (2, backbone.features)
-    torch.testing.assert_close(backbone.baked(tokens)(images), unbaked, rtol=0, atol=2e-5)
+    baked, bound = backbone.baked(tokens), rounding(backbone, images, tokens)
+    assert_rounding_apart(baked(images), unbaked, rounding(baked, images), bound)
     overlay = torch.randn(backbone.site.image)
-    added = backbone(images + overlay, tokens)
-    torch.testing.assert_close(backbone.baked(tokens, overlay)(images), added, rtol=0, atol=2e-5)
+    added, baked = backbone(images + overlay, tokens), backbone.baked(tokens, overlay)
+    bound = rounding(backbone, images + overlay, tokens)
+    assert_rounding_apart(baked(images), added, rounding(baked, images), bound)
 
 
+@pytest.mark.floats
 def test_real_weights_at_another_image_size(shared: Path) -> None:
     file = shared / "assets" / "weights" / "deit_tiny_patch16_224.safetensors"
     backbone = load_backbone(BackboneSpec("deit_tiny_patch16_224", str(file), 112))
     assert backbone.site.image == (3, 112, 112)
-    assert backbone.preprocess.mean == pytest.approx((0.485, 0.456, 0.406))
+    assert backbone.preprocess.mean == (0.485, 0.456, 0.406)
     weights = load_file(file)
     own = cast(Any, backbone).model.state_dict()
     assert set(own) == {key for key in weights if not key.startswith("head.")}
     assert all(torch.equal(own[key], weights[key]) for key in own if key != "pos_embed")
     tokens, images = torch.randn(12, 10, 192), torch.randn(2, 3, 112, 112)
     unbaked = backbone(images, tokens)
-    # 12 real blocks: features of about +-3, float32 rounding of some 1e-6 of that.
-    torch.testing.assert_close(backbone.baked(tokens)(images), unbaked, rtol=0, atol=1e-5 * float(unbaked.abs().max()))
+    baked = backbone.baked(tokens)
+    assert_rounding_apart(baked(images), unbaked, rounding(baked, images), rounding(backbone, images, tokens))
 
 
 def test_random_weights_are_always_the_same() -> None:

@@ -49,10 +49,10 @@ def test_several_lists_side_by_side(command: Any, lava_bundle: Path, mine: Path)
 
 def test_counts_by_node_and_by_file(command: Any, lava_bundle: Path, onnx_bundle: Path) -> None:
     found = command("energy", lava_bundle, "--json").json
-    (picture,) = found["counted"]["images"]
-    assert picture["total"] == found["generator"]["counts"]
-    assert picture["nodes"][0]["membrane_updates"] > 0
-    assert 0 < picture["activation_sparsity"] < 1
+    (image,) = found["counted"]["images"]
+    assert image["total"] == found["generator"]["counts"]
+    assert image["nodes"][0]["membrane_updates"] > 0
+    assert 0 < image["activation_sparsity"] < 1
     assert "Counts by node" in command("energy", lava_bundle, "--by-node").out
     baked = command("energy", onnx_bundle, "--json").json
     assert baked["counted"]["files"]["model.onnx"]["macs"] == baked["backbone"]["counts"]["macs"]
@@ -95,21 +95,22 @@ def test_a_graph_of_anyones(command: Any, tmp_path: Path) -> None:
     refused(command(*words, "--target", "reference", "--precision", "fixed"), "fixed", "reference")
 
 
-def test_effective_operations_on_pictures(command: Any, lava_bundle: Path, onnx_bundle: Path, tmp_path: Path) -> None:
+def test_effective_operations_on_images(command: Any, lava_bundle: Path, onnx_bundle: Path, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), (200, 30, 90)).save(tmp_path / "a.png")
-    found = command("energy", onnx_bundle, "--pictures", tmp_path, "--json").json
+    found = command("energy", onnx_bundle, "--images", tmp_path, "--json").json
     effective = found["effective"]
-    assert effective["pictures"] == 1
+    assert effective["images"] == 1
     assert 0.9 < (effective["macs"] + effective["acs"]) / found["backbone"]["counts"]["macs"] <= 1
-    assert "effective on 1 pictures" in command("energy", onnx_bundle, "--pictures", tmp_path / "a.png").out
-    refused(command("energy", lava_bundle, "--pictures", tmp_path), "--pictures", "onnx")
-    refused(command("energy", onnx_bundle, "--pictures", tmp_path / "b.png"), "b.png")
-    both = command("energy", lava_bundle, "--onnx", onnx_bundle, "--pictures", tmp_path, "--json").json
+    assert "effective on 1 images" in command("energy", onnx_bundle, "--images", tmp_path / "a.png").out
+    refused(command("energy", lava_bundle, "--images", tmp_path), "--images", "onnx")
+    refused(command("energy", onnx_bundle, "--images", tmp_path / "b.png"), "b.png")
+    both = command("energy", lava_bundle, "--onnx", onnx_bundle, "--images", tmp_path, "--json").json
     assert both["effective"] == effective
 
 
 def test_measured_or_one_line_that_says_why_not(command: Any, onnx_bundle: Path, monkeypatch: Any) -> None:
-    from neuroprompt import measured_energy, rapl
+    from neuroprompt.energy import measured as measured_energy
+    from neuroprompt.energy import rapl
 
     monkeypatch.setattr(measured_energy, "zones", lambda: rapl.zones(onnx_bundle))  # a folder without counters
     found = command("energy", onnx_bundle, "--measure", "--json").json
@@ -156,8 +157,9 @@ def refused(result: Any, *said: str) -> None:
 
 
 def test_the_measurement_runs_where_there_are_counters(onnx_bundle: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    from neuroprompt import measured_energy, rapl
-    from neuroprompt.bundle import Bundle
+    from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.energy import measured as measured_energy
+    from neuroprompt.energy import rapl
 
     (tmp_path / "intel-rapl:0").mkdir()
     for name, text in {"name": "package-0", "energy_uj": "5", "max_energy_range_uj": "1000000"}.items():

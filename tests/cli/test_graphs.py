@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_graphs import random_graph
 
-from neuroprompt.compiler.generate import random_graph
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.compiler import flatten as compiler
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import WorkerFailed
-from neuroprompt.graph import write_graph
-from neuroprompt.runtime import WORKERS, Runtime
+from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.spiking.graph import write_graph
 
 Command = Callable[..., Any]
 
@@ -87,13 +88,13 @@ def test_the_dump_prints_every_stage_and_writes_nothing(command: Command, graph:
     assert lines[0].startswith("flatten:")
 
 
-def test_a_picture_of_what_verify_found(command: Command, graph: Path, tmp_path: Path) -> None:
+def test_a_image_of_what_verify_found(command: Command, graph: Path, tmp_path: Path) -> None:
     for name, magic in (("v.png", b"\x89PNG"), ("v.svg", b"<?xml")):
-        words = ("--steps", 20, "--targets", "snntorch,loihi", "--picture", tmp_path / name)
+        words = ("--steps", 20, "--targets", "snntorch,loihi", "--figure", tmp_path / name)
         done = command("verify", graph, *words)
         assert done.code == 0, done.err
         assert (tmp_path / name).read_bytes().startswith(magic)
-        assert f"picture in {tmp_path / name}" in done.out.replace("\n", "")
+        assert f"figure in {tmp_path / name}" in done.out.replace("\n", "")
 
 
 def test_a_target_that_breaks_is_told_beside_the_others(
@@ -120,9 +121,24 @@ def test_mistakes_are_one_line(command: Command, graph: Path, tmp_path: Path) ->
     refused(command("export", graph, "--target", "netx", *split), "one matrix of weights a layer")
     refused(command("export", tmp_path, "--target", "lava", "--split-signs"), "--split-signs of a run")
     refused(command("verify", tmp_path, "--split-signs"), "a .nir file")
-    refused(command("verify", graph, "--steps", 5, "--picture", "v.gif"), ".png or .svg")
+    refused(command("verify", graph, "--steps", 5, "--figure", "v.gif"), ".png or .svg")
     refused(command("verify", graph, "--steps", 5, "--input", "none.npy"), "none.npy")
     refused(command("verify", graph, "--steps", 10**12), "at most")
     np.save(tmp_path / "x.npy", np.ones((4, 1)))
     refused(command("verify", graph, "--input", tmp_path / "x.npy"), "finite numbers of shape")
     assert not list(tmp_path.glob("out*"))
+
+
+def test_verify_makes_a_graph_flat_once(command: Command, graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the longest stage of a large graph, and the reference goes its own way."""
+    calls: list[Any] = []
+    unnested = compiler._unnested
+
+    def counted(graph: Any) -> Any:
+        calls.append(graph)
+        return unnested(graph)
+
+    monkeypatch.setattr(compiler, "_unnested", counted)
+    done = command("verify", graph, "--steps", 9, "--targets", "loihi,snntorch")
+    assert done.code == 0, done.err
+    assert len(calls) == 1

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from neuroprompt.cli._app import VERBS
-from neuroprompt.contracts import Availability, BackboneSpec, SpikingTarget, Target
-from neuroprompt.dataset import load_data
+from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
+from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.training.dataset import load_data
 
 Command = Callable[..., Any]
 
@@ -33,8 +34,21 @@ def test_train_wrote_a_run_of_safetensors_and_json(trained: Path) -> None:
     assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors"}
 
 
+def test_train_lists_the_settings_of_method_and_head(command: Command) -> None:
+    words = ("train", "--method", "lor-vp", "--head", "frequency", "--help-settings")
+    result = command(*words, "--json")
+    assert result.code == 0
+    (rank,) = result.json["settings"]
+    assert (rank["name"], rank["type"], rank["default"]) == ("rank", "int", 4)
+    assert [setting["name"] for setting in result.json["head_settings"]] == ["sources"]
+    shown = command(*words).out
+    assert "--set rank=" in shown
+    assert "--head-set sources=" in shown
+    assert "no settings" in command("train", "--method", "linear", "--help-settings").out
+
+
 def test_a_finished_run_is_returned_at_once(command: Command, trained: Path) -> None:
-    from neuroprompt.checkpoint import Run
+    from neuroprompt.training.run_folder import Run
 
     before = {p.name: p.stat().st_mtime_ns for p in trained.iterdir()}
     words = ("--random-weights", "--limit", "30", "--epochs", "1", "--batch", "10", "--tokens", "2")
@@ -56,9 +70,9 @@ def test_eval_without_corruptions_or_other_data_has_the_keys_it_always_had(comma
 
 
 def digits_in_folders(folder: Path, *names: str) -> Path:
-    pictures = load_data("digits", (16, 16), "bicubic", 0).test
+    images = load_data("digits", (16, 16), "bicubic", 0).test
     for i in range(60):
-        image, label = pictures[i]
+        image, label = images[i]
         if str(label) in names:
             (folder / str(label)).mkdir(parents=True, exist_ok=True)
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / str(label) / f"{i}.png")
@@ -86,8 +100,8 @@ def test_eval_of_corruptions_elsewhere_and_a_csv(command: Command, trained: Path
 
 @pytest.fixture(scope="module")
 def other_seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from neuroprompt.runconfig import RunConfig
-    from neuroprompt.training import train
+    from neuroprompt.training.config import RunConfig
+    from neuroprompt.training.loop import train
 
     config = RunConfig(backbone=BackboneSpec(random=True), settings={"tokens": 2}, limit=30, epochs=1, batch=10, seed=1)
     folder = tmp_path_factory.mktemp("seeds") / "b"
@@ -115,7 +129,7 @@ def test_both_exports_carry_the_same_bits(onnx_bundle: Path, lava_bundle: Path) 
     assert onnx["bits_sha256"] == lava["bits_sha256"]
 
 
-def test_run_labels_pictures(command: Command, onnx_bundle: Path, tmp_path: Path) -> None:
+def test_run_labels_images(command: Command, onnx_bundle: Path, tmp_path: Path) -> None:
     file = tmp_path / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (70, 50, 3), dtype=np.uint8)).save(file)
     result = command("run", onnx_bundle, file, "--json")
@@ -244,7 +258,7 @@ def test_the_demo_ends_with_a_report(command: Command, lava: SpikingTarget, tmp_
 def test_a_trained_prompt_of_vit_b_size_is_the_same_everywhere(
     command: Command, lava: SpikingTarget, tmp_path: Path
 ) -> None:
-    # 12 blocks x 10 tokens x 768 channels, moved by real training steps; small pictures keep it short.
+    # 12 blocks x 10 tokens x 768 channels, moved by real training steps; small images keep it short.
     backbone = ("--backbone", "vit_base_patch16_224", "--random-weights", "--image-size", "32")
     trained = command("train", *backbone, "--limit", 20, "--batch", 10, "--epochs", 1, "--out", tmp_path / "run")
     assert trained.code == 0

@@ -37,7 +37,7 @@ def refused(result: Any, *words: str) -> None:
         assert word in line, line
 
 
-def pictures(folder: Path, classes: int = 2, count: int = 4) -> Path:
+def images(folder: Path, classes: int = 2, count: int = 4) -> Path:
     generator = np.random.default_rng(0)
     for label in range(classes):
         (folder / f"class{label}").mkdir(parents=True)
@@ -64,6 +64,8 @@ def train_words(out: Path, *more: object) -> tuple[object, ...]:
         (("--set", "steps=0"), ("steps", "at least 1")),
         (("--lr", "-1"), ("lr",)),
         (("--precision", "64-true"), ("precision",)),
+        (("--devices", "two"), ("devices 'two'", "--devices 2")),
+        (("--devices", "0"), ("devices '0'", "at least 1")),
     ],
 )
 def test_unknown_names_and_settings(
@@ -93,21 +95,21 @@ def test_an_unknown_target_of_verify(command: Command, lava_bundle: Path) -> Non
     refused(command("verify", lava_bundle, "--targets", "norze"), "norze", "loihi")
 
 
-def test_an_empty_picture_folder(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    refused(command(*train_words(tmp_path / "run", "--data", f"folder:{tmp_path / 'pictures'}")), "pictures")
+def test_an_empty_image_folder(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    refused(command(*train_words(tmp_path / "run", "--data", f"folder:{tmp_path / 'images'}")), "images")
 
 
 def test_one_class(command: Command, tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "pictures", classes=1)
+    folder = images(tmp_path / "images", classes=1)
     refused(command(*train_words(tmp_path / "run", "--data", f"folder:{folder}")), "class")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text"])
-def test_an_unreadable_picture_is_named(command: Command, tmp_path: Path, damage: str) -> None:
-    folder = pictures(tmp_path / "pictures", count=8)
+def test_an_unreadable_image_is_named(command: Command, tmp_path: Path, damage: str) -> None:
+    folder = images(tmp_path / "images", count=8)
     for bad in (folder / "class0").iterdir():  # whichever split it falls into
-        bad.write_bytes(bad.read_bytes()[:300] if damage == "truncated" else b"this is no picture")
+        bad.write_bytes(bad.read_bytes()[:300] if damage == "truncated" else b"this is no image")
     refused(command(*train_words(tmp_path / "run", "--data", f"folder:{folder}")), ".png")
 
 
@@ -141,7 +143,7 @@ def test_runs_that_cannot_be_compared(command: Command, trained: Path, tmp_path:
 
 
 def test_elsewhere_with_strange_classes(command: Command, trained: Path, tmp_path: Path) -> None:
-    refused(command("eval", trained, "--ood", f"folder:{pictures(tmp_path / 'p')}"), "class0", "not trained on")
+    refused(command("eval", trained, "--ood", f"folder:{images(tmp_path / 'p')}"), "class0", "not trained on")
 
 
 def test_output_mappings(command: Command, tmp_path: Path) -> None:

@@ -14,16 +14,16 @@ import h5py
 import nir
 import numpy as np
 import pytest
+from random_graphs import random_graph
 
 from neuroprompt.compiler import read
-from neuroprompt.compiler.flat import flatten
-from neuroprompt.compiler.generate import random_graph
+from neuroprompt.compiler.compile import floats_of_graph
+from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts import SpikingTarget, Target
-from neuroprompt.deploy import floats_of_graph
+from neuroprompt.compiler.stimuli import inputs_of
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import BadGraph, NeuropromptError, Unsupported
-from neuroprompt.graph import steps_of, write_graph
-from neuroprompt.stimuli import inputs_of
+from neuroprompt.spiking.graph import steps_of, write_graph
 
 SECONDS, BYTES = 5.0, 2**31
 """What one case may take: of the processor, and of memory beside what the process has already."""
@@ -45,8 +45,7 @@ def attempt(file: Path) -> str:
         inputs = inputs_of("poisson:0.5", lines, 3)
         model = floats_of_graph(graph, inputs)
         for name, precision in (("reference", "float"), ("snntorch", "float"), ("loihi", "fixed")):
-            target = Target.named(name)
-            assert isinstance(target, SpikingTarget)
+            target = SpikingTarget.named(name)
             target.run(model, inputs, precision, states=True)
     except NeuropromptError as refusal:
         kind, said = type(refusal).__name__, str(refusal)

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from neuroprompt.compiler.linear import matrix_of, shape_after
 from neuroprompt.compiler.lower import lower
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import BadGraph
-from neuroprompt.program import Model
+from neuroprompt.spiking.program import SpikingModel
 
 
 def by_matrix(node: Any, x: Any) -> Any:
@@ -37,9 +37,8 @@ def by_reference(node: Any, x: Any) -> Any:
     program = lower(graph, 1)
     found = []
     for name in ("reference", "snntorch"):
-        target = Target.named(name)
-        assert isinstance(target, SpikingTarget)
-        (values,) = target.run(Model(graph, program, program), x.reshape(1, -1), "float").values.values()
+        target = SpikingTarget.named(name)
+        (values,) = target.run(SpikingModel(graph, program, program), x.reshape(1, -1), "float").values.values()
         found.append(values[0].reshape(shape))
     assert np.allclose(found[0], found[1], atol=1e-12)
     return found[0]

@@ -8,14 +8,12 @@ from typing import Any
 import nir
 import numpy as np
 import pytest
-from scipy.sparse import issparse
 
 from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.graph import Vector
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.synapses import fan_out
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.spiking.chain import Vector
 
 
 def graph(inputs: int, *nodes: Any) -> nir.NIRGraph:
@@ -43,7 +41,7 @@ def test_if_keeps_weights_times_resistance() -> None:
     program = lower(graph(3, nir.Affine(W, B), neurons(2, r=np.array([1.0, 2.0]))), 5)
     (population,), (projection,) = program.populations, program.projections
     assert (population.du, population.dv, population.vth, population.depth) == (1.0, 0.0, 1.0, 1)
-    assert np.array_equal(projection.weights, W * [[1], [2]])
+    assert np.array_equal(projection.weights.raw, W * [[1], [2]])
     assert np.array_equal(population.bias, B * [1, 2])
     assert (projection.source, projection.target, program.inputs, program.depth) == ("input", "n2", 3, 1)
 
@@ -52,17 +50,17 @@ def test_lif_folds_its_gain_and_leak_potential() -> None:
     program = lower(graph(3, nir.Affine(W, B), leaky(2, v_leak=np.array([1.0, 0.0]), r=np.full(2, 2.0))), 5)
     (population,), (projection,) = program.populations, program.projections
     assert population.dv == 0.25
-    assert np.array_equal(projection.weights, W * 2 * 0.25)
+    assert np.array_equal(projection.weights.raw, W * 2 * 0.25)
     assert np.array_equal(population.bias, B * 2 * 0.25 + [0.25, 0])
 
 
 def test_linear_nodes_are_multiplied_out_and_missing_ones_are_identities() -> None:
     second = np.array([[2.0, 1.0]])
     program = lower(graph(3, nir.Affine(W, B), nir.Linear(second), neurons(1), neurons(1)), 5)
-    assert np.array_equal(program.projections[0].weights, second @ W)
+    assert np.array_equal(program.projections[0].weights.raw, second @ W)
     assert np.array_equal(program.populations[0].bias, second @ B)
-    assert program.projections[1].one_to_one
-    assert np.array_equal(program.projections[1].weights, [1.0])
+    assert program.projections[1].weights.is_one_to_one
+    assert np.array_equal(program.projections[1].weights.raw, [1.0])
     assert [p.depth for p in program.populations] == [1, 2]
 
 
@@ -130,10 +128,10 @@ def test_convolutions_come_as_sparse_rows_and_every_weight_is_counted_once() -> 
     named = {"in": ends[0], "conv": conv, "if": node, "out": ends[1]}
     program = lower(nir.NIRGraph(named, list(pairwise(named))), 3)
     (projection,) = program.projections
-    assert issparse(projection.weights)
+    assert projection.weights.is_sparse
     assert projection.weights.shape == (576, 432)
     # fan-out of a pixel: 9 places in the middle, 4 in a corner, times 4 channels
-    counts = fan_out(projection.weights).reshape(3, 12, 12)
+    counts = projection.weights.fan_out.reshape(3, 12, 12)
     assert counts[0, 5, 5] == 36
     assert counts[0, 0, 0] == 16
 

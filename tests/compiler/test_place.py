@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from random_graphs import random_graph
 
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.dump import dump
-from neuroprompt.compiler.flat import flatten
-from neuroprompt.compiler.generate import random_graph
+from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.place import place
-from neuroprompt.deploy import model_of_graph
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 
 def program(size: int, weights: int) -> Program:
     population = Population("big", size, 4095, 10, 5, np.zeros(size, np.int32), 6, depth=1)
     dense = np.ones((size, weights // size), np.int32)
-    return Program("fixed", 3, dense.shape[1], (population,), (Projection("input", "big", dense),))
+    return Program("fixed", 3, dense.shape[1], (population,), (Projection("input", "big", Weights(dense)),))
 
 
 def test_cores_are_the_larger_of_what_neurons_and_weights_need() -> None:

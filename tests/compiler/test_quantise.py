@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.errors import BadSetting, OutOfRange, Unsupported
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 Array = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ def constant(drive: Array, threshold: float, steps: int, dv: float = 0.0) -> Pro
 def driven(weights: Any, threshold: float = 1.0, bias: Any = 0.0, dv: float = 0.0, steps: int = 12) -> Program:
     w = np.array(weights, dtype=np.float64)
     population = Population("p", len(w), 1.0, dv, threshold, np.broadcast_to(bias, len(w)).astype(float), depth=1)
-    return Program("float", steps, w.shape[1], (population,), (Projection("input", "p", w),))
+    return Program("float", steps, w.shape[1], (population,), (Projection("input", "p", Weights(w)),))
 
 
 def spikes_in(program: Program, seed: int = 0) -> Array:
@@ -141,21 +142,21 @@ def test_search_beats_the_largest_scale_on_a_leaky_net() -> None:
     found = simulate(fixed, inputs)["p"].spikes
     assert wanted.sum() > 100
     assert report["populations"]["p"]["spike_match"] == (wanted == found).mean() > 0.98
-    weights = fixed.projections[0].weights
+    weights = fixed.projections[0].weights.values
     counted = report["projections"]["input -> p"]
     assert (weights % 2 == 0).all()
     assert weights.min() >= -256
     assert weights.max() <= 254
     scale = counted["scale"] / 2 ** counted["exponent"]
-    assert counted["zeroed"] == ((program.projections[0].weights != 0) & (weights == 0)).sum()
-    assert counted["odd_to_even"] == (np.rint(program.projections[0].weights * scale) % 2 != 0).sum() > 0
-    assert counted["max_error"] == np.abs(weights / scale - program.projections[0].weights).max()
+    assert counted["zeroed"] == ((program.projections[0].weights.values != 0) & (weights == 0)).sum()
+    assert counted["odd_to_even"] == (np.rint(program.projections[0].weights.values * scale) % 2 != 0).sum() > 0
+    assert counted["max_error"] == np.abs(weights / scale - program.projections[0].weights.values).max()
     check_range(fixed)
 
 
 def test_one_sign_keeps_odd_weights() -> None:
     fixed, report = quantise(driven([[1.0, 3.0, 255.0]], threshold=200.0), scale=1.0)
-    assert fixed.projections[0].weights.tolist() == [[1, 3, 255]]
+    assert fixed.projections[0].weights.values.tolist() == [[1, 3, 255]]
     assert report["projections"]["input -> p"]["odd_to_even"] == 0
 
 

@@ -1,6 +1,6 @@
 """Two layers trained on handwritten digits: float against the integers that the scale search finds, and trained ones.
 
-On 500 held-out pictures of 16 steps, each from rest, both layers together (as seen; `pytest -s` prints them):
+On 500 held-out images of 16 steps, each from rest, both layers together (as seen; `pytest -s` prints them):
 
                                         cells equal   Jaccard   float's spikes kept   accuracy float, search, trained
     latency, beta 0.9                       99.80 %    0.9547               97.64 %           90.8 %, 89.6 %, 91.2 %
@@ -31,15 +31,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuroprompt import loihi_aware
-from neuroprompt.agreement import compare
-from neuroprompt.contracts import Generator, Recording, SpikingTarget, Target
-from neuroprompt.deploy import model_of_graph
-from neuroprompt.graph import to_nir
-from neuroprompt.neurons import leaky
-from neuroprompt.program import Model
+from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
+from neuroprompt.contracts.learning import Generator
+from neuroprompt.simulators.compare import compare
+from neuroprompt.spiking.chain import to_nir
+from neuroprompt.spiking.neurons import leaky
+from neuroprompt.spiking.program import SpikingModel
 
 STEPS, TRAINED, FITTED, HELD_OUT = 16, 1297, 60, 500
-"""Steps of a picture, and how many pictures are trained on, fitted on (some of those), and held out."""
+"""Steps of an image, and how many images are trained on, fitted on (some of those), and held out."""
 
 
 def digits(code: str) -> tuple[Tensor, Tensor]:
@@ -93,18 +94,17 @@ def train(
                     p.clamp_(-norm, norm) if norm else None
 
 
-def searched(chain: nn.Sequential, spikes: Tensor, split_signs: bool = False) -> Model:
-    """Integers found by the scale search on some training pictures in a row; the model then runs one picture."""
+def searched(chain: nn.Sequential, spikes: Tensor, split_signs: bool = False) -> SpikingModel:
+    """Integers found by the scale search on some training images in a row; the model then runs one image."""
     row = spikes[:, :FITTED].transpose(0, 1).reshape(-1, 64).double().numpy()
     model = model_of_graph(to_nir(Generator(chain, STEPS)), len(row), row, split_signs=split_signs)
     floats, fixed = (replace(program, steps=STEPS) for program in (model.float_program, model.fixed_program))
     return replace(model, float_program=floats, fixed_program=fixed)
 
 
-def held_out(name: str, precision: str, model: Model, spikes: Tensor) -> Recording:
-    """Every held-out picture in a run of its own, from rest; all of them in a row."""
-    target = Target.named(name)
-    assert isinstance(target, SpikingTarget)
+def held_out(name: str, precision: str, model: SpikingModel, spikes: Tensor) -> Recording:
+    """Every held-out image in a run of its own, from rest; all of them in a row."""
+    target = SpikingTarget.named(name)
     runs = [
         target.run(model, spikes[:, i].double().numpy(), precision, states=True)
         for i in range(TRAINED, TRAINED + HELD_OUT)
@@ -117,7 +117,7 @@ def held_out(name: str, precision: str, model: Model, spikes: Tensor) -> Recordi
 
 
 def accuracy(recording: Recording, labels: Tensor) -> float:
-    """Share of held-out pictures of which the right neuron fires most (of equals the first)."""
+    """Share of held-out images of which the right neuron fires most (of equals the first)."""
     *_, last = recording.spikes.values()
     said = last.reshape(HELD_OUT, STEPS, 10).sum(axis=1).argmax(axis=1)
     return float((said == labels[TRAINED:].numpy()).mean())
@@ -161,16 +161,16 @@ def test_integers_by_search_and_integers_by_training(
         assert np.array_equal(v.transpose(0, 1).flatten(0, 1).numpy(), chip.v[name])
 
     shown = [accuracy(recording, labels) for recording in (floats, fixed, chip)]
-    per_node = {name: round(node["jaccard"], 4) for name, node in found["nodes"].items()}
-    print(f"{code}: {found['spike_exact']:.2%}, {found['jaccard']:.4f} {per_node}, {kept(floats, fixed):.2%}, {shown}")
-    signs = f"{by_sign['spike_exact']:.2%}, {by_sign['jaccard']:.4f}, {kept(floats, split):.2%}"
+    per_node = {name: round(node.jaccard, 4) for name, node in found.nodes.items()}
+    print(f"{code}: {found.spike_exact:.2%}, {found.jaccard:.4f} {per_node}, {kept(floats, fixed):.2%}, {shown}")
+    signs = f"{by_sign.spike_exact:.2%}, {by_sign.jaccard:.4f}, {kept(floats, split):.2%}"
     print(f"    split by sign: {signs}, {accuracy(split, labels)}")
-    assert by_sign["spike_exact"] >= 0.995
-    assert by_sign["jaccard"] >= found["jaccard"] - 0.001
-    assert found["spike_exact"] >= least[0]
-    assert found["jaccard"] >= least[1]
+    assert by_sign.spike_exact >= 0.995
+    assert by_sign.jaccard >= found.jaccard - 0.001
+    assert found.spike_exact >= least[0]
+    assert found.jaccard >= least[1]
     assert kept(floats, fixed) >= least[2]
-    assert compare(held_out("reference", "float", twin, spikes), chip)["jaccard"] > 0.999
+    assert compare(held_out("reference", "float", twin, spikes), chip).jaccard > 0.999
     assert shown[0] > 0.88
     assert shown[2] >= shown[0] - 0.01  # seen: -0.2 to +1.4 points
-    assert found["spikes_reference"] > 20_000
+    assert found.spikes_reference > 20_000

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from neuroprompt.contracts import Labelled, Pictures
-from neuroprompt.dataset import absolute, batches, load_data
+from neuroprompt.contracts.learning import Images, Labelled
 from neuroprompt.errors import BadData, BadSetting, NeuropromptError, UnknownName
+from neuroprompt.training.dataset import absolute, batches, load_data
 
 SIZE = (8, 12)
 
@@ -21,8 +21,8 @@ def load(name: str, seed: int = 0, **options: object) -> Labelled:
     return load_data(name, SIZE, "bicubic", seed, **options)  # type: ignore[arg-type]
 
 
-def labels(pictures: Pictures) -> list[int]:
-    return [pictures[i][1] for i in range(len(pictures))]  # type: ignore[arg-type]
+def labels(images: Images) -> list[int]:
+    return [images[i][1] for i in range(len(images))]  # type: ignore[arg-type]
 
 
 def fill(folder: Path, count: int, colour: int) -> None:
@@ -51,8 +51,8 @@ def test_digits() -> None:
 
 
 def test_seed_draws_validation_and_never_test(folder: Path) -> None:
-    def seen(pictures: Pictures) -> list[tuple[int, ...]]:
-        return sorted(tuple(pictures[i][0][:, 0, 0].tolist()) for i in range(len(pictures)))  # type: ignore[arg-type]
+    def seen(images: Images) -> list[tuple[int, ...]]:
+        return sorted(tuple(images[i][0][:, 0, 0].tolist()) for i in range(len(images)))  # type: ignore[arg-type]
 
     one, same, other = load(f"folder:{folder}", 1), load(f"folder:{folder}", 1), load(f"folder:{folder}", 2)
     assert seen(one.val) == seen(same.val) != seen(other.val)
@@ -73,7 +73,7 @@ def test_folder_with_splits_keeps_them(tmp_path: Path) -> None:
     assert data.test[5][0][:, 4, 4].tolist() == [20, 2, 0]
 
 
-def test_pictures_are_resized_by_pillow_without_a_crop(tmp_path: Path) -> None:
+def test_images_are_resized_by_pillow_without_a_crop(tmp_path: Path) -> None:
     random = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -95,7 +95,7 @@ def test_limit_keeps_the_classes_even() -> None:
 
 def test_large_sets_are_decoded_when_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_memory = load(f"folder:{folder}")
-    monkeypatch.setattr("neuroprompt.data._pictures.MEMORY_BYTES", 0)
+    monkeypatch.setattr("neuroprompt.data._images.MEMORY_BYTES", 0)
     lazy = load(f"folder:{folder}")
     for i in range(len(lazy.train)):  # type: ignore[arg-type]
         assert torch.equal(lazy.train[i][0], in_memory.train[i][0])
@@ -118,7 +118,7 @@ def test_batches_keep_the_order_asked_for() -> None:
 
 
 def test_folder_that_is_empty(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="holds no pictures"):
+    with pytest.raises(BadData, match="holds no images"):
         load(f"folder:{tmp_path}")
     with pytest.raises(BadData, match="there is no folder"):
         load(f"folder:{tmp_path / 'nowhere'}")
@@ -131,15 +131,15 @@ def test_folder_of_one_class(tmp_path: Path) -> None:
         load(f"folder:{tmp_path}")
 
 
-def test_class_of_one_picture(tmp_path: Path) -> None:
+def test_class_of_one_image(tmp_path: Path) -> None:
     fill(tmp_path / "ant", 5, 0)
     fill(tmp_path / "bee", 1, 0)
     with pytest.raises(BadData, match="'bee' has fewer than two"):
         load(f"folder:{tmp_path}")
 
 
-def test_unreadable_and_truncated_pictures_are_named(folder: Path) -> None:
-    (folder / "ant" / "4.png").write_text("no picture")
+def test_unreadable_and_truncated_images_are_named(folder: Path) -> None:
+    (folder / "ant" / "4.png").write_text("no image")
     with pytest.raises(BadData, match=r"4\.png.*replace or remove"):
         load(f"folder:{folder}")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -151,7 +151,7 @@ def test_unreadable_and_truncated_pictures_are_named(folder: Path) -> None:
         load(f"folder:{folder}")
 
 
-def test_test_class_without_training_pictures(tmp_path: Path) -> None:
+def test_test_class_without_training_images(tmp_path: Path) -> None:
     for part, names in (("train", ("ant", "bee")), ("test", ("ant", "cow"))):
         for name in names:
             fill(tmp_path / part / name, 4, 0)

@@ -12,9 +12,10 @@ from scipy.sparse import csr_matrix
 from snntorch import utils
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Recording
-from neuroprompt.counting import Census, count
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.contracts.deployment import Recording
+from neuroprompt.energy.count_spikes import ProgramCounts, count
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 pytestmark = pytest.mark.usefixtures("neurobench")
 STEPS = 7
@@ -92,7 +93,7 @@ def program(net: nn.Sequential, shape: tuple[int, ...], recording: Recording) ->
                 pair = (rows.numpy(), columns.numpy())
                 weights = csr_matrix((np.ones(len(rows)), pair), shape=there.shape)
                 weights.data = exact[pair]
-            projections.append(Projection(source, target, weights))
+            projections.append(Projection(source, target, Weights(weights)))
             populations.append(Population(target, len(bias), 1.0, 0.5, 0.4, bias))
             shape, source = tuple(layer(torch.zeros(1, *shape)).shape[1:]), target
         elif isinstance(layer, nn.Flatten):
@@ -185,6 +186,6 @@ def test_the_footprint_but_for_settings_that_snntorch_keeps_as_buffers() -> None
     assert theirs - sum(b.numel() * b.element_size() for b in kept) == ours.json()["footprint"]
 
 
-def counted(net: nn.Sequential, inputs: Tensor) -> Census:
+def counted(net: nn.Sequential, inputs: Tensor) -> ProgramCounts:
     made, recording = run(net, inputs)
     return count(made, recording, inputs.flatten(1).numpy())

@@ -13,14 +13,16 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from neuroprompt.contracts import Generator, SpikingTarget, Target
-from neuroprompt.counting import count
-from neuroprompt.counts import counts_of_model
-from neuroprompt.deploy import floats_of_graph, spiking_model
-from neuroprompt.macs import count_macs
-from neuroprompt.neurons import IF, LIF
-from neuroprompt.onnx_counts import count_graph
-from neuroprompt.onnxfile import to_onnx
+from neuroprompt.compiler.compile import floats_of_graph
+from neuroprompt.contracts.deployment import SpikingTarget
+from neuroprompt.contracts.learning import Generator
+from neuroprompt.energy.count_bundle import counts_of_model
+from neuroprompt.energy.count_spikes import count
+from neuroprompt.onnxgraph.counts import count_graph
+from neuroprompt.onnxgraph.file import to_onnx
+from neuroprompt.onnxgraph.macs import count_macs
+from neuroprompt.spiking.neurons import IF, LIF
+from neuroprompt.training.deploy import spiking_model
 
 pytestmark = pytest.mark.usefixtures("neurobench")
 TOKENS, WIDTH, DEPTH = 17, 32, 2
@@ -121,8 +123,7 @@ def test_what_was_trained_and_what_is_deployed_are_counted_alike(target: str) ->
     chain = nn.Sequential(nn.Linear(12, 30), LIF(2.0, 0.2), nn.Linear(30, 8), LIF(3.0, 0.1))
     inputs = (torch.rand(9, 12) < 0.4).float()
     model = spiking_model(Generator(chain, 9), inputs.numpy().astype(np.float64))
-    runner = Target.named(target)
-    assert isinstance(runner, SpikingTarget)
+    runner = SpikingTarget.named(target)
     x = inputs.numpy().astype(np.float64)
     ours = count(model.float_program, runner.run(model, x, "float"), x).total
     theirs = dense(SNNTorchModel(Stepped(chain), custom_forward=True), inputs[None])

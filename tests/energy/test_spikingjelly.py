@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuroprompt.activity import Activity
-from neuroprompt.contracts import Prices, Recording
-from neuroprompt.counting import count
-from neuroprompt.pricing import estimate
-from neuroprompt.program import Population, Program, Projection
+from neuroprompt.contracts.deployment import Prices, Recording
+from neuroprompt.energy.count_spikes import count
+from neuroprompt.energy.estimate import estimate
+from neuroprompt.spiking.activity import Activity
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 pytestmark = [pytest.mark.usefixtures("spikingjelly"), pytest.mark.filterwarnings("ignore")]
 STEPS = 7
@@ -43,7 +44,7 @@ def ours(net: Any, x: Tensor) -> Activity:
     weights = [module.weight.flatten(1).numpy() for module in net if isinstance(module, nn.Conv2d)]
     sizes = (len(w) for w in weights)
     populations = tuple(Population(n, k, 1.0, 0.0, 0.4, np.zeros(k)) for n, k in zip(names, sizes, strict=True))
-    projections = (Projection("input", "if1", weights[0]), Projection("if1", "if2", weights[1]))
+    projections = (Projection("input", "if1", Weights(weights[0])), Projection("if1", "if2", Weights(weights[1])))
     program = Program("float", STEPS, 12, populations, projections)
     return count(program, Recording(spikes, 0.0), x.flatten(1).numpy()).total
 

@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from neuroprompt.backbone import load_backbone
-from neuroprompt.checkpoint import Run, assemble
-from neuroprompt.contracts import BackboneSpec, Head
+from neuroprompt.contracts.learning import BackboneSpec, Head
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.evaluation import evaluate
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.runconfig import RunConfig, configure
-from neuroprompt.training import train
+from neuroprompt.training.assemble import assemble
+from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.config import RunConfig, configure
+from neuroprompt.training.evaluation import evaluate
+from neuroprompt.training.loop import train
+from neuroprompt.training.run_folder import Run
 
 T = TypeVar("T")
 TINY = BackboneSpec("test_vit", image_size=32, random=True)
@@ -185,14 +186,14 @@ def test_a_killed_run_goes_on_with_the_mapping_of_its_epoch(
 
 def test_the_mapping_is_what_the_prompted_backbone_says(fits: list[list[list[int]]], tmp_path: Path) -> None:
     run = train(config("frequency", epochs=1), tmp_path / "run", accelerator="cpu")
-    from neuroprompt.dataset import load_data
+    from neuroprompt.training.dataset import load_data
 
-    pictures = load_data("digits", (32, 32), "bicubic", 0, limit=20).train
+    images = load_data("digits", (32, 32), "bicubic", 0, limit=20).train
     fresh = assemble(run.config, load_backbone(run.config.backbone)).eval()
     counts = torch.zeros(1000, 10)
     with torch.no_grad():
         for i in range(20):
-            image, label = pictures[i]
+            image, label = images[i]
             logits = cast(Any, fresh.head).source(fresh.features(image[None] / 255))
             counts[int(logits.argmax()), label] += 1
     assert by_hand(counts, 1) == fits[0]
@@ -204,14 +205,14 @@ def test_a_run_trains_is_read_back_and_evaluates(name: str, tmp_path: Path) -> N
     kept = learned(run.folder)
     assert not any("source" in key for key in kept)
     assert ("head.index" in kept) == (name != "full")
-    assert run.metrics["head_parameters"] == (1000 * 10 + 10 if name == "full" else 0)
+    assert run.metrics.head_parameters == (1000 * 10 + 10 if name == "full" else 0)
     loaded = Run.load(run.folder)
-    assert evaluate(loaded, split="val")["clean"] == run.metrics["val_accuracy"]
+    assert evaluate(loaded, split="val").clean == run.metrics.val_accuracy
 
 
 def test_the_linear_method_with_the_full_mapping_trains_on_kept_features(tmp_path: Path) -> None:
-    history = train(config("full", "linear", lr=0.05), tmp_path / "run", accelerator="cpu").metrics["history"]
-    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    history = train(config("full", "linear", lr=0.05), tmp_path / "run", accelerator="cpu").metrics.history
+    assert history[-1].train_loss < history[0].train_loss
 
 
 @pytest.mark.parametrize("name", ["frequency", "iterative"])

@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from neuroprompt.backbone import load_backbone, load_classifier
-from neuroprompt.contracts import Backbone, BackboneSpec, Head, Preprocess, Prompt
-from neuroprompt.forms import Unbaked, deployed
-from neuroprompt.model import PromptedModel
-from neuroprompt.onnxfile import operators, to_onnx
-from neuroprompt.parity import check_file
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Head, Preprocess, Prompt
+from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.file import operators, to_onnx
+from neuroprompt.onnxgraph.parity import check_file
+from neuroprompt.training.backbone import load_backbone, load_classifier
+from neuroprompt.training.model import PromptedModel
 
 
 def two_blocks(name: str, **given: Any) -> PromptedModel:

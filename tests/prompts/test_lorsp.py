@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from neuroprompt.compiler.lower import lower
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting
-from neuroprompt.graph import to_nir
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.neurons import LIF, spike_train
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.spiking.chain import to_nir
+from neuroprompt.spiking.neurons import LIF, spike_train
 
-WIDE = Site(2, 32, (3, 8, 12), 4)
+WIDE = PromptSite(2, 32, (3, 8, 12), 4)
 """Width and height differ on purpose."""
 
 
-def lorsp(site: Site = WIDE, std: float = 0.5, **given_: Any) -> Any:
+def lorsp(site: PromptSite = WIDE, std: float = 0.5, **given_: Any) -> Any:
     prompt = Prompt.named("lorsp", site=site, **given_)
     for parameter in prompt.parameters():
         torch.nn.init.normal_(parameter, std=std)
@@ -50,7 +50,7 @@ def written_out(prompt: Any, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize(("steps", "rank", "count"), [(4, 4, 6272), (2, 2, 2240)])
 def test_it_has_the_papers_sizes(steps: int, rank: int, count: int) -> None:
-    prompt = Prompt.named("lorsp", site=Site(12, 384, (3, 224, 224), 16), steps=steps, rank=rank)
+    prompt = Prompt.named("lorsp", site=PromptSite(12, 384, (3, 224, 224), 16), steps=steps, rank=rank)
     assert sum(p.numel() for p in prompt.parameters()) == count
 
 
@@ -95,7 +95,7 @@ def test_at_threshold_0_the_prompt_is_nowhere_negative(
 
 
 def test_it_is_sparse_and_says_how_much() -> None:
-    prompt = lorsp(Site(2, 32, (3, 32, 32), 4), std=0.01)
+    prompt = lorsp(PromptSite(2, 32, (3, 32, 32), 4), std=0.01)
     images = torch.rand(6, 3, 32, 32)
     found = prompt.report(images)
     assert found["spike_density"] == float(prompt.spikes(images).mean())
@@ -103,7 +103,7 @@ def test_it_is_sparse_and_says_how_much() -> None:
     assert 0.05 < found["exact_zeros"] < 0.6
     assert found["rank_factors"] == 4
     assert found["rank_factors"] < found["rank"] <= 32
-    higher = lorsp(Site(2, 32, (3, 32, 32), 4), threshold=0.2)
+    higher = lorsp(PromptSite(2, 32, (3, 32, 32), 4), threshold=0.2)
     assert higher.report(images)["exact_zeros"] > found["exact_zeros"]
 
 
@@ -154,7 +154,7 @@ def test_the_whole_generator_as_one_graph_and_its_neurons_alone_fire_as_it_does(
     generator = prompt.generator()
     spikes = prompt.spikes(images).bool()
     assert spikes.any()
-    lanes = prompt.drive(images).double().numpy()
+    lanes = prompt.generator_inputs(images).double().numpy()
     assert lanes.shape == (2 * 8, 4, 3 * 4 * 12)
     program = lower(to_nir(generator), 4)
     for lane, inputs in enumerate(lanes):
@@ -164,13 +164,13 @@ def test_the_whole_generator_as_one_graph_and_its_neurons_alone_fire_as_it_does(
         assert (trace.spikes == expected).all()
 
 
-def test_no_picture_drives_a_neuron_beyond_largest() -> None:
+def test_no_image_drives_a_neuron_beyond_largest() -> None:
     prompt = lorsp()
     gated = prompt.gated()
     images = torch.rand(50, 3, 8, 12)
     images[25:] = (images[25:] > 0.5).float()
     assert gated.factors(images).abs().max() <= gated.generator.largest
-    # and one picture does: white where the weights of that pixel are positive
+    # and one image does: white where the weights of that pixel are positive
     weights = torch.einsum("vtr,crw->tcvw", prompt.w.reshape(12, 4, 4), prompt.a)
     found = []
     for sign in (1, -1):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting, Unsupported
 
-LARGE = Site(depth=12, width=8, image=(3, 224, 224), patch=16)
-WIDE = Site(depth=0, width=8, image=(3, 32, 48), patch=1)
+LARGE = PromptSite(depth=12, width=8, image=(3, 224, 224), patch=16)
+WIDE = PromptSite(depth=0, width=8, image=(3, 32, 48), patch=1)
 FRAMES = ["evp", "autovp", "ilm-vp"]
 
 
@@ -34,7 +34,7 @@ def test_published_counts_at_224_pixels(name: str, settings: dict[str, Any], par
     prompt = Prompt.named(name, site=LARGE, **settings)
     assert sum(p.numel() for p in prompt.parameters()) == parameters
     assert prompt.state_dict().keys() == dict(prompt.named_parameters()).keys()
-    assert prompt.picture() == (None if side is None else (side, side))
+    assert prompt.image_size() == (None if side is None else (side, side))
     prompted = prompt.pixels(torch.rand(1, 3, side or 224, side or 224))
     assert prompted.shape == (1, 3, 224, 224)
     assert prompted[0].numel() == 150_528
@@ -42,9 +42,9 @@ def test_published_counts_at_224_pixels(name: str, settings: dict[str, Any], par
 
 @pytest.mark.parametrize("name", FRAMES)
 @pytest.mark.parametrize("site", [LARGE, WIDE], ids=["square", "wide"])
-def test_a_picture_in_the_middle_and_a_frame_of_parameters(name: str, site: Site) -> None:
+def test_a_image_in_the_middle_and_a_frame_of_parameters(name: str, site: PromptSite) -> None:
     prompt = Prompt.named(name, site=site)
-    size = prompt.picture()
+    size = prompt.image_size()
     assert size is not None
     (height, width), (tall, wide) = size, site.image[1:]
     top, left = (tall - height) // 2, (wide - width) // 2
@@ -66,7 +66,7 @@ def test_a_picture_in_the_middle_and_a_frame_of_parameters(name: str, site: Site
 @pytest.mark.parametrize("name", ["autovp", "ilm-vp"])
 def test_an_additive_frame_is_delta_itself(name: str) -> None:
     prompt = Prompt.named(name, site=WIDE, sigmoid=False)
-    size = prompt.picture()
+    size = prompt.image_size()
     assert size is not None
     delta = prompt.get_parameter("delta")
     assert (prompt.pixels(torch.zeros(1, 3, *size)) == 0).all()
@@ -77,7 +77,7 @@ def test_an_additive_frame_is_delta_itself(name: str) -> None:
 
 def _gradient(prompt: Prompt, weights: Tensor) -> Tensor:
     """Of the mean over a batch of a loss that is linear in the prompted images."""
-    size = prompt.picture()
+    size = prompt.image_size()
     assert size is not None
     (prompt.pixels(torch.rand(4, 3, *size)) * weights).sum((1, 2, 3)).mean().backward()
     gradient = prompt.get_parameter("delta").grad
@@ -86,19 +86,19 @@ def _gradient(prompt: Prompt, weights: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_evps_gradient_has_norm_1_over_frame_and_picture(scale: float) -> None:
+def test_evps_gradient_has_norm_1_over_frame_and_image(scale: float) -> None:
     weights = torch.randn(3, 32, 32) * scale
-    site = Site(depth=0, width=8, image=(3, 32, 32), patch=1)
+    site = PromptSite(depth=0, width=8, image=(3, 32, 32), patch=1)
     unit = _gradient(Prompt.named("evp", site=site), weights)
     plain = _gradient(Prompt.named("evp", site=site, unit_gradient=False), weights)
     torch.testing.assert_close(unit, plain / weights.norm())
-    # The picture's part of the gradient counts, as in the release: the frame's own norm stays below 1.
+    # The image's part of the gradient counts, as in the release: the frame's own norm stays below 1.
     assert 0.1 < float(unit.norm()) < 0.9
     assert float(_gradient(Prompt.named("evp", site=site), torch.zeros(3, 32, 32)).abs().max()) == 0
 
 
 def test_evps_unit_gradient_is_refused_where_the_loss_is_scaled() -> None:
-    site, images = Site(depth=0, width=8, image=(3, 32, 32), patch=1), torch.rand(1, 3, 23, 23)
+    site, images = PromptSite(depth=0, width=8, image=(3, 32, 32), patch=1), torch.rand(1, 3, 23, 23)
     prompt = Prompt.named("evp", site=site)
     with torch.autocast("cpu", torch.float16), pytest.raises(Unsupported, match="bf16-mixed"):
         prompt.pixels(images)
@@ -118,11 +118,11 @@ def test_evps_unit_gradient_is_refused_where_the_loss_is_scaled() -> None:
         ("ilm-vp", "side", [0, 224, -1]),
     ],
 )
-def test_settings_that_leave_no_picture_or_no_frame(name: str, setting: str, values: list[float]) -> None:
+def test_settings_that_leave_no_image_or_no_frame(name: str, setting: str, values: list[float]) -> None:
     for value in values:
         with pytest.raises(BadSetting, match=f"^{setting} "):
             Prompt.named(name, site=LARGE, **{setting: value})
-    tiny = Site(depth=0, width=8, image=(3, 4, 4), patch=1)
+    tiny = PromptSite(depth=0, width=8, image=(3, 4, 4), patch=1)
     with pytest.raises(BadSetting, match="4 x 4 pixels"):
         Prompt.named("ilm-vp", site=tiny, side=223)
     with pytest.raises(BadSetting, match="4 x 4 pixels"):

@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting, Unsupported
 
-SITE = Site(depth=3, width=48, image=(3, 32, 32), patch=16)
-NO_BLOCKS = Site(depth=0, width=48, image=(3, 32, 32), patch=16)
+SITE = PromptSite(depth=3, width=48, image=(3, 32, 32), patch=16)
+NO_BLOCKS = PromptSite(depth=0, width=48, image=(3, 32, 32), patch=16)
 
 
 @pytest.mark.parametrize("name", Prompt.names())

@@ -12,20 +12,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting
-from neuroprompt.neurons import spike_train
+from neuroprompt.spiking.neurons import spike_train
 
-SITE = Site(depth=3, width=8, image=(3, 32, 32), patch=16)
+SITE = PromptSite(depth=3, width=8, image=(3, 32, 32), patch=16)
 POSITIVE = st.floats(2.0**-20, 8.0, width=32)
 
 
-def spike_nvpt(site: Site = SITE, **settings: Any) -> Any:
+def spike_nvpt(site: PromptSite = SITE, **settings: Any) -> Any:
     return Prompt.named("spike-nvpt", site=site, **settings)
 
 
 def with_currents(p: torch.Tensor, **settings: Any) -> Any:
-    prompt = spike_nvpt(Site(1, p.numel(), (3, 32, 32), 16), tokens=1, **settings)
+    prompt = spike_nvpt(PromptSite(1, p.numel(), (3, 32, 32), 16), tokens=1, **settings)
     prompt.p.data = p.view(1, 1, -1)
     return prompt.eval()
 
@@ -58,7 +58,7 @@ def test_a_threshold_that_float32_rounds_is_the_same_everywhere() -> None:
 @given(st.integers(1, 24), st.data())
 def test_a_bit_is_one_from_theta_times_steps_spikes_on(steps: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, steps))
-    prompt = spike_nvpt(Site(1, steps + 1, (3, 32, 32), 16), tokens=1, steps=steps, theta=k / steps)
+    prompt = spike_nvpt(PromptSite(1, steps + 1, (3, 32, 32), 16), tokens=1, steps=steps, theta=k / steps)
     counts = torch.arange(steps + 1)
     assert prompt.decode(counts).flatten().tolist() == [float(n >= k) for n in range(steps + 1)]
 

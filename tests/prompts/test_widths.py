@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from neuroprompt.contracts import Prompt, Site
-from neuroprompt.deploy import deployed_tokens
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.neurons import spike_train
+from neuroprompt.spiking.neurons import spike_train
+from neuroprompt.training.deploy import deployed_tokens
 
 WIDTHS = (8, 8, 16, 32)
-GROWING = Site(depth=4, width=32, image=(3, 32, 32), patch=4, widths=WIDTHS)
-EQUAL = Site(depth=3, width=48, image=(3, 32, 32), patch=16)
+GROWING = PromptSite(depth=4, width=32, image=(3, 32, 32), patch=4, widths=WIDTHS)
+EQUAL = PromptSite(depth=3, width=48, image=(3, 32, 32), patch=16)
 
 
 def inside(tokens: int) -> torch.Tensor:
@@ -82,7 +82,7 @@ def test_prompts_that_go_from_block_to_block_need_one_width() -> None:
 
 def test_equal_widths_are_as_they_were() -> None:
     """Shape, name and random draws: a run of before loads, and a seed gives the same prompt."""
-    spelt_out = Site(depth=3, width=48, image=(3, 32, 32), patch=16, widths=(48, 48, 48))
+    spelt_out = PromptSite(depth=3, width=48, image=(3, 32, 32), patch=16, widths=(48, 48, 48))
     assert spelt_out == EQUAL
     v = math.sqrt(6 / (3 * 16 * 16 + 48))
     torch.manual_seed(3)
@@ -100,4 +100,4 @@ def test_equal_widths_are_as_they_were() -> None:
 def test_a_site_whose_widths_do_not_fit() -> None:
     for widths in ((8, 8), (8, 8, 8, 16)):
         with pytest.raises(ValueError, match="4 blocks of at most 32"):
-            Site(depth=4, width=32, image=(3, 32, 32), patch=4, widths=widths)
+            PromptSite(depth=4, width=32, image=(3, 32, 32), patch=4, widths=widths)

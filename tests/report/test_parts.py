@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from neuroprompt.corruptions import PARAMETERS
 from neuroprompt.report import accuracy
 from neuroprompt.report._axes import plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
-from neuroprompt.runconfig import RunConfig
+from neuroprompt.robustness.corruptions import PARAMETERS
+from neuroprompt.training.config import RunConfig
 
 EVIL = "\"><script>alert('$x')</script>&amp;"
 

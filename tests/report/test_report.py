@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neuroprompt.bundle import MANIFEST, Bundle, put_file
-from neuroprompt.contracts import BackboneSpec, Exporter
+from neuroprompt.bundles.bundle import MANIFEST, Bundle, put_file
+from neuroprompt.contracts.deployment import Exporter
+from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, BadSetting, CannotWrite
 from neuroprompt.report.write import write_report
-from neuroprompt.runconfig import configure
-from neuroprompt.training import train
+from neuroprompt.training.config import configure
+from neuroprompt.training.loop import train
 
 SECTIONS = {
     "glance", "accuracy", "prompt", "spikes", "membranes", "float-fixed", "energy", "latency", "scales", "provenance"
@@ -39,7 +40,7 @@ def trained(folder: Path, method: str, **more: Any) -> Path:
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run with its bundles, and a linear probe beside it."""
-    from neuroprompt.checkpoint import Run
+    from neuroprompt.training.run_folder import Run
 
     place = tmp_path_factory.mktemp("chain")
     run = trained(place / "spikes", "spike-nvpt")

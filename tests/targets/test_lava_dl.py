@@ -14,13 +14,14 @@ import nir
 import numpy as np
 import pytest
 
-from neuroprompt.chip_range import check_range
 from neuroprompt.compiler.schedule import schedule
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, Unsupported, WorkerFailed
-from neuroprompt.loihi_arithmetic import simulate
-from neuroprompt.netx import to_netx
-from neuroprompt.program import Model, Population, Program, Projection
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.simulators.netx import to_netx
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 
 STEPS = 40
 
@@ -46,9 +47,11 @@ def chain(seed: int, recurrent: bool = False, delays: bool = False) -> Program:
         name, vth = f"p{i}", int(rng.integers(20, 400))
         parts.append(Population(name, n, du, int(rng.integers(0, 2000)), vth, np.zeros(n, np.int32), bias_exp=6))
         before = f"p{i - 1}" if i > 1 else "input"
-        projections.append(Projection(before, name, weights(n, n_in, 1), lag=int(rng.integers(4)) if delays else 0))
+        projections.append(
+            Projection(before, name, Weights(weights(n, n_in, 1)), lag=int(rng.integers(4)) if delays else 0)
+        )
         if recurrent:
-            projections.append(Projection(name, name, weights(n, n, 4), lag=1))
+            projections.append(Projection(name, name, Weights(weights(n, n, 4)), lag=1))
     program = schedule(Program("fixed", STEPS, sizes[0], tuple(parts), tuple(projections)))
     check_range(program)
     return program
@@ -56,7 +59,7 @@ def chain(seed: int, recurrent: bool = False, delays: bool = False) -> Program:
 
 def spikes_equal_to_the_emulator(target: SpikingTarget, program: Program) -> int:
     inputs = (np.random.default_rng(1).random((STEPS, program.inputs)) < 0.3).astype(np.float64)
-    found = target.run(Model(nir.NIRGraph({}, []), program, program), inputs, "fixed")
+    found = target.run(SpikingModel(nir.NIRGraph({}, []), program, program), inputs, "fixed")
     traces = simulate(program, inputs)
     for p in program.populations:
         np.testing.assert_array_equal(found.spikes[p.name], traces[p.name].spikes, err_msg=p.name)
@@ -93,7 +96,7 @@ def test_with_pytorch_beside_it_netx_does_the_same(
     for options in ({}, {"recurrent": True}, {"delays": True}):
         program = chain(3, **options)
         inputs = (np.random.default_rng(2).random((STEPS, program.inputs)) < 0.3).astype(np.float64)
-        model = Model(nir.NIRGraph({}, []), program, program)
+        model = SpikingModel(nir.NIRGraph({}, []), program, program)
         small, large = (target.run(model, inputs, "fixed") for target in (lava_dl, whole))
         assert sum(int(spikes.sum()) for spikes in large.spikes.values()) > 100
         for name, spikes in large.spikes.items():
@@ -114,7 +117,7 @@ def test_a_damaged_file_is_one_line(lava_dl: SpikingTarget) -> None:
 
 def test_what_netx_cannot_run_is_refused_before_it_starts(lava_dl: SpikingTarget) -> None:
     program = chain(0)
-    model = Model(nir.NIRGraph({}, []), program, program)
+    model = SpikingModel(nir.NIRGraph({}, []), program, program)
     inputs = np.ones((STEPS, program.inputs))
     with pytest.raises(Unsupported, match="precision 'float'"):
         lava_dl.run(model, inputs, "float")
@@ -123,12 +126,16 @@ def test_what_netx_cannot_run_is_refused_before_it_starts(lava_dl: SpikingTarget
     biased = replace(program.populations[0], bias=np.ones(program.populations[0].size, np.int32))
     wrong = replace(program, populations=(biased, *program.populations[1:]))
     with pytest.raises(Unsupported, match="'p1' has a bias"):
-        lava_dl.run(Model(nir.NIRGraph({}, []), wrong, wrong), inputs, "fixed")
+        lava_dl.run(SpikingModel(nir.NIRGraph({}, []), wrong, wrong), inputs, "fixed")
     mixed = chain(3, recurrent=True)  # netx takes the weights of both as one matrix
     forward, own, *others = mixed.projections
-    odd = (replace(forward, weights=np.abs(forward.weights) | 1), replace(own, weights=-np.abs(own.weights)), *others)
+    odd = (
+        replace(forward, weights=forward.weights.with_values(np.abs(forward.weights.values) | 1)),
+        replace(own, weights=own.weights.with_values(-np.abs(own.weights.values))),
+        *others,
+    )
     wrong = replace(mixed, projections=odd)
     with pytest.raises(Unsupported, match="odd weights into 'p1'"):
-        lava_dl.run(Model(nir.NIRGraph({}, []), wrong, wrong), np.ones((STEPS, wrong.inputs)), "fixed")
+        lava_dl.run(SpikingModel(nir.NIRGraph({}, []), wrong, wrong), np.ones((STEPS, wrong.inputs)), "fixed")
     with pytest.raises(BadSetting, match="time_limit -1"):
         Target.named("lava-dl", time_limit=-1)

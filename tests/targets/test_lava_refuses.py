@@ -9,17 +9,17 @@ import nir
 import numpy as np
 import pytest
 
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import BadSetting, RuntimeMissing, Unsupported, WorkerFailed
-from neuroprompt.program import Model, Population, Program
+from neuroprompt.spiking.program import Population, Program, SpikingModel
 
 INPUTS = np.ones((4, 2))
 
 
-def small() -> Model:
+def small() -> SpikingModel:
     population = Population("only", 2, 4095, 0, 10, np.array([3, 5], np.int32), 6)
     program = Program("fixed", len(INPUTS), 2, (population,), ())
-    return Model(nir.NIRGraph({}, []), program, program)
+    return SpikingModel(nir.NIRGraph({}, []), program, program)
 
 
 def test_inputs_that_are_no_spikes_are_refused(lava: SpikingTarget) -> None:
@@ -34,7 +34,7 @@ def test_integers_that_lava_would_take_in_silence_are_refused(lava: SpikingTarge
     (population,) = model.fixed_program.populations
     wide = replace(model.fixed_program, populations=(replace(population, bias=np.array([3, 5000])),))
     with pytest.raises(WorkerFailed, match="bias must hold integers from -4096 to 4095"):
-        lava.run(Model(model.graph, wide, wide), INPUTS, "fixed")
+        lava.run(SpikingModel(model.graph, wide, wide), INPUTS, "fixed")
 
 
 def test_a_runtime_that_is_not_built_is_one_line(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,8 +43,7 @@ def test_a_runtime_that_is_not_built_is_one_line(tmp_path: Any, monkeypatch: pyt
     assert not available.ok
     assert "neuroprompt targets install lava" in available.fix
     assert available.version == "lava-nc 0.10.0"
-    lava_target = Target.named("lava")
-    assert isinstance(lava_target, SpikingTarget)
+    lava_target = SpikingTarget.named("lava")
     with pytest.raises(RuntimeMissing, match="run 'neuroprompt targets install lava'") as caught:
         lava_target.run(small(), INPUTS, "fixed")
     assert "\n" not in str(caught.value)

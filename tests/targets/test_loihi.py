@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroprompt.chip_range import check_range
-from neuroprompt.contracts import SpikingTarget, Target
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.fixed_synapses import stored_weights
-from neuroprompt.loihi_arithmetic import simulate, step_fixed
-from neuroprompt.program import Model, Population, Program, Projection
+from neuroprompt.loihi.arithmetic import simulate, step_fixed
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.loihi.synapses import stored_weights
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 
 NO_GRAPH = nir.NIRGraph({}, [], type_check=False)
 
@@ -81,7 +82,8 @@ def programs(draw: st.DrawFn) -> tuple[Program, np.ndarray[tuple[int, ...], np.d
             )
         )
         source = "input" if depth == 1 else f"p{depth - 1}"
-        projections.append(Projection(source, f"p{depth}", rng.integers(low, high + 1, (n, n_in)).astype(np.int32)))
+        weights = rng.integers(low, high + 1, (n, n_in)).astype(np.int32)
+        projections.append(Projection(source, f"p{depth}", Weights(weights)))
     inputs = (rng.random((steps, sizes[0])) < 0.6).astype(np.float64)
     return Program("fixed", steps, sizes[0], tuple(populations), tuple(projections)), inputs
 
@@ -102,10 +104,10 @@ def on_the_chip(
             for i, state in enumerate(at[p.name]):
                 a = int(p.bias[i]) if p.depth and step >= p.depth else 0
                 for q in program.into(p.name):
-                    weights = [int(w) for w in q.weights.ravel()]
+                    weights = [int(w) for w in q.weights.values.ravel()]
                     mixed = min(weights) < 0 < max(weights)
                     for j, spike in enumerate(before[q.source]):
-                        w = int(q.weights[i, j])
+                        w = int(q.weights.raw[i, j])
                         a += (w // 2 * 2 if mixed else w) * spike
                 u = state[0] * (4096 - p.du - 1)
                 u = (u // 4096 if u >= 0 else -(-u // 4096)) + a * 64
@@ -134,7 +136,9 @@ def test_equals_a_scalar_model_on_the_chips_clock(
 
 def fixed(weights: list[list[int | float]], **other: object) -> Program:
     w = np.array(weights)
-    return Program("fixed", 3, w.shape[1], (population(w.shape[0], depth=1, **other),), (Projection("input", "p", w),))
+    return Program(
+        "fixed", 3, w.shape[1], (population(w.shape[0], depth=1, **other),), (Projection("input", "p", Weights(w)),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,17 +157,15 @@ def fixed(weights: list[list[int | float]], **other: object) -> Program:
 def test_values_that_the_chip_would_change_are_refused(program: Program, what: str) -> None:
     with pytest.raises(OutOfRange, match=what):
         check_range(program)
-    target = Target.named("loihi")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("loihi")
     with pytest.raises(OutOfRange, match=what):
-        target.run(Model(NO_GRAPH, program, program), np.ones((3, 2)), "fixed")
+        target.run(SpikingModel(NO_GRAPH, program, program), np.ones((3, 2)), "fixed")
 
 
 def test_the_emulator_takes_spikes_of_the_right_shape() -> None:
-    target = Target.named("loihi")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("loihi")
     program = fixed([[2, 4]], vth=5)
-    model = Model(NO_GRAPH, program, program)
+    model = SpikingModel(NO_GRAPH, program, program)
     recording = target.run(model, np.ones((3, 2)), "fixed", states=True)
     assert recording.spikes["p"].ravel().tolist() == [True, True, True]
     assert recording.u["p"].ravel().tolist() == [384, 384, 384]

@@ -9,15 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from neuroprompt.contracts import Floats, ImageTarget, Target
+from neuroprompt.contracts.deployment import Floats, ImageTarget, Target
 from neuroprompt.errors import BadBundle, BadSetting
-from neuroprompt.onnxfile import to_onnx
+from neuroprompt.onnxgraph.file import to_onnx
 
 
 def runtime(**settings: object) -> ImageTarget:
-    target = Target.named("onnxruntime", **settings)
-    assert isinstance(target, ImageTarget)
-    return target
+    return ImageTarget.named("onnxruntime", **settings)
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts import SpikingTarget, Target
-from neuroprompt.deploy import model_of_graph
-from neuroprompt.measure import verify
+from neuroprompt.contracts.deployment import SpikingTarget
+from neuroprompt.simulators.verify import verify
 
 QUICK = ("norse", "snntorch", "nengo")
 SIMULATORS = [
@@ -33,8 +33,7 @@ def test_the_published_spikes_of_one_neuron(name: str, shared: Path, overlaid: C
 def test_a_trained_recurrent_net(name: str, shared: Path, overlaid: Callable[[str], SpikingTarget]) -> None:
     inputs = (np.random.default_rng(0).random((100, 12)) < 0.5).astype(np.float64)
     model = model_of_graph(read_graph(shared / "nir-paper/braille_noDelay_bias_zero.nir"), 100, inputs)
-    reference = Target.named("reference")
-    assert isinstance(reference, SpikingTarget)
+    reference = SpikingTarget.named("reference")
     right, found = (target.run(model, inputs, "float") for target in (reference, overlaid(name)))
     assert sum(int(spikes.sum()) for spikes in right.spikes.values()) > 200
     for node, spikes in right.spikes.items():
@@ -52,9 +51,9 @@ def test_lava_has_the_references_spikes_and_the_emulators_integers(
         inputs = np.genfromtxt(shared / "nir-paper/lif_norse.csv", delimiter=",")[:, :1]
         late = np.genfromtxt(shared / "nir-paper/lif_lava_cpu_float.csv", delimiter=",")
         assert np.flatnonzero(late[:, 2]).tolist() == [461, 511, 711, 761]  # published with Lava's delay
-    found = verify(model_of_graph(graph, len(inputs), inputs), inputs, ["lava"])["targets"]
-    assert found["lava-float"]["spike_exact"] == 1.0
-    assert found["lava-fixed"]["exact_with_emulator"] == 1.0
-    assert found["lava-fixed"]["states_exact_with_emulator"] is True
-    assert found["lava-fixed"]["spike_exact"] > 0.98
-    assert min(found["lava-float"]["delay"].values()) == 1
+    found = verify(model_of_graph(graph, len(inputs), inputs), inputs, ["lava"]).targets
+    assert found["lava-float"].spike_exact == 1.0
+    assert found["lava-fixed"].exact_with_emulator == 1.0
+    assert found["lava-fixed"].states_exact_with_emulator is True
+    assert found["lava-fixed"].spike_exact > 0.98
+    assert min(found["lava-float"].delay.values()) == 1

@@ -6,18 +6,17 @@ import nir
 import numpy as np
 import pytest
 
-from neuroprompt.contracts import Recording, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.program import Model, Program
+from neuroprompt.spiking.program import Program, SpikingModel
 
 NO_PROGRAM = Program("float", 1, 1, (), ())
 
 
 def run(inputs: list[list[float]], *nodes: object) -> Recording:
-    target = Target.named("reference")
-    assert isinstance(target, SpikingTarget)
+    target = SpikingTarget.named("reference")
     graph = nir.NIRGraph.from_list(*nodes)
-    return target.run(Model(graph, NO_PROGRAM, NO_PROGRAM), np.array(inputs), "float", states=True)
+    return target.run(SpikingModel(graph, NO_PROGRAM, NO_PROGRAM), np.array(inputs), "float", states=True)
 
 
 def test_integrate_and_fire_by_hand() -> None:
@@ -53,9 +52,8 @@ def test_the_time_step_is_that_of_the_file() -> None:
     node = nir.LIF(tau=ones * 2e-3, r=ones, v_leak=0 * ones, v_threshold=ones * 9)
     graph = nir.NIRGraph.from_list(node)
     graph.metadata = {"dt": 1e-3}
-    target = Target.named("reference")
-    assert isinstance(target, SpikingTarget)
-    found = target.run(Model(graph, NO_PROGRAM, NO_PROGRAM), np.ones((2, 1)), "float", states=True)
+    target = SpikingTarget.named("reference")
+    found = target.run(SpikingModel(graph, NO_PROGRAM, NO_PROGRAM), np.ones((2, 1)), "float", states=True)
     assert found.v["lif"].ravel().tolist() == [0.5, 0.75]
 
 

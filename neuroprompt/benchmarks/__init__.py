@@ -1,0 +1,1 @@
+"""Timing, one file for each thing that is timed; always ratios within one run."""

@@ -1,0 +1,142 @@
+"""Bundles to and from the Hugging Face hub, whole and checked on both ways."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.errors import (  # type: ignore[attr-defined]
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+import neuroprompt
+from neuroprompt.bundles.bundle import FORMAT, MANIFEST, Bundle, check_name
+from neuroprompt.errors import BadBundle, HubFailed
+from neuroprompt.files import whole_folder
+from neuroprompt.progress import SILENT, Progress
+
+PICKLED = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".dill"})
+"""Files that may run code when they are read; a bundle has none."""
+
+
+def push(bundle: Bundle, repo: str, *, private: bool = False, progress: Progress = SILENT) -> dict[str, Any]:
+    """Upload a bundle, which is checked first, to the model repository `repo` (OWNER/NAME), made where it is not there.
+
+    The files of the manifest go up in one commit, and no others. The token is the hub's own (HF_TOKEN, or `hf auth
+    login`). Returns {"repo", "url", "commit", "files"}. Raises BadBundle, HubFailed.
+    """
+    names = [MANIFEST, *_files(Bundle.open(bundle.folder).folder / MANIFEST)]
+    with _told(repo):
+        api = _api()
+        for place in _places(bundle.about):
+            progress.say(f"the manifest says where something lay: {place}")
+        progress.say(f"uploading {len(names)} files to {repo}")
+        url = api.create_repo(repo, private=private, exist_ok=True)
+        words = f"{bundle.about.get('method', 'prompt')} for {bundle.kind}, by neuroprompt"
+        operations = [CommitOperationAdd(name, bundle.folder / name) for name in names]
+        done = api.create_commit(repo, operations, commit_message=words)
+    return {"repo": repo, "url": str(url), "commit": done.oid, "files": names}
+
+
+def pull(repo: str, out: Path | str, *, revision: str | None = None, progress: Progress = SILENT) -> Bundle:
+    """Download the bundle of a model repository to `out`, where it appears once every SHA-256 of its manifest is right.
+
+    Only the files of the manifest are fetched, all of one commit; a manifest that names a pickle is refused. An earlier
+    bundle at `out` is replaced. Raises BadBundle, HubFailed, CannotWrite.
+    """
+    with whole_folder(Path(out), replaces=MANIFEST) as folder:
+        with _told(repo):
+            api = _api()
+            commit = api.model_info(repo, revision=revision).sha
+
+            def fetch(name: str) -> None:
+                api.hf_hub_download(repo, name, revision=commit, local_dir=folder)
+
+            fetch(MANIFEST)
+            names = _files(folder / MANIFEST)
+            for name in progress.track(names, f"downloading {repo}"):
+                fetch(name)
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub's notes on what it fetched
+        _as_theirs(repo, folder)
+    return Bundle.open(out)
+
+
+def _as_theirs(repo: str, folder: Path) -> None:
+    """Open the bundle, and call it by its repository where it is not right: its folder is not there yet."""
+    try:
+        Bundle.open(folder)
+    except BadBundle as error:
+        raise BadBundle(str(error).replace(str(folder), repo)) from error
+
+
+def _files(manifest: Path) -> list[str]:
+    """The names in a manifest; raises BadBundle for one that is not ours, or names what a bundle has not."""
+    try:
+        found = json.loads(manifest.read_text())
+        version, names = found["format"], list(found["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadBundle(f"its {MANIFEST} is no manifest ({error})", "a bundle of 'neuroprompt push'") from error
+    if version != FORMAT:
+        raise BadBundle(f"a bundle of format {version!r}", FORMAT, "use the version of neuroprompt that made it")
+    for name in names:
+        check_name(name)
+        if PurePosixPath(name).suffix.lower() in PICKLED:
+            raise BadBundle(f"a bundle with the pickle {name!r}", "files that cannot run code when they are read")
+    return names
+
+
+def _places(about: dict[str, Any]) -> list[str]:
+    """The absolute paths of data and weights that a manifest carries."""
+    run = about.get("run", {})
+    named = (str(run.get("data", "")).partition(":")[2], (run.get("backbone") or {}).get("weights") or "")
+    return [place for place in named if Path(place).is_absolute()]
+
+
+def _api() -> HfApi:
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    return HfApi(
+        endpoint=os.environ.get("HF_ENDPOINT"), library_name="neuroprompt", library_version=neuroprompt.__version__
+    )
+
+
+@contextmanager
+def _told(repo: str) -> Iterator[None]:
+    """What the hub raises as one line, without the token."""
+    try:
+        yield
+    except HFValidationError as error:
+        raise HubFailed(f"repository {repo!r} ({error})", "OWNER/NAME") from error
+    except (GatedRepoError, RepositoryNotFoundError) as error:
+        fix = "check the name; for a private one set HF_TOKEN or type 'hf auth login'"
+        raise HubFailed(f"the hub has no repository {repo!r} that you may read", fix=fix) from error
+    except (RevisionNotFoundError, EntryNotFoundError) as error:
+        raise HubFailed(f"{repo} holds no bundle of that revision ({_line(error)})", f"a {MANIFEST}") from error
+    except HfHubHTTPError as error:
+        code = error.response.status_code if error.response is not None else 0
+        fix = "set HF_TOKEN to a token that may write, or type 'hf auth login'" if code in (401, 403) else "try again"
+        raise HubFailed(f"the hub refuses {repo!r} ({_line(error)})", fix=fix) from error
+    except (HTTPError, ConnectionError, TimeoutError, RuntimeError) as error:  # RuntimeError: of a large file's upload
+        raise HubFailed(
+            f"the hub cannot be reached ({_line(error)})", fix="check the network and HF_ENDPOINT"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """The first line of a message; whatever it says, the token is not in it."""
+    line, token = (str(error).strip().splitlines() or [type(error).__name__])[0], get_token()
+    return line.replace(token, "***") if token else line

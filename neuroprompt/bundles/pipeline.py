@@ -1,0 +1,130 @@
+"""A hybrid bundle at work: factors in ONNX Runtime, neurons on a spiking target, the backbone in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neuroprompt.bundles.artefact import Settings
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.contents import SAMPLE, load_model, side_by_side
+from neuroprompt.bundles.lava_readme import lava_run
+from neuroprompt.bundles.neurons import Neurons, spiking_target
+from neuroprompt.bundles.predict import classified
+from neuroprompt.bundles.results import Predictions
+from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes
+from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.progress import SILENT, Progress
+from neuroprompt.spiking.program import SpikingModel
+
+FACTORS, BACKBONE = "factors.onnx", "backbone.onnx"
+LANES = 8
+"""Images side by side on the target, unless another number is asked for."""
+
+
+class Hybrid(Neurons):
+    """A prompt that depends on the image: its neurons run on a spiking target, what is around them in ONNX Runtime."""
+
+    takes_images = True
+    per_image = True
+
+    def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Predictions:
+        """A prediction for every image; `target` is lava, `precision` fixed and `lanes` LANES unless set."""
+        target, precision = settings.target or "lava", settings.precision or "fixed"
+        lanes = LANES if settings.lanes is None else settings.lanes
+        return Pipeline(self.bundle, target, precision, lanes).predict(images, progress)
+
+    def run_elsewhere(self) -> list[str]:
+        """Its neurons with Lava alone, on the factors of a test image."""
+        return lava_run(SAMPLE.format(0))
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a pass gave for B images: logits (B, K), spikes and factors (B, T, n), the prompts (B, C, H, W) in [0, 1]'s
+    units, and the seconds that the target took.
+    """
+
+    logits: Floats
+    spikes: Spikes
+    factors: Floats
+    prompts: Floats
+    seconds: float
+
+    def report(self) -> dict[str, float]:
+        """What the gate did.
+
+        spike_density  spikes of all neurons and steps
+        exact_zeros    values of the prompts that are 0
+        rank           numerical rank of the prompts' channels, mean over channels and images
+        """
+        return {
+            "spike_density": float(self.spikes.mean()),
+            "exact_zeros": float((self.prompts == 0).mean()),
+            "rank": float(np.linalg.matrix_rank(self.prompts.astype(np.float32)).mean()),
+        }
+
+
+class Pipeline:
+    """logits = backbone(x + (1/T) sum_t S_t * P_t / std), of normalised images x (B, 3, H, W).
+
+    P (B, T, n) is what factors.onnx makes of x, S what the neurons of `target` do in `precision` ("fixed", the chip's
+    integers, or "float") when P drives them, `lanes` images side by side, each from rest. Raises BadBundle where the
+    bundle has no such parts, UnknownName, BadSetting.
+    """
+
+    def __init__(
+        self, bundle: Bundle | Path | str, target: str = "loihi", precision: str = "fixed", lanes: int = LANES
+    ) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, "lava")
+        if not self.bundle.about.get("per_image"):
+            got = f"{self.bundle.folder} holds no prompt that is made for every image"
+            raise BadBundle(got, "the lava bundle of such a prompt", "images run through the onnx bundle of this one")
+        machine, runtime = spiking_target(target, precision), ImageTarget.named("onnxruntime")
+        if lanes < 1:
+            raise BadSetting(f"lanes {lanes}", "at least 1")
+        self.target, self.runtime, self.precision, self.lanes = machine, runtime, precision, lanes
+        self._model = load_model(self.bundle)
+        self._wide: dict[int, SpikingModel] = {}
+        self._std = np.asarray(self.bundle.about["preprocess"]["std"], np.float32)[:, None, None]
+        # A session is kept for one file at a time, so that each of the two has its own.
+        self._second = ImageTarget.named("onnxruntime")
+
+    def run(self, images: Floats, progress: Progress = SILENT) -> Passed:
+        """Pass normalised images (B, 3, H, W) through, `lanes` at a time; raises what the target raises."""
+        starts = range(0, len(images), self.lanes)
+        parts = [self._pass(images[i : i + self.lanes]) for i in progress.track(starts, "images in lanes", len(starts))]
+        arrays = {
+            key: np.concatenate([getattr(p, key) for p in parts]) for key in ("logits", "spikes", "factors", "prompts")
+        }
+        return Passed(**arrays, seconds=sum(p.seconds for p in parts))
+
+    def predict(self, paths: Sequence[Path | str], progress: Progress = SILENT) -> Predictions:
+        """The class of every image, and how densely the neurons spiked for it; as `predict` of an ONNX bundle."""
+        about = self.bundle.about
+        results = classified(
+            paths, about["preprocess"], about["classes"], self._outcomes, batch=self.lanes, progress=progress
+        )
+        return Predictions(tuple(results), self.target.name, self.precision)
+
+    def _outcomes(self, images: Floats) -> Iterator[tuple[Floats, float]]:
+        passed = self._pass(images)
+        for logits, spikes in zip(passed.logits, passed.spikes, strict=True):
+            yield logits, float(spikes.mean())
+
+    def _pass(self, images: Floats) -> Passed:
+        count = len(images)
+        factors = self.runtime.logits(self.bundle.folder / FACTORS, images)
+        flat = factors.reshape(count, factors.shape[1], -1)
+        if count not in self._wide:
+            self._wide = {count: self._model.lanes(count)}  # the last batch may be smaller; none is kept beside it
+        recording = self.target.run(self._wide[count], side_by_side(flat), self.precision)
+        (fired,) = recording.spikes.values()
+        spikes = fired.reshape(flat.shape[1], count, -1).transpose(1, 0, 2)
+        prompts = (spikes.reshape(factors.shape) * factors.astype(np.float64)).mean(axis=1)
+        prompted = images + (prompts / self._std).astype(np.float32)
+        logits = self._second.logits(self.bundle.folder / BACKBONE, prompted)
+        return Passed(logits, spikes, flat, prompts, recording.seconds)

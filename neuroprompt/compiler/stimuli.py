@@ -1,0 +1,52 @@
+"""Inputs to drive a graph with: random spikes, or what a file of the user's holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from neuroprompt.contracts.deployment import Floats
+from neuroprompt.errors import BadData, BadSetting
+
+POISSON = "poisson"
+MOST_CELLS = 2**27
+"""Steps times input lines, of which each takes 8 bytes and more."""
+
+
+def inputs_of(spec: str, lines: int, steps: int | None, seed: int = 0) -> Floats:
+    """Inputs (T, lines): `poisson:RATE` for seeded spikes of that chance a step, or a `.npy` of finite numbers.
+
+    `steps` is how many steps of spikes are drawn; a file may have more than that, of which the first are taken, but not
+    fewer. Raises BadSetting, BadData.
+    """
+    kind, _, rate = spec.partition(":")
+    if steps is not None and not 0 < steps * lines <= MOST_CELLS:
+        raise BadSetting(f"{steps} steps of {lines} input lines", f"at least 1, and at most {MOST_CELLS:,} values")
+    if kind == POISSON:
+        if steps is None:
+            raise BadSetting("the graph does not say for how many steps it runs", "a number of steps", "--steps 100")
+        return (np.random.default_rng(seed).random((steps, lines)) < _chance(spec, rate)).astype(np.float64)
+    if Path(spec).suffix != ".npy" and not Path(spec).exists():
+        raise BadSetting(f"--input {spec}", "poisson:RATE, or a .npy file (steps, lines)")
+    try:
+        inputs: Floats = np.load(spec, allow_pickle=False).astype(np.float64)
+    except (OSError, ValueError, EOFError, AttributeError) as error:
+        # numpy's own words for a file that is no array offer to unpickle it
+        why = f" ({error})" if isinstance(error, OSError) else ""
+        raise BadData(f"--input {spec} cannot be read{why}", "a .npy of numbers (T, n), or poisson:RATE") from error
+    if inputs.ndim != 2 or inputs.shape[1] != lines or not len(inputs) or not np.isfinite(inputs).all():
+        raise BadData(f"--input {spec} holds shape {inputs.shape}", f"finite numbers of shape (T, {lines})")
+    if steps is not None and steps > len(inputs):
+        raise BadData(f"--input {spec} holds {len(inputs)} steps", f"at least --steps {steps}")
+    return inputs if steps is None else inputs[:steps]
+
+
+def _chance(spec: str, rate: str) -> float:
+    try:
+        chance = float(rate)
+    except ValueError:
+        chance = -1.0
+    if not 0 <= chance <= 1:
+        raise BadSetting(f"--input {spec}", "poisson: and a rate from 0 to 1, such as poisson:0.2")
+    return chance

@@ -1,0 +1,70 @@
+"""Files and folders that appear whole or not at all, and their SHA-256."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from neuroprompt.errors import CannotWrite
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Write beside `file`, then rename: whatever happens, it is the old file or the new one, whole.
+
+    Makes the folder where there is none. Raises CannotWrite, and leaves nothing of the new file then.
+    """
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, file)
+    except OSError as error:
+        got = f"cannot write {file} ({error.strerror})"
+        raise CannotWrite(got, "a writable place with room", "free some and type the same command again") from error
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+
+
+@contextmanager
+def whole_folder(out: Path, replaces: str) -> Iterator[Path]:
+    """A folder that appears at `out` whole or not at all; it may replace one that holds a file called `replaces`."""
+    if out.exists() and not (out / replaces).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise CannotWrite(f"{out} exists and is not ours", "a new or empty folder", "choose another --out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise CannotWrite(f"cannot write beside {out} ({error.strerror})", "a writable folder") from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
+            os.rename(out, old / "x")
+            os.rename(folder, out)
+            shutil.rmtree(old)
+        else:
+            os.rename(folder, out)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG):
+            got = f"cannot write {out} ({error.strerror})"
+            raise CannotWrite(got, "room on the disk", "free some and run again") from error
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,112 @@
+"""Integer synapses as the chip has them: what weights are stored, and what they deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from neuroprompt.spiking.program import Projection
+from neuroprompt.spiking.weights import Weights
+
+Array = NDArray[Any]
+
+LINES = 2**16
+"""Below so many lines sums of 8-bit weights stay below 2^24, where float32 is exact."""
+FEW: dict[Any, float] = {np.int16: 0.12, np.int32: 0.05}
+"""Share of spikes below which adding the rows that they meet beats a matrix product (2048 x 2048), by their type."""
+
+
+def stored_weights(weights: Array) -> NDArray[np.int32]:
+    """The weights as the chip stores them.
+
+    All >= 0: clipped to 0..255. All <= 0: clipped to -255..0. Mixed: clipped to -256..255, lowest bit dropped.
+    """
+    w = weights.astype(np.int32)
+    least, most = w.min(), w.max()
+    mixed = least < 0 < most
+    low, high = (-256, 255) if mixed else (0, 255) if least >= 0 else (-255, 0)
+    if least < low or most > high:
+        w = np.clip(w, low, high)
+    if mixed:
+        w &= ~1
+    return w
+
+
+def stored(weights: Weights) -> Weights:
+    """`stored_weights` of any form."""
+    return weights.with_values(stored_weights(weights.values))
+
+
+def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
+    """What a fixed projection delivers of `sent` (T, in): W x, shifted by its exponent, (T, out).
+
+    Spikes through a dense matrix go through one that was made ready before.
+    """
+    weights = projection.weights
+    if sent.dtype == bool and weights.is_dense and weights.shape[1] < LINES:
+        return shifted(_of_spikes(weights, sent).astype(np.int64), projection.exponent)
+    return shifted(weighted_sums(weights.cached(stored), sent), projection.exponent)
+
+
+def _of_spikes(weights: Weights, sent: Array) -> Array:
+    """W s in the fastest form that is exact: rows that spikes meet are added, or a matrix product in float32.
+
+    The narrower the rows the more of them can be added in that time: in 16 bits while no step can leave them. Tried
+    without gain: rows added by a thread a core (they wait for those of the matrix product).
+    """
+    share = np.count_nonzero(sent) / max(1, sent.size)
+    if share < FEW[np.int16]:
+        kind = np.int16 if weights.cached(_largest) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
+        if share < FEW[kind]:
+            return np.asarray(csr_matrix(sent, dtype=kind) @ weights.cached(TURNED[kind]))
+    product: Array = sent.astype(np.float32) @ weights.cached(TURNED[np.float32])
+    return product
+
+
+def _largest(weights: Weights) -> int:
+    return int(np.abs(stored_weights(weights.values)).max())
+
+
+def _turned(kind: type[np.number[Any]], weights: Weights) -> Array:
+    """The stored weights as (in, out): making them takes longer than a hundred steps of few spikes."""
+    return np.ascontiguousarray(stored_weights(weights.raw).T, kind)
+
+
+TURNED = {kind: partial(_turned, kind) for kind in (np.int16, np.int32, np.float32)}
+
+
+def stepwise_fixed(projection: Projection) -> Callable[[Array], Array]:
+    """`arriving_fixed` of one step, spikes (in,) -> (out,), with the weights made ready once for many steps.
+
+    Of a dense matrix the columns that spikes meet are added, and no others are touched.
+    """
+    if projection.weights.is_dense:
+        turned = projection.weights.cached(TURNED[np.int32])
+        return lambda spikes: shifted(turned[spikes].sum(axis=0, dtype=np.int64), projection.exponent)
+    weights = stored(projection.weights)
+    return lambda spikes: shifted(weighted_sums(weights, spikes[None])[0], projection.exponent)
+
+
+def shifted(sums: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
+    """Sums of weights times 2^exponent; below 0 the lowest bits are lost, rounded down, as Lava's weight_exp does."""
+    return sums << exponent if exponent >= 0 else sums >> -exponent
+
+
+def weighted_sums(weights: Weights, sent: Array) -> NDArray[np.int64]:
+    """W x for every step of integers or spikes (T, in), as integers (T, out).
+
+    Products and sums of integers are exact in floating point below 2^53 (2^24 in float32), and much faster there. Tried
+    for few spikes, without gain: the matrix turned in blocks, adding `weights[:, active]` (columns lie far apart).
+    """
+    raw = weights.raw
+    if weights.is_sparse:
+        return np.asarray(raw.astype(np.float64) @ sent.T.astype(np.float64)).T.astype(np.int64)
+    if weights.is_one_to_one:
+        return np.asarray(raw.astype(np.int64) * sent.astype(np.int64))
+    kind = np.float32 if sent.dtype == bool and weights.shape[1] < LINES else np.float64
+    return np.asarray(sent.astype(kind) @ raw.T.astype(kind)).astype(np.int64)

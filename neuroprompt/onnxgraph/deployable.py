@@ -1,0 +1,68 @@
+"""One trained model in the forms that are compared and deployed; each takes what the ONNX file takes."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from neuroprompt.training.model import PromptedModel
+
+
+class Unbaked(nn.Module):
+    """logits = head(backbone(inputs, tokens)), the prompt generated as in training; static tokens may be given.
+
+    inputs (B, 3, H, W) as PromptedModel.inputs makes them -> logits (B, K).
+    """
+
+    tokens: Tensor | None
+
+    def __init__(self, model: PromptedModel, tokens: Tensor | None = None) -> None:
+        super().__init__()
+        self.model = model.eval()
+        self.register_buffer("tokens", None if tokens is None else tokens.detach(), persistent=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (B, K)."""
+        model = self.model
+        if model.prompt.enters == "pixels":
+            inputs = model.prompted(inputs)
+        tokens = self.tokens if self.tokens is not None else model.entering()
+        logits: Tensor = model.head(model.backbone(inputs, tokens))
+        return logits
+
+
+class _PerImage(nn.Module):
+    """inputs (B, 3, H, W) -> inputs with their own pixel prompt in them."""
+
+    def __init__(self, model: PromptedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.model.prompted(inputs)
+
+
+class _Streamed(nn.Module):
+    """inputs (B, 3, H, W) -> logits (B, K), with prompt tokens that are made between the blocks of the baked form."""
+
+    def __init__(self, model: PromptedModel) -> None:
+        super().__init__()
+        self.backbone, self.prompt, self.head = model.backbone.baked(), model.prompt, model.head
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.backbone(inputs, self.prompt.stream()))
+        return logits
+
+
+def deployed(model: PromptedModel, tokens: Tensor | None = None) -> nn.Module:
+    """The model as it is exported: a static prompt baked in (`tokens` as deployed), one per image in the graph."""
+    prompt, backbone = model.eval().prompt, model.backbone
+    if not prompt.per_image:
+        return nn.Sequential(backbone.baked(tokens, model.overlay()), model.head).eval()
+    if prompt.enters == "pixels":
+        return nn.Sequential(_PerImage(model), backbone.baked(), model.head).eval()
+    return _Streamed(model).eval()
+
+
+def bare(model: PromptedModel, *, lean: bool = False) -> nn.Module:
+    """Backbone and head without a prompt: as timm's own modules are, or `lean`, in the form that baking gives them."""
+    return nn.Sequential(model.backbone.baked() if lean else model.backbone, model.head).eval()

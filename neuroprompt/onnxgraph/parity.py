@@ -1,0 +1,68 @@
+"""Holds an exported file to the PyTorch model it stands for, on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuroprompt.contracts.deployment import Floats, ImageTarget
+from neuroprompt.errors import BadData, ParityError
+from neuroprompt.onnxgraph.file import OUTPUT
+
+TOLERANCE = 1e-4
+BATCHES = (1, 3, 8)
+
+
+def check_file(
+    file: Path, module: nn.Module, images: Tensor, batches: Sequence[int] = BATCHES, tolerance: float = TOLERANCE
+) -> dict[str, Any]:
+    """Run `file` in ONNX Runtime and `module` in PyTorch on normalised images, a batch of each size; compare logits.
+
+    relative difference = max |a - b| / (max b - min b), b being PyTorch's logits of all images. Returns it with the
+    largest difference, the smallest cosine of two logit vectors and the share of equal top-1 classes. Raises
+    ParityError where the relative difference is above `tolerance`, or a class differs that is no tie within it.
+    """
+    if len(images) < sum(batches):
+        raise BadData(f"{len(images)} images to compare on", f"at least {sum(batches)}")
+    images = images[: sum(batches)]
+    with torch.inference_mode():
+        expected = np.concatenate([module(part).numpy() for part in torch.split(images, max(batches))])
+    runtime = ImageTarget.named("onnxruntime")
+    got = []
+    for part, size in zip(torch.split(images, list(batches)), batches, strict=True):
+        got.append(runtime.logits(file, part.numpy()))
+        if got[-1].shape != (size, expected.shape[1]):
+            raise ParityError(f"output {OUTPUT!r} has shape {got[-1].shape}", f"{(size, expected.shape[1])}")
+    return compare(np.concatenate(got), expected, tolerance) | {"batches": list(batches)}
+
+
+def compare(got: Floats, expected: Floats, tolerance: float = TOLERANCE) -> dict[str, Any]:
+    """What `check_file` says of two arrays of logits (B, K); raises ParityError."""
+    span = float(np.ptp(expected))
+    difference = float(np.abs(got - expected).max())
+    relative = difference / span if span else difference
+    cosine = float(F.cosine_similarity(torch.tensor(got).double(), torch.tensor(expected).double(), dim=1).min())
+    theirs, ours = got.argmax(1), expected.argmax(1)
+    rows = np.arange(len(expected))
+    if not relative <= tolerance:  # also where it is no number
+        raise ParityError(
+            f"output {OUTPUT!r} of the exported file differs from PyTorch's by {relative:.2g} of the logits' range",
+            f"at most {tolerance:g}",
+        )
+    margin = expected[rows, ours] - expected[rows, theirs]
+    if float(margin.max()) > 2 * difference:
+        raise ParityError(f"output {OUTPUT!r} of the exported file gives another class", "PyTorch's class")
+    return {
+        "max_abs_diff": difference,
+        "max_rel_diff": relative,
+        "min_cosine": cosine,
+        "top1_agreement": float((theirs == ours).mean()),
+        "images": len(expected),
+        "tolerance": tolerance,
+    }

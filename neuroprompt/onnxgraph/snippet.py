@@ -1,0 +1,26 @@
+"""How to run an ONNX bundle with onnxruntime, numpy and Pillow alone; a model card shows it, a test runs it."""
+
+from __future__ import annotations
+
+SNIPPET = """
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession("model.onnx")
+about = session.get_modelmeta().custom_metadata_map
+height, width = json.loads(about["size"])
+mean, std = (np.array(json.loads(about[key]), np.float32) for key in ("mean", "std"))
+resampling = Image.Resampling[about["interpolation"].upper()]
+image = Image.open(sys.argv[1]).convert("RGB").resize((width, height), resampling)
+image = ((np.asarray(image, np.float32) / 255 - mean) / std).transpose(2, 0, 1)
+canvas = json.loads(about["canvas"])  # where not null: zeros around the image
+if canvas:
+    top, left = (canvas[0] - height) // 2, (canvas[1] - width) // 2
+    image = np.pad(image, ((0, 0), (top, canvas[0] - height - top), (left, canvas[1] - width - left)))
+(logits,) = session.run(None, {session.get_inputs()[0].name: image[None]})
+print(json.loads(about["labels"])[int(logits[0].argmax())])
+"""

@@ -1,0 +1,1 @@
+"""Price lists, a file each: every constant beside its paper."""

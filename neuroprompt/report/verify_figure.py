@@ -1,0 +1,56 @@
+"""A figure of a verification: the reference's spikes, and how every target agrees, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from neuroprompt.files import write_whole
+from neuroprompt.report.figures import draw_raster, new_figure, rendered
+from neuroprompt.simulators.verify import REFERENCE, TargetAgreement, Verification
+
+FORMS: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
+MOST_NODES = 12
+
+
+def draw_verified(result: Verification, file: Path) -> None:
+    """Draw to a `.png` or `.svg`, whole or not at all: the reference's last node that fires, and the matrix of targets.
+
+    A cell of the matrix is the share of matching (step, neuron) entries; below 1 also the first step that differs.
+    Raises CannotWrite.
+    """
+    right = result.recordings[REFERENCE]
+    nodes = list(right.spikes)[-MOST_NODES:]
+    targets = list(result.targets)
+    figure = new_figure(10.0, 3.4 + 0.34 * max(len(targets), 2))
+    raster, matrix = figure.subplots(2, 1, height_ratios=(3.0, 0.34 * max(len(targets), 2) + 0.4))
+    if nodes:
+        draw_raster(raster, right.spikes[nodes[-1]])
+        raster.set_title("")
+        raster.set_title(f"reference, {nodes[-1]}: {int(right.spikes[nodes[-1]].sum()):,} spikes", loc="left")
+    else:
+        raster.set_axis_off()
+    if targets and nodes:
+        _matrix(matrix, nodes, result.targets)
+    else:
+        matrix.set_axis_off()
+    write_whole(file, rendered(figure, FORMS[file.suffix]))
+
+
+def _matrix(axes: Axes, nodes: list[str], targets: Mapping[str, TargetAgreement]) -> None:
+    exact = np.array([[target.nodes[n].spike_exact for n in nodes] for target in targets.values()])
+    axes.imshow(exact, cmap="Blues_r", vmin=min(0.9, float(exact.min())), vmax=1.0, aspect="auto")
+    for i, target in enumerate(targets.values()):
+        for j, node in enumerate(nodes):
+            first = target.nodes[node].first_mismatch
+            words = "equal" if first is None else f"{exact[i, j]:.2%}, from step {first.step}"
+            bright = exact[i, j] > (min(0.9, float(exact.min())) + 1) / 2
+            axes.text(j, i, words, ha="center", va="center", fontsize=8, color="black" if bright else "white")
+    axes.set_yticks(range(len(targets)), list(targets))
+    axes.set_xticks(range(len(nodes)), nodes)
+    axes.tick_params(length=0)
+    axes.set_title("matching (step, neuron) entries, by target and node", loc="left")

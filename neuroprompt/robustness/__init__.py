@@ -1,0 +1,1 @@
+"""Noise and corruption of images, for tests of robustness."""

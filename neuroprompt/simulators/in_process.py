@@ -1,0 +1,50 @@
+"""Runs as Recordings, and the run itself for simulators that step their own neurons."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from neuroprompt.contracts.deployment import Floats, Recording
+from neuroprompt.errors import Unsupported
+from neuroprompt.spiking.program import Program
+from neuroprompt.workers import stepwise
+
+
+def run_in_process(
+    program: Program, inputs: Floats, make: Callable[[dict[str, Any]], stepwise.Step], states: bool
+) -> Recording:
+    """Run a float program in this process; `make` gives the step function of a population (`stepwise.run`)."""
+    if inputs.ndim != 2 or inputs.shape[1] != program.inputs:
+        raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {program.inputs})")
+    start = time.perf_counter()
+    traces = stepwise.run(program.spec(), inputs, make)
+    return recorded(program, traces, time.perf_counter() - start, states)
+
+
+def recorded(program: Program, traces: dict[str, dict[str, Any]], seconds: float, states: bool) -> Recording:
+    """What `stepwise.run` returns as a Recording: spikes as bool, values of populations that never fire."""
+    firing = [p.name for p in program.populations if p.emits == "spikes"]
+    return Recording(
+        spikes={name: traces["out"][name] > 0 for name in firing},
+        seconds=seconds,
+        values={p.name: traces["out"][p.name] for p in program.populations if p.emits != "spikes"},
+        v={name: traces["v"][name] for name in firing} if states else {},
+    )
+
+
+def recording(program: Program, traces: dict[str, Any], seconds: float, states: bool) -> Recording:
+    """What a chip's run recorded ("spikes.NAME", "u.NAME", "v.NAME", rows of the graph's steps) as a Recording.
+
+    Potentials are in the program's units; values of populations that never fire in the graph's.
+    """
+    firing = [p.name for p in program.populations if p.emits == "spikes"]
+    return Recording(
+        spikes={name: traces[f"spikes.{name}"] for name in firing},
+        seconds=seconds,
+        values={p.name: traces[f"v.{p.name}"] / p.unit for p in program.populations if p.emits == "v"},
+        v={name: traces[f"v.{name}"] for name in firing} if states else {},
+        u={name: traces[f"u.{name}"] for name in firing} if states else {},
+        delay={p.name: p.depth for p in program.populations},
+    )

@@ -1,0 +1,1 @@
+"""Neurons, the program that every simulator runs, its weights, and what a run counts."""

@@ -1,0 +1,1 @@
+"""Training a prompt: configuration, run folder, training loop, evaluation, and quantisation-aware training."""

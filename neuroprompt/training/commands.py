@@ -1,0 +1,42 @@
+"""Configurations as the command lines that make them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+
+from neuroprompt.training.config import RunConfig
+
+_OPTIONS = ("limit", "seed", "epochs", "batch", "optimiser", "lr", "weight_decay", "precision", "head")
+_AS_PATHS = ("folder",)
+_BARE = RunConfig()
+
+
+def train_command(config: RunConfig, *, private: bool = False) -> str:
+    """`neuroprompt train` with what differs from its defaults; `private`: folders and files by their names alone."""
+    words = ["neuroprompt", "train", "--method", config.method]
+    data, backbone = config.data, config.backbone
+    words += ["--data", data_name(data) if private else data]
+    if backbone.name != _BARE.backbone.name:
+        words += ["--backbone", backbone.name]
+    if backbone.weights is not None:
+        words += ["--weights", backbone.weights.replace("\\", "/").rpartition("/")[2] if private else backbone.weights]
+    if backbone.random:
+        words += ["--random-weights"]
+    if backbone.image_size is not None:
+        words += ["--image-size", str(backbone.image_size)]
+    for key in _OPTIONS:
+        if getattr(config, key) != getattr(_BARE, key):
+            words += [f"--{key.replace('_', '-')}", str(getattr(config, key))]
+    for option, settings in (("--set", config.settings), ("--head-set", config.head_settings)):
+        for key, value in settings.items():
+            words += [option, f"{key}={value}"]
+    unnamed = [f.name for f in dataclasses.fields(config) if f.name in ("prompt_lr_scale", "warmup")]
+    odd = [f"{key}={getattr(config, key)}" for key in unnamed if getattr(config, key) != getattr(_BARE, key)]
+    return shlex.join(words) + (f"  # and in Python {', '.join(odd)}" if odd else "")
+
+
+def data_name(data: str) -> str:
+    """A data set's name without the place where a folder lies: `folder:images`."""
+    kind, colon, argument = data.partition(":")
+    return f"{kind}:{argument.rstrip('/').rpartition('/')[2]}" if kind in _AS_PATHS else f"{kind}{colon}{argument}"

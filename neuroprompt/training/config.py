@@ -1,0 +1,122 @@
+"""The configuration of a training run: all that decides its result, as JSON. It is read without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from neuroprompt.contracts.specs import BackboneSpec
+from neuroprompt.errors import BadSetting
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Mixed only: a threshold or current that is rounded to 16 bits would train other spikes than are deployed."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that decides the result of a training run.
+
+    `head` names the output mapping, with its `head_settings`. `epochs`, `warmup` (epochs of linear rise before the
+    cosine), `batch` (images a step), `lr` (peak), and `prompt_lr_scale` (the prompt's step is lr times it). `limit`:
+    at most so many images a split. `classes` and `weights_sha256` are filled in by training: the latter is of the
+    file `backbone.weights`, or of the loaded tensors where there is no file. Raises BadSetting.
+    """
+
+    method: str = "spike-nvpt"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    backbone: BackboneSpec = field(default_factory=BackboneSpec)
+    data: str = "digits"
+    limit: int | None = None
+    seed: int = 0
+    epochs: int = 10
+    batch: int = 64
+    optimiser: str = "adamw"
+    lr: float = 1e-2
+    prompt_lr_scale: float = 1.0
+    weight_decay: float = 1e-4
+    warmup: float = 1.0
+    head: str = "linear"
+    head_settings: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "32-true"
+    classes: tuple[str, ...] = ()
+    weights_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in ("adamw", "sgd"):
+            raise BadSetting(f"optimiser {self.optimiser!r}", "adamw or sgd")
+        if self.precision not in PRECISIONS:
+            raise BadSetting(f"precision {self.precision!r}", f"one of {', '.join(PRECISIONS)}")
+        for name, least in (("epochs", 1), ("batch", 1), ("weight_decay", 0), ("warmup", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if not least <= value < math.inf:
+                raise BadSetting(f"{name} {value}", f"at least {least}")
+        for name in ("lr", "prompt_lr_scale"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadSetting(f"{name} {getattr(self, name)}", "a number above 0")
+        if self.limit is not None and self.limit < 1:
+            raise BadSetting(f"limit {self.limit}", "at least 1")
+
+    def json(self) -> dict[str, Any]:
+        """The configuration as JSON-able values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: object) -> RunConfig:
+        """The configuration that `json` wrote; raises BadSetting for anything else."""
+        fields = _checked(values, cls, "a configuration")
+        if "classes" not in fields or "backbone" not in fields:
+            raise BadSetting("a configuration without classes and backbone", "that of a training run")
+        if not all(isinstance(name, str) for name in fields["classes"]):
+            raise BadSetting(f"classes {fields['classes']}", "their names")
+        spec = BackboneSpec(**_checked(fields["backbone"], BackboneSpec, "a backbone"))
+        return cls(**{**fields, "backbone": spec, "classes": tuple(fields["classes"])})
+
+    def digest(self) -> str:
+        """A SHA-256 of the whole configuration: it ties the files of a run folder together."""
+        return hashlib.sha256(json.dumps(self.json(), sort_keys=True).encode()).hexdigest()
+
+
+def configure(**options: Any) -> RunConfig:
+    """A RunConfig of `options`, its method, head, their settings and its data checked; raises UnknownName, BadSetting.
+
+    A path in `data` becomes absolute, so that the configuration holds from every folder.
+    """
+    from neuroprompt.contracts.learning import Head, Prompt  # here, because they need torch
+    from neuroprompt.training.dataset import absolute
+
+    config = RunConfig(**options)
+    Prompt.check_settings(config.method, config.settings)
+    Head.check_settings(config.head, config.head_settings)
+    return dataclasses.replace(config, data=absolute(config.data))
+
+
+_JSON_TYPES: dict[Any, tuple[type, ...]] = {
+    str: (str,),
+    bool: (bool,),
+    int: (int,),
+    float: (int, float),
+    int | None: (int, type(None)),
+    str | None: (str, type(None)),
+    tuple[str, ...]: (list, tuple),
+    BackboneSpec: (dict,),
+    Mapping[str, Any]: (dict,),
+}
+
+
+def _checked(values: object, kind: type, what: str) -> dict[str, Any]:
+    """The fields of the dataclass `kind` in a JSON object, each of its type; raises BadSetting."""
+    if not isinstance(values, dict):
+        raise BadSetting(f"{what} that is {type(values).__name__}", "a JSON object")
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        if key not in hints:
+            raise BadSetting(f"{what} with {key!r}", "only what this version knows", "use the version that wrote it")
+        kinds = _JSON_TYPES[hints[key]]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise BadSetting(f"{what} whose {key} is {value!r}", f"{' or '.join(k.__name__ for k in kinds)}")
+    return values

@@ -1,0 +1,106 @@
+"""Trains prompt and head of a frozen backbone into a run folder; goes on after a kill with the same result."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from neuroprompt.contracts.learning import Labelled
+from neuroprompt.errors import BadCheckpoint, BadSetting
+from neuroprompt.progress import SILENT, Progress
+from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head, make_prompt, seeded
+from neuroprompt.training.checkpoint import load_state
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.dataset import absolute, load_data
+from neuroprompt.training.devices import launch
+from neuroprompt.training.model import PromptedModel
+from neuroprompt.training.run_files import is_finished, load_config
+from neuroprompt.training.run_folder import Run
+from neuroprompt.training.saver import Saver
+from neuroprompt.training.steps import Steps
+
+
+def train(
+    config: RunConfig,
+    out: Path | str,
+    progress: Progress = SILENT,
+    *,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    strategy: str = "auto",
+    precision: str | None = None,
+    resume: bool = True,
+    checkpoint_seconds: float = 30.0,
+) -> Run:
+    """Train into the folder `out`, or go on where an earlier call with the same configuration stopped.
+
+    Minimises cross-entropy (+ the prompt's penalty) over prompt and head by AdamW or SGD (momentum 0.9), with a linear
+    warm-up and a cosine to 0. The weights after the last step are the result: none is picked by its accuracy.
+    `accelerator`, `devices`, `strategy` ("auto" or "ddp") and `precision` are Lightning Fabric's; precision "auto" is
+    bf16-mixed on a GPU. However often training was killed, a CPU ends with the same bits, since everything random is
+    drawn from the seed and the step; a GPU as far as its kernels repeat themselves. A finished run is returned as it
+    is; `resume=False` begins again.
+
+    Raises BadSetting (also where the loss diverges), BadData, BadWeights, BadCheckpoint, CannotWrite. On
+    KeyboardInterrupt a checkpoint is written first.
+    """
+    out = Path(out)
+    fabric = launch(accelerator, devices, strategy, precision or config.precision)
+    config = _settled(config, str(fabric.strategy.precision.precision))
+    earlier = load_config(out) if resume else None
+    if earlier is not None:
+        # Classes and weights are known once data and backbone are loaded.
+        known = dataclasses.replace(config, classes=earlier.classes, weights_sha256=earlier.weights_sha256)
+        _check_same(out, earlier, known)
+        if is_finished(out):
+            return Run.load(out)
+    config, model, data = _prepare(config)
+    if earlier is not None:
+        _check_same(out, earlier, config)
+    state = load_state(out, config) if earlier is not None else None
+    with torch.random.fork_rng(devices=[]):
+        saver = Saver(fabric, config, model, out, checkpoint_seconds)
+        fabric.barrier()  # every process has read the folder before one writes into it
+        saver.start(state)
+        Steps(fabric, config, model, saver, progress).run(data.train, data.val)
+    fabric.barrier()
+    return Run.load(out)
+
+
+def _settled(config: RunConfig, precision: str) -> RunConfig:
+    """The configuration as a run folder has it: absolute paths, the precision in use, and nothing that data decide."""
+    backbone = config.backbone
+    if backbone.weights is not None:
+        backbone = dataclasses.replace(backbone, weights=str(Path(backbone.weights).resolve()))
+    data = absolute(config.data)
+    return dataclasses.replace(config, backbone=backbone, data=data, precision=precision, classes=(), weights_sha256="")
+
+
+def _prepare(config: RunConfig) -> tuple[RunConfig, PromptedModel, Labelled]:
+    """All that training needs, each made once: backbone, prompt, data of the prompt's image size, head.
+
+    The configuration comes back with the classes and the weights' SHA-256. Raises BadSetting where nothing learns.
+    """
+    backbone = load_backbone_of(config)
+    with seeded(config.seed):  # data draw nothing from torch's generator
+        prompt = make_prompt(config, backbone)
+        size = prompt.image_size() or backbone.preprocess.size
+        data = load_data(config.data, size, backbone.preprocess.interpolation, config.seed, config.limit)
+        digest = digest_of(config.backbone, backbone)
+        config = dataclasses.replace(config, classes=data.classes, weights_sha256=digest)
+        model = PromptedModel(backbone, prompt, make_head(config, backbone))
+    if not model.learned():
+        got = f"method {config.method!r} with head {config.head!r}, of which nothing learns"
+        raise BadSetting(got, "a prompt or a head with parameters", "choose another --method or --head")
+    return config, model, data
+
+
+def _check_same(out: Path, earlier: RunConfig, config: RunConfig) -> None:
+    """Raises BadCheckpoint where `out` holds a run of another configuration."""
+    ours = config.json()
+    for key, theirs in earlier.json().items():
+        if ours[key] != theirs:
+            got = f"{out} holds a run with another {key}: {theirs} there, {ours[key]} here"
+            raise BadCheckpoint(got, "the configuration that it was begun with", "choose another --out, or delete it")

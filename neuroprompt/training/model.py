@@ -1,0 +1,95 @@
+"""A frozen backbone, the prompt that enters it and the head on top: what is trained and evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuroprompt.contracts.learning import Backbone, Head, Preprocess, Prompt, Stream
+from neuroprompt.contracts.padding import margins
+
+
+class PromptedModel(nn.Module):
+    """logits = head(backbone(normalise(prompt.pixels(images)), prompt tokens)); prompt and head learn.
+
+    images (B, 3, *preprocess.size) in [0, 1] -> logits (B, K). The backbone stays in eval mode, and frozen unless the
+    prompt says otherwise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: Backbone, prompt: Prompt, head: Head) -> None:
+        super().__init__()
+        self.backbone = backbone.requires_grad_(prompt.tunes_backbone).eval()
+        self.prompt = prompt
+        self.head = head
+        usual = backbone.preprocess
+        self.register_buffer("mean", torch.tensor(usual.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(usual.std).view(3, 1, 1), persistent=False)
+        image = prompt.image_size()
+        canvas = None if image in (None, usual.size) else usual.size
+        self.preprocess: Preprocess = dataclasses.replace(usual, size=image or usual.size, canvas=canvas)
+        self._margins = margins(self.preprocess.size, usual.size)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(images - mean) / std, for images in [0, 1]."""
+        return (images - self.mean) / self.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, K) of images (B, 3, *preprocess.size) in [0, 1]."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (B, F) of the same images, prompted."""
+        features: Tensor = self.backbone(self.normalise(self.prompt.pixels(images)), self.entering())
+        return features
+
+    def entering(self) -> Tensor | Stream | None:
+        """What enters the backbone beside the image."""
+        return self.prompt.stream() or self.prompt.tokens()
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """What a deployed file takes for images in [0, 1]: normalised, in the middle of the canvas."""
+        return F.pad(self.normalise(images), self._margins)
+
+    def images(self, inputs: Tensor) -> Tensor:
+        """The images in [0, 1] that `inputs` was made of."""
+        left, right, top, bottom = self._margins
+        height, width = inputs.shape[-2:]
+        return inputs[..., top : height - bottom, left : width - right] * self.std + self.mean
+
+    def prompted(self, inputs: Tensor) -> Tensor:
+        """`inputs` with the pixel prompt in them, as the backbone takes them."""
+        return self.normalise(self.prompt.pixels(self.images(inputs)))
+
+    @torch.no_grad()
+    def overlay(self) -> Tensor | None:
+        """What a static pixel prompt adds to every input, (3, H, W); None where there is none.
+
+        pixels(X) is X in the middle of zeros, plus a constant. So the input of an image that is all mean, which is 0,
+        becomes that constant over std, and -mean / std beside it where the prompt's frame is.
+        """
+        if self.prompt.enters != "pixels" or self.prompt.per_image:
+            return None
+        grey = self.mean.expand(1, 3, *self.preprocess.size)
+        return self.normalise(self.prompt.pixels(grey))[0]
+
+    def learned(self) -> dict[str, nn.Parameter]:
+        """The parameters that learn, by name: `prompt.*`, `head.*`, and `backbone.*` where it is tuned."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def kept(self) -> dict[str, Tensor]:
+        """All that training may change, the head's buffers too, by name; the tensors themselves."""
+        mapping = {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        return {name: p.detach() for name, p in self.learned().items()} | mapping
+
+    def train(self, mode: bool = True) -> PromptedModel:
+        """Switch prompt and head; the backbone stays in eval mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self

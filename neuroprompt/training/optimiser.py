@@ -1,0 +1,73 @@
+"""What one training step needs: the optimiser, its rate, its state as flat tensors, and no Ctrl-C in its midst."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neuroprompt.training.config import RunConfig
+
+PREFIX = "optimiser."
+
+
+def make_optimiser(config: RunConfig, learned: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
+    """AdamW, or SGD with momentum 0.9; the prompt's rate is the head's times `prompt_lr_scale`."""
+    groups: list[dict[str, Any]] = []
+    for prefix, scale in (("prompt.", config.prompt_lr_scale), ("head.", 1.0), ("backbone.", 1.0)):
+        parameters = [p for name, p in learned.items() if name.startswith(prefix)]
+        if parameters:
+            groups.append({"params": parameters, "peak": config.lr * scale})
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, config: RunConfig, step: int, steps_each: int) -> None:
+    """Set the rate of `step` (from 0): a linear rise over `warmup` epochs, then a cosine that ends at 0."""
+    warm, total = min(config.warmup, config.epochs) * steps_each, config.epochs * steps_each
+    rise, fall = (step + 1) / (warm + 1), 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+    for group in optimiser.param_groups:
+        group["lr"] = group["peak"] * (rise if step < warm else fall)
+
+
+def flat_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's tensors by name: `optimiser.<parameter>.<key>`."""
+    states = optimiser.state_dict()["state"]
+    return {
+        f"{PREFIX}{i}.{key}": value
+        for i, state in states.items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Take back what `flat_state` gave."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        i, _, key = name.removeprefix(PREFIX).partition(".")
+        states.setdefault(int(i), {})[key] = value
+    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back Ctrl-C until the block is done, so that a step is taken whole or not at all."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+        yield
+        return
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if asked:
+        signal.raise_signal(signal.SIGINT)

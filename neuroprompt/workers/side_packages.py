@@ -1,0 +1,42 @@
+"""Run a float program with the neurons of packages in a folder of their own: side_packages.py PACKAGES NEURONS WORK.
+
+PACKAGES is searched first. NEURONS is a Python file with `make(population)` for `stepwise.run`, or with a `run(program,
+inputs)` of its own that gives the same. WORK holds program.npz and inputs.npy; out.NAME and v.NAME of every population,
+(T, n) each, are written to its recorded.npz.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def main() -> None:
+    """The command line."""
+    packages, neurons, work = sys.argv[1:]
+    sys.path.insert(0, packages)
+    stepwise, program_file = (load(Path(__file__).with_name(name)) for name in ("stepwise.py", "program_file.py"))
+    inputs = np.load(Path(work, "inputs.npy"), allow_pickle=False)
+    program, simulator = program_file.read_program_file(Path(work, "program.npz")), load(Path(neurons))
+    if hasattr(simulator, "run"):
+        traces = simulator.run(program, inputs)
+    else:
+        traces = stepwise.run(program, inputs, simulator.make)
+    arrays = {f"{kind}.{name}": values for kind, of in traces.items() for name, values in of.items()}
+    np.savez(Path(work, "recorded.npz"), allow_pickle=False, **arrays)
+
+
+def load(file: Path) -> Any:
+    """A module by its file: a name like `sinabs` would hide the package that it imports."""
+    spec = importlib.util.spec_from_file_location(f"_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Spiking speed: every comparison is made on equal spikes, and has its figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neuroprompt.benchmarks.spiking import _runs, _timed, bench_spiking, one_to_one_net, random_net
+from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
+from neuroprompt.errors import BadSetting, ParityError
+from neuroprompt.loihi.arithmetic import simulate
+
+
+def test_without_lava_its_columns_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Target.part("lava"), "available", lambda: Availability(False, "", "", "run 'this'"))
+    result = bench_spiking(steps=6, width=16, layers=2, rounds=1)
+    assert result["lava"] == "run 'this'"
+    assert set(result["converter"]["seconds"]) == {"emulator"}
+    assert list(result["lanes"]) == ["1", "2", "4", "8", "16"]
+    assert {(one["width"], one["depth"]) for one in result["grid"].values()} >= {(2, 1), (8, 1), (32, 1), (8, 8)}
+    assert set(result["sparse"]) == {"6", "60"}
+    for one in (*result["lanes"].values(), *result["grid"].values()):
+        assert one["seconds"]["emulator"] > 0
+    for one in result["sparse"].values():
+        assert set(one["ms"]) == {"0.01", "0.05", "0.1", "0.2", "0.5"}
+        assert one["ratio"]["0.5"] == 1
+
+
+def test_a_plain_converter_our_lava_run_and_the_emulator_fire_alike(lava: SpikingTarget) -> None:
+    found = _timed(_runs(random_net(32, 2, 12, 0.3), True, plain=True), 1)
+    assert set(found["seconds"]) == {"emulator", "lava", "lava run()", "plain", "plain run()"}
+    assert all(value > 0 for value in found["seconds"].values())
+    assert {"plain_over_lava", "plain_over_lava_run", "lava_over_emulator"} <= set(found["ratio"])
+    assert found["spikes"] > 0
+    assert set(_timed(_runs(one_to_one_net(8, 4, 3), True), 1)["ratio"]) == {"lava_over_emulator"}
+
+
+def test_all_layers_of_a_random_net_fire_at_about_its_rate() -> None:
+    model, inputs = random_net(256, 3, 40, 0.2)
+    for trace in simulate(model.fixed_program, inputs).values():
+        assert 0.1 < trace.spikes.mean() < 0.3
+
+
+def test_unequal_spikes_are_an_error() -> None:
+    on, off = np.ones((2, 2), bool), np.zeros((2, 2), bool)
+    with pytest.raises(ParityError, match="differ"):
+        _timed({"emulator": lambda: ({"spikes.a": on}, 0.0), "lava": lambda: ({"spikes.a": off}, 0.0)}, 1)
+
+
+def test_wrong_settings() -> None:
+    with pytest.raises(BadSetting):
+        bench_spiking(steps=0)

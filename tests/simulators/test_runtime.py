@@ -1,0 +1,282 @@
+"""Runtimes of their own: found, built once beside other builders, and never a process left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+from neuroprompt.contracts.deployment import SpikingTarget, Target
+from neuroprompt.errors import NeuropromptError, RuntimeMissing, WorkerFailed
+from neuroprompt.simulators.runtime import WORKERS, Runtime, cache_folder
+from neuroprompt.spiking.program import Population, Program, SpikingModel
+
+PROC = Path("/proc")
+SHM = Path("/dev/shm")
+needs_proc = pytest.mark.skipif(not (PROC / "self/environ").exists(), reason="processes are counted in /proc")
+STEPS = 200_000
+"""Some minutes of Lava: it is always ended before."""
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
+    """A variable that every process started by a test inherits, however deep; at the end none may live."""
+    value = uuid.uuid4().hex
+    monkeypatch.setenv("NEUROPROMPT_TEST_MARK", value)
+    before = ownerless()
+    yield value.encode()
+    for pid in marked(value.encode()):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not ownerless() - before, 10)
+
+
+def ownerless() -> set[str]:
+    """Python's shared memory that no living process has mapped: other programs may be using theirs."""
+    names, mapped = {p.name for p in SHM.glob("psm_*")}, set()
+    for maps in PROC.glob("[0-9]*/maps"):
+        with suppress(OSError):
+            text = maps.read_text(errors="replace")
+            mapped |= {name for name in names if name in text}
+    return names - mapped
+
+
+def marked(mark: bytes) -> dict[int, str]:
+    """The command line of every living process with that mark, except this one."""
+    found = {}
+    for folder in PROC.iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if mark in (folder / "environ").read_bytes():
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+    return found
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def assert_all_gone(mark: bytes) -> None:
+    until(lambda: not marked(mark), 10)
+
+
+def program() -> Program:
+    return Program("fixed", STEPS, 1, (Population("only", 2, 4095, 0, 10, np.array([3, 5], np.int32), 6),), ())
+
+
+def start_lava(time_limit: float = 300) -> tuple[threading.Thread, list[BaseException]]:
+    """A long run of the real simulator in another thread, and what it raises."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        target = SpikingTarget.named("lava", time_limit=time_limit)
+        try:
+            target.run(SpikingModel(nir.NIRGraph({}, []), program(), program()), np.zeros((STEPS, 1)), "fixed")
+        except NeuropromptError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, raised
+
+
+def worker_of(mark: bytes) -> int:
+    """The worker itself, once it has all of Lava's processes around it."""
+
+    def workers() -> list[int]:
+        return sorted(pid for pid, line in marked(mark).items() if "run_lava.py" in line and "watchdog.py" not in line)
+
+    until(lambda: len(workers()) >= 5)  # worker, memory manager, LIF, sink, runtime service
+    return workers()[0]
+
+
+# --- the end of a worker ----------------------------------------------------------------------------------------------
+
+
+@needs_proc
+def test_a_killed_worker_is_named_and_leaves_nothing(lava: SpikingTarget, mark: bytes) -> None:
+    thread, raised = start_lava()
+    os.kill(worker_of(mark), signal.SIGKILL)
+    thread.join(30)
+    assert [str(e) for e in raised] == ["the lava worker was killed by signal 9"]
+    assert_all_gone(mark)
+
+
+@needs_proc
+def test_a_killed_process_of_lava_ends_the_worker_with_one_line(lava: SpikingTarget, mark: bytes) -> None:
+    thread, raised = start_lava()
+    worker = worker_of(mark)
+    lif = max(pid for pid in marked(mark) if (PROC / f"{pid}/stat").read_text().split()[3] == str(worker))
+    os.kill(lif, signal.SIGKILL)
+    thread.join(30)
+    assert isinstance(raised[0], WorkerFailed)
+    assert "a process of the Lava simulator died" in str(raised[0])
+    assert_all_gone(mark)
+
+
+@needs_proc
+def test_a_hanging_worker_is_ended_at_its_time_limit(lava: SpikingTarget, mark: bytes) -> None:
+    thread, raised = start_lava(time_limit=4)
+    thread.join(60)
+    assert [str(e) for e in raised] == ["the lava worker did not end within its time limit of 4 s"]
+    assert_all_gone(mark)
+
+
+PARENT = """
+import sys, numpy as np
+from pathlib import Path
+from neuroprompt.simulators.runtime import WORKERS, Runtime
+folder = Path(sys.argv[1])
+arguments = ["--program", str(folder / "program.npz"), "--out", str(folder / "spikes.npz")]
+Runtime("lava", "3.10", WORKERS / "lava.txt").run(WORKERS / "run_lava.py", arguments, 300)
+"""
+
+
+@needs_proc
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_outlives_a_parent_that_is_killed_or_interrupted(
+    lava: SpikingTarget, mark: bytes, tmp_path: Path, how: signal.Signals
+) -> None:
+    (tmp_path / "program.npz").write_bytes(program().to_bytes())
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stderr=subprocess.PIPE)
+    worker_of(mark)
+    parent.send_signal(how)
+    _, complaint = parent.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in complaint if how == signal.SIGINT else parent.returncode == -how
+    assert_all_gone(mark)
+
+
+@needs_proc
+def test_the_script_alone_leaves_nothing_when_it_is_killed(lava: SpikingTarget, mark: bytes, tmp_path: Path) -> None:
+    """As a person runs it from a bundle, without neuroprompt around it."""
+    (tmp_path / "program.fixed.npz").write_bytes(program().to_bytes())
+    script = tmp_path / "run_lava.py"
+    for name in ("run_lava.py", "lava_processes.py", "lava_program.py", "program_file.py"):
+        (tmp_path / name).write_bytes((WORKERS / name).read_bytes())
+    python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
+    alone = subprocess.Popen([python, script], cwd=tmp_path)
+    until(lambda: sum("run_lava.py" in line for line in marked(mark).values()) >= 5)
+    alone.kill()
+    alone.wait()
+    assert_all_gone(mark)
+
+
+# --- finding and building ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """A runtime of the Python that runs now, without packages, not built yet, in a cache of its own."""
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NEUROPROMPT_TINY_PYTHON", sys.executable)
+    (tmp_path / "none.txt").write_text("")
+    return Runtime("tiny", f"{sys.version_info.major}.{sys.version_info.minor}", tmp_path / "none.txt")
+
+
+def test_builders_side_by_side_leave_one_whole_runtime(tmp_path: Path, tiny: Runtime) -> None:
+    assert not tiny.built
+    with pytest.raises(RuntimeMissing, match="run 'neuroprompt targets install tiny'"):
+        tiny.run(WORKERS / "watchdog.py", [], 10)
+    with ThreadPoolExecutor(3) as pool:
+        for builder in [pool.submit(tiny.build) for _ in range(3)]:
+            builder.result()
+    assert tiny.built
+    assert cache_folder() == tmp_path / "cache"
+    assert [p.name for p in (tmp_path / "cache/runtimes").iterdir()] == [tiny.folder.name]
+
+    (tmp_path / "none.txt").write_text("numpy==1.26.4")
+    assert not tiny.built, "other pins are another runtime"
+
+
+def test_a_runtime_whose_python_was_removed_is_built_again(tmp_path: Path, tiny: Runtime) -> None:
+    tiny.build()
+    for link in tiny.executable.parent.glob("python*"):
+        link.unlink()
+    tiny.executable.symlink_to(tmp_path / "gone")
+    assert not tiny.built
+    tiny.build()
+    script = tmp_path / "script.py"
+    script.write_text("import sys, os, json; print(json.dumps([sys.argv[1:], os.environ['OMP_NUM_THREADS']]))")
+    assert json.loads(tiny.run(script, ["a", "b c"], 30)) == [["a", "b c"], "1"]
+
+
+def test_a_worker_writes_nothing_beside_its_script(tmp_path: Path, tiny: Runtime) -> None:
+    """Bytecode of another Python there would outlive the package, and stand in the way of an editable install."""
+    tiny.build()
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    (folder / "beside.py").write_text("WORD = 'imported'\n")
+    script = folder / "script.py"
+    script.write_text(f"import sys; sys.path.append({str(folder)!r}); import beside; print(beside.WORD)\n")
+    assert tiny.run(script, [], 20) == "imported\n"
+    assert sorted(file.name for file in folder.iterdir()) == ["beside.py", "script.py"]
+    assert list((tiny.folder / "pycache").rglob("beside.*.pyc"))
+
+
+def test_the_last_line_of_a_worker_that_fails_is_told(tmp_path: Path, tiny: Runtime) -> None:
+    tiny.build()
+    script = tmp_path / "script.py"
+    script.write_text("raise ValueError('no such thing')")
+    with pytest.raises(WorkerFailed, match=r"^the tiny worker failed with exit code 1: ValueError: no such thing$"):
+        tiny.run(script, [], 30)
+
+
+def test_no_python_of_that_version_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without Python 3.10, and not allowed to fetch one."""
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX", "NEUROPROMPT_LAVA_PYTHON"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
+    monkeypatch.setenv("UV_PYTHON_PREFERENCE", "only-managed")
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    with pytest.raises(
+        RuntimeMissing, match=r"^no Python 3.10 was found, which lava needs; expected .*install 3.10'$"
+    ) as e:
+        Target.part("lava").install()
+    assert "\n" not in str(e.value)
+    assert not list((tmp_path / "cache").rglob("*"))
+
+
+def test_a_named_python_that_does_not_start_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROPROMPT_CACHE", str(tmp_path / "cache"))
+    shim = tmp_path / "python3.10"
+    shim.write_text("#!/bin/sh\necho 'command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("NEUROPROMPT_LAVA_PYTHON", str(shim))
+    with pytest.raises(RuntimeMissing, match=r"^NEUROPROMPT_LAVA_PYTHON=.*python3.10 does not start as Python 3.10"):
+        Target.part("lava").install()
+
+
+def test_a_shim_on_path_that_does_not_start_is_passed_over(
+    tmp_path: Path, tiny: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEUROPROMPT_TINY_PYTHON")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    shims, versions = tmp_path / "shims", tmp_path / f"pyenv/versions/{version}.99/bin"
+    for folder in (shims, versions):
+        folder.mkdir(parents=True)
+    (shims / f"python{version}").write_text("#!/bin/sh\nexit 127\n")
+    (shims / f"python{version}").chmod(0o755)
+    (versions / f"python{version}").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(shims))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    assert tiny.interpreter() == versions / f"python{version}"
