@@ -29,7 +29,8 @@ from typing import Any
 
 import torch
 import torch.multiprocessing as mp
-from evidence_data import Study, backbone_of, prepare, read, size_at, studies, tensors_of, write
+from evidence_data import Study, backbone_of, prepare, size_at, studies, tensors_of
+from evidence_results import read, write
 from evidence_runs import BATCH, Team
 from evidence_study import run
 

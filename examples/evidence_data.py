@@ -1,11 +1,10 @@
-"""The studies of evidence.py, their images, decoded, resized and made noisy once, and the rows that they leave.
+"""The studies of evidence.py, their images, decoded, resized and made noisy once.
 
 Images stay in the accelerator's memory. Noise depends on the image's place in the test split alone.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import tomllib
@@ -159,22 +158,3 @@ def size_at(study: Study, backbone: Any) -> int:
         return study.px
     size = npt.Prompt.named(study.method, site=backbone.site, **study.settings).image_size()
     return size[0] if size else study.px
-
-
-def write(file: Path, row: dict[str, Any]) -> None:
-    """Append one row, and see it onto the disk."""
-    with file.open("a") as out:
-        out.write(json.dumps(row) + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-
-
-def read(file: Path) -> list[dict[str, Any]]:
-    """The rows so far; a line that a kill cut short is left out."""
-    rows = []
-    for line in file.read_text().splitlines() if file.is_file() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from neuroprompt.contracts import Prompt, Site
+from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting
 
-SITE = Site(depth=3, width=8, image=(3, 32, 32), patch=16)
-GROWING = Site(depth=2, width=8, image=(3, 32, 32), patch=4, widths=(4, 8))
+SITE = PromptSite(depth=3, width=8, image=(3, 32, 32), patch=16)
+GROWING = PromptSite(depth=2, width=8, image=(3, 32, 32), patch=4, widths=(4, 8))
 
 
-def binary_vpt(site: Site = SITE, **settings: Any) -> Any:
+def binary_vpt(site: PromptSite = SITE, **settings: Any) -> Any:
     return Prompt.named("binary-vpt", site=site, **settings)
 
 
