@@ -68,7 +68,7 @@ def differences(results: Results) -> Figure:
     place, labels, before = 0.0, {}, None
     for claim, finding in rows:
         place -= 1.0 if claim is before else 1.6
-        title = "" if claim is before else claim.text + ": "
+        title = "" if claim is before else claim.text.replace("`", "") + ": "
         labels[place], before = f"{title}{finding.where}{' ' * bool(finding.noise)}{finding.noise}", claim
         colour, difference = VERDICTS[finding.verdict], finding.difference
         axes.plot([difference.low, difference.high], [place, place], color=colour, linewidth=2)
@@ -81,6 +81,7 @@ def differences(results: Results) -> Figure:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color="#dddddd")
     axes.set_axisbelow(True)
+    axes.set_ylim(place - 1, 0)
     for text, colour in VERDICTS.items():
         axes.plot([], [], color=colour, linewidth=2, label=text)
     axes.plot([], [], "|", color="black", markersize=8, linestyle="none", label="the paper's size, in its own setting")

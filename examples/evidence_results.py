@@ -59,7 +59,7 @@ class Study:
 class Run:
     """One trained and tested model.
 
-    `edge`: a rate lies at the edge of its grid. `c`: a logistic regression's C. `density`: the share of ones in the bits.
+    `edge`: a rate lies at the edge of its grid. `c`: a logistic regression's C. `density`: of bits the share of ones.
     `ood`: of models of CIFAR-10 the accuracy on Caltech-101's 275 images of five of its classes, among those classes.
     """
 
@@ -131,11 +131,14 @@ def _search(rows: list[dict[str, Any]]) -> Search:
 
 def _run(row: dict[str, Any]) -> Run:
     """float32 shares are rounded to six places, finer than one image of a million."""
-    six = {key: round(row[key], 6) for key in ("clean", "density", "ood") if key in row}
+    six: dict[str, Any] = {key: round(row[key], 6) for key in ("clean", "density", "ood") if key in row}
     if not six.get("density"):
         six.pop("density", None)
-    same = {key: row[key] for key in ("study", "seed", "seconds", "device", "train_images", "edge")}
-    rates = {"lr_head": row.get("lr_head"), "lr_prompt": None if row["method"] == "linear" else row.get("lr_prompt")}
+    same: dict[str, Any] = {key: row[key] for key in ("study", "seed", "seconds", "device", "train_images", "edge")}
+    rates: dict[str, Any] = {
+        "lr_head": row.get("lr_head"),
+        "lr_prompt": None if row["method"] == "linear" else row.get("lr_prompt"),
+    }
     noise = {name: round(share, 6) for name, share in row["noise"].items()}
     return Run(**same, **six, **rates, noise=noise, c=row.get("C"), prompt_parameters=row.get("prompt_parameters", 0))
 
@@ -146,9 +149,8 @@ def loaded(file: Path = RESULTS) -> Results:
     noises = tuple(values["noises"])
     studies = {}
     for name, study in values["studies"].items():
-        search = study.get("search")
-        if search:
-            search = Search(**{key: tuple(v) if isinstance(v, list) else v for key, v in search.items()})
+        facts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in study.get("search", {}).items()}
+        search = Search(**facts) if facts else None
         warm = tuple(study["warm"]) if study.get("warm") else None
         studies[name] = Study(**{**study, "name": name, "warm": warm, "search": search})
     runs = [Run(**{**run, "noise": dict(zip(noises, run["noise"], strict=True))}) for run in values["runs"]]

@@ -28,7 +28,8 @@ EXAMPLES = ROOT / "examples"
 
 
 def test_the_page_is_that_of_the_results_file(tmp_path: Path) -> None:
-    words = [sys.executable, EXAMPLES / "evidence_report.py", "--out", tmp_path / "page.md", "--figures", tmp_path]
+    words = [sys.executable, str(EXAMPLES / "evidence_report.py")]
+    words += ["--out", str(tmp_path / "page.md"), "--figures", str(tmp_path)]
     subprocess.run(words, check=True, timeout=300)
     page = (tmp_path / "page.md").read_text()
     assert page == (ROOT / "RESULTS.md").read_text()
@@ -108,11 +109,11 @@ def test_the_floor_is_scikit_learns_logistic_regression(c: float) -> None:
     w, b, slope = logistic(torch.tensor(x), torch.tensor(y), 4, c)
     theirs = LogisticRegression(C=c, tol=1e-10, max_iter=10_000).fit(x, y)
     assert slope < 1e-6
-    # The objective over c n is 1 / (c n) strongly convex in W, so a gradient of norm g leaves W within c n g sqrt(24) of
-    # the minimum: 200 * 1e-6 * 5 = 1e-3 at most, and biases are then fixed up to a common shift.
+    # The objective over c n, at its best biases, is 1 / (c n) strongly convex in W: a gradient of 24 entries below 1e-6
+    # leaves W within 200 sqrt(24) 1e-6 = 1e-3 of the minimum. Biases follow up to a common shift.
     assert np.allclose(w.numpy(), theirs.coef_, atol=1e-3)
-    shifted = [values - values.mean() for values in (b.numpy(), theirs.intercept_)]
-    assert np.allclose(*shifted, atol=1e-3)
+    ours, wanted = (values - values.mean() for values in (b.numpy(), theirs.intercept_))
+    assert np.allclose(ours, wanted, atol=1e-3)
     assert (np.asarray(x @ w.numpy().T + b.numpy()).argmax(1) == theirs.predict(x)).mean() > 0.99
 
 
@@ -150,8 +151,19 @@ def test_a_rehearsal_on_random_images(tmp_path: Path) -> None:
     model = timm.create_model("deit_tiny_patch16_224", num_classes=1000)
     save_file(model.state_dict(), assets / "weights" / "deit_tiny_patch16_224.safetensors")
     (tmp_path / "studies.toml").write_text(STUDIES)
-    words = [sys.executable, EXAMPLES / "evidence.py", "--assets", assets, "--out", tmp_path / "out", "--device", "cpu"]
-    words += ["--studies", tmp_path / "studies.toml", "--workers", "1", "--cores", "1", "--seconds", "500"]
+    words = [sys.executable, str(EXAMPLES / "evidence.py"), "--assets", str(assets), "--out", str(tmp_path / "out")]
+    words += [
+        "--device",
+        "cpu",
+        "--studies",
+        str(tmp_path / "studies.toml"),
+        "--workers",
+        "1",
+        "--cores",
+        "1",
+        "--seconds",
+        "500",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for _ in range(2):
         subprocess.run(words, check=True, timeout=550, env=environment)

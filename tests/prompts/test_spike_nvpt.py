@@ -177,16 +177,8 @@ def test_shallow_deep_scale_and_penalty() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        *(
-            {"tokens": 0},
-            {"steps": 0},
-            {"threshold": 0.0},
-            {"theta": 0.0},
-            {"theta": 1.1},
-            {"scale": 0.0},
-            {"l1": -1.0},
-        ),
-        *({"init_low": math.inf}, {"init_high": -1.0}, {"alpha": 0.0}, {"jitter": -0.1}),
+        *({"tokens": 0}, {"steps": 0}, {"threshold": 0.0}, {"theta": 0.0}, {"theta": 1.1}, {"scale": 0.0}),
+        *({"l1": -1.0}, {"init_low": math.inf}, {"init_high": -1.0}, {"alpha": 0.0}, {"jitter": -0.1}),
     ],
 )
 def test_settings_out_of_range(wrong: dict[str, Any]) -> None:
