@@ -99,14 +99,17 @@ def section(claim: Claim, results: Results) -> str:
         for f in judgements
     ]
     names = dict.fromkeys(study for pair in claim.pairs().values() for study in pair)
-    runs, seconds, devices = cost(results, names)
+    spent = [
+        f"{runs} run{'s' * (runs != 1)}, {seconds:,.0f} s on {device}"
+        for device, (runs, seconds) in cost(results, names).items()
+    ]
     lines = [
         f"### {claim.text}",
         table(("data", "difference", "seeds", "verdict", "seeds needed"), rows),
         f"- Verdict: {judged(judgements[-1], claim)}." + margin(judgements[-1], claim),
         item(f"Published: {claim.paper}."),
         item(f"Would change it: {change(judgements[-1], claim)}{claim.change}."),
-        f"- Behind it: {runs} runs, {seconds:,.0f} s of training on {devices}.",
+        f"- Behind it: {'; '.join(spent)}.",
     ]
     return "\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:])
 
@@ -126,16 +129,17 @@ def change(finding: Finding, claim: Claim) -> str:
     return "" if seeds == "-" else f"{seeds} seeds, at this mean and spread; "
 
 
-def cost(results: Results, names: Iterable[str]) -> tuple[int, float, str]:
-    """Runs, seconds and devices of studies, their searches among them."""
-    runs, seconds, devices = 0, 0.0, []
+def cost(results: Results, names: Iterable[str]) -> dict[str, tuple[int, float]]:
+    """By device the runs and seconds of studies, their searches among them."""
+    costs: dict[str, tuple[int, float]] = {}
     for name in names:
         search = results.studies[name].search
-        mine = results.of(name)
-        runs += len(mine) + (search.runs if search else 0)
-        seconds += sum(run.seconds for run in mine) + (search.seconds if search else 0)
-        devices += [run.device for run in mine] + ([search.device] if search else [])
-    return runs, seconds, " and ".join(dict.fromkeys(devices))
+        parts = [(run.device, 1, run.seconds) for run in results.of(name)]
+        parts += [(search.device, search.runs, search.seconds)] if search else []
+        for device, runs, seconds in parts:
+            before = costs.get(device, (0, 0.0))
+            costs[device] = (before[0] + runs, before[1] + seconds)
+    return costs
 
 
 def overview(results: Results) -> Iterable[str]:
@@ -177,19 +181,16 @@ def share(values: Sequence[float]) -> str:
 
 def machine(results: Results) -> str:
     """Runs and seconds by device and group of studies."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for group in dict.fromkeys(name.partition("/")[0] for name in results.studies):
         names = [name for name in results.studies if name.startswith(f"{group}/")]
-        for device in dict.fromkeys(cost(results, [name])[2] for name in names):
-            mine = [name for name in names if cost(results, [name])[2] == device]
-            runs, seconds, _ = cost(results, mine)
-            rows.append((f"`{group}/`", len(mine), runs, f"{seconds:,.0f}", device))
-    rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows), f"{_seconds(results):,.0f}", ""))
-    return table(("studies", "number", "runs", "seconds", "device"), rows)
+        rows += [(f"`{group}/`", *_cost(*of)) for of in cost(results, names).items()]
+    rows += [("all", *_cost(*of)) for of in cost(results, results.studies).items()]
+    return table(("studies", "runs", "seconds", "device"), rows)
 
 
-def _seconds(results: Results) -> float:
-    return cost(results, results.studies)[1]
+def _cost(device: str, spent: tuple[int, float]) -> tuple[object, ...]:
+    return spent[0], f"{spent[1]:,.0f}", device
 
 
 def still_open(results: Results) -> str:
