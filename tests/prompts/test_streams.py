@@ -209,8 +209,8 @@ def test_lspt_without_both_parts_is_vpt_shallow() -> None:
 
 def test_gates_can_start_half_open() -> None:
     site = small().site
-    stream = stream_of(Prompt.named("gate-vpt", site=site, gate_init=0.0))
-    entered, outputs = stream.enter(torch.randn(2, 16, 24)), torch.randn(2, 10, 24)
+    stream = stream_of(Prompt.named("gate-vpt", site=site, gate_init=0.0).double())
+    entered, outputs = stream.enter(torch.randn(2, 16, 24).double()), torch.randn(2, 10, 24).double()
     # lerp: a difference, its half, which is exact, and a sum.
     limit = gamma(3) * (entered.abs() + outputs.abs())
     assert bool(((stream.after(0, outputs, outputs) - (entered + outputs) / 2).abs() <= limit).all())
