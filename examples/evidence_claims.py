@@ -16,8 +16,9 @@ too. The largest gain under a single noise is picked out of all sets and noises 
 widened for as many comparisons (Bonferroni). Nothing is corrected for the number of claims: of twenty intervals of
 95 %, one misses on average.
 
-What was fixed when: the rule for "above" before any interval was computed; the bound of "no worse than" and the
-widening for the largest gain afterwards.
+What was fixed when. Before any interval was computed: that the whole interval must be beyond the bound, and the claimed
+size in it or below it. Afterwards: that a size above the interval is "not confirmed" and not "contradicted", the bound
+of "no worse than", and the widening for the largest gain.
 """
 
 from __future__ import annotations
