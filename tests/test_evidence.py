@@ -47,6 +47,8 @@ def test_results_are_read_back_as_they_were_written() -> None:
         assert all(0 <= share <= 1 for share in (run.clean, *run.noise.values()))
     names = [(run.study, run.seed) for run in results.runs]
     assert len(names) == len(set(names))
+    for name in results.studies:
+        assert len({(run.lr_prompt, run.lr_head, run.c) for run in results.of(name)}) <= 1, f"{name}: rates differ"
 
 
 def test_the_page_says_how_many_images_and_seeds() -> None:
@@ -164,11 +166,13 @@ def test_a_rehearsal_on_random_images(tmp_path: Path) -> None:
         "--seconds",
         "500",
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for _ in range(2):
+    environment, before = {**os.environ, "OMP_NUM_THREADS": "1"}, 0
+    for call in range(2):
         subprocess.run(words, check=True, timeout=550, env=environment)
         rows = read(tmp_path / "out" / "evidence.jsonl")
         assert [row for row in rows if row["kind"] == "error"] == []
+        assert call == 0 or len(rows) == before
+        before = len(rows)
         results = packed(rows)
         assert [(run.study, run.seed) for run in results.runs] == [
             ("tiny/spike-nvpt", 0),
