@@ -254,7 +254,7 @@ def _first(part: type[Plugin]) -> str:
 
 
 def _settings(part: type[Plugin]) -> str:
-    defaults = {key: p.default for key, p in part.settings().items() if p.default is not inspect.Parameter.empty}
+    defaults = {key: setting.default for key, setting in part.settings().items() if not setting.required}
     return ", ".join(f"`{key}={value}`" for key, value in defaults.items())
 
 

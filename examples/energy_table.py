@@ -23,7 +23,7 @@ from neuroprompt.errors import NeuropromptError
 from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.deployable import deployed
 from neuroprompt.onnxgraph.file import to_onnx
-from neuroprompt.training import run_folder as checkpoint
+from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.deploy import spiking_model
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def row(method: str, spec: BackboneSpec) -> str:
-    model = checkpoint.assemble(RunConfig(method, {}, spec, classes=tuple("abcdefghij")), load_backbone(spec)).eval()
+    model = assemble(RunConfig(method, {}, spec, classes=tuple("abcdefghij")), load_backbone(spec)).eval()
     tokens = model.prompt.tokens()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"

@@ -12,10 +12,10 @@ out = Path(sys.argv[1] if len(sys.argv) > 1 else "quickstart")
 
 run = npt.train(npt.configure(method="spike-nvpt", data="digits", settings={"tokens": 10, "steps": 4}), out / "run")
 accuracy = npt.evaluate(run, ["gaussian:0.1", "jpeg:25"])
-print(f"accuracy: clean {accuracy['clean']:.1%}, {accuracy['noise']}")
+print(f"accuracy: clean {accuracy.clean:.1%}, {dict(accuracy.noise)}")
 
 baked = npt.Exporter.named("onnx").export(run, out / "onnx")
-print(f"ONNX Runtime against PyTorch: largest difference {baked['max_abs_diff']:.1e}")
+print(f"ONNX Runtime against PyTorch: largest difference {baked.figures['max_abs_diff']:.1e}")
 
 npt.Exporter.named("lava").export(run, out / "lava")
 bundle = npt.Bundle.open(out / "lava")

@@ -71,26 +71,26 @@ def row_of(args: argparse.Namespace, backbone: str, data: str, method: str) -> d
     """One row of the table: the chosen learning rate, and the figures of every seed."""
     cell = {"backbone": backbone, "data": data, "method": method}
     tried = {lr: trained(args, {**cell, "lr": lr, "seed": args.seeds[0]}).metrics for lr in args.lrs}
-    lr = max(sorted(tried), key=lambda rate: tried[rate]["val_accuracy"])
+    lr = max(sorted(tried), key=lambda rate: tried[rate].val_accuracy or 0.0)
     runs = [trained(args, {**cell, "lr": lr, "seed": seed}) for seed in args.seeds]
     began = time.monotonic()
     tests = [npt.evaluate(run, args.noises, seed=run.config.seed) for run in runs]
-    metrics = runs[0].metrics
+    measured = runs[0].metrics
     return {
         **cell,
         "image_size": args.image_size,
         "limit": args.limit,
         "epochs": args.epochs,
         "lr": lr,
-        "validation": {str(rate): found["val_accuracy"] for rate, found in tried.items()},
+        "validation": {str(rate): metrics.val_accuracy for rate, metrics in tried.items()},
         "seeds": args.seeds,
-        "images": tests[0]["images"],
-        "clean": [test["clean"] for test in tests],
-        "noise": {noise: [test["noise"][noise] for test in tests] for noise in tests[0]["noise"]},
-        "prompt_parameters": metrics["prompt_parameters"],
-        "head_parameters": metrics["head_parameters"],
-        "images_per_second": metrics["images_per_second"],
-        "device": metrics["device"],
+        "images": tests[0].images,
+        "clean": [test.clean for test in tests],
+        "noise": {noise: [test.noise[noise] for test in tests] for noise in tests[0].noise},
+        "prompt_parameters": measured.prompt_parameters,
+        "head_parameters": measured.head_parameters,
+        "images_per_second": measured.images_per_second,
+        "device": measured.device,
         "test_seconds": round(time.monotonic() - began, 1),
     }
 

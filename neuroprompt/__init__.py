@@ -2,10 +2,11 @@
 
     import neuroprompt as npt
 
-    run = npt.train(npt.configure(data="digits", method="spike-nvpt"), "runs/digits")
-    npt.evaluate(run, ["gaussian:0.1", "jpeg:25"])
-    npt.Exporter.named("onnx").export(run, "out/onnx")
-    npt.Exporter.named("lava").export(run, "out/lava")
+    trained = npt.train(npt.configure(data="digits", method="spike-nvpt"), "runs/digits")
+    npt.evaluate(trained, ["gaussian:0.1", "jpeg:25"])
+    npt.Exporter.named("onnx").export(trained, "out/onnx")
+    npt.Exporter.named("lava").export(trained, "out/lava")
+    npt.run("out/onnx", ["cat.jpg"])
     npt.verify(npt.load_model(npt.Bundle.open("out/lava")))
 
 Names are imported at their first use, because torch takes seconds and `neuroprompt --help` should not.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuroprompt.benchmarks.latency import bench_backbone, bench_bundle
+    from neuroprompt.bundles.artefact import run
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_model
     from neuroprompt.bundles.predict import predict
@@ -68,6 +70,7 @@ _HOME = {
     "model_of_graph": "compiler.compile",
     "predict": "bundles.predict",
     "read_graph": "compiler.read",
+    "run": "bundles.artefact",
     "train": "training.loop",
     "verify": "simulators.verify",
     "write_report": "report.write",
@@ -101,6 +104,7 @@ __all__ = [
     "model_of_graph",
     "predict",
     "read_graph",
+    "run",
     "train",
     "verify",
     "write_report",

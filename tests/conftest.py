@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,23 @@ def lava() -> SpikingTarget:
         pytest.skip(f"no Python 3.10 can be had: {error}")
     target = SpikingTarget.named("lava")
     target.install()
+    return target
+
+
+@pytest.fixture(scope="session")
+def overlaid() -> Callable[[str], SpikingTarget]:
+    """A simulator with packages of its own, which are fetched at first use into this machine's cache; else a skip."""
+
+    def target(name: str) -> SpikingTarget:
+        simulator = SpikingTarget.named(name)
+        try:
+            simulator.install()
+        except RuntimeMissing as error:
+            pytest.skip(f"the packages of {name} cannot be had: {error}")
+        if not simulator.available().ok:
+            pytest.skip(f"{name} is not installed: {simulator.available().fix}")
+        return simulator
+
     return target
 
 

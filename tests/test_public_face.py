@@ -14,7 +14,7 @@ import neuroprompt
 FACE = """
     Activity Backbone BackboneSpec Bundle Data Exporter Head NeuropromptError Prices Progress Prompt Run RunConfig
     Target __version__ activities bench_backbone bench_bundle compare configure estimate_energy evaluate load_model
-    loihi_aware model_of_graph predict read_graph train verify write_report
+    loihi_aware model_of_graph predict read_graph run train verify write_report
 """
 
 

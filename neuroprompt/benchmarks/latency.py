@@ -11,23 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.trained import trained_model
 from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
-from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.errors import BadSetting
 from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.deployable import Unbaked, bare, deployed
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.parity import compare
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
-from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
-from neuroprompt.training.run_folder import build, load_tensors
 
 RATIOS = (("baked", "bare"), ("naive", "bare"), ("lean", "bare"), ("pytorch", "bare"), ("baked", "lean"))
 WARM_UP = 3
@@ -38,25 +35,8 @@ def bench_bundle(bundle: Bundle, weights: Path | None = None, **timing: Any) -> 
 
     `weights` where the backbone's file has moved. Raises BadBundle, BadCheckpoint, BadWeights.
     """
-    _, model, tokens = model_of_bundle(bundle, weights)
-    return bench_model(model, tokens, baked_file=bundle.folder / "model.onnx", **timing)
-
-
-def model_of_bundle(bundle: Bundle, weights: Path | None = None) -> tuple[RunConfig, PromptedModel, Tensor | None]:
-    """Of an ONNX bundle: the configuration, the model in PyTorch, and the tokens (L, N, D) that are baked in.
-
-    Raises BadBundle, BadCheckpoint, BadWeights.
-    """
-    try:
-        config = RunConfig.from_json(bundle.about["run"])
-        kept = load_file(bundle.folder / "prompt.safetensors")
-    except (OSError, KeyError, TypeError, SafetensorError) as error:
-        got = f"{bundle.folder} does not say what it was made of ({error})"
-        raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'", "export it again") from error
-    tokens = kept.pop("tokens", None)
-    model = build(config, weights)
-    load_tensors(model, kept, bundle.folder / "prompt.safetensors")
-    return config, model, tokens
+    trained = trained_model(bundle, weights)
+    return bench_model(trained.model, trained.tokens, baked_file=bundle.folder / "model.onnx", **timing)
 
 
 def bench_backbone(spec: BackboneSpec, tokens: int, **timing: Any) -> dict[str, Any]:

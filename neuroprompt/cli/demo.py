@@ -50,7 +50,7 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     runs, accuracy = {}, {}
     for method in ("linear", "spike-nvpt"):
         runs[method] = train(configure(method=method, seed=seed, epochs=6, batch=32), out / "runs" / method, progress)
-        accuracy[method] = evaluate(runs[method], NOISES, progress=progress)
+        accuracy[method] = evaluate(runs[method], NOISES, progress=progress).json()
     progress.say("2/7  export: the backbone with the prompt baked in, and the spiking part")
     exported = {
         target: Exporter.named(target).export(runs["spike-nvpt"], out / target, progress=progress)
@@ -71,8 +71,8 @@ def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
     generator, backbone = activities(lava)
     return {
         "accuracy": accuracy,
-        "onnx": exported["onnx"],
-        "lava": exported["lava"],
+        "onnx": exported["onnx"].json(),
+        "lava": exported["lava"].json(),
         "verify": verified,
         "bench": benched,
         "energy": energy(generator, backbone, baked=True),

@@ -10,6 +10,7 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.extras import need
 
 
 @app.command(
@@ -56,6 +57,7 @@ def report(
     It needs no network, and can be read on a phone and printed. What is measured is kept in the folder beside it, so
     that the same report is quick the second time. A section whose data is not there says so.
     """
+    need("train")
     from neuroprompt.report.write import NOISES, write_report
 
     with stdout_is_ours():

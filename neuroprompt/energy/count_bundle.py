@@ -7,9 +7,6 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, load_tried
 from neuroprompt.compiler.lower import stimulus
@@ -19,7 +16,6 @@ from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.onnxgraph.counts import GraphCounts, count_graph
 from neuroprompt.spiking.activity import Activity
 from neuroprompt.spiking.program import Program, SpikingModel
-from neuroprompt.training.model import PromptedModel
 
 
 @dataclass(frozen=True)
@@ -106,27 +102,6 @@ def activities(bundle: Bundle) -> tuple[Activity, Activity]:
     """(generator, backbone) of `counts`."""
     found = counts(bundle)
     return found.generator, found.backbone
-
-
-@torch.no_grad()
-def spikes_in_graph(model: PromptedModel, images: Tensor) -> dict[str, float] | None:
-    """Of neurons that are part of an exported graph: their spikes an image, and the share of updates that spike.
-
-    images (B, 3, *preprocess.size) in [0, 1]. None where there are no such neurons. A runtime computes them as it does
-    everything else: what they cost is in the backbone's MACs.
-    """
-    model.eval()
-    stream = model.prompt.stream()
-    if stream is not None:
-        model.backbone(model.normalise(images), stream)
-        fired = list(stream.spikes)
-    else:
-        made = model.prompt.spikes(images) if model.prompt.spiking and model.prompt.per_image else None
-        fired = [] if made is None else [made]
-    if not fired:
-        return None
-    spikes = sum(float(s.sum()) for s in fired)
-    return {"spikes_per_image": spikes / len(images), "spike_density": spikes / sum(s.numel() for s in fired)}
 
 
 def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -> Recording:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 from torch import Tensor, nn
 
@@ -36,12 +37,12 @@ class LSPT(Prompt):
         self,
         site: PromptSite,
         *,
-        tokens: int = 10,
-        memory: str = "lstm",
-        lstm_hidden: int = 64,
-        residual: bool = True,
-        tau: float = 2.0,
-        threshold: float = 0.1,
+        tokens: Annotated[int, "prompt tokens"] = 10,
+        memory: Annotated[str, "memory along the blocks: lstm, lif or slstm"] = "lstm",
+        lstm_hidden: Annotated[int, "size of the memory; 0: the backbone's width"] = 64,
+        residual: Annotated[bool, "add the memory to the coded tokens; no: it replaces them"] = True,
+        tau: Annotated[float, "time constant of the lif memory in blocks"] = 2.0,
+        threshold: Annotated[float, "threshold of the spiking memories"] = 0.1,
     ) -> None:
         super().__init__()
         need_blocks(site, "lspt")

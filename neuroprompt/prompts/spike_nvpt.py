@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Annotated
 
 import torch
 from snntorch import surrogate
@@ -37,14 +38,14 @@ class SpikeNVPT(Prompt):
         self,
         site: PromptSite,
         *,
-        tokens: int = 10,
-        deep: bool = True,
-        steps: int = 4,
-        threshold: float = 1.0,
-        theta: float = 0.5,
-        scale: float = 1.0,
-        learn_scale: bool = False,
-        l1: float = 0.0,
+        tokens: Annotated[int, "prompt tokens of each block"] = 10,
+        deep: Annotated[bool, "new tokens at every block; no: at the first alone"] = True,
+        steps: Annotated[int, "time steps of the neurons"] = 4,
+        threshold: Annotated[float, "threshold of the neurons"] = 1.0,
+        theta: Annotated[float, "firing rate from which a bit is 1"] = 0.5,
+        scale: Annotated[float, "what the bits are multiplied by"] = 1.0,
+        learn_scale: Annotated[bool, "learn one scale a block"] = False,
+        l1: Annotated[float, "weight of the mean firing rate in the loss"] = 0.0,
     ) -> None:
         super().__init__()
         need_blocks(site, "spike-nvpt")

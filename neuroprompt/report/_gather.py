@@ -11,7 +11,7 @@ from neuroprompt.bundles.provenance import config_of
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.report._subject import Subject
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import RUN, load_config
+from neuroprompt.training.run_files import RUN, load_config
 
 
 def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:

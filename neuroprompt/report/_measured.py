@@ -90,7 +90,7 @@ def check_skip(skip: Sequence[str]) -> None:
 
 
 def _accuracy(subject: Subject, noises: Sequence[str], progress: Progress) -> dict[str, Any]:
-    return evaluate(subject.loaded, noises, progress=progress)
+    return evaluate(subject.loaded, noises, progress=progress).json()
 
 
 def _latency(subject: Subject, rounds: int, progress: Progress) -> dict[str, Any]:

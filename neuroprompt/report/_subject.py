@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from neuroprompt.benchmarks.latency import model_of_bundle
 from neuroprompt.bundles.bundle import MANIFEST, Bundle
 from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
+from neuroprompt.bundles.trained import trained_model
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import BadBundle, BadSetting
@@ -23,7 +23,9 @@ from neuroprompt.report.figures import Array
 from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.deploy import spiking_model
-from neuroprompt.training.run_folder import PROMPT, Run
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_files import PROMPT
+from neuroprompt.training.run_folder import Run
 from neuroprompt.training.sample_images import sample_images
 
 
@@ -79,13 +81,14 @@ class Subject:
             return Run.load(self.run, self.weights)
         if self.onnx is None:
             raise BadBundle("a Lava bundle holds no backbone", "its run folder or ONNX bundle beside it")
-        config, model, _ = model_of_bundle(self.onnx, self.weights)
-        return Run(self.onnx.folder, config, model.eval(), dict(self.onnx.about.get("trained", {})))
+        trained = trained_model(self.onnx, self.weights)
+        metrics = TrainingMetrics.from_json(self.onnx.about.get("trained", {}))
+        return Run(self.onnx.folder, trained.config, trained.model.eval(), metrics)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """What training measured; empty where nothing says it."""
-        return self.loaded.metrics if self.run else dict(self.about.get("trained", {}))
+        return self.loaded.metrics.json() if self.run else dict(self.about.get("trained", {}))
 
     @cached_property
     def tokens(self) -> Array | None:
@@ -94,7 +97,7 @@ class Subject:
             bits: Array = np.load(self.lava.folder / TOKENS, allow_pickle=False)
             return bits
         if self.onnx is not None:
-            tokens = model_of_bundle(self.onnx, self.weights)[2]
+            tokens = trained_model(self.onnx, self.weights).tokens
         else:
             tokens = self.loaded.model.prompt.tokens()
         return None if tokens is None else tokens.detach().numpy()

@@ -13,7 +13,7 @@ from neuroprompt.files import sha256
 from neuroprompt.report._parts import Section, Table
 from neuroprompt.report._subject import Subject
 from neuroprompt.training.commands import train_command
-from neuroprompt.training.run_folder import PROMPT
+from neuroprompt.training.run_files import PROMPT
 
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "snntorch", "nir", "onnx", "onnxruntime", "numpy", "matplotlib")
 LEAD = "What to type and which files to hold to get these figures again."

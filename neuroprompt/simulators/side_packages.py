@@ -20,7 +20,7 @@ from neuroprompt.contracts.deployment import Floats, Recording
 from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.in_process import recorded
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
-from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.simulators.runtime import EXACTLY, WORKERS, Runtime
 from neuroprompt.spiking.program import Population, Program, SpikingModel
 
 
@@ -56,7 +56,7 @@ class SidePackages(Runtime):
 
     def _fill(self, new: Path, python: Path) -> None:
         target = ("--target", str(new), "--python", str(python))
-        self._uv("pip", "install", "--no-deps", *target, "-r", str(self.requirements))
+        self._uv("pip", "install", *EXACTLY, *target, "-r", str(self.requirements))
 
 
 class SidePackagesTarget(OwnRuntimeTarget):
@@ -90,8 +90,8 @@ class SidePackagesTarget(OwnRuntimeTarget):
             self.runtime.run(
                 WORKERS / "side_packages.py", [str(self.runtime.folder), str(neurons), name], self.time_limit
             )
-            with np.load(folder / "found.npz", allow_pickle=False) as file:
-                found: dict[str, dict[str, Any]] = {
+            with np.load(folder / "recorded.npz", allow_pickle=False) as file:
+                traces: dict[str, dict[str, Any]] = {
                     kind: {p.name: file[f"{kind}.{p.name}"] for p in program.populations} for kind in ("out", "v")
                 }
-        return recorded(program, found, time.perf_counter() - start, states)
+        return recorded(program, traces, time.perf_counter() - start, states)

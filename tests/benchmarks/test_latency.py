@@ -9,7 +9,7 @@ from neuroprompt.benchmarks import latency as benchmark
 from neuroprompt.benchmarks.latency import bench_backbone, bench_model
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadSetting, ParityError
-from neuroprompt.training import run_folder as checkpoint
+from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import EMBEDDED, load_backbone
 from neuroprompt.training.config import RunConfig
 
@@ -41,7 +41,7 @@ def test_bench_of_a_backbone() -> None:
 
 
 def test_bench_of_a_framed_image() -> None:
-    model = checkpoint.assemble(RunConfig("evp", backbone=SPEC, classes=("a", "b")), load_backbone(SPEC))
+    model = assemble(RunConfig("evp", backbone=SPEC, classes=("a", "b")), load_backbone(SPEC))
     torch.nn.init.normal_(model.prompt.get_parameter("delta"))
     result = bench_model(model, None, batch=2, rounds=1)
     assert result["max_rel_diff"] <= 1e-4
@@ -49,7 +49,7 @@ def test_bench_of_a_framed_image() -> None:
 
 
 def test_models_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = checkpoint.assemble(RunConfig("vpt-deep", backbone=SPEC, classes=("a", "b")), load_backbone(SPEC))
+    model = assemble(RunConfig("vpt-deep", backbone=SPEC, classes=("a", "b")), load_backbone(SPEC))
     right = type(model.backbone).baked
     monkeypatch.setattr(type(model.backbone), "baked", lambda self, *_: right(self))
     monkeypatch.setattr(benchmark, "in_turn", lambda *_: pytest.fail("timed"))

@@ -16,7 +16,7 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, load_tried, read_model
 from neuroprompt.bundles.pipeline import Pipeline
 from neuroprompt.cli import main
-from neuroprompt.contracts.deployment import Exporter, ImageTarget, SpikingTarget
+from neuroprompt.contracts.deployment import Exported, Exporter, ImageTarget, SpikingTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.energy.count_bundle import activities
 from neuroprompt.errors import BadBundle, BadSetting, OutOfRange, UnknownName, Unsupported
@@ -25,12 +25,21 @@ from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.parity import compare
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 from neuroprompt.simulators.verify import verify
+from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import Run, build
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_folder import Run
 
 PARTS = {"factors.onnx", "backbone.onnx", "factors.0.npy", "factors.1.npy", "generator.nir", "scale_report.json"}
 SCRIPT = {
-    *("program.fixed.npz", "program.float.npz", "run_lava.py", "lava_processes.py", "lava_program.py"),
+    *(
+        "program.fixed.npz",
+        "program.float.npz",
+        "run_lava.py",
+        "lava_processes.py",
+        "lava_program.py",
+        "program_file.py",
+    ),
     *("requirements.txt", "README.md", "manifest.json"),
 }
 
@@ -42,21 +51,21 @@ def a_run(method: str = "lorsp", **settings: Any) -> Run:
     for parameter in model.prompt.parameters():  # as after training: a prompt that shows
         torch.nn.init.normal_(parameter, std=0.1)
     torch.nn.init.normal_(model.head.get_parameter("weight"))
-    return Run(Path("run"), config, model, {})
+    return Run(Path("run"), config, model, TrainingMetrics())
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, dict[str, Any]]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, Exported]:
     torch.manual_seed(0)
     run, out = a_run(), tmp_path_factory.mktemp("hybrid") / "out"
     return run, out, Exporter.named("lava").export(run, out)
 
 
-def test_the_bundle_holds_its_parts_and_what_was_checked(exported: tuple[Run, Path, dict[str, Any]]) -> None:
+def test_the_bundle_holds_its_parts_and_what_was_checked(exported: tuple[Run, Path, Exported]) -> None:
     _, out, result = exported
     about = Bundle.open(out, "lava").about
     assert {p.name for p in out.iterdir()} == PARTS | SCRIPT
-    assert about == json.loads(json.dumps(result["about"]))
+    assert about == json.loads(json.dumps(result.about))
     assert about["neurons"] == 3 * 64 * 64
     assert (about["steps"], about["samples"], about["per_image"]) == (4, 2, True)
     assert about["parity"]["max_rel_diff"] <= 1e-4
@@ -76,7 +85,7 @@ def test_the_bundle_holds_its_parts_and_what_was_checked(exported: tuple[Run, Pa
 
 
 def test_every_way_through_it_gives_one_prediction(
-    lava: SpikingTarget, exported: tuple[Run, Path, dict[str, Any]], tmp_path: Path
+    lava: SpikingTarget, exported: tuple[Run, Path, Exported], tmp_path: Path
 ) -> None:
     run, out, _ = exported
     images = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(3))
@@ -102,7 +111,7 @@ def test_every_way_through_it_gives_one_prediction(
     assert not np.allclose(run.model(torch.zeros_like(images)).detach().numpy(), unrolled, atol=0.1)
 
 
-def test_it_is_verified_and_counted_on_its_own_samples(exported: tuple[Run, Path, dict[str, Any]]) -> None:
+def test_it_is_verified_and_counted_on_its_own_samples(exported: tuple[Run, Path, Exported]) -> None:
     _, out, _ = exported
     bundle = Bundle.open(out)
     model, inputs, images = load_tried(bundle)
@@ -118,9 +127,7 @@ def test_it_is_verified_and_counted_on_its_own_samples(exported: tuple[Run, Path
     assert backbone.macs == bundle.about["backbone_macs"] + bundle.about["factors_macs"]
 
 
-def test_lava_alone_runs_its_neurons(
-    lava: SpikingTarget, exported: tuple[Run, Path, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_lava_alone_runs_its_neurons(lava: SpikingTarget, exported: tuple[Run, Path, Exported], tmp_path: Path) -> None:
     _, out, _ = exported
     python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
     arguments = ["--inputs", str(out / "factors.1.npy"), "--out", "spikes.npz"]
@@ -142,7 +149,7 @@ def test_lava_alone_runs_its_neurons(
 
 
 def test_the_command_runs_verifies_and_prices_it(
-    exported: tuple[Run, Path, dict[str, Any]],
+    exported: tuple[Run, Path, Exported],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -176,7 +183,7 @@ def test_the_command_runs_verifies_and_prices_it(
     assert code_of("run", str(out), str(tmp_path), "--out", "spikes.npz") == 2
 
 
-def test_wrong_input_is_refused(exported: tuple[Run, Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_wrong_input_is_refused(exported: tuple[Run, Path, Exported], tmp_path: Path) -> None:
     _, out, _ = exported
     with pytest.raises(UnknownName, match="no spiking target is called 'onnxruntime'"):
         Pipeline(out, "onnxruntime")

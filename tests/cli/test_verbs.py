@@ -34,6 +34,19 @@ def test_train_wrote_a_run_of_safetensors_and_json(trained: Path) -> None:
     assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors"}
 
 
+def test_train_lists_the_settings_of_method_and_head(command: Command) -> None:
+    words = ("train", "--method", "lor-vp", "--head", "frequency", "--help-settings")
+    result = command(*words, "--json")
+    assert result.code == 0
+    (rank,) = result.json["settings"]
+    assert (rank["name"], rank["type"], rank["default"]) == ("rank", "int", 4)
+    assert [setting["name"] for setting in result.json["head_settings"]] == ["sources"]
+    shown = command(*words).out
+    assert "--set rank=" in shown
+    assert "--head-set sources=" in shown
+    assert "no settings" in command("train", "--method", "linear", "--help-settings").out
+
+
 def test_a_finished_run_is_returned_at_once(command: Command, trained: Path) -> None:
     from neuroprompt.training.run_folder import Run
 

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from neuroprompt.contracts.learning import BackboneSpec, Head
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig, configure
 from neuroprompt.training.evaluation import evaluate
 from neuroprompt.training.loop import train
-from neuroprompt.training.run_folder import Run, assemble
+from neuroprompt.training.run_folder import Run
 
 T = TypeVar("T")
 TINY = BackboneSpec("test_vit", image_size=32, random=True)
@@ -204,14 +205,14 @@ def test_a_run_trains_is_read_back_and_evaluates(name: str, tmp_path: Path) -> N
     kept = learned(run.folder)
     assert not any("source" in key for key in kept)
     assert ("head.index" in kept) == (name != "full")
-    assert run.metrics["head_parameters"] == (1000 * 10 + 10 if name == "full" else 0)
+    assert run.metrics.head_parameters == (1000 * 10 + 10 if name == "full" else 0)
     loaded = Run.load(run.folder)
-    assert evaluate(loaded, split="val")["clean"] == run.metrics["val_accuracy"]
+    assert evaluate(loaded, split="val").clean == run.metrics.val_accuracy
 
 
 def test_the_linear_method_with_the_full_mapping_trains_on_kept_features(tmp_path: Path) -> None:
-    history = train(config("full", "linear", lr=0.05), tmp_path / "run", accelerator="cpu").metrics["history"]
-    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    history = train(config("full", "linear", lr=0.05), tmp_path / "run", accelerator="cpu").metrics.history
+    assert history[-1].train_loss < history[0].train_loss
 
 
 @pytest.mark.parametrize("name", ["frequency", "iterative"])

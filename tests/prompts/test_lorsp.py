@@ -154,7 +154,7 @@ def test_the_whole_generator_as_one_graph_and_its_neurons_alone_fire_as_it_does(
     generator = prompt.generator()
     spikes = prompt.spikes(images).bool()
     assert spikes.any()
-    lanes = prompt.drive(images).double().numpy()
+    lanes = prompt.generator_inputs(images).double().numpy()
     assert lanes.shape == (2 * 8, 4, 3 * 4 * 12)
     program = lower(to_nir(generator), 4)
     for lane, inputs in enumerate(lanes):

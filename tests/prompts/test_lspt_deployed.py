@@ -11,6 +11,7 @@ from PIL import Image
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.predict import predict
+from neuroprompt.bundles.results import Prediction
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.onnxgraph.file import operators
@@ -32,18 +33,19 @@ def test_train_export_predict(memory: str, tmp_path: Path, monkeypatch: pytest.M
     run = Run.load(tmp_path / "run")
     assert float(run.model.prompt.get_parameter("back.weight").detach().abs().max()) > 0
     result = Exporter.named("onnx").export(run, tmp_path / "bundle")
-    assert result["max_rel_diff"] <= 1e-4
-    assert result["batches"] == [1, 3, 8]
-    assert result["bits_sha256"] is None
+    assert result.figures["max_rel_diff"] <= 1e-4
+    assert result.figures["batches"] == [1, 3, 8]
+    assert result.figures["bits_sha256"] is None
     found = operators(tmp_path / "bundle" / "model.onnx")
     assert found["Tanh"] == (0 if memory == "lif" else 2 * 2)  # two tanh a cell, one cell between two blocks: unrolled
     assert found["Greater"] == (0 if memory == "lstm" else 2)
     test = load_data("digits", (16, 16), run.model.preprocess.interpolation, 0, limit=30).test
     for i in range(5):
         Image.fromarray(np.asarray(test[i][0].permute(1, 2, 0))).save(tmp_path / f"{i}.png")
-    rows = predict(Bundle.open(tmp_path / "bundle", "onnx"), [tmp_path / f"{i}.png" for i in range(5)])
+    rows = predict(Bundle.open(tmp_path / "bundle", "onnx"), [tmp_path / f"{i}.png" for i in range(5)]).images
     with torch.no_grad():
         shares = trained.model(torch.stack([test[i][0] for i in range(5)]).float() / 255).softmax(1)
     for row, share in zip(rows, shares, strict=True):
-        assert row["label"] == run.config.classes[int(share.argmax())]
-        assert row["probability"] == pytest.approx(float(share.max()), rel=1e-3)
+        assert isinstance(row, Prediction)
+        assert row.label == run.config.classes[int(share.argmax())]
+        assert row.probability == pytest.approx(float(share.max()), rel=1e-3)

@@ -67,7 +67,7 @@ def test_a_card_says_it_all_and_the_bundle_stays_whole(exported: Exported, run: 
     headings = re.findall(r"^## (.*)$", card.text, flags=re.MULTILINE)
     assert [h for h in headings if h != "The integers"] == HEADINGS
     assert ("The integers" in headings) == (target == "lava")
-    for words in ("81.2%", f"{run.metrics['val_accuracy']:.1%}", "Estimated, not measured", "--set tokens=2"):
+    for words in ("81.2%", f"{run.metrics.val_accuracy:.1%}", "Estimated, not measured", "--set tokens=2"):
         assert words in card.text
     Bundle.open(bundle.folder)  # every SHA-256 is right
 
@@ -90,7 +90,7 @@ def test_the_code_of_a_card_runs_without_neuroprompt(exported: Exported, tmp_pat
         Image.fromarray(images[i][0].permute(1, 2, 0).numpy()).save(file)
         words = [sys.executable, "-c", code, str(file)]
         said = subprocess.run(words, cwd=bundle.folder, capture_output=True, text=True, check=True, timeout=100).stdout
-        assert said.strip() == predict(bundle, [file])[0]["label"]
+        assert said.strip() == predict(bundle, [file]).json()["images"][0]["label"]
 
 
 def test_what_is_no_accuracy(tmp_path: Path) -> None:

@@ -63,19 +63,21 @@ class Stop(Progress):
 def test_training_leaves_a_run_that_loads_and_nothing_more(unbroken: Run) -> None:
     assert sorted(p.name for p in unbroken.folder.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
     metrics = unbroken.metrics
-    assert metrics["finished"] is True
-    assert [entry["epoch"] for entry in metrics["history"]] == [1, 2]
-    assert metrics["prompt_parameters"] == 6 * 2 * 128
-    assert metrics["head_parameters"] == 1290
-    assert 0.4 < metrics["density"] < 0.6
-    assert metrics["images_per_second"] > 0
+    assert metrics.finished is True
+    assert [ended.epoch for ended in metrics.history] == [1, 2]
+    assert metrics.prompt_parameters == 6 * 2 * 128
+    assert metrics.head_parameters == 1290
+    assert metrics.density is not None
+    assert 0.4 < metrics.density < 0.6
+    assert metrics.json() == json.loads((unbroken.folder / "metrics.json").read_text())
+    assert metrics.images_per_second > 0
     assert unbroken.config.classes == tuple("0123456789")
     loaded = Run.load(unbroken.folder)
     assert same(dict(loaded.model.learned()), dict(unbroken.model.learned()))
 
 
 def test_the_backbone_stays_frozen_and_prompt_and_head_learn(unbroken: Run) -> None:
-    from neuroprompt.training.run_folder import build
+    from neuroprompt.training.assemble import build
 
     fresh = build(unbroken.config)
     for name, parameter in unbroken.model.named_parameters():
@@ -84,7 +86,7 @@ def test_the_backbone_stays_frozen_and_prompt_and_head_learn(unbroken: Run) -> N
 
 
 def test_validation_accuracy_is_that_of_the_stored_run(unbroken: Run) -> None:
-    assert evaluate(unbroken, split="val")["clean"] == unbroken.metrics["val_accuracy"]
+    assert evaluate(unbroken, split="val").clean == unbroken.metrics.val_accuracy
 
 
 def test_a_finished_run_is_returned_as_it_is(unbroken: Run) -> None:
@@ -138,7 +140,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(unbroken: Run, tmp
         assert (out / "state.safetensors").is_file()
     finished = train(config(), out, accelerator="cpu")
     assert same(learned(out), learned(unbroken.folder))
-    assert finished.metrics["history"] == unbroken.metrics["history"]
+    assert finished.metrics.history == unbroken.metrics.history
     assert sorted(p.name for p in out.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
 
 
@@ -150,7 +152,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_result_is_the_same(
     with pytest.raises(KeyboardInterrupt):
         train(config(), out, Stop(what, batch, signal.SIGINT), accelerator="cpu")
     assert (out / "state.safetensors").is_file()
-    assert Run.load(out).metrics["finished"] is False
+    assert Run.load(out).metrics.finished is False
     train(config(), out, accelerator="cpu")
     assert same(learned(out), learned(unbroken.folder))
 
@@ -171,8 +173,8 @@ def test_begin_again_on_request(unbroken: Run, tmp_path: Path) -> None:
 )
 def test_every_method_lowers_its_loss(method: str, optimiser: str, lr: float, tmp_path: Path) -> None:
     wanted = config(method, optimiser=optimiser, epochs=5, lr=lr)
-    history = train(wanted, tmp_path / "r", accelerator="cpu").metrics["history"]
-    assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.05
+    history = train(wanted, tmp_path / "r", accelerator="cpu").metrics.history
+    assert history[-1].train_loss < history[0].train_loss - 0.05
     assert not list(tmp_path.glob("*/.*"))
 
 
@@ -192,7 +194,7 @@ def test_linear_probing_on_kept_features_is_training_the_whole_model(
     monkeypatch.setattr("neuroprompt.prompts.linear.Linear.enters", "tokens")
     whole = train(config("linear"), tmp_path / "whole", accelerator="cpu")
     torch.testing.assert_close(kept.model.head.weight, whole.model.head.weight, rtol=1e-4, atol=1e-6)
-    assert kept.metrics["val_accuracy"] == whole.metrics["val_accuracy"]
+    assert kept.metrics.val_accuracy == whole.metrics.val_accuracy
 
 
 def test_divergence_is_one_clear_line(tmp_path: Path) -> None:

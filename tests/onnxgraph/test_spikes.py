@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from neuroprompt.contracts.learning import BackboneSpec
-from neuroprompt.energy.count_bundle import spikes_in_graph
-from neuroprompt.training import run_folder as checkpoint
+from neuroprompt.onnxgraph.spikes import spikes_in_graph
+from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
@@ -20,27 +20,27 @@ IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 def untrained(method: str, **settings: Any) -> PromptedModel:
     config = RunConfig(method, settings, SPEC, classes=("a", "b"))
-    return checkpoint.assemble(config, load_backbone(SPEC)).eval()
+    return assemble(config, load_backbone(SPEC)).eval()
 
 
 @pytest.mark.parametrize("memory", ["lif", "slstm"])
 def test_a_memory_that_spikes(memory: str) -> None:
     model = untrained("lspt", memory=memory, tokens=4, lstm_hidden=8)
-    found = spikes_in_graph(model, IMAGES)
-    assert found is not None
+    counted = spikes_in_graph(model, IMAGES)
+    assert counted is not None
     updates = (model.backbone.site.depth - 1) * 4 * 8
-    assert found["spikes_per_image"] == pytest.approx(found["spike_density"] * updates)
+    assert counted.spikes_per_image == pytest.approx(counted.spike_density * updates)
     one_by_one = [spikes_in_graph(model, image[None]) for image in IMAGES]
-    assert found["spikes_per_image"] == pytest.approx(sum(one["spikes_per_image"] for one in one_by_one if one) / 3)
-    assert 0 < found["spike_density"] < 1
+    assert counted.spikes_per_image == pytest.approx(sum(each.spikes_per_image for each in one_by_one if each) / 3)
+    assert 0 < counted.spike_density < 1
 
 
 def test_pixels_that_neurons_make() -> None:
     model = untrained("lorsp")
-    found = spikes_in_graph(model, IMAGES)
-    assert found is not None
-    assert found["spikes_per_image"] == pytest.approx(found["spike_density"] * 4 * 3 * 16 * 16)
-    assert 0 < found["spike_density"] < 0.5
+    counted = spikes_in_graph(model, IMAGES)
+    assert counted is not None
+    assert counted.spikes_per_image == pytest.approx(counted.spike_density * 4 * 3 * 16 * 16)
+    assert 0 < counted.spike_density < 0.5
 
 
 @pytest.mark.parametrize(("method", "settings"), [("lspt", {}), ("lorsp", {"gate": "mean"}), ("spike-nvpt", {})])
