@@ -194,8 +194,8 @@ def test_linear_probing_on_kept_features_is_training_the_whole_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = config("linear", optimiser="sgd", lr=0.05)
-    before = build(wanted).head.get_parameter("weight").detach()
     kept = train(wanted, tmp_path / "kept", accelerator="cpu")
+    before = build(kept.config).head.get_parameter("weight").detach()
     monkeypatch.setattr("neuroprompt.prompts.linear.Linear.enters", "tokens")
     whole = train(wanted, tmp_path / "whole", accelerator="cpu")
     one, other = (run.model.head.get_parameter("weight").detach() for run in (kept, whole))
