@@ -18,7 +18,7 @@ from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 
-# One process a core (pytest-xdist), one thread a process, or as many as are asked for; child processes read the variable.
+# One process a core (pytest-xdist), one thread a process, or as many as are asked for; children read the variable.
 THREADS = os.environ.get("NEUROPROMPT_TEST_THREADS", "1")
 os.environ["OMP_NUM_THREADS"] = THREADS
 torch.set_num_threads(int(THREADS))
