@@ -8,6 +8,7 @@ import os
 import sys
 
 from neuroprompt.errors import NeuropromptError
+from neuroprompt.extras import missing
 
 
 def main() -> None:
@@ -20,8 +21,12 @@ def main() -> None:
     try:
         app()
     except NeuropromptError as error:
-        # The same words for scripts: stdout stays empty, the error is an object on stderr.
-        _stop(json.dumps({"error": error.json()}) if "--json" in sys.argv else f"error: {error}", 2)
+        _mistake(error)
+    except ModuleNotFoundError as error:
+        missing_extra = missing(error)
+        if missing_extra is None:
+            raise
+        _mistake(missing_extra)
     except KeyboardInterrupt:
         _stop("stopped; what was saved so far stays (type the same command again to go on)", 130)
     except OSError as error:
@@ -29,6 +34,11 @@ def main() -> None:
             raise
         place = f" {error.filename}" if error.filename else ""
         _stop(f"error: cannot write{place} ({error.strerror}); free some room or choose another place", 2)
+
+
+def _mistake(error: NeuropromptError) -> None:
+    """The same words for scripts: stdout stays empty, the error is an object on stderr."""
+    _stop(json.dumps({"error": error.json()}) if "--json" in sys.argv else f"error: {error}", 2)
 
 
 def _stop(line: str, code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +57,6 @@ def export(
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
     from neuroprompt.contracts.deployment import Exporter
-    from neuroprompt.training.run_folder import Run
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
@@ -83,24 +83,26 @@ def export(
         if show:
             emit({"dump": text.splitlines()}, json, text)
             return
-        for line in result.get("about", {}).get("placement", {}).get("too_large", ()):
+        for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
         if show or split_signs or encode is not None:
             got = f"{'--dump' if show else '--split-signs' if split_signs else '--encode'} of a run"
             raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
+            from neuroprompt.training.run_folder import Run
+
             result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
-    checked = table(f"{target}: {out}", ("checked", "value"), facts(result))
-    emit({"out": str(out), **result}, json, checked, *_bits(result))
+    checked = table(f"{target}: {out}", ("checked", "value"), facts(result.figures))
+    emit(result.json(), json, checked, *_bits(result.figures))
 
 
-def _bits(result: dict[str, Any]) -> list[str]:
+def _bits(figures: Mapping[str, Any]) -> list[str]:
     """How many bits numbers on the input lines got, and their weights."""
     return [
         f"{name}: inputs of {bits['inputs']} bits, weights of {bits['weights']}"
         + (f" in {bits['lists']} lists of synapses" if bits["lists"] > 1 else "")
-        for name, bits in result.get("bits", {}).items()
+        for name, bits in figures.get("bits", {}).items()
     ]
 
 

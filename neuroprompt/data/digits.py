@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -16,7 +18,7 @@ class Digits(Data):
     A quarter is the test split, always the same one; a fifth of the rest, drawn by the seed, validates.
     """
 
-    def __init__(self, limit: int = 0) -> None:
+    def __init__(self, limit: Annotated[int, "at most so many images of each split; 0: all"] = 0) -> None:
         self.limit = limit
 
     def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:

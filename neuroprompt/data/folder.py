@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image, UnidentifiedImageError
 
@@ -22,7 +23,11 @@ class Folder(Data):
     images, drawn by the seed, validates.
     """
 
-    def __init__(self, path: str, limit: int = 0) -> None:
+    def __init__(
+        self,
+        path: Annotated[str, "the folder"],
+        limit: Annotated[int, "at most so many images of each split; 0: all"] = 0,
+    ) -> None:
         self.path, self.limit = Path(path), limit
 
     def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:

@@ -6,7 +6,7 @@ import difflib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import platformdirs
@@ -24,7 +24,12 @@ class Torchvision(Data):
     fifth of the training images, drawn by the seed, validates.
     """
 
-    def __init__(self, dataset: str, root: str = "", limit: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Annotated[str, "class of torchvision.datasets"],
+        root: Annotated[str, "where it is or is downloaded to"] = "",
+        limit: Annotated[int, "at most so many images of each split; 0: all"] = 0,
+    ) -> None:
         self.dataset = dataset
         self.root = Path(root) if root else platformdirs.user_cache_path("neuroprompt") / "torchvision"
         self.limit = limit

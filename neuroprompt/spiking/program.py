@@ -14,7 +14,6 @@ import io
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import nir
 import numpy as np
@@ -22,12 +21,10 @@ from numpy.typing import NDArray
 
 from neuroprompt.errors import BadBundle, OutOfRange, Unsupported
 from neuroprompt.spiking.weights import Weights
-from neuroprompt.workers import stepwise
+from neuroprompt.workers.program_file import FORMAT, UNREADABLE, VECTORS, read_program_file
 
-FORMAT = "neuroprompt-program-2"
 GRADED = 2**17 - 1
 """The largest number of a graded line: shifted by 6 bits it must fit the 24 bits of u."""
-VECTORS = ("du", "dv", "vth", "v_reset", "bias")
 
 Array = NDArray[Any]
 Number = float | int | Array
@@ -174,16 +171,14 @@ class Program:
     def from_bytes(cls, data: bytes) -> Program:
         """Read what `to_bytes` wrote; raises BadBundle."""
         try:
-            spec = stepwise.load(io.BytesIO(data))
-            if spec.pop("format") != FORMAT:
-                raise BadBundle("a program of another format", FORMAT, "export it again")
+            spec = read_program_file(io.BytesIO(data))
             populations = tuple(
                 Population(**p | {key: _scalar(p[key]) for key in VECTORS[:-1]} | {"currents": tuple(p["currents"])})
                 for p in spec.pop("populations")
             )
             projections = tuple(Projection(**p | {"weights": Weights(p["weights"])}) for p in spec.pop("projections"))
             return cls(populations=populations, projections=projections, **spec)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        except UNREADABLE as error:
             got = f"the program cannot be read ({error})"
             raise BadBundle(got, "an .npz of neuroprompt", "export it again") from error
 

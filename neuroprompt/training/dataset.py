@@ -34,7 +34,7 @@ def parse(name: str) -> tuple[str, dict[str, str]]:
     """`kind:argument` as the source's name and its first setting; raises UnknownName, BadSetting."""
     kind, colon, argument = name.partition(":")
     settings = Data.part(kind).settings()
-    required = [key for key, parameter in settings.items() if parameter.default is parameter.empty]
+    required = [key for key, setting in settings.items() if setting.required]
     if bool(required) != bool(colon and argument):
         raise BadSetting(f"data {name!r}", f"{kind}:{required[0].upper()}" if required else kind)
     return kind, {required[0]: argument} if required else {}
@@ -44,6 +44,16 @@ def absolute(name: str) -> str:
     """`name` with a path in it made absolute, so that it holds from every folder."""
     kind, given = parse(name)
     return f"{kind}:{Path(given['path']).resolve()}" if "path" in given else name
+
+
+def size_of(images: Images) -> int:
+    """How many images there are."""
+    return len(images)  # type: ignore[arg-type]
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """uint8 images as floats in [0, 1]; floats as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def batches(images: Images, rows: Iterable[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:

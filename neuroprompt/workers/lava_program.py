@@ -1,36 +1,23 @@
-"""A program and its inputs from files, and what the chip would change in silence refused; needs numpy and scipy."""
+"""A program and its inputs for Lava, from files; it rejects what the chip would change in silence."""
 
-import json
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from program_file import UNREADABLE, read_program_file
 
-FORMAT = "neuroprompt-program-2"
 NO_MEMORY = {"float": 1.0, "fixed": 4095}
 LIMITS = {"vth": (0, 2**17 - 1), "du": (0, 4095), "dv": (0, 4095), "bias_exp": (0, 7), "bias": (-4096, 4095)}
 
 
 def read_program(path: Path, precision: str) -> dict[str, Any]:
-    """The header of a program `.npz`, with the arrays put into its populations and projections."""
+    """A program file for Lava; exits with one line where it is none, or the chip would change it in silence."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            program: dict[str, Any] = json.loads(file["header"].tobytes())
-            for i, part in enumerate(program["populations"]):
-                part |= {key: file[f"{key}.{i}"] for key in ("du", "dv", "vth", "bias")}
-                part["currents"] = [(onset, file[f"current.{i}.{onset}"]) for onset in part["onsets"]]
-            for i, part in enumerate(program["projections"]):
-                if part["sparse"]:
-                    rows = (file[f"weights.{i}.{key}"] for key in ("data", "indices", "indptr"))
-                    part["weights"] = csr_matrix(tuple(rows), shape=tuple(file[f"weights.{i}.shape"]))
-                else:
-                    part["weights"] = file[f"weights.{i}"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        program = read_program_file(path)
+    except UNREADABLE as error:
         raise SystemExit(f"{path} is not a program ({error})") from error
-    if (program["precision"], program["format"]) != (precision, FORMAT):
-        raise SystemExit(f"{path} is {program['precision']} {program['format']}; expected {precision} {FORMAT}")
+    if program["precision"] != precision:
+        raise SystemExit(f"{path} holds a {program['precision']} program; expected a {precision} one")
     for population in program["populations"]:
         check(population, precision)
     for projection in program["projections"]:
