@@ -55,6 +55,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
+    from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter
 
     exporter = Exporter.named(target)
