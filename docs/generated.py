@@ -24,7 +24,7 @@ from neuroprompt import errors
 from neuroprompt.contracts import deployment, learning
 from neuroprompt.contracts.deployment import Prices
 from neuroprompt.contracts.learning import Prompt
-from neuroprompt.energy.estimate import si
+from neuroprompt.energy.units import si
 from neuroprompt.plugin import Plugin
 
 ROOT = Path(__file__).resolve().parents[1]

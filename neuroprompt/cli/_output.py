@@ -6,15 +6,15 @@ import json as jsonlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from neuroprompt.cli._table import fitting_table
 from neuroprompt.errors import BadSetting
 from neuroprompt.progress import Progress
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result alone on stdout as one JSON object.")]
 
+table = fitting_table
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -61,25 +62,8 @@ def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
         sys.stdout.write(jsonlib.dumps(result, indent=1, default=_plain) + "\n")
         return
     screen = Console(highlight=False)
-    for table in tables:
-        screen.print(table, markup=False) if isinstance(table, str) else screen.print(table)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole_names: bool = False) -> Table:
-    """A table for a person; columns of numbers are right-aligned.
-
-    `whole_names`: the first column is never broken over two lines; a name that is too long for the terminal is cut.
-    """
-    cells = [[str(cell) for cell in row] for row in rows]
-    made = Table(title=title, title_justify="left", title_style="bold", min_width=len(title))
-    for i, column in enumerate(columns):
-        numbers = i > 0 and all(row[i][:1].isdigit() or row[i][:1] == "-" for row in cells)
-        whole = whole_names and i == 0
-        overflow: Literal["fold", "ellipsis"] = "ellipsis" if whole else "fold"
-        made.add_column(column, justify="right" if numbers else "left", overflow=overflow, no_wrap=whole)
-    for row in cells:
-        made.add_row(*(escape(cell) for cell in row))
-    return made
+    for part in tables:
+        screen.print(part, markup=False) if isinstance(part, str) else screen.print(part)
 
 
 def plain(value: object) -> str:

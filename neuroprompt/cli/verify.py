@@ -73,7 +73,7 @@ def verify(
     lines += [f"failed {name}: {why}" for name, why in result.failed.items()]
     lines += [f"figure in {figure}"] if figure is not None else []
     title = f"against the reference ({result.reference.spikes} spikes in {result.reference.steps} steps)"
-    emit(result.json(), json, table(title, COLUMNS, rows, whole_names=True), ENTRIES, *lines)
+    emit(result.json(), json, table(title, COLUMNS, rows), ENTRIES, *lines)
     if not result.agrees:
         raise typer.Exit(1)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from float_bounds import U32, gamma, near
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,7 +94,8 @@ def test_gradient_is_the_product_of_two_arctangents() -> None:
         return 1 / (1 + (math.pi * x) ** 2)  # ATan(2)
 
     expected = weights * slope(rate - 0.5) * slope(p - 0.75)
-    torch.testing.assert_close(prompt.p.grad, expected)
+    # p - threshold is rounded, and what follows is smooth: at most 16 roundings of factors that are all positive.
+    assert bool(((prompt.p.grad - expected).abs() <= 2 * gamma(16, U32) * expected.abs()).all())
 
 
 def test_currents_start_in_their_range() -> None:
@@ -170,7 +172,7 @@ def test_shallow_deep_scale_and_penalty() -> None:
     assert spike_nvpt().penalty() == 0
     prompt = spike_nvpt(l1=2.0)
     penalty = prompt.penalty()
-    torch.testing.assert_close(float(penalty.detach()), 2 * float(prompt.counts().mean()) / 4)
+    assert float(penalty.detach()) == near(2 * float(prompt.counts().double().mean()) / 4, prompt.counts().numel(), U32)
     penalty.backward()
     assert prompt.p.grad.abs().sum() > 0
 
