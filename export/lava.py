@@ -14,8 +14,8 @@ from neuroprompt.bundles.lava_readme import add_script, figures_of, graph_readme
 from neuroprompt.bundles.neurons import GraphNeurons, Neurons
 from neuroprompt.bundles.pipeline import Hybrid
 from neuroprompt.compiler.compile import model_of_graph
-from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
 from neuroprompt.errors import ParityError
@@ -90,7 +90,7 @@ class Lava(Exporter):
 def _of_graph(graph: nir.NIRGraph, name: str, model: SpikingModel) -> dict[str, Any]:
     return {
         "graph": name,
-        "dt_s": dt_of(graph),
+        "dt_s": reading_of(graph).dt,
         "steps": model.steps,
         "inputs": model.float_program.inputs,
         "neurons": sum(p.size for p in model.fixed_program.populations),

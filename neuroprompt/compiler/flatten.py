@@ -13,9 +13,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from neuroprompt.compiler.check import LINEAR, MOST_NEURONS, NEURONS, check_node
+from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.linear import Shape, shape_after
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.errors import BadGraph, Unsupported
-from neuroprompt.spiking.time_step import DT_SECONDS
 
 WHOLE = 1e-3
 """How far from a whole number of steps a delay may be, in steps."""
@@ -41,7 +42,7 @@ class FlatNode:
 
 @dataclass(frozen=True)
 class Flat:
-    """All nodes in the order in which a step computes them, dt in seconds, and the graph that they come from.
+    """All nodes in the order in which a step computes them, how their numbers are read, and the graph they come from.
 
     In step t a node takes the sum of what its sources gave in step t - lag (0 before the first). lag is 0, or 1 on
     every edge that leaves a neuron and stays in a cycle: NIR is continuous in time, where a loop has no order, and this
@@ -49,8 +50,13 @@ class Flat:
     """
 
     nodes: tuple[FlatNode, ...]
-    dt: float
+    reading: Reading
     graph: nir.NIRGraph = field(repr=False, compare=False)
+
+    @property
+    def dt(self) -> float:
+        """Seconds of a step."""
+        return self.reading.dt
 
     @property
     def inputs(self) -> tuple[FlatNode, ...]:
@@ -82,23 +88,13 @@ class Flat:
         return tuple(n for n in self.outputs if not made_by_neurons(n))
 
 
-def dt_of(graph: nir.NIRGraph) -> float:
-    """The time step in seconds that the graph was made for; 1e-4 where it does not say. Raises BadGraph."""
-    try:
-        dt = float(graph.metadata.get("dt", DT_SECONDS))
-    except (TypeError, ValueError):
-        dt = -1.0
-    if not (0 < dt < np.inf):
-        raise BadGraph(f"the graph's dt is {graph.metadata['dt']!r}", "seconds above 0")
-    return dt
-
-
 def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
     """`graph` in flat form; raises BadGraph where it cannot be, Unsupported where nothing here runs it."""
-    dt = dt_of(graph) if dt is None else dt
+    reading = reading_of(graph, dt)
+    dt = reading.dt
     nodes, edges = _unnested(graph)
     for name, node in nodes.items():
-        check_node(name, node, dt)
+        check_node(name, node, reading)
     before: dict[str, list[str]] = {name: [] for name in nodes}
     for source, target in sorted(edges):
         before[target].append(source)
@@ -120,7 +116,7 @@ def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
         placed[name] = FlatNode(name, node, sources, shape_in, shape, _left(name, delays, sources))
     if sum(n.size for n in placed.values()) > MOST_NEURONS:
         raise Unsupported(f"a graph of {sum(n.size for n in placed.values()):,} values", f"at most {MOST_NEURONS:,}")
-    flat = Flat(tuple(placed.values()), dt, graph)
+    flat = Flat(tuple(placed.values()), reading, graph)
     for n in flat.nodes:
         for source, _ in n.sources:
             if placed[source].size != prod(n.shape_in):
