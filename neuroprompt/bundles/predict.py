@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.padding import margins
 from neuroprompt.errors import BadData
+from neuroprompt.images import SUFFIXES, files_in, images_of, pixels, read_rgb
 from neuroprompt.progress import SILENT, Progress
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 
 def predict(bundle: Bundle, paths: Sequence[Path | str], progress: Progress = SILENT) -> list[dict[str, Any]]:
@@ -25,11 +23,11 @@ def predict(bundle: Bundle, paths: Sequence[Path | str], progress: Progress = SI
     """
     runtime = ImageTarget.named("onnxruntime")
     preprocess, classes = bundle.about["preprocess"], bundle.about["classes"]
-    found = []
+    predictions = []
     for file in progress.track(image_files(paths), "images"):
         logits = runtime.logits(bundle.folder / "model.onnx", read_image(file, preprocess)[None])
-        found.append(labelled(file, logits[0], classes))
-    return found
+        predictions.append(labelled(file, logits[0], classes))
+    return predictions
 
 
 def labelled(file: Path, logits: Floats, classes: Sequence[str]) -> dict[str, Any]:
@@ -43,16 +41,11 @@ def labelled(file: Path, logits: Floats, classes: Sequence[str]) -> dict[str, An
 def read_image(file: Path, preprocess: Mapping[str, Any]) -> Floats:
     """One image as the file's input (3, H, W): see `Preprocess`; raises BadData."""
     height, width = preprocess["size"]
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadData(f"{file} cannot be read as an image ({error})", "a whole image") from error
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling[preprocess["interpolation"].upper()])
-    pixels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255
+    # Bundles of versions that did not turn images do not say so.
+    image = pixels(read_rgb(file, preprocess.get("exif", False)), (height, width), preprocess["interpolation"])
+    scaled = image.transpose(2, 0, 1).astype(np.float32) / 255
     mean, std = (np.asarray(preprocess[key], dtype=np.float32)[:, None, None] for key in ("mean", "std"))
-    normalised: Floats = (pixels - mean) / std
+    normalised: Floats = (scaled - mean) / std
     if preprocess.get("canvas"):
         left, right, top, bottom = margins((height, width), preprocess["canvas"])
         normalised = np.pad(normalised, ((0, 0), (top, bottom), (left, right)))
@@ -60,11 +53,11 @@ def read_image(file: Path, preprocess: Mapping[str, Any]) -> Floats:
 
 
 def image_files(paths: Sequence[Path | str]) -> list[Path]:
-    """The files of `paths`, a folder standing for the images in it; raises BadData where it holds none."""
-    found: list[Path] = []
+    """The files of `paths`, a folder standing for all images in it; raises BadData where it has none."""
+    files: list[Path] = []
     for path in map(Path, paths):
-        inside = [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path]
+        inside = images_of(files_in(path)) if path.is_dir() else [path]
         if not inside:
             raise BadData(f"{path} holds no images", f"files that end in {', '.join(sorted(SUFFIXES))}")
-        found += sorted(inside)
-    return found
+        files += inside
+    return files
