@@ -101,8 +101,9 @@ def pixels(image: Image.Image, size: tuple[int, int], interpolation: str) -> NDA
 def files_in(folder: Path) -> list[Path]:
     """All files in a folder and the folders in it, sorted; raises BadData where one cannot be read.
 
-    Names that begin with a dot, broken links and what is no file are passed over. Links to folders are followed, but no
-    folder is entered twice, so that links in a circle end.
+    Names that begin with a dot and what is no file (a pipe, a socket) are passed over; a link to nowhere is not: its
+    loss would pass unseen. Links to folders are followed, but no folder is entered twice, so that links in a circle
+    end.
     """
 
     def unreadable(error: OSError) -> None:
@@ -117,7 +118,7 @@ def files_in(folder: Path) -> list[Path]:
         entered.add(os.path.realpath(here))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files += [Path(here, name) for name in names if not name.startswith(".")]
-    return sorted(file for file in files if file.is_file())
+    return sorted(file for file in files if file.is_file() or not file.exists())
 
 
 def images_of(files: Iterable[Path]) -> list[Path]:

@@ -49,5 +49,5 @@ class Lava(OwnRuntimeTarget):
             arguments += ["--inputs", str(folder / "inputs.npy"), "--out", str(folder / "spikes.npz")]
             self.runtime.run(WORKERS / "run_lava.py", [*arguments, *(["--states"] if states else [])], self.time_limit)
             with np.load(folder / "spikes.npz", allow_pickle=False) as file:
-                found = {name: file[name] for name in file.files}
-        return recording(program, found, time.perf_counter() - start, states)
+                traces = {name: file[name] for name in file.files}
+        return recording(program, traces, time.perf_counter() - start, states)

@@ -42,5 +42,5 @@ class Loihi(SpikingTarget):
         start = time.perf_counter()
         sent = program.encode(inputs)
         traces = simulate_sent(program, sent)
-        found = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
-        return replace(recording(program, found, time.perf_counter() - start, states), sent=sent)
+        recorded = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
+        return replace(recording(program, recorded, time.perf_counter() - start, states), sent=sent)

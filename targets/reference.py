@@ -46,15 +46,15 @@ class Reference(SpikingTarget):
             raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {sum(sizes)})")
         start = time.perf_counter()
         parts = np.split(inputs.astype(np.float64), np.cumsum(sizes)[:-1], axis=1)
-        given, potentials = _run(way, dict(zip(way.inputs, parts, strict=True)), dt, len(inputs))
+        emitted, potentials = _run(way, dict(zip(way.inputs, parts, strict=True)), dt, len(inputs))
         seconds = time.perf_counter() - start
         firing = [name for name, node in nodes.items() if isinstance(node, FIRING)]
         graded = [name for name, node in nodes.items() if isinstance(node, NEURONS) and name not in firing]
         return Recording(
-            {name: given[name] > 0 for name in firing},
+            {name: emitted[name] > 0 for name in firing},
             seconds,
             {name: potentials[name] for name in firing} if states else {},
-            values={name: given[name] for name in (*graded, *way.readouts)},
+            values={name: emitted[name] for name in (*graded, *way.readouts)},
         )
 
 
@@ -67,7 +67,7 @@ def _run(way: Walk, inputs: dict[str, Array], dt: float, steps: int) -> tuple[di
         for name, node in nodes.items()
         if isinstance(node, nir.Delay)
     }
-    given: dict[str, list[Array]] = {name: [] for name in (*neurons, *way.readouts)}
+    emitted: dict[str, list[Array]] = {name: [] for name in (*neurons, *way.readouts)}
     potentials: dict[str, list[Array]] = {name: [] for name in neurons}
     before: dict[str, Array] = {}
     for t in range(steps):
@@ -87,15 +87,15 @@ def _run(way: Walk, inputs: dict[str, Array], dt: float, steps: int) -> tuple[di
                     now[name] = delays[name].give(t)
                 else:
                     now[name] = passed_on(visit.node, x)
-            if name in given:
-                given[name].append(now[name].reshape(-1))
+            if name in emitted:
+                emitted[name].append(now[name].reshape(-1))
             if name in neurons:
                 potentials[name].append(np.broadcast_to(neurons[name].v, now[name].shape).reshape(-1))
         for visit in way.visits:
             if visit.keeps:
                 delays[visit.name].keep(_together(visit.node, [now[source] for source in visit.keeps]))
         before = now
-    return {k: np.stack(rows) for k, rows in given.items()}, {k: np.stack(rows) for k, rows in potentials.items()}
+    return {k: np.stack(rows) for k, rows in emitted.items()}, {k: np.stack(rows) for k, rows in potentials.items()}
 
 
 def _sum(visit: Visit, nodes: dict[str, Any], now: dict[str, Array], before: dict[str, Array]) -> Array:

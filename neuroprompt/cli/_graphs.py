@@ -20,12 +20,6 @@ SplitSigns = Annotated[
 
 def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[Flat, Floats]:
     """A checked graph in flat form, and inputs (T, n_in) for it: `drive` as in `neuroprompt.compiler.stimuli`."""
-    from neuroprompt.compiler.flatten import flatten
-    from neuroprompt.compiler.read import read_graph
-    from neuroprompt.compiler.stimuli import POISSON, inputs_of
-    from neuroprompt.spiking.graph import steps_of
+    from neuroprompt.compiler.stimuli import flat_with_inputs
 
-    graph = read_graph(file, dt)
-    flat = flatten(graph)
-    steps = steps if steps is not None or not drive.startswith(POISSON) else steps_of(graph)
-    return flat, inputs_of(drive, flat.lines, steps, seed)
+    return flat_with_inputs(file, steps, drive, dt, seed)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "export runs/digits --target lava --out out/lava",
         "export runs/digits --target nir --out out/nir",
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
+        "export graph.nir --target lava --input pixels.npy --encode rate",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
         "export graph.nir --target lava --steps 100 --dump",
     )
@@ -41,6 +42,12 @@ def export(
     ] = "poisson:0.5",
     dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
+    encode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rate|latency|delta", help="Send a graph's numbers as spikes (default: as whole numbers)."
+        ),
+    ] = None,
     split_signs: SplitSigns = False,
     show: Annotated[
         bool, typer.Option("--dump", help="Print every stage of the compiler instead, and write nothing.")
@@ -48,33 +55,46 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
+    from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter
-    from neuroprompt.training.run_folder import Run
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
     if what.suffix == ".nir":
         with stdout_is_ours():
             flat, inputs = driven_graph(what, steps, drive, dt, seed)
+            if encode is not None:
+                from neuroprompt.compiler.encode import encoded
+
+                inputs = encoded(inputs, encode, seed)
             if show:
                 text = _dump(flat, inputs, split_signs)
             else:
                 name, progress = what.stem, TerminalProgress()
                 result = exporter.export_graph(
-                    flat.graph, out, inputs, name=name, split_signs=split_signs, progress=progress
+                    flat.graph,
+                    out,
+                    inputs,
+                    name=name,
+                    split_signs=split_signs,
+                    encoding=encode or "",
+                    progress=progress,
                 )
         if show:
             emit({"dump": text.splitlines()}, json, text)
             return
-        for line in result.get("about", {}).get("placement", {}).get("too_large", ()):
+        for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
-        if show or split_signs:
-            got = f"{'--dump' if show else '--split-signs'} of a run"
+        if show or split_signs or encode is not None:
+            got = f"{'--dump' if show else '--split-signs' if split_signs else '--encode'} of a run"
             raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
+            from neuroprompt.training.run_folder import Run
+
             result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
-    emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), facts(result)))
+    checked = table(f"{target}: {out}", ("checked", "value"), facts(result.figures))
+    emit(result.json(), json, checked, *bits_words(result.figures.get("bits", {})))
 
 
 def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:

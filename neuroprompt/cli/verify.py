@@ -53,11 +53,13 @@ def verify(
 
     Exit code 1 where a float target differs from the reference, Lava's integers from our emulator's, or a target broke.
     """
-    from neuroprompt.report.verify_figure import FORMS, draw_verified
     from neuroprompt.simulators.verify import verify as verify_model
 
-    if figure is not None and figure.suffix not in FORMS:
-        raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
+    if figure is not None:
+        from neuroprompt.report.verify_figure import FORMS, draw_verified
+
+        if figure.suffix not in FORMS:
+            raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
     with stdout_is_ours():
         model, inputs = _model(what, steps, drive, dt, seed, split_signs)
         names = [name.strip() for name in targets.split(",")] if targets else None
@@ -71,7 +73,7 @@ def verify(
     lines += [f"failed {name}: {why}" for name, why in result.failed.items()]
     lines += [f"figure in {figure}"] if figure is not None else []
     title = f"against the reference ({result.reference.spikes} spikes in {result.reference.steps} steps)"
-    emit(result.json(), json, table(title, COLUMNS, rows, whole_names=True), ENTRIES, *lines)
+    emit(result.json(), json, table(title, COLUMNS, rows), ENTRIES, *lines)
     if not result.agrees:
         raise typer.Exit(1)
 

@@ -17,6 +17,8 @@ from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from neuroprompt.bundles.artefact import Artefact
+    from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.spiking.program import Program, SpikingModel
     from neuroprompt.training.run_folder import Run
 
@@ -96,15 +98,35 @@ class ImageTarget(Target):
         """Logits (B, K) of normalised images (B, C, H, W) from the model in `file`."""
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was written at `out`: what was counted and checked as `figures`, and what its manifest says."""
+
+    out: Path
+    figures: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        """The figures by name, beside `out` and `about`."""
+        return {"out": str(self.out), **self.figures, "about": dict(self.about)}
+
+
 class Exporter(Plugin, ABC):
-    """Something that a trained run can be turned into; one file per artefact in `export/`."""
+    """Something that a trained run or a NIR graph can be turned into; one file per artefact in `export/`.
+
+    The name is also the `kind` of the bundles that it writes, and `opened` says what such a bundle does.
+    """
 
     kind = "export target"
     folder = "neuroprompt.export"
 
     @abstractmethod
-    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
-        """Write the artefact whole or not at all; returns what was checked, as JSON-able values."""
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> Exported:
+        """Write the bundle whole or not at all; both sides ran and were compared before it appears."""
+
+    @abstractmethod
+    def opened(self, bundle: Bundle) -> Artefact:
+        """A bundle of this kind at work: how it runs, what is counted of it, how it is described."""
 
     def export_graph(
         self,
@@ -114,10 +136,12 @@ class Exporter(Plugin, ABC):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
-    ) -> dict[str, Any]:
+    ) -> Exported:
         """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
 
+        `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
         `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"

@@ -1,4 +1,4 @@
-"""From what a run of a program found to a Recording; and the run itself, for simulators that step their own neurons."""
+"""Runs as Recordings, and the run itself for simulators that step their own neurons."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ def run_in_process(
     if inputs.ndim != 2 or inputs.shape[1] != program.inputs:
         raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {program.inputs})")
     start = time.perf_counter()
-    found = stepwise.run(program.spec(), inputs, make)
-    return recorded(program, found, time.perf_counter() - start, states)
+    traces = stepwise.run(program.spec(), inputs, make)
+    return recorded(program, traces, time.perf_counter() - start, states)
 
 
-def recorded(program: Program, found: dict[str, dict[str, Any]], seconds: float, states: bool) -> Recording:
-    """What `stepwise.run` found as a Recording: spikes as bool, values of populations that never fire."""
+def recorded(program: Program, traces: dict[str, dict[str, Any]], seconds: float, states: bool) -> Recording:
+    """What `stepwise.run` returns as a Recording: spikes as bool, values of populations that never fire."""
     firing = [p.name for p in program.populations if p.emits == "spikes"]
     return Recording(
-        spikes={name: found["out"][name] > 0 for name in firing},
+        spikes={name: traces["out"][name] > 0 for name in firing},
         seconds=seconds,
-        values={p.name: found["out"][p.name] for p in program.populations if p.emits != "spikes"},
-        v={name: found["v"][name] for name in firing} if states else {},
+        values={p.name: traces["out"][p.name] for p in program.populations if p.emits != "spikes"},
+        v={name: traces["v"][name] for name in firing} if states else {},
     )
 
 
-def recording(program: Program, found: dict[str, Any], seconds: float, states: bool) -> Recording:
-    """What a chip's run found ("spikes.NAME", "u.NAME", "v.NAME", rows of the graph's steps) as a Recording.
+def recording(program: Program, traces: dict[str, Any], seconds: float, states: bool) -> Recording:
+    """What a chip's run recorded ("spikes.NAME", "u.NAME", "v.NAME", rows of the graph's steps) as a Recording.
 
     Potentials are in the program's units; values of populations that never fire in the graph's.
     """
     firing = [p.name for p in program.populations if p.emits == "spikes"]
     return Recording(
-        spikes={name: found[f"spikes.{name}"] for name in firing},
+        spikes={name: traces[f"spikes.{name}"] for name in firing},
         seconds=seconds,
-        values={p.name: found[f"v.{p.name}"] / p.unit for p in program.populations if p.emits == "v"},
-        v={name: found[f"v.{name}"] for name in firing} if states else {},
-        u={name: found[f"u.{name}"] for name in firing} if states else {},
+        values={p.name: traces[f"v.{p.name}"] / p.unit for p in program.populations if p.emits == "v"},
+        v={name: traces[f"v.{name}"] for name in firing} if states else {},
+        u={name: traces[f"u.{name}"] for name in firing} if states else {},
         delay={p.name: p.depth for p in program.populations},
     )

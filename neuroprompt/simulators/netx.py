@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import h5py
 import numpy as np
 
-from neuroprompt.errors import Unsupported
+from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
 
 LONGEST = 62
 """The longest delay that netx takes; it clips others with a warning."""
@@ -22,7 +24,7 @@ def to_netx(program: Program) -> bytes:
               neuron/{type "CUBA", iDecay = du + 1, vDecay = dv, vThMant = vth, refDelay 1, gradedSpike false}
 
     Read in lava-dl 0.6.0 (netx/hdf5.py): du = iDecay - 1, dv = vDecay, bias_exp = 6. What it cannot say: a bias behind
-    synapses (LIF's own begins at chip step 0, before the layer's inputs), decays of every neuron's own, joins, numbers
+    synapses (LIF's own begins at chip step 0, before the layer's inputs), per-neuron decays, joins, numbers
     as inputs, populations that never fire, weights that are all 0 (its optimize_weight_bits divides by them).
     """
     layers = _layers(program)
@@ -50,6 +52,33 @@ def to_netx(program: Program) -> bytes:
     return file.getvalue()
 
 
+def read_back(program: Program, data: bytes) -> Program:
+    """`program` with the integers that stand in the `.net` file `data`; raises ParityError where its layers differ."""
+    layers = _layers(program)
+    populations: list[Population] = []
+    projections: list[Projection] = []
+    with h5py.File(io.BytesIO(data), "r") as net:
+        if sorted(net["layer"], key=int) != [str(i) for i in range(len(layers) + 1)]:
+            raise ParityError(f"layers {sorted(net['layer'])} in the file", f"{len(layers)} behind the input")
+        for i, (p, forward, own) in enumerate(layers, start=1):
+            group = net[f"layer/{i}"]
+            neuron = {key: int(group[f"neuron/{key}"][()]) for key in ("iDecay", "vDecay", "vThMant")}
+            populations.append(replace(p, du=neuron["iDecay"] - 1, dv=neuron["vDecay"], vth=neuron["vThMant"]))
+            delays = np.unique(group["delay"][()]) if "delay" in group else np.zeros(1)
+            for projection, key in ((forward, "weight"), (own, "weight_rec")):
+                if (projection is None) == (key in group):
+                    raise ParityError(
+                        f"layer {i} of the file {'has' if key in group else 'has no'} {key}", "as written"
+                    )
+                if projection is None:
+                    continue
+                matrix = np.asarray(group[key][()])
+                if matrix.shape != projection.weights.shape or delays.size != 1:
+                    raise ParityError(f"{key} of shape {matrix.shape} in the file", f"{projection.weights.shape}")
+                projections.append(replace(projection, weights=Weights(matrix), delay=int(delays[0])))
+    return replace(program, populations=tuple(populations), projections=tuple(projections))
+
+
 def _layers(program: Program) -> list[tuple[Population, Projection, Projection | None]]:
     """Every population with what drives it from the layer before, and from itself."""
     if program.precision != "fixed" or program.input_scale:
@@ -74,7 +103,7 @@ def _check(p: Population, forward: Projection, own: Projection | None) -> None:
     elif np.any(p.bias) or p.currents:
         wrong = "has a bias, which netx begins before the layer's inputs"
     elif any(np.ndim(value) for value in (p.du, p.dv, p.vth)):
-        wrong = "has a decay of every neuron's own"
+        wrong = "has decays or thresholds that differ from neuron to neuron"
     elif own is not None and (own.delay or forward.delay):
         wrong = "drives itself beside a delay, which netx gives to both"
     elif forward.exponent or (own is not None and own.exponent):
@@ -84,7 +113,9 @@ def _check(p: Population, forward: Projection, own: Projection | None) -> None:
     elif not all(np.any(q.weights.values) for q in (forward, own) if q is not None):
         wrong = "has weights that are all 0"
     if wrong:
-        raise Unsupported(f"node {p.name!r} {wrong}", "what lava-dl's netx can hold", "use --target lava, which can")
+        raise Unsupported(
+            f"node {p.name!r} {wrong}", "what a file of lava-dl's netx can say", "use --target lava, which can"
+        )
 
 
 def _matrix(projection: Projection, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

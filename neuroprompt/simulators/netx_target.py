@@ -43,9 +43,9 @@ class NetxTarget(OwnRuntimeTarget):
         program.encode(inputs)
         start = time.perf_counter()
         layers = self.run_net(net, inputs, program.steps + program.depth)
-        found = zip(program.populations, layers, strict=True)
+        by_population = zip(program.populations, layers, strict=True)
         return Recording(
-            spikes={p.name: spikes[p.depth : p.depth + program.steps] for p, spikes in found},
+            spikes={p.name: spikes[p.depth : p.depth + program.steps] for p, spikes in by_population},
             seconds=time.perf_counter() - start,
             delay={p.name: p.depth for p in program.populations},
         )
@@ -61,7 +61,7 @@ class NetxTarget(OwnRuntimeTarget):
             folder = Path(name)
             (folder / "network.net").write_bytes(net)
             np.save(folder / "inputs.npy", inputs.astype(bool), allow_pickle=False)
-            files = [str(folder / file) for file in ("network.net", "inputs.npy", "found.npz")]
+            files = [str(folder / file) for file in ("network.net", "inputs.npy", "recorded.npz")]
             self.runtime.run(WORKERS / "run_netx.py", [*files[:2], str(steps), files[2]], self.time_limit)
             with np.load(files[2], allow_pickle=False) as file:
                 return [file[f"layer{i}"] for i in range(len(file.files))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -16,15 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
-import uv
 
 from neuroprompt.errors import RuntimeMissing, WorkerFailed
+from neuroprompt.extras import install
 from neuroprompt.progress import SILENT, Progress
 
 WORKERS = Path(__file__).parents[1] / "workers"
 BUILD_SECONDS = 900
 PROBE_SECONDS = 30
 KILL_SECONDS = 2.0
+EXACTLY = ("--no-deps", "--require-hashes")
+"""How uv installs pins: nothing else, and only files whose SHA-256 stands there."""
 
 
 def cache_folder() -> Path:
@@ -36,8 +39,9 @@ def cache_folder() -> Path:
 class Runtime:
     """A Python of another version with exact pins, in a folder of the cache named by a hash of both.
 
-    `requirements` must be complete: every package of the environment with its exact version. `whole` is false where
-    some are left out on purpose, because what needs them is not used.
+    `requirements` must be complete: every package of the environment with its exact version, and the SHA-256 of its
+    files, which are checked when they are fetched. `whole` is false where some packages are left out on purpose,
+    because what needs them is not used.
     """
 
     name: str
@@ -48,7 +52,7 @@ class Runtime:
     @property
     def folder(self) -> Path:
         """Where it stands, built or not."""
-        pins = "\n".join(sorted(self.requirements.read_text().split()))
+        pins = "\n".join(sorted(" ".join(self.pins).split()))
         key = hashlib.sha256(f"{pins}\n{self.python} {sys.platform} {platform.machine()}".encode()).hexdigest()[:16]
         return cache_folder() / "runtimes" / f"{self.name}-{key}"
 
@@ -74,8 +78,13 @@ class Runtime:
 
     def pinned(self, package: str) -> str:
         """The version of one of its packages."""
-        pins = dict(line.partition(";")[0].split("==") for line in self.requirements.read_text().splitlines())
-        return pins[package]
+        return dict(pin.partition(";")[0].strip().split("==") for pin in self.pins)[package]
+
+    @property
+    def pins(self) -> list[str]:
+        """Its packages, name==version with the platforms where one is for some only; without the files' hashes."""
+        lines = self.requirements.read_text().splitlines()
+        return [line.rstrip("\\").strip() for line in lines if line and not line.startswith((" ", "#"))]
 
     @property
     def variable(self) -> str:
@@ -117,7 +126,7 @@ class Runtime:
 
     def _fill(self, new: Path, python: Path) -> None:
         self._uv("venv", "--python", str(python), "--no-project", "--allow-existing", str(new))
-        self._uv("pip", "install", "--no-deps", "--python", str(new), "-r", str(self.requirements))
+        self._uv("pip", "install", *EXACTLY, "--python", str(new), "-r", str(self.requirements))
         if self.whole:
             self._uv("pip", "check", "--python", str(new))
 
@@ -159,30 +168,33 @@ class Runtime:
 
     def _candidates(self, install: bool) -> Iterator[Path]:
         program = f"python{self.python}"
-        if found := shutil.which(program):
-            yield Path(found)
+        if on_path := shutil.which(program):
+            yield Path(on_path)
         pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
         yield from sorted(pyenv.glob(f"versions/{self.python}.*/bin/{program}"), reverse=True)
         find = ("python", "find", "--no-project", "--no-python-downloads", self.python)
-        if found := self._uv(*find, must=False):
-            yield Path(found)
+        if known_to_uv := self._uv(*find, must=False):
+            yield Path(known_to_uv)
         if install and self._uv("python", "install", self.python, must=False) is not None:
             yield Path(self._uv(*find) or "")
 
     def _uv(self, *arguments: str, must: bool = True) -> str | None:
         """What uv printed; None where it failed and need not succeed. Raises RuntimeMissing."""
         try:
-            command = [uv.find_uv_bin(), *arguments]
+            command = [_uv_program(), *arguments]
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise RuntimeMissing(f"uv cannot run ({error})", "the package uv", "pip install uv") from error
+            raise RuntimeMissing(f"uv cannot run ({error})", "the package uv", install("runtimes")) from error
         if done.returncode == 0:
             return done.stdout.strip()
         if not must:
             return None
-        raise RuntimeMissing(f"'uv {' '.join(arguments[:2])}' failed for {self.name}: {_last_line(done.stderr)}")
+        if mismatch := re.search(r"[Hh]ash mismatch for `([^`]+)`", done.stderr):
+            got = f"the file that was fetched for {mismatch[1]} is not the pinned one: its SHA-256 differs"
+            raise RuntimeMissing(got, f"a file of {self.requirements.name}", "check your package index or proxy")
+        raise RuntimeMissing(f"'uv {' '.join(arguments[:2])}' failed for {self.name}: {_error(done.stderr)}")
 
     def _settle(self, new: Path) -> None:
         """Put a whole new folder in place; where another builder was first, keep theirs."""
@@ -196,6 +208,15 @@ class Runtime:
                 # What stands there lost its Python: nobody can be running it.
                 shutil.rmtree(self.folder, ignore_errors=True)
         raise RuntimeMissing(f"cannot replace {self.folder}", "a writable folder", "remove it and run again")
+
+
+def _uv_program() -> str:
+    """The uv of the extra `runtimes`, or one on PATH; raises FileNotFoundError, which is an OSError."""
+    try:
+        import uv
+    except ModuleNotFoundError:
+        return "uv"
+    return str(uv.find_uv_bin())
 
 
 def _starts(python: Path, version: str) -> bool:
@@ -233,6 +254,11 @@ def _what_happened(code: int | None, timeout: float, complained: Path) -> str:
     if killed > 0:
         return f"was killed by signal {killed}"
     return f"failed with exit code {code}: {_last_line(complained.read_text(errors='replace'))}"
+
+
+def _error(text: str) -> str:
+    """What uv says after "error:", which it breaks over several lines."""
+    return " ".join(text.rpartition("error:")[2].split()) or "it said nothing"
 
 
 def _last_line(text: str) -> str:

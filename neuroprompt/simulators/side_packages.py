@@ -11,16 +11,18 @@ import tempfile
 import time
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from neuroprompt.contracts.deployment import Floats, Recording
-from neuroprompt.errors import Unsupported
+from neuroprompt.contracts.deployment import Availability, Floats, Recording
+from neuroprompt.errors import RuntimeMissing, Unsupported
+from neuroprompt.extras import install
 from neuroprompt.simulators.in_process import recorded
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
-from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.simulators.runtime import EXACTLY, WORKERS, Runtime
 from neuroprompt.spiking.program import Population, Program, SpikingModel
 
 
@@ -56,15 +58,32 @@ class SidePackages(Runtime):
 
     def _fill(self, new: Path, python: Path) -> None:
         target = ("--target", str(new), "--python", str(python))
-        self._uv("pip", "install", "--no-deps", *target, "-r", str(self.requirements))
+        self._uv("pip", "install", *EXACTLY, *target, "-r", str(self.requirements))
 
 
 class SidePackagesTarget(OwnRuntimeTarget):
     """A simulator in an overlay: a part says what it is, and refuses what its neurons cannot do.
 
     Its pins are `neuroprompt/workers/NAME.txt`, its neurons `neuroprompt/workers/NAME_neurons.py`: a function `make`
-    for `neuroprompt.workers.stepwise.run`.
+    for `neuroprompt.workers.stepwise.run`. `needs` are the modules that it takes from packages of the extra `train`.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def available(cls) -> Availability:
+        """Whether its packages are there, and ours that it needs; if not, what to type."""
+        if all(map(find_spec, cls.needs)):
+            return super().available()
+        return Availability(False, cls.runtime.how, fix=install("train"))
+
+    @classmethod
+    def install(cls) -> None:
+        """Put its packages in a folder of the cache; raises RuntimeMissing, also where ours that it needs are not."""
+        for module in cls.needs:
+            if find_spec(module) is None:
+                raise RuntimeMissing(f"{cls.runtime.name} needs {module}", "the extra 'train'", install("train"))
+        super().install()
 
     @abstractmethod
     def check(self, population: Population) -> None:
@@ -90,8 +109,8 @@ class SidePackagesTarget(OwnRuntimeTarget):
             self.runtime.run(
                 WORKERS / "side_packages.py", [str(self.runtime.folder), str(neurons), name], self.time_limit
             )
-            with np.load(folder / "found.npz", allow_pickle=False) as file:
-                found: dict[str, dict[str, Any]] = {
+            with np.load(folder / "recorded.npz", allow_pickle=False) as file:
+                traces: dict[str, dict[str, Any]] = {
                     kind: {p.name: file[f"{kind}.{p.name}"] for p in program.populations} for kind in ("out", "v")
                 }
-        return recorded(program, found, time.perf_counter() - start, states)
+        return recorded(program, traces, time.perf_counter() - start, states)

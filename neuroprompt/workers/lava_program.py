@@ -1,36 +1,23 @@
-"""A program and its inputs from files, and what the chip would change in silence refused; needs numpy and scipy."""
+"""A program and its inputs for Lava, from files; it rejects what the chip would change in silence."""
 
-import json
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from program_file import UNREADABLE, read_program_file
 
-FORMAT = "neuroprompt-program-2"
 NO_MEMORY = {"float": 1.0, "fixed": 4095}
 LIMITS = {"vth": (0, 2**17 - 1), "du": (0, 4095), "dv": (0, 4095), "bias_exp": (0, 7), "bias": (-4096, 4095)}
 
 
 def read_program(path: Path, precision: str) -> dict[str, Any]:
-    """The header of a program `.npz`, with the arrays put into its populations and projections."""
+    """A program file for Lava; exits with one line where it is none, or the chip would change it in silence."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            program: dict[str, Any] = json.loads(file["header"].tobytes())
-            for i, part in enumerate(program["populations"]):
-                part |= {key: file[f"{key}.{i}"] for key in ("du", "dv", "vth", "bias")}
-                part["currents"] = [(onset, file[f"current.{i}.{onset}"]) for onset in part["onsets"]]
-            for i, part in enumerate(program["projections"]):
-                if part["sparse"]:
-                    rows = (file[f"weights.{i}.{key}"] for key in ("data", "indices", "indptr"))
-                    part["weights"] = csr_matrix(tuple(rows), shape=tuple(file[f"weights.{i}.shape"]))
-                else:
-                    part["weights"] = file[f"weights.{i}"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        program = read_program_file(path)
+    except UNREADABLE as error:
         raise SystemExit(f"{path} is not a program ({error})") from error
-    if (program["precision"], program["format"]) != (precision, FORMAT):
-        raise SystemExit(f"{path} is {program['precision']} {program['format']}; expected {precision} {FORMAT}")
+    if program["precision"] != precision:
+        raise SystemExit(f"{path} holds a {program['precision']} program; expected a {precision} one")
     for population in program["populations"]:
         check(population, precision)
     for projection in program["projections"]:
@@ -84,7 +71,7 @@ def from_host(population: dict[str, Any], precision: str, steps: int) -> Any:
 def read_inputs(program: dict[str, Any], path: Any) -> Any:
     """What is sent, (steps, inputs): spikes as bool, or numbers."""
     expected = (program["steps"], program["inputs"])
-    heard = [p["weights"] for p in program["projections"] if p["source"] == "input"]
+    heard = [p for p in program["projections"] if p["source"] == "input"]
     if path is None and heard:
         raise SystemExit(f"this program needs --inputs, an .npy of {expected}: steps, lines")
     inputs = np.zeros(expected) if path is None else np.load(path, allow_pickle=False)
@@ -96,7 +83,18 @@ def read_inputs(program: dict[str, Any], path: Any) -> Any:
     if not scale:
         return inputs.astype(bool if spikes else float)
     sent = np.rint(inputs * scale)
-    reach = max(np.abs(w * sent if w.ndim == 1 else w @ sent.T).max(initial=0) for w in heard)
-    if reach > LIMITS["vth"][1]:
-        raise SystemExit(f"{path} holds {np.abs(inputs).max()}, too large for the chip: more than its factors can be")
+    if reach(heard, sent) > LIMITS["vth"][1]:
+        raise SystemExit(f"{path} holds {np.abs(inputs).max()}, too large for the chip: more than it was fitted on")
     return sent.astype(np.int32)
+
+
+def reach(heard: Any, sent: Any) -> float:
+    """The largest magnitude that numbers add up to in any population, delays left out; infinite beyond 32 bits."""
+    totals: dict[str, Any] = {}
+    for p in heard:
+        w = p["weights"]
+        sums = w * sent if w.ndim == 1 else np.asarray(w @ sent.T).T
+        if np.abs(sums).max(initial=0) >= 2**31:
+            return float("inf")
+        totals[p["target"]] = totals.get(p["target"], 0) + sums * 2.0 ** p["exponent"]
+    return max((float(np.abs(total).max(initial=0)) for total in totals.values()), default=0.0)

@@ -37,12 +37,12 @@ def run(spec: dict[str, Any], inputs: Any) -> dict[str, dict[str, Any]]:
     with nengo.Network() as net:
         at = {"input": nengo.Node(lambda t: inputs[round(t) - 1], size_out=inputs.shape[1])}
         for p in spec["populations"]:
-            one = np.ones(p["size"])
-            cells = nengo.Ensemble(p["size"], 1, neuron_type=Neurons(p), gain=one, bias=0 * one)
-            at[p["name"]] = cells.neurons
+            ones = np.ones(p["size"])
+            ensemble = nengo.Ensemble(p["size"], 1, neuron_type=Neurons(p), gain=ones, bias=0 * ones)
+            at[p["name"]] = ensemble.neurons
             for onset, values in p["currents"]:
                 source = nengo.Node(lambda t, onset=onset, values=values: values * (round(t) - 1 >= onset))
-                nengo.Connection(source, cells.neurons, synapse=None)
+                nengo.Connection(source, ensemble.neurons, synapse=None)
         for q in spec["projections"]:
             source = at[q["source"]]
             for _ in range(q["lag"]):  # synapse=0 is nengo's delay of one step

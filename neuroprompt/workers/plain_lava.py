@@ -25,9 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("program", "inputs", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    given = parser.parse_args()
-    program = read_program(given.program, "fixed")
-    inputs = read_inputs(program, given.inputs)
+    arguments = parser.parse_args()
+    program = read_program(arguments.program, "fixed")
+    inputs = read_inputs(program, arguments.inputs)
     populations = program["populations"]
     chip_steps = program["steps"] + max(p["depth"] for p in populations)
     late = np.zeros((chip_steps - program["steps"], program["inputs"]), inputs.dtype)
@@ -45,13 +45,13 @@ def main() -> None:
     start = time.perf_counter()
     first.run(RunSteps(num_steps=chip_steps), Loihi2SimCfg(select_tag="fixed_pt"))
     print(f"run() took {time.perf_counter() - start:.4f} s")
-    found = {
+    spikes = {
         f"spikes.{p['name']}": sinks[p["name"]].data.get().T[p["depth"] : p["depth"] + program["steps"]] > 0
         for p in populations
     }
     first.stop()
-    with given.out.open("wb") as file:
-        np.savez(file, **found)
+    with arguments.out.open("wb") as file:
+        np.savez(file, **spikes)
 
 
 if __name__ == "__main__":

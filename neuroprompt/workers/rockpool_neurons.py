@@ -19,8 +19,8 @@ def make(population: dict[str, Any]) -> Any:
     parts = [_some(some, population["emits"] == "spikes") for some in split]
 
     def step(a: Any) -> tuple[Any, Any]:
-        made = [part(some) for part, some in zip(parts, torch.from_numpy(a).split(TOGETHER), strict=True)]
-        return torch.cat([out for out, _ in made]).numpy(), torch.cat([v for _, v in made]).numpy()
+        outputs = [part(some) for part, some in zip(parts, torch.from_numpy(a).split(TOGETHER), strict=True)]
+        return torch.cat([out for out, _ in outputs]).numpy(), torch.cat([v for _, v in outputs]).numpy()
 
     return step
 
@@ -32,24 +32,24 @@ def _some(values: tuple[Any, ...], fires: bool) -> Any:
     never = rest + torch.finfo(torch.float64).max  # of inf, 0 spikes would subtract nan
     synapse = neurons(rest, 1 - du, rest, never) if bool((du != 1).any()) else None
     # It fires at v >= threshold.
-    cell = neurons(1 - dv, rest + 1, bias, torch.nextafter(vth, never) if fires else never)
+    lif = neurons(1 - dv, rest + 1, bias, torch.nextafter(vth, never) if fires else never)
 
     @torch.no_grad()
     def step(u: Any) -> tuple[Any, Any]:
         if synapse is not None:
             a, u = u, synapse.isyn[:, 0] + u
             synapse.forward(a[None, None])
-        cell.isyn.zero_()
-        fired = cell.forward(u[None, None])[0, 0] != 0
-        cell.vmem = torch.where(fired, v_reset, cell.vmem)
-        return fired if fires else cell.vmem, cell.vmem
+        lif.isyn.zero_()
+        fired = lif.forward(u[None, None])[0, 0] != 0
+        lif.vmem = torch.where(fired, v_reset, lif.vmem)
+        return fired if fires else lif.vmem, lif.vmem
 
     return step
 
 
 def neurons(alpha: Any, beta: Any, bias: Any, threshold: Any) -> Any:
-    """LIFTorch with given decays of v (alpha) and i (beta), in double precision, unlike its constructor's."""
-    made = LIFTorch(len(alpha), leak_mode="decays", dt=1.0)
-    made.alpha.data, made.beta.data, made.bias.data, made.threshold.data = alpha, beta[:, None], bias, threshold
-    made.vmem, made.isyn = torch.zeros_like(alpha), torch.zeros_like(beta[:, None])
-    return made
+    """LIFTorch with these decays of v (alpha) and i (beta), in double precision, unlike its constructor's."""
+    lif = LIFTorch(len(alpha), leak_mode="decays", dt=1.0)
+    lif.alpha.data, lif.beta.data, lif.bias.data, lif.threshold.data = alpha, beta[:, None], bias, threshold
+    lif.vmem, lif.isyn = torch.zeros_like(alpha), torch.zeros_like(beta[:, None])
+    return lif

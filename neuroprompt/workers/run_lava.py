@@ -149,24 +149,24 @@ def main() -> None:
     add = parser.add_argument
     add("--precision", choices=("fixed", "float"), default="fixed", help="the chip's integers (default), or float")
     add("--program", type=Path, help="a program (default: program.PRECISION.npz beside this script)")
-    add("--inputs", type=Path, help="an .npy (steps, lines): spikes, or factors; none where the drive is constant")
+    add("--inputs", type=Path, help="an .npy (steps, lines): spikes, or factors; none where the model drives itself")
     add("--states", action="store_true", help="also write currents u and voltages v")
     add("--out", type=Path, default=Path("spikes.npz"), help="where the spikes go (default: spikes.npz)")
-    given = parser.parse_args()
-    beside = Path(__file__).resolve().parent / f"program.{given.precision}.npz"
-    program = read_program(given.program or beside, given.precision)
-    inputs = read_inputs(program, given.inputs)
+    arguments = parser.parse_args()
+    beside = Path(__file__).resolve().parent / f"program.{arguments.precision}.npz"
+    program = read_program(arguments.program or beside, arguments.precision)
+    inputs = read_inputs(program, arguments.inputs)
     os.register_at_fork(after_in_child=die_with_parent)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="lava-") as folder:
-        found = simulate(program, inputs, Path(folder), given.states)
-    with given.out.open("wb") as file:
-        np.savez(file, **found)
-    print(f"Lava {metadata.version('lava-nc')}, {given.precision} point, {time.perf_counter() - start:.1f} s")
+        traces = simulate(program, inputs, Path(folder), arguments.states)
+    with arguments.out.open("wb") as file:
+        np.savez(file, **traces)
+    print(f"Lava {metadata.version('lava-nc')}, {arguments.precision} point, {time.perf_counter() - start:.1f} s")
     print(f"{'population':24} {'neurons':>10} {'spikes':>10}")
     for p in program["populations"]:
-        print(f"{p['name']:24} {p['size']:10} {int(found['spikes.' + p['name']].sum()):10}")
-    print(f"spikes are in {given.out}")
+        print(f"{p['name']:24} {p['size']:10} {int(traces['spikes.' + p['name']].sum()):10}")
+    print(f"spikes are in {arguments.out}")
 
 
 if __name__ == "__main__":

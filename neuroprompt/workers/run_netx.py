@@ -77,9 +77,9 @@ def main() -> None:
     net_file, inputs, steps, out = sys.argv[1:]
     os.register_at_fork(after_in_child=die_with_parent)
     with tempfile.TemporaryDirectory(prefix="netx-") as folder:
-        found = run(net_file, np.load(inputs, allow_pickle=False).astype(bool), int(steps), Path(folder))
+        spikes = run(net_file, np.load(inputs, allow_pickle=False).astype(bool), int(steps), Path(folder))
     with Path(out).open("wb") as file:
-        np.savez(file, **found)
+        np.savez(file, **spikes)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Run a float program with the neurons of packages in a folder of their own: side_packages.py PACKAGES NEURONS WORK.
 
 PACKAGES is searched first. NEURONS is a Python file with `make(population)` for `stepwise.run`, or with a `run(program,
-inputs)` of its own that gives the same. WORK holds program.npz and inputs.npy, and gets found.npz: out.<population> and
-v.<population>, (T, n) each.
+inputs)` of its own that gives the same. WORK holds program.npz and inputs.npy; out.NAME and v.NAME of every population,
+(T, n) each, are written to its recorded.npz.
 """
 
 import importlib.util
@@ -17,15 +17,15 @@ def main() -> None:
     """The command line."""
     packages, neurons, work = sys.argv[1:]
     sys.path.insert(0, packages)
-    stepwise = load(Path(__file__).with_name("stepwise.py"))
+    stepwise, program_file = (load(Path(__file__).with_name(name)) for name in ("stepwise.py", "program_file.py"))
     inputs = np.load(Path(work, "inputs.npy"), allow_pickle=False)
-    program, simulator = stepwise.load(Path(work, "program.npz")), load(Path(neurons))
+    program, simulator = program_file.read_program_file(Path(work, "program.npz")), load(Path(neurons))
     if hasattr(simulator, "run"):
-        found = simulator.run(program, inputs)
+        traces = simulator.run(program, inputs)
     else:
-        found = stepwise.run(program, inputs, simulator.make)
-    arrays = {f"{kind}.{name}": values for kind, of in found.items() for name, values in of.items()}
-    np.savez(Path(work, "found.npz"), allow_pickle=False, **arrays)
+        traces = stepwise.run(program, inputs, simulator.make)
+    arrays = {f"{kind}.{name}": values for kind, of in traces.items() for name, values in of.items()}
+    np.savez(Path(work, "recorded.npz"), allow_pickle=False, **arrays)
 
 
 def load(file: Path) -> Any:

@@ -16,7 +16,7 @@ def make(population: dict[str, Any]) -> Any:
     # A bias is added behind the current: then a node that only keeps the current stands before.
     current = node(1 - du, rest, never, rest) if (du != 1).any() and bias.any() else None
     # It fires at v >= v_threshold.
-    cell = node(rest if current else 1 - du, 1 - dv, torch.nextafter(vth, never), v_reset)
+    neurons = node(rest if current else 1 - du, 1 - dv, torch.nextafter(vth, never), v_reset)
 
     @torch.no_grad()
     def step(a: Any) -> tuple[Any, Any]:
@@ -24,15 +24,15 @@ def make(population: dict[str, Any]) -> Any:
         if current:
             current(x)
             x = current.v
-        fired = cell(x + bias)
-        return (fired if fires else cell.v).numpy(), cell.v.numpy()
+        fired = neurons(x + bias)
+        return (fired if fires else neurons.v).numpy(), neurons.v.numpy()
 
     return step
 
 
 def node(c_decay: Any, v_decay: Any, v_threshold: Any, v_reset: Any) -> Any:
     """A CUBALIFNode with a value for each neuron, which its constructor does not take, and v = 0, not v_reset."""
-    made = CUBALIFNode()
-    made.c_decay, made.v_decay, made.v_threshold, made.v_reset = c_decay, v_decay, v_threshold, v_reset
-    made.v, made.c = torch.zeros_like(c_decay), torch.zeros_like(c_decay)
-    return made
+    cuba = CUBALIFNode()
+    cuba.c_decay, cuba.v_decay, cuba.v_threshold, cuba.v_reset = c_decay, v_decay, v_threshold, v_reset
+    cuba.v, cuba.c = torch.zeros_like(c_decay), torch.zeros_like(c_decay)
+    return cuba

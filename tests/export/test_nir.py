@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def a_run(method: str) -> Run:
 
 def test_the_file_is_the_prompt(tmp_path: Path) -> None:
     run = a_run("spike-nvpt")
-    about = Exporter.named("nir").export(run, tmp_path / "out")
+    about = Exporter.named("nir").export(run, tmp_path / "out").about
     bundle = Bundle.open(tmp_path / "out", "nir")
     assert bundle.about["checked"] == about["checked"]
     read = read_graph(tmp_path / "out" / "generator.nir")
@@ -51,7 +51,7 @@ def test_the_file_is_the_prompt(tmp_path: Path) -> None:
 def test_a_generator_that_takes_images_is_checked_on_rows_of_images(tmp_path: Path) -> None:
     """One graph for the whole generator: Input -> Linear -> Linear -> LIF, one row of an image a run."""
     run = a_run("lorsp")
-    about = Exporter.named("nir").export(run, tmp_path / "out")
+    about = Exporter.named("nir").export(run, tmp_path / "out").about
     read = read_graph(tmp_path / "out" / "generator.nir")
     channels, _, width = run.model.backbone.site.image
     assert [type(node).__name__ for node in chain_of(read)] == ["Input", "Linear", "Linear", "LIF", "Output"]
@@ -78,11 +78,14 @@ def test_a_file_that_differs_from_the_modules_does_not_appear(tmp_path: Path, mo
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, data: bytes) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(CannotWrite, match="No space left"):
-        Exporter.named("nir").export(a_run("spike-nvpt"), tmp_path / "out")
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    """No file may grow beyond 1000 bytes: the system's own error, as on a full disk."""
+    run = a_run("spike-nvpt")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(CannotWrite, match="cannot write"):
+            Exporter.named("nir").export(run, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,6 @@ from program_bounds import apart
 from scipy.sparse import csr_matrix
 
 from neuroprompt.contracts.deployment import SpikingTarget
-from neuroprompt.errors import RuntimeMissing
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 from neuroprompt.spiking.weights import Weights
 
@@ -160,18 +159,3 @@ def agrees() -> Callable[..., tuple[int, int]]:
         return len(counts), sum(counts)
 
     return check
-
-
-@pytest.fixture(scope="session")
-def overlaid() -> Callable[[str], SpikingTarget]:
-    """A simulator in an overlay, which is built at first use, in the cache that every user of this machine has."""
-
-    def target(name: str) -> SpikingTarget:
-        found = SpikingTarget.named(name)
-        try:
-            found.install()
-        except RuntimeMissing as error:
-            pytest.skip(f"the packages of {name} cannot be had: {error}")
-        return found
-
-    return target

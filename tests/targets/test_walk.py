@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from random_graphs import random_graph
 
 from neuroprompt.compiler import flatten as compiler
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.flatten import flatten
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.simulators.verify import verify
 from neuroprompt.spiking.program import Program, SpikingModel
 from neuroprompt.spiking.time_step import DT_SECONDS as DT
-from neuroprompt.training.deploy import model_of_graph
 
 walk = importlib.import_module("neuroprompt.targets._walk").walk
 WAITS = nir.Delay(np.full(2, 2 * DT))
