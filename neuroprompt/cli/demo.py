@@ -82,7 +82,7 @@ class Demo:
         rows += [(f"{name} against the reference", f"FAILED: {why}") for name, why in self.verify.failed.items()]
         if self.verify.skipped:
             skipped = ", ".join(self.verify.skipped)
-            rows.append(("not run", f"{skipped} ('neuroprompt verify' of the bundle says why)"))
+            rows.append(("not run", f"{skipped} (see 'neuroprompt verify' of the bundle)"))
         baked, naive = (self.bench.ratio[f"{form}_over_bare"].median for form in ("baked", "naive"))
         return [
             *rows,
