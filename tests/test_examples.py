@@ -25,6 +25,8 @@ outputs = [output for cell in notebook.cells if cell.cell_type == "code" for out
 print(sum("image/png" in output.get("data", {}) for output in outputs), "images")
 """
 MAKES_THE_BACKBONE = "distil_embedded.py"
+ALLOWED = {"evidence_figures.py": {"matplotlib"}}
+"""What an example may import in torch's place."""
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.py")), ids=lambda p: p.name)
@@ -37,7 +39,9 @@ def test_an_example_imports_neuroprompt_and_at_most_torch(file: Path) -> None:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").partition(".")[0])
-    assert names - set(sys.stdlib_module_names) - {"torch"} == {"neuroprompt"}
+    beside = {other.stem for other in FOLDER.glob("*.py")}
+    names -= {*sys.stdlib_module_names, *beside, *ALLOWED.get(file.name, {"torch"})}
+    assert names <= {"neuroprompt"}
 
 
 def cells(notebook: Path, kind: str) -> list[dict[str, Any]]:
@@ -69,14 +73,6 @@ def test_a_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["2", "images"]
-
-
-def test_the_tables_of_results_are_those_of_the_results_file(tmp_path: Path) -> None:
-    script, written = FOLDER / "reproduce.py", tmp_path / "tables.md"
-    subprocess.run([sys.executable, script, "--table", written], check=True, timeout=120)
-    tables = written.read_text()
-    assert tables.count("\n|") > 40
-    assert tables in (FOLDER.parent / "RESULTS.md").read_text()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 
 from neuroprompt.simulators.runtime import WORKERS
 from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.training.commands import data_name
 
 BAKED = (
     "The bits that its spikes make are the prompt that the exported backbone has baked in; the backbone itself is not "
@@ -69,8 +70,6 @@ def figures_of(about: dict[str, Any]) -> dict[str, Any]:
 
 def lava_readme(about: dict[str, Any], model: SpikingModel) -> str:
     """The text for a bundle of a training run, in Markdown; `about` is the manifest's."""
-    from neuroprompt.training.commands import data_name
-
     hybrid = bool(about.get("per_image"))
     left_out = {"model.onnx", "prompt.safetensors", "inputs.npy", SCRIPT, *BESIDE_SCRIPT, PINS}
     left_out |= set() if hybrid else {"factors.onnx", "backbone.onnx", "factors.0.npy"}

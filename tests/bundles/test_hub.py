@@ -152,12 +152,12 @@ def bundle(tmp_path: Path) -> Bundle:
 def test_there_and_back(hub: Hub, bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (bundle.folder / "notes.txt").write_text("not of the bundle")
     sent = push(bundle, "me/digits")
-    assert set(hub.repos["me/digits"]) == {"README.md", "program.npz", MANIFEST} == set(sent["files"])
+    assert set(hub.repos["me/digits"]) == {"README.md", "program.npz", MANIFEST} == set(sent.files)
     assert len(hub.large) == 1, "the large file went as git LFS"
     pulled = pull("me/digits", tmp_path / "theirs")
     assert (pulled.kind, pulled.about) == (bundle.kind, bundle.about)
     assert {p.name: p.read_bytes() for p in pulled.folder.iterdir()} == hub.repos["me/digits"]
-    assert TOKEN not in json.dumps(sent) + "".join(capfd.readouterr())
+    assert TOKEN not in json.dumps(sent.json()) + "".join(capfd.readouterr())
 
 
 def test_a_push_tells_which_places_it_publishes(hub: Hub, bundle: Bundle, tmp_path: Path) -> None:

@@ -59,13 +59,14 @@ def test_a_graph_is_compiled_verified_and_priced(graph: Path, tmp_path: Path) ->
     done = base("export", graph, "--target", "lava", "--out", tmp_path / "lava", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["float_spike_exact"] == 1.0
+    done = base("verify", graph, "--json")
+    assert done.returncode == 0, done.stderr
+    verified = json.loads(done.stdout)
+    assert verified["targets"]["loihi-float"]["spike_exact"] == 1.0
+    for name, extra in (("snntorch", "train"), ("norse", "simulators"), ("sinabs", "train")):
+        assert f"neuroprompt-toolkit[{extra}]" in verified["skipped"][name]
+    assert base("verify", tmp_path / "lava", "--targets", "loihi").returncode == 0
     for what in (graph, tmp_path / "lava"):
-        done = base("verify", what, "--json")
-        assert done.returncode == 0, done.stderr
-        verified = json.loads(done.stdout)
-        assert verified["targets"]["loihi-float"]["spike_exact"] == 1.0
-        for name in ("snntorch", "norse"):
-            assert f"neuroprompt-toolkit[{EXTRAS[name]}]" in verified["skipped"][name]
         done = base("energy", what, "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["generator"]["joules"] > 0

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 import pytest
+from float_bounds import U64, near
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from neuroprompt.spiking.activity import Activity
 # Joules are sums of products of positive doubles. A count below 2^53 is exact; the price's decimal, its product and the
 # sum (fsum) round once each: a result is within (1 + u)^3 of the true one, u = 2^-53. Of two results that share their
 # prices, each rounds twice, and adding them rounds once more: 5 u apart at most. 6 u holds both.
-CLOSE = 6 * 2.0**-53
+CLOSE = 6 * U64
 
 
 class AllIn(Prices):
@@ -86,7 +87,7 @@ def test_a_spike_nvpt_generator_by_hand() -> None:
     # 12 x 10 x 768 IF neurons, 4 steps, every neuron spikes once: 92160 spikes and active updates, 276480 inactive.
     # 92160 x 1.7 + 92160 x 81 + 276480 x 52 = 156672 + 7464960 + 14376960 = 21998592 pJ
     spent = estimate(Activity(spikes=92160, updates=368640, updates_active=92160), Prices.named("loihi"))
-    assert spent.joules == pytest.approx(21_998_592e-12, rel=CLOSE)
+    assert spent.joules == near(21_998_592e-12)
     assert {t.event: t.count for t in spent.terms} == {
         "spikes": 92160,
         "updates_active": 92160,
@@ -98,7 +99,7 @@ def test_a_spike_nvpt_generator_by_hand() -> None:
 def test_a_vit_base_by_hand(name: str, millijoules: float) -> None:
     # 17.6e9 x 4.6 pJ = 80.96 mJ; 17.6e9 x 0.23 pJ = 4.048 mJ
     spent = estimate(Activity(macs=17_600_000_000), Prices.named(name))
-    assert spent.joules == pytest.approx(millijoules * 1e-3, rel=CLOSE)
+    assert spent.joules == near(millijoules * 1e-3)
 
 
 @given(activities())
@@ -112,7 +113,7 @@ def test_the_estimate_is_the_exact_sum(activity: Activity) -> None:
 def test_the_estimate_is_linear(a: Activity, b: Activity) -> None:
     loihi = Prices.named("loihi")
     apart = estimate(a, loihi).joules + estimate(b, loihi).joules
-    assert math.isclose(estimate(a + b, loihi).joules, apart, rel_tol=CLOSE, abs_tol=0)
+    assert estimate(a + b, loihi).joules == near(apart, 3)
 
 
 def test_nothing_costs_nothing() -> None:
@@ -133,7 +134,7 @@ def test_an_unpriced_term_is_refused_by_name_and_the_fix_is_a_list_that_has_it()
 
 def test_an_unpriced_term_that_was_not_counted_does_no_harm() -> None:
     spent = estimate(Activity(synops=10), Prices.named("horowitz-45nm-fp32"))
-    assert spent.joules == pytest.approx(9e-12, rel=CLOSE)
+    assert spent.joules == near(9e-12)
 
 
 GENERATOR, BACKBONE = Activity(spikes=10, updates=30, updates_active=10), Activity(macs=1000)
@@ -141,8 +142,8 @@ GENERATOR, BACKBONE = Activity(spikes=10, updates=30, updates_active=10), Activi
 
 def test_an_all_in_price_holds_the_events_beside_it() -> None:
     spent = estimate(Activity(spikes=3, synops=10, updates=20, updates_active=3), AllIn())
-    assert spent.joules == pytest.approx(260e-12, rel=CLOSE)
-    assert list(spent.range) == pytest.approx([130e-12, 260e-12], rel=CLOSE)
+    assert spent.joules == near(260e-12)
+    assert list(spent.range) == near([130e-12, 260e-12])
     assert set(spent.included) == {"spikes", "updates_active", "updates_inactive"}
     assert spent.json()["included"] == dict.fromkeys(spent.included, "the whole chip")
 
@@ -174,9 +175,9 @@ def test_memory_traffic_without_a_price_is_named_and_with_one_is_paid() -> None:
     paid = estimate(activity, Prices.named("horowitz-45nm-int8-memory"))
     assert paid.not_priced == {}
     # 10 x 0.03 + 4 x 3.2 + 10 x 2.5 + 8 x 10 pJ; low: no leak, a cache of 8 KB; high: one of 1 MB
-    assert paid.joules == pytest.approx((0.3 + 12.8 + 25 + 80) * 1e-12, rel=CLOSE)
-    assert paid.range[0] == pytest.approx((0.3 + 0.4 + 12.5 + 40) * 1e-12, rel=CLOSE)
-    assert paid.range[1] == pytest.approx((0.3 + 12.8 + 125 + 400) * 1e-12, rel=CLOSE)
+    assert paid.joules == near((0.3 + 12.8 + 25 + 80) * 1e-12)
+    assert paid.range[0] == near((0.3 + 0.4 + 12.5 + 40) * 1e-12)
+    assert paid.range[1] == near((0.3 + 12.8 + 125 + 400) * 1e-12)
     assert "10 reads" in not_priced(three_lines(activity, BACKBONE, baked=True))[0]
 
 
@@ -184,8 +185,8 @@ def test_a_measured_power_needs_the_seconds_of_a_run_on_that_chip() -> None:
     with pytest.raises(Unpriced, match=r"'speck' is a measured power.*--seconds"):
         three_lines(GENERATOR, BACKBONE, "speck", baked=True)
     spent = estimate(GENERATOR, Prices.named("speck"), seconds=0.01)
-    assert spent.joules == pytest.approx(7e-6, rel=CLOSE)
-    assert list(spent.range) == pytest.approx([4.2e-6, 7e-6], rel=CLOSE)
+    assert spent.joules == near(7e-6)
+    assert list(spent.range) == near([4.2e-6, 7e-6])
     assert estimate(Activity(), Prices.named("speck")).joules == 0
     for seconds in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(BadSetting, match="seconds"):

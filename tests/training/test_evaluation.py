@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from float_bounds import near
 from PIL import Image
 
 from neuroprompt.contracts.learning import BackboneSpec
@@ -84,7 +85,7 @@ def test_mean_corruption_accuracy_is_by_type_and_over_all(run: Run) -> None:
     fog = (noise["fog:1"] + noise["fog:5"]) / 2
     assert result.json()["corruption"] == {
         "types": {"fog": fog, "contrast": noise["contrast:5"]},
-        "mean": pytest.approx((fog + noise["contrast:5"]) / 2),
+        "mean": near((fog + noise["contrast:5"]) / 2),
     }
     assert noise["fog:5"] == by_hand(run, "test", "fog:5")
 
@@ -96,7 +97,7 @@ def test_all_of_imagenet_c(run: Run) -> None:
     assert len(result.noise) == 75
     assert result.corruption is not None
     assert list(result.corruption.types) == list(PARAMETERS)
-    assert result.corruption.mean == pytest.approx(sum(result.noise.values()) / 75)
+    assert result.corruption.mean == near(sum(result.noise.values()) / 75, 75)
     assert result.corruption.mean < result.clean
 
 
@@ -165,8 +166,8 @@ def test_mean_and_sample_deviation_over_seeds(three: list[Run]) -> None:
     ]
     for name in ("gaussian:0.2", "fog:3"):
         accuracies = [single.noise[name] for single in singles]
-        assert result.mean.noise[name] == pytest.approx(sum(accuracies) / 3)
-        assert result.std.noise[name] == pytest.approx(np.std(accuracies, ddof=1))
+        assert result.mean.noise[name] == near(sum(accuracies) / 3)
+        assert result.std.noise[name] == statistics.stdev(accuracies)
     assert result.std.clean == statistics.stdev(single.clean for single in singles)
     assert set(result.json()["mean"]) == {"clean", "noise", "corruption"}
 
