@@ -54,7 +54,6 @@ train(chain, epochs=15, lr=1e-2)
 aware = npt.loihi_aware(chain)
 train(aware, epochs=3, lr=1e-3)
 
-model, chip = aware.model(STEPS), npt.Target.named("loihi")
-assert isinstance(chip, SpikingTarget)  # for type checkers
+model, chip = aware.model(STEPS), SpikingTarget.named("loihi")
 fired = [list(chip.run(model, x.numpy(), "fixed").spikes.values())[-1].sum(0) for x in test_spikes.unbind(1)]
 print(f"Loihi's integers: {(counts(aware, test_spikes).detach().numpy() == fired).mean():.2%} of the counts as trained")

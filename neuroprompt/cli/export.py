@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -56,6 +55,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
+    from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter
 
     exporter = Exporter.named(target)
@@ -94,16 +94,7 @@ def export(
 
             result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
     checked = table(f"{target}: {out}", ("checked", "value"), facts(result.figures))
-    emit(result.json(), json, checked, *_bits(result.figures))
-
-
-def _bits(figures: Mapping[str, Any]) -> list[str]:
-    """How many bits numbers on the input lines got, and their weights."""
-    return [
-        f"{name}: inputs of {bits['inputs']} bits, weights of {bits['weights']}"
-        + (f" in {bits['lists']} lists of synapses" if bits["lists"] > 1 else "")
-        for name, bits in figures.get("bits", {}).items()
-    ]
+    emit(result.json(), json, checked, *bits_words(result.figures.get("bits", {})))
 
 
 def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:

@@ -59,9 +59,9 @@ def quantise(
     """
     if program.precision != "float":
         raise BadSetting("a program that is fixed already", "a float program")
-    for name, given in (("scale", scale), ("input_scale", input_scale)):
-        if given is not None and not given > 0:
-            raise BadSetting(f"{name} {given}", "a number above 0")
+    for name, value in (("scale", scale), ("input_scale", input_scale)):
+        if value is not None and not value > 0:
+            raise BadSetting(f"{name} {value}", "a number above 0")
     check_chip(program)
     inputs = stimulus(program) if inputs is None else inputs
     wanted = simulate(program, inputs)

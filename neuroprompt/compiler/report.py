@@ -88,6 +88,15 @@ def number_bits(report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     }
 
 
+def bits_words(bits: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """`number_bits` in words, a line for every projection."""
+    return [
+        f"{name}: inputs of {each['inputs']} bits, weights of {each['weights']}"
+        + (f" in {each['lists']} lists of synapses" if each["lists"] > 1 else "")
+        for name, each in bits.items()
+    ]
+
+
 def rounding_words(report: Mapping[str, Any]) -> str:
     """What the integers round, and where numbers are on the lines by how much, the larger part first."""
     words = []

@@ -1,4 +1,4 @@
-"""Inputs to drive a graph with: random spikes, or what a file of the user's holds."""
+"""Inputs for a graph: random spikes, or what a file holds."""
 
 from __future__ import annotations
 

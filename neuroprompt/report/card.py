@@ -63,10 +63,10 @@ def card(
 def card_text(bundle: Bundle, accuracy: Accuracy | None, prices: tuple[str, str], licence: str | None) -> str:
     """The card in Markdown, with the front matter that the Hugging Face hub reads; raises as `card`."""
     opened = artefact(bundle)
-    config = config_of(bundle)
     if not opened.summary:
-        got = f"{bundle.folder} is a bundle for {bundle.kind!r}, which has no card"
-        raise BadBundle(got, "one for 'onnx' or 'lava'")
+        got = f"{bundle.folder} is a bundle for {bundle.kind!r} that holds no prompt"
+        raise BadBundle(got, "one of a training run, for onnx or lava")
+    config = config_of(bundle)
     name = f"{config.method} on {config.backbone.name}, {data_name(config.data)}"
     command = "run BUNDLE image.jpg" if opened.takes_images else "verify BUNDLE"
     parts = [

@@ -235,8 +235,8 @@ def _largest_scale(population: Population, weights: Matrix) -> float:
     """The largest scale at which nothing is clipped."""
     most = MIXED if weights.min() < 0 < weights.max() else ONE_SIGN
     values = ((most, weights), (MANTISSA[1], population.bias), (VTH_MAX, population.vth))
-    found = [limit / float(np.abs(value).max()) for limit, value in values if np.any(value)]
-    return min(found, default=1.0)
+    scales = [limit / float(np.abs(value).max()) for limit, value in values if np.any(value)]
+    return min(scales, default=1.0)
 
 
 def _through(whole: Tensor, exact: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from neuroprompt import loihi_aware
 from neuroprompt.contracts.deployment import SpikingTarget
-from neuroprompt.errors import Unsupported
+from neuroprompt.errors import OutOfRange, Unsupported
 from neuroprompt.spiking.neurons import IF, LIF, leaky
 from neuroprompt.training.quantisation_aware import IntegerLinear, LoihiChain
 
@@ -63,7 +63,7 @@ def trained(seed: int) -> tuple[LoihiChain, Tensor]:
     aware, rng = loihi_aware(chain, inputs=inputs), np.random.default_rng(seed)
     with torch.no_grad():
         for p in aware.parameters():
-            p.mul_(float(rng.uniform(0.2, 2)))
+            p.mul_(float(rng.uniform(0.2, 1.4)))
     return aware, inputs
 
 
@@ -79,14 +79,19 @@ def assert_equal(aware: LoihiChain, inputs: Tensor, target: SpikingTarget) -> in
 
 def test_torch_is_the_emulator_bit_by_bit() -> None:
     spikes: list[int] = []
+    refused: list[int] = []
 
     @given(st.integers(0, 2**32 - 1))
     @settings(max_examples=100, deadline=None)
     def check(seed: int) -> None:
-        spikes.append(assert_equal(*trained(seed), SpikingTarget.named("loihi")))
+        try:
+            spikes.append(assert_equal(*trained(seed), SpikingTarget.named("loihi")))
+        except OutOfRange:  # weights grew until their sums left the range, which nobody runs in silence
+            refused.append(seed)
 
     check()
     assert sum(count > 0 for count in spikes) > 60
+    assert len(refused) < 5
 
 
 def test_and_it_is_lava_bit_by_bit(lava: SpikingTarget) -> None:
