@@ -1,6 +1,6 @@
 """Runs the code blocks of README.md and of every page in docs/, in order, as a reader would type them.
 
-    python docs/blocks.py [PAGE ...]             run pages, and show where an output differs from the page
+    python docs/blocks.py [PAGE ...]             run pages; the first output that differs from its page ends it
     python docs/blocks.py --write [PAGE ...]     put what the commands print into the pages
 
 A page is one story: its blocks share a folder, and its Python blocks share their names.
@@ -36,7 +36,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,24 +103,23 @@ def body_of(page: Path) -> str:
 
 def needs_of(page: Path) -> list[str]:
     """What the front matter of a page says it needs."""
-    text = page.read_text()
-    front = yaml.safe_load(text[4:].partition("\n---\n")[0]) if text.startswith("---\n") else {}
-    return str(front.get("needs", "")).replace(",", " ").split()
+    front = re.match(r"---\nneeds: (.+)\n---\n", page.read_text())
+    return front[1].replace(",", " ").split() if front else []
 
 
-def run_page(page: Path, materials: Path) -> str:
-    """Run the blocks of a page in a new folder; the page's text with the outputs of this run. Raises Differs.
+def run_page(page: Path, materials: Path, *, write: bool = False) -> str:
+    """Run the blocks of a page in a new folder; with `write` the page's text with the outputs of this run.
 
-    `materials` is a folder that keeps what pages need, made at the first call.
+    `materials` is the folder of what pages need, see `prepare`. Raises Differs.
     """
     lines = page.read_text().splitlines(keepends=True)
     with tempfile.TemporaryDirectory() as name, _parts() as parts, contextlib.chdir(name):
-        _lay_out(needs_of(page), materials, Path(name))
+        _lay_out(needs_of(page), materials)
         names: dict[str, Any] = {"__name__": "__main__"}
         shift = 0
         for block in blocks_of(page):
             try:
-                written = _run(block, names, parts, page)
+                written = _run(block, names, parts, page, write)
             except Differs as error:
                 raise Differs(f"{page.relative_to(ROOT)}, line {block.line}: {error}") from None
             old = block.text.count("\n")
@@ -130,7 +128,7 @@ def run_page(page: Path, materials: Path) -> str:
     return "".join(lines)
 
 
-def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path) -> str:
+def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path, write: bool) -> str:
     file = FILE.match(block.text)
     if block.mark == "not run":
         for command in _commands(block):
@@ -143,29 +141,37 @@ def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path) -> str:
         except Exception as error:
             raise Differs(f"{type(error).__name__}: {error}") from error
     elif block.language == "sh":
-        for command in _commands(block):
-            check_parses(command)
-        _check_shell(block.text)
+        done = _shell(block.text)
+        if done.returncode:
+            raise Differs(f"ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
     elif block.language == "console":
-        return _console(block)
+        return _console(block, write)
     else:
         return block.text
     return block.text
 
 
-def _console(block: Block) -> str:
-    """Run its commands one by one, compare, and give the block as this run has it."""
+def _console(block: Block, write: bool) -> str:
+    """Run its commands one by one and compare; with `write` give the block as this run has it."""
     written = ""
     for command, shown in _sessions(block.text):
         printed, code = run_command(command)
-        mistake = shown.startswith("error:")
-        if code != (2 if mistake else 0):
+        printed = printed.replace(f"{Path.cwd()}/", "")  # an absolute path is one in the page's folder
+        if code != (2 if shown.startswith("error:") else 0):
             raise Differs(f"`{command}` ended with code {code}:\n{printed}")
-        if not alike(shown, printed, some=block.mark == "at hand") and not (shown == "" and not mistake):
-            raise Differs(f"`{command}` printed\n{printed}\nwhere the page shows\n{shown}")
-        same = shown if "\n...\n" in f"\n{shown}" or not shown or block.mark == "at hand" else printed
-        written += f"$ {command}\n{same}"
+        same = not shown or alike(shown, printed, some=block.mark == "at hand")
+        if not (same or write):
+            raise Differs(f"`{command}` printed\n{printed}\nwhere the page shows\n{shown}\n{FIX}")
+        keep = same and (not shown or block.mark == "at hand" or "\n...\n" in f"\n{shown}")
+        written += f"$ {command}\n{shown if keep else _trimmed(printed)}"
     return written
+
+
+FIX = "'python docs/blocks.py --write PAGE' puts what is printed into the page"
+
+
+def _trimmed(printed: str) -> str:
+    return "".join(line.rstrip() + "\n" for line in printed.splitlines())
 
 
 def _sessions(text: str) -> Iterator[tuple[str, str]]:
@@ -188,6 +194,7 @@ def alike(shown: str, printed: str, *, some: bool = False) -> bool:
     """Whether two outputs agree but for numbers, frames and white space; `some`: `shown` may have lines more."""
     wanted, got = _masked(shown), _masked(printed)
     if some:
+        got = got[: next((i for i, line in enumerate(got) if line.startswith("skipped ")), len(got))]
         rest = iter(wanted)
         return bool(got) and all(line in rest for line in got)
     pattern = "".join("(?:.*\n)*?" if line == "..." else re.escape(line + "\n") for line in wanted)
@@ -214,14 +221,12 @@ def check_parses(command: str) -> None:
     from neuroprompt.cli._app import app
 
     verb: Any = typer.main.get_command(app)
-    words = shlex.split(command)[1:]
+    words = shlex.split(re.sub(r"\$\w+", "1", command))[1:]  # a shell's variable may be a number
     try:
-        context = verb.make_context("neuroprompt", words)
-        while getattr(verb, "commands", None) and words:
-            rest = context.protected_args + context.args if hasattr(context, "protected_args") else context.args
-            _, verb, words = verb.resolve_command(context, rest)
-            context = verb.make_context(words[0] if words else "", list(words), parent=context)
-    except SystemExit:
+        while words and words[0] in getattr(verb, "commands", {}):
+            verb = verb.commands[words.pop(0)]
+        verb.make_context(command, words)
+    except SystemExit:  # --help, --version
         return
     except Exception as error:
         raise Differs(f"`{command}` does not parse: {error}") from error
@@ -229,8 +234,9 @@ def check_parses(command: str) -> None:
 
 def run_command(command: str) -> tuple[str, int]:
     """What a command prints on stdout (a mistake's line on stderr), and its exit code; neuroprompt runs in process."""
-    if not command.startswith("neuroprompt ") or re.search(r"[|>&;*$\n]", command):
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], env=_environment(), **_TEXT)
+    command, _, file = command.replace("\\\n", " ").partition(" > ")
+    if not command.startswith("neuroprompt ") or re.search(r"[|>&;*$]", command + file):
+        done = _shell(f"{command} > {file}" if file else command)
         return done.stdout or done.stderr, done.returncode
     from neuroprompt.cli import main
 
@@ -244,16 +250,15 @@ def run_command(command: str) -> tuple[str, int]:
         code = stopped.code or 0
     finally:
         sys.argv = words
+    if file:
+        Path(file.strip()).write_text(out.getvalue())
+        return "", int(code)
     return out.getvalue() if code == 0 else err.getvalue(), int(code)
 
 
-_TEXT: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "timeout": 900}
-
-
-def _check_shell(script: str) -> None:
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], env=_environment(), **_TEXT)
-    if done.returncode:
-        raise Differs(f"ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
+def _shell(script: str) -> subprocess.CompletedProcess[str]:
+    words = ["bash", "-euo", "pipefail", "-c", script]
+    return subprocess.run(words, env=_environment(), capture_output=True, text=True, check=False, timeout=900)
 
 
 def _environment() -> dict[str, str]:
@@ -261,17 +266,20 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80"}
 
 
-def _lay_out(needs: list[str], materials: Path, folder: Path) -> None:
-    for need, command in MATERIALS.items() if needs else ():
-        made = materials / command.split()[-1]
-        if not made.is_dir():
-            made.parent.mkdir(parents=True, exist_ok=True)
+def prepare(needs: list[str], materials: Path) -> None:
+    """Make what is needed in the folder `materials`, unless it is there."""
+    for need, command in MATERIALS.items():
+        if need in needs and not (materials / command.split()[-1]).is_dir():
             with contextlib.chdir(materials):
                 printed, code = run_command(command)
             assert code == 0, printed
-        shutil.copytree(made, folder / command.split()[-1])
-        if need == needs[-1]:
-            return
+
+
+def _lay_out(needs: list[str], materials: Path) -> None:
+    """Copies of all up to what is needed, in this folder."""
+    last = max((list(MATERIALS).index(need) for need in needs), default=-1)
+    for command in list(MATERIALS.values())[: last + 1]:
+        shutil.copytree(materials / command.split()[-1], command.split()[-1])
 
 
 class Parts:
@@ -320,9 +328,10 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ["COLUMNS"] = "80"
     asked.materials.mkdir(parents=True, exist_ok=True)
+    prepare(list(MATERIALS), asked.materials.resolve())
     for page in map(Path.resolve, asked.pages):
         print(page.relative_to(ROOT), flush=True)
-        written = run_page(page, asked.materials.resolve())
+        written = run_page(page, asked.materials.resolve(), write=asked.write)
         if asked.write and written != page.read_text():
             page.write_text(written)
 

@@ -8,23 +8,29 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer.cli
 import typer.main
+from blocks import run_command
 
 import neuroprompt
 from neuroprompt import errors
 from neuroprompt.contracts import deployment, learning
-from neuroprompt.contracts.deployment import Prices, SpikingTarget, Target
-from neuroprompt.energy.estimate import si
+from neuroprompt.contracts.deployment import Prices
+from neuroprompt.contracts.learning import Prompt
+from neuroprompt.energy.units import si
 from neuroprompt.plugin import Plugin
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [file for room in ("neuroprompt", "export", "targets") for file in sorted((ROOT / room).rglob("*.py"))]
+
+PLURAL = {"backbone family": "backbone families"}
 
 
 def kinds() -> list[type[Plugin]]:
@@ -37,114 +43,139 @@ def verbs() -> str:
     """The command's own help, as typer writes it; the examples at the end of a verb as a block to copy."""
     from neuroprompt.cli._app import app
 
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     context = command.make_context("neuroprompt", [], resilient_parsing=True)
-    text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="neuroprompt", title="The command")  # type: ignore[arg-type]
+    text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="neuroprompt", title="The command")
+    for name, verb in command.commands.items():  # typer cuts these short
+        opening = " ".join((verb.help or "").partition("\n\n")[0].split())
+        short = re.search(rf"^\* `{name}`: .*$", text, flags=re.MULTILINE)
+        if short is not None:
+            text = text.replace(short[0], f"* [`{name}`](#neuroprompt-{name}): {opening}", 1)
     examples = re.compile(r"^\[bold\]Examples\[/bold\]\n\n((?:  \$ .*\n+)+)", re.MULTILINE)
     text = examples.sub(lambda block: "```console\n" + re.sub(r"\n+  ", "\n", block[1].strip()) + "\n```\n\n", text)
     return text.replace(r"\[", "[").replace("{RUN...}...", "RUN...")
 
 
 def python() -> str:
-    """Every public name, with its signature and docstring."""
-    groups: dict[str, list[str]] = {"Functions": [], "Classes": []}
-    for name in sorted(neuroprompt.__all__, key=str.lower):
-        value = getattr(neuroprompt, name)
-        if inspect.isclass(value):
-            groups["Classes"].append(_directive("class", value, "members"))
-        elif callable(value):
-            groups["Functions"].append(_directive("function", value))
-    parts = [f"## {title}\n\n" + "\n".join(entries) for title, entries in groups.items() if entries]
-    opening = "Names are imported at their first use: `import neuroprompt as npt` takes no time.\n"
-    return "\n".join(["# Python", "", opening, *parts])
+    """Every public name, with its signature and docstring; kinds of parts and errors have their own pages."""
+    public = [getattr(neuroprompt, name) for name in sorted(neuroprompt.__all__, key=str.lower)]
+    functions = [value for value in public if inspect.isfunction(value)]
+    classes = [value for value in public if inspect.isclass(value) and not issubclass(value, (Plugin, Exception))]
+    results = [value for value in map(_result, functions) if value is not None and value not in classes]
+    named = ", ".join(f"[`{kind.__name__}`](#contract-{_slug(kind)})" for kind in kinds())
+    return "\n".join(
+        [
+            "# Python",
+            "",
+            "Names are imported at their first use, so `import neuroprompt as npt` takes no time. Progress goes to a",
+            "`Progress` that you may pass; by default nothing is printed.",
+            "",
+            "## Functions",
+            "",
+            *(_directive("function", function) for function in functions),
+            *(["## Results", ""] if results else []),
+            *(_directive("class", result, "members") for result in dict.fromkeys(results)),
+            "## Classes",
+            "",
+            *(_directive("class", value, "members") for value in classes),
+            "## Kinds of parts",
+            "",
+            f'{named}: `Target.named("loihi")` gives a part, `Target.names()` lists them.',
+        ]
+    )
+
+
+def _result(function: Any) -> type | None:
+    """The class of ours that a function returns, if it says so."""
+    try:
+        value = eval(str(inspect.signature(function).return_annotation), vars(inspect.getmodule(function)))
+    except NameError:  # a name for type checkers alone
+        return None
+    return value if inspect.isclass(value) and value.__module__.startswith("neuroprompt.") else None
 
 
 def contracts() -> str:
     """What each kind of part promises."""
-    entries = [f"(contract-{_slug(kind)})=\n## {kind.__name__}\n\n{_directive('class', kind, 'members')}" for kind in kinds()]
+    entries = [
+        f"(contract-{_slug(kind)})=\n## {kind.__name__}\n\n{_directive('class', kind, 'members')}" for kind in kinds()
+    ]
     opening = "A part is one class in one file. These are the classes that it may derive from.\n"
     return "\n".join(["# Contracts of parts", "", opening, *entries])
 
 
 def parts() -> str:
-    """Every part of every kind, with the first line of its docstring and its settings."""
-    pages = ["# Parts", "", "Every part that this version has. The name is what you type; the file has the same name.", ""]
+    """Every part of every kind, with the first line of its module and its settings."""
+    opening = "Every part that this version has. The name is what you type; the file has the same name."
+    pages = ["# Parts", "", opening, ""]
     for kind in kinds():
         if kind is Prices:
             continue
         named = [(name, kind.part(name)) for name in kind.names()]
-        settings = any(_settings(part) for _, part in named)
-        columns = ("name", "what it is") + (("settings",) if settings else ())
-        rows = [(f"`{name}`", _first(part), *([_settings(part)] if settings else [])) for name, part in named]
-        pages += [f"## {kind.kind.capitalize()}s", "", *_table(columns, rows), ""]
+        columns = ("name", "what it is", *_facts(named[0][1]), "settings")
+        rows = [(f"`{name}`", _first(part), *_facts(part).values(), _settings(part)) for name, part in named]
+        pages += [f"## {PLURAL.get(kind.kind, kind.kind + 's').capitalize()}", "", *_table(columns, rows), ""]
     return "\n".join(pages)
 
 
 def prices() -> str:
     """Every price list: each figure beside its source, and what the list leaves out."""
-    pages = [
-        "# Price lists",
-        "",
-        "Joules for one event, as published. `--prices NAME` takes a list; [write your own](../../how-to/prices.md).",
-        "",
-    ]
+    opening = "Joules for one event, as published. `--prices NAME` takes a list."
+    pages = ["# Price lists", "", f"{opening} To use other figures, [write your own list](../../how-to/prices.md).", ""]
     for name in Prices.names():
         part = Prices.part(name)
-        pages += [f"## {name}", "", f"{_escaped(part.title)}; {part.technology}, {part.voltage}; {part.scope}, {part.evidence}.", ""]
-        rows = [(event, si(price.joules), _range(price), _escaped(price.source)) for event, price in part.prices.items()]
+        about = f"{_escaped(part.title)}; {part.technology}, {part.voltage}; {part.scope}, {part.evidence}."
+        rows = [
+            (event, si(price.joules), _range(price), _escaped(price.source)) for event, price in part.prices.items()
+        ]
         if part.watts is not None:
-            rows.append(("a second", f"{part.watts.joules * 1e3:g} mJ", _range(part.watts), _escaped(part.watts.source)))
-        pages += [*_table(("event", "price", "range", "source"), rows), ""]
-        pages += [f"- {event} cost nothing more: {_escaped(why)}" for event, why in part.includes.items()]
-        pages += ["" if part.includes else "", f"It leaves out: {_escaped(part.leaves_out)}.", ""]
+            watts = part.watts
+            rows.append(("a second", f"{watts.joules * 1e3:g} mJ", _range(watts), _escaped(watts.source)))
+        included = [f"- {event} cost nothing more: {_escaped(why)}" for event, why in part.includes.items()]
+        table = _table(("event", "price", "range", "source"), rows)
+        left_out = f"It leaves out: {_escaped(part.leaves_out)}."
+        pages += [f"## {name}", "", about, "", *table, "", *included, "", left_out, ""]
     return "\n".join(pages)
 
 
 def error_list() -> str:
     """The tree at the top of errors.py, and which rooms raise each error."""
-    tree = (errors.__doc__ or "").partition("\n\n")[2].rpartition("\n\n")[0]
+    tree = textwrap.dedent((errors.__doc__ or "").partition("\n\n")[2].rpartition("\n\n")[0])
     raised: dict[str, set[str]] = {}
     for file in SOURCES:
         room = file.relative_to(ROOT).parts[-2]
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
                 raised.setdefault(node.exc.func.id, set()).add(room)
-    classes = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, errors.NeuropromptError)]
+    base = errors.NeuropromptError
     rows = [
-        (f"`{error.__name__}`", _escaped((error.__doc__ or "").partition("\n")[0]), ", ".join(sorted(raised.get(error.__name__, ()))))
-        for error in classes
-        if error is not errors.NeuropromptError
+        (f"`{name}`", _escaped((error.__doc__ or "").partition("\n")[0]), ", ".join(sorted(raised.get(name, ()))))
+        for name, error in vars(errors).items()
+        if inspect.isclass(error) and issubclass(error, base) and error is not base
     ]
-    return "\n".join(
-        [
-            "# Errors",
-            "",
-            "What a user can mend is a `NeuropromptError`. The command prints it as one line (what it got, what it expected,",
-            "what to type) and exits with code 2; with `--json` it is an object on stderr, and stdout stays empty. Anything else",
-            "that is raised is a bug.",
-            "",
-            "| exit code | meaning |",
-            "|---|---|",
-            "| 0 | done |",
-            "| 1 | `verify` found a difference that must not be |",
-            "| 2 | a mistake that you can mend, in one line |",
-            "| 130 | stopped by Ctrl-C; the same command goes on |",
-            "",
-            f"```text\n{inspect.cleandoc(tree)}\n```",
-            "",
-            *_table(("error", "raised for", "by"), rows),
-            "",
-            _directive("class", errors.NeuropromptError, "members"),
-        ]
-    )
+    tables = [f"```text\n{tree}\n```", "", *_table(("error", "raised for", "by"), rows), ""]
+    return "\n".join([ERRORS, *tables, _directive("class", base, "members")])
+
+
+ERRORS = """# Errors
+
+A mistake that you can mend is a `NeuropromptError`. The command prints it as one line (what it got, what it expected,
+what to type) and exits with code 2. With `--json` it is an object on stderr, and stdout stays empty. Anything else that
+is raised is a bug.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | `verify` found a difference that must not be |
+| 2 | a mistake that you can mend, in one line |
+| 130 | stopped by Ctrl-C; the same command goes on |
+"""
 
 
 def nir_support() -> str:
     """Which targets run a graph of each kind: asked of their code."""
-    from neuroprompt.simulators.nir_support import supported
-
-    targets = {name: target for name in Target.names() if isinstance(target := Target.named(name), SpikingTarget)}
-    matrix = {name: supported(target) for name, target in targets.items()}
+    printed, _ = run_command("neuroprompt targets list --json")
+    targets = json.loads(printed)["targets"]
+    matrix = {name: target["supports"] for name, target in targets.items() if "supports" in target}
     features = list(next(iter(matrix.values())))
     rows = [(feature, *("no" if matrix[name][feature] else "yes" for name in matrix)) for feature in features]
     reasons: dict[str, list[str]] = {}
@@ -154,7 +185,7 @@ def nir_support() -> str:
                 reasons.setdefault(str(why), []).append(f"{name} ({feature})")
     return "\n".join(
         [
-            "# What of NIR runs where",
+            "# NIR support",
             "",
             "Asked of every target's own code, as `neuroprompt targets list` does.",
             "",
@@ -179,7 +210,7 @@ PAGES = {
 
 
 def write(folder: Path) -> None:
-    """Write every page into `folder`; one that has not changed keeps its time, so that Sphinx does not read it again."""
+    """Write every page into `folder`; one that has not changed keeps its time, and Sphinx does not read it again."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         file, text = folder / f"{name}.md", page().rstrip() + "\n"
@@ -201,7 +232,7 @@ def rst(docstring: Iterable[str]) -> list[str]:
 
 def _rst_prose(row: str) -> str:
     parts = re.split(r"(`[^`]+`)", row)
-    return "".join(f"`{part}`" if part[:1] == "`" and part[1:] else re.sub(r"([*|_`\\<>])", r"\\\1", part) for part in parts)
+    return "".join(f"`{part}`" if part.startswith("`") else re.sub(r"([*|_`\\<>])", r"\\\1", part) for part in parts)
 
 
 def _directive(kind: str, value: Any, *options: str) -> str:
@@ -210,14 +241,24 @@ def _directive(kind: str, value: Any, *options: str) -> str:
     return f"```{{eval-rst}}\n.. auto{kind}:: {name}\n{shown}```\n"
 
 
+def _facts(part: type[Plugin]) -> dict[str, str]:
+    """What else a table of parts says of one."""
+    if not issubclass(part, Prompt):
+        return {}
+    return {"enters as": part.enters, "depends on the image": "yes" if part.per_image else "no"}
+
+
 def _first(part: type[Plugin]) -> str:
     module = importlib.import_module(part.__module__)
     return _escaped((getattr(part, "about", "") or (module.__doc__ or "")).strip().partition("\n")[0])
 
 
 def _settings(part: type[Plugin]) -> str:
-    defaults = {key: p.default for key, p in part.settings().items() if p.default is not inspect.Parameter.empty}
-    return ", ".join(f"`{key}={value}`" for key, value in defaults.items())
+    """Name, default and meaning of each."""
+    return "<br>".join(
+        f"`{setting.name}`{'' if setting.required else f'`={setting.default}`'} {_escaped(setting.meaning)}"
+        for setting in part.settings().values()
+    ).replace("``", "")
 
 
 def _range(price: deployment.Price) -> str:

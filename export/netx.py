@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import nir
 import numpy as np
 
-from neuroprompt.bundles.bundle import writing
+from neuroprompt.bundles.artefact import Artefact
+from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts.deployment import Exporter, Floats, SpikingTarget
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats, SpikingTarget
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.netx import read_back, to_netx
 from neuroprompt.simulators.netx_target import NetxTarget
 from neuroprompt.spiking.program import Program, SpikingModel
-from neuroprompt.training.deploy import spiking_model
 
 if TYPE_CHECKING:
+    from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.training.run_folder import Run
 
 FILE = "network.net"
@@ -34,8 +35,10 @@ class Netx(Exporter):
     The file is read back and run before the bundle appears (`check_net`); "checked_on" says on what.
     """
 
-    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> Exported:
         """Write the bundle at `out`; raises Unsupported for what netx cannot hold, CannotWrite."""
+        from neuroprompt.training.deploy import spiking_model
+
         generator = run.model.prompt.generator()
         if generator is None:
             raise Unsupported(f"{run.config.method!r} has no spiking generator", "a run of a spiking prompt")
@@ -50,27 +53,37 @@ class Netx(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
-    ) -> dict[str, Any]:
+    ) -> Exported:
         """The same for a NIR graph, its integers fitted on `inputs` (T, n_in)."""
         if split_signs:
             raise Unsupported("--split-signs for netx", "one matrix of weights a layer", "use --target lava")
-        return _write(model_of_graph(graph, len(inputs), inputs), inputs, out, {"graph": name})
+        source = {"graph": name} | ({"encoding": encoding} if encoding else {})
+        return _write(model_of_graph(graph, len(inputs), inputs), inputs, out, source)
+
+    def opened(self, bundle: Bundle) -> Artefact:
+        """A file for lava-dl."""
+        return Artefact(bundle)
 
 
-def _write(model: SpikingModel, inputs: Floats, out: Path | str, about: dict[str, Any]) -> dict[str, Any]:
+def _write(model: SpikingModel, inputs: Floats, out: Path | str, source: dict[str, str]) -> Exported:
     data = to_netx(model.fixed_program)
-    about |= {
+    about: dict[str, Any] = source | {
         "steps": model.steps,
         "neurons": sum(p.size for p in model.fixed_program.populations),
         "layers": len(model.fixed_program.populations),
         "spike_match": model.scale_report["spike_match"],
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    with writing(out, "netx", about) as folder:
+
+    def fill(folder: Path) -> dict[str, Any]:
         (folder / FILE).write_bytes(data)
-        about |= asdict(check_net(model, (folder / FILE).read_bytes(), inputs))
-    return about
+        about.update(asdict(check_net(model, (folder / FILE).read_bytes(), inputs)))
+        return about
+
+    written = write_bundle(out, "netx", fill)
+    return Exported(written.folder, written.about, written.about)
 
 
 @dataclass(frozen=True)

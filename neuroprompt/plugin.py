@@ -6,17 +6,46 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
 
 from neuroprompt.errors import BadSetting, UnknownName
 
 _YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
-_READERS: dict[str, Callable[[str], Any]] = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "bool": lambda word: _YES_NO[word.lower()],
+_READERS: dict[type, Callable[[str], Any]] = {
+    int: int,
+    float: float,
+    str: str,
+    bool: lambda word: _YES_NO[word.lower()],
 }
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a part: its name, type, default (None where it is `required`), and what it means."""
+
+    name: str
+    type: type
+    meaning: str
+    default: int | float | str | bool | None = None
+    required: bool = False
+
+    def json(self) -> dict[str, Any]:
+        """The setting for scripts, its type by name."""
+        return {"name": self.name, "type": self.type.__name__, "default": self.default, "meaning": self.meaning}
+
+    def read(self, word: str) -> Any:
+        """The value that a user typed; raises BadSetting."""
+        try:
+            return _READERS[self.type](word)
+        except (KeyError, ValueError) as error:
+            raise BadSetting(f"{self.name}={word}", f"a value of type {self.type.__name__}") from error
+
+    def check(self, value: object) -> None:
+        """Raise BadSetting unless `value` is of the setting's type; a whole number is a float too."""
+        kinds = (int, float) if self.type is float else (self.type,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and self.type is not bool):
+            raise BadSetting(f"{self.name}={value!r}", f"a value of type {self.type.__name__}")
 
 
 class Plugin:
@@ -27,6 +56,9 @@ class Plugin:
 
     A class between a kind and its parts narrows what `names`, `part` and `named` give: Target has all targets,
     SpikingTarget those that are one.
+
+    A part's settings are those parameters of its constructor that carry a meaning: `steps: Annotated[int, "time
+    steps"] = 4`. Users may set them; what else a constructor takes comes from the program.
     """
 
     kind: ClassVar[str]
@@ -49,33 +81,43 @@ class Plugin:
 
     @classmethod
     def named(cls, name: str, **settings: Any) -> Self:
-        """The part called `name`, built with `settings`; raises UnknownName or BadSetting."""
+        """The part called `name`, built with `settings`; raises UnknownName, and BadSetting for one of another type."""
         part = cls.part(name)
         part._check_known(settings, inspect.signature(part.__init__).parameters)
+        cls.check_settings(name, {key: settings[key] for key in settings.keys() & part.settings().keys()})
         return part(**settings)
+
+    @classmethod
+    def check_settings(cls, name: str, settings: Mapping[str, Any]) -> None:
+        """Raise UnknownName or BadSetting unless the part called `name` has these settings, each of its own type."""
+        part = cls.part(name)
+        known = part.settings()
+        part._check_known(settings, known)
+        for key, value in settings.items():
+            known[key].check(value)
 
     @classmethod
     def typed(cls, name: str, words: Mapping[str, str]) -> dict[str, Any]:
         """The settings in `words` (as typed by a user) as values of their own types; raises BadSetting."""
         part = cls.part(name)
-        known, values = part.settings(), {}
+        known = part.settings()
         part._check_known(words, known)
-        for key, word in words.items():
-            kind = _kind(known[key])
-            try:
-                values[key] = _READERS[kind](word)
-            except (KeyError, ValueError) as error:
-                raise BadSetting(f"{key}={word}", f"a value of type {kind}") from error
-        return values
+        return {key: known[key].read(word) for key, word in words.items()}
 
     @classmethod
-    def settings(cls) -> dict[str, inspect.Parameter]:
-        """The settings that a user may type: the constructor's parameters of type int, float, bool or str."""
-        return {k: p for k, p in inspect.signature(cls.__init__).parameters.items() if _kind(p) in _READERS}
+    def settings(cls) -> dict[str, Setting]:
+        """The settings that a user may type, by name."""
+        settings = {}
+        for key, parameter in inspect.signature(cls.__init__, eval_str=True).parameters.items():
+            if get_origin(parameter.annotation) is Annotated:
+                kind, meaning, *_ = get_args(parameter.annotation)
+                required = parameter.default is parameter.empty
+                settings[key] = Setting(key, kind, meaning, None if required else parameter.default, required)
+        return settings
 
     @classmethod
-    def _check_known(cls, given: Iterable[str], known: Container[str]) -> None:
-        for key in given:
+    def _check_known(cls, keys: Iterable[str], known: Container[str]) -> None:
+        for key in keys:
             if key not in known:
                 there_are = ", ".join(cls.settings()) or "none"
                 raise BadSetting(f"{cls.kind} {cls.name!r} has no setting {key!r}", f"one of: {there_are}")
@@ -101,7 +143,3 @@ def _load(cls: type[Plugin], name: str) -> type[Plugin]:
     part: type[Plugin] = parts[0]
     part.name = name
     return part
-
-
-def _kind(parameter: inspect.Parameter) -> str:
-    return parameter.annotation if isinstance(parameter.annotation, str) else parameter.annotation.__name__

@@ -11,11 +11,12 @@ import numpy as np
 
 from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import RuntimeMissing
+from neuroprompt.extras import install
 from neuroprompt.simulators.in_process import run_in_process
 from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.workers.stepwise import Step
 
-INSTALL = "pip install 'neuroprompt-toolkit[simulators]'"
+INSTALL = install("simulators")
 
 
 class Norse(SpikingTarget):

@@ -25,6 +25,7 @@ class Rockpool(SidePackagesTarget):
 
     about = "rockpool's LIF in float64, its reset to a value done from outside (its own subtracts)"
     runtime = SidePackages("rockpool", WORKERS / "rockpool.txt")
+    needs = ("torch",)
 
     def check(self, population: Population) -> None:
         """Raises Unsupported where a threshold is not above 0."""

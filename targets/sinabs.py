@@ -23,6 +23,7 @@ class Sinabs(SidePackagesTarget):
 
     about = "sinabs' layers in float64, in its own packages"
     runtime = SidePackages("sinabs", WORKERS / "sinabs.txt")
+    needs = ("torch",)
 
     def check(self, population: Population) -> None:
         """Sinabs' neurons can do whatever a population does."""

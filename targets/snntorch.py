@@ -13,11 +13,12 @@ import numpy as np
 
 from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import RuntimeMissing, Unsupported
+from neuroprompt.extras import install
 from neuroprompt.simulators.in_process import run_in_process
 from neuroprompt.spiking.program import Program, SpikingModel
 from neuroprompt.workers.stepwise import Step
 
-INSTALL = "pip install 'neuroprompt-toolkit[train]'"
+INSTALL = install("train")
 
 
 class SnnTorch(SpikingTarget):

@@ -20,6 +20,7 @@ class SpikingJelly(SidePackagesTarget):
 
     about = "SpikingJelly's neurons in float64, in its own packages"
     runtime = SidePackages("spikingjelly", WORKERS / "spikingjelly.txt")
+    needs = ("torch",)
 
     def check(self, population: Population) -> None:
         """SpikingJelly's neurons can do whatever a population does."""

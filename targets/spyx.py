@@ -24,6 +24,7 @@ class Spyx(SidePackagesTarget):
 
     about = "spyx' neurons in float64 on jax, their reset done from outside (their own subtracts, a step late)"
     runtime = SidePackages("spyx", WORKERS / "spyx.txt")
+    needs = ("yaml", "cloudpickle")
 
     def check(self, population: Population) -> None:
         """Raises Unsupported where a decay is not within 0 and 1."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from browser import NAMES, Browser, Look
 from hypothesis import settings
 
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 
-# One process a core (pytest-xdist), one thread a process; child processes read the variable.
-os.environ["OMP_NUM_THREADS"] = "1"
-torch.set_num_threads(1)
+# One process a core (pytest-xdist), one thread a process, or as many as are asked for; children read the variable.
+THREADS = os.environ.get("NEUROPROMPT_TEST_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = THREADS
+torch.set_num_threads(int(THREADS))
 os.environ["COLUMNS"] = "80"  # tables are printed as on the narrowest terminal, wherever the tests run
 
 # Tests press Ctrl-C, which a shell in the background has its children ignore.
@@ -69,3 +73,22 @@ def overlaid() -> Callable[[str], SpikingTarget]:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip("no Chromium (apt-get install chromium)")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        started = Browser(program, Path(profile))
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@pytest.fixture
+def look(browser: Browser) -> Look:
+    """What the browser sees of a file: `look(file, width, height, dark=...)`."""
+    return browser.look

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
 import pytest
 
 from neuroprompt.contracts.deployment import Exporter, ImageTarget, Prices, SpikingTarget, Target
-from neuroprompt.contracts.learning import Backbone, Data, Prompt
+from neuroprompt.contracts.learning import Backbone, Data, Head, Prompt
 from neuroprompt.errors import BadSetting, UnknownName
 from neuroprompt.plugin import Plugin
 
@@ -41,6 +42,26 @@ def test_an_unknown_name_lists_what_there_is(kind: type[Plugin]) -> None:
 def test_settings_are_read_by_their_type() -> None:
     values = Prompt.typed("spike-nvpt", {"steps": "8", "theta": "0.25", "deep": "no"})
     assert values == {"steps": 8, "theta": 0.25, "deep": False}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in (Prompt, Head, Data) for name in kind.names()])
+def test_every_setting_says_what_it_means(kind: type[Plugin], name: str) -> None:
+    part = kind.part(name)
+    from_program = {"self", "site", "features", "classes", "classifier"}
+    assert part.settings().keys() == inspect.signature(part.__init__).parameters.keys() - from_program
+    for setting in part.settings().values():
+        assert setting.meaning
+        assert setting.required or isinstance(setting.default, setting.type)
+
+
+@pytest.mark.parametrize("settings", [{"tokens": "5"}, {"tokens": True}, {"tokens": 2.0}, {"deep": 1}, {"site": 1}])
+def test_values_of_another_type_are_rejected(settings: dict[str, object]) -> None:
+    with pytest.raises(BadSetting):
+        Prompt.check_settings("spike-nvpt", settings)
+
+
+def test_a_whole_number_is_a_float_too() -> None:
+    Prompt.check_settings("spike-nvpt", {"theta": 1})
 
 
 @pytest.mark.parametrize("word", [{"stepz": "8"}, {"steps": "many"}, {"deep": "perhaps"}, {"site": "1"}])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,7 +19,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle: `folder`, the `kind` ("lava", "onnx") and the rest of the manifest as `about`."""
+    """A checked bundle: `folder`, the `kind` (the exporter that wrote it) and what the manifest says, `about`."""
 
     folder: Path
     kind: str
@@ -32,15 +31,15 @@ class Bundle:
         folder = Path(folder)
         try:
             manifest = json.loads((folder / MANIFEST).read_text())
-            found, files, about = manifest["kind"], manifest["files"], manifest["about"]
+            its_kind, files, about = manifest["kind"], dict(manifest["files"]), dict(manifest["about"])
             version = manifest["format"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             wanted = f"a folder with {MANIFEST}"
             raise BadBundle(f"{folder} is no bundle ({error})", wanted, "see 'neuroprompt export --help'") from error
         if version != FORMAT:
             raise BadBundle(f"{folder} has format {version!r}", FORMAT, "export it again with this version")
-        if kind is not None and found != kind:
-            raise BadBundle(f"{folder} is a bundle for {found!r}", f"one for {kind!r}")
+        if kind is not None and its_kind != kind:
+            raise BadBundle(f"{folder} is a bundle for {its_kind!r}", f"one for {kind!r}")
         for name, digest in files.items():
             check_name(name)
             file = folder / name
@@ -48,21 +47,23 @@ class Bundle:
                 raise BadBundle(f"{file} is missing", "every file of the manifest", "export it again")
             if sha256(file) != digest:
                 raise BadBundle(f"{file} was changed", f"SHA-256 {digest[:12]}...", "export it again")
-        return cls(folder, found, about)
+        return cls(folder, its_kind, about)
 
 
-@contextmanager
-def writing(out: Path | str, kind: str, about: dict[str, Any]) -> Iterator[Path]:
-    """Give a folder beside `out` to write into; on success add the manifest and rename it to `out`.
+def write_bundle(out: Path | str, kind: str, fill: Callable[[Path], dict[str, Any]]) -> Bundle:
+    """A new bundle at `out`, which appears once it is whole.
 
-    `about` may be filled while writing. An earlier bundle at `out` is replaced; anything else there is refused.
+    `fill` writes the files into the folder that it gets, and returns what the manifest says of them: the bundle's
+    `about`. An earlier bundle at `out` is replaced. Raises CannotWrite, and what `fill` raises.
     """
     out = Path(out)
     with whole_folder(out, replaces=MANIFEST) as folder:
-        yield folder
+        about = fill(folder)
         files = {str(p.relative_to(folder)): sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
         manifest = {"format": FORMAT, "kind": kind, "about": about, "files": files}
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        text = json.dumps(manifest, indent=1)
+        (folder / MANIFEST).write_text(text + "\n")
+    return Bundle(out, kind, json.loads(text)["about"])
 
 
 def put_file(bundle: Bundle, name: str, data: bytes) -> Bundle:

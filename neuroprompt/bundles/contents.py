@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.compiler.read import read_graph
@@ -83,25 +82,27 @@ def side_by_side(factors: NDArray[Any]) -> Floats:
     return lanes
 
 
-def bits_of(tokens: Tensor) -> NDArray[np.uint8]:
-    """B of binary tokens s B (L, N, D), as 0 and 1."""
-    return (tokens.detach().cpu() != 0).numpy().astype(np.uint8)
+def write_bits(tokens: Floats, file: Path) -> None:
+    """Write the bits of binary tokens s B (L, N, D) as `.npy`, 0 and 1.
+
+    Raises OSError with its number, which np.save to a full disk does not.
+    """
+    _write_array(_bits_of(tokens), file)
 
 
-def write_bits(tokens: Tensor, file: Path) -> None:
-    """Write the bits as `.npy`; raises OSError with its number, which np.save to a full disk does not."""
-    _write_array(bits_of(tokens), file)
-
-
-def bits_sha256(tokens: Tensor) -> str:
+def bits_sha256(tokens: Floats) -> str:
     """SHA-256 of the bits, one byte each in C order; of the float32 values where tokens (L, N, D) are not binary.
 
     Equal where two exports carry the same prompt.
     """
-    values = tokens.detach().cpu().float()
-    binary = all(block[block != 0].unique().numel() <= 1 for block in values)
-    data = bits_of(values) if binary else values.numpy()
-    return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()
+    binary = all(np.unique(block[block != 0]).size <= 1 for block in tokens)
+    values = _bits_of(tokens) if binary else tokens.astype(np.float32)
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+
+
+def _bits_of(tokens: Floats) -> NDArray[np.uint8]:
+    bits: NDArray[np.uint8] = (tokens != 0).astype(np.uint8)
+    return bits
 
 
 def _write_array(values: NDArray[Any], file: Path) -> None:

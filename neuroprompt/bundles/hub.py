@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,14 +34,28 @@ PICKLED = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib
 """Files that may run code when they are read; a bundle has none."""
 
 
-def push(bundle: Bundle, repo: str, *, private: bool = False, progress: Progress = SILENT) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Pushed:
+    """A bundle on the hub: its repository, where to look at it, the commit, and the files that went up."""
+
+    repo: str
+    url: str
+    commit: str
+    files: tuple[str, ...]
+
+    def json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return {**vars(self), "files": list(self.files)}
+
+
+def push(bundle: Bundle, repo: str, *, private: bool = False, progress: Progress = SILENT) -> Pushed:
     """Upload a bundle, which is checked first, to the model repository `repo` (OWNER/NAME), made where it is not there.
 
     The files of the manifest go up in one commit, and no others. The token is the hub's own (HF_TOKEN, or `hf auth
-    login`). Returns {"repo", "url", "commit", "files"}. Raises BadBundle, HubFailed.
+    login`). Raises BadBundle, HubFailed.
     """
-    names = [MANIFEST, *_files(Bundle.open(bundle.folder).folder / MANIFEST)]
-    with _told(repo):
+    names = (MANIFEST, *_files(Bundle.open(bundle.folder).folder / MANIFEST))
+    with _hub_errors(repo):
         api = _api()
         for place in _places(bundle.about):
             progress.say(f"the manifest says where something lay: {place}")
@@ -48,18 +63,18 @@ def push(bundle: Bundle, repo: str, *, private: bool = False, progress: Progress
         url = api.create_repo(repo, private=private, exist_ok=True)
         words = f"{bundle.about.get('method', 'prompt')} for {bundle.kind}, by neuroprompt"
         operations = [CommitOperationAdd(name, bundle.folder / name) for name in names]
-        done = api.create_commit(repo, operations, commit_message=words)
-    return {"repo": repo, "url": str(url), "commit": done.oid, "files": names}
+        commit = api.create_commit(repo, operations, commit_message=words)
+    return Pushed(repo, str(url), commit.oid, names)
 
 
 def pull(repo: str, out: Path | str, *, revision: str | None = None, progress: Progress = SILENT) -> Bundle:
     """Download the bundle of a model repository to `out`, where it appears once every SHA-256 of its manifest is right.
 
-    Only the files of the manifest are fetched, all of one commit; a manifest that names a pickle is refused. An earlier
+    Only the files of the manifest are fetched, all of one commit; one that names a pickle is an error. An earlier
     bundle at `out` is replaced. Raises BadBundle, HubFailed, CannotWrite.
     """
     with whole_folder(Path(out), replaces=MANIFEST) as folder:
-        with _told(repo):
+        with _hub_errors(repo):
             api = _api()
             commit = api.model_info(repo, revision=revision).sha
 
@@ -86,8 +101,8 @@ def _as_theirs(repo: str, folder: Path) -> None:
 def _files(manifest: Path) -> list[str]:
     """The names in a manifest; raises BadBundle for one that is not ours, or names what a bundle has not."""
     try:
-        found = json.loads(manifest.read_text())
-        version, names = found["format"], list(found["files"])
+        values = json.loads(manifest.read_text())
+        version, names = values["format"], list(values["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadBundle(f"its {MANIFEST} is no manifest ({error})", "a bundle of 'neuroprompt push'") from error
     if version != FORMAT:
@@ -115,7 +130,7 @@ def _api() -> HfApi:
 
 
 @contextmanager
-def _told(repo: str) -> Iterator[None]:
+def _hub_errors(repo: str) -> Iterator[None]:
     """What the hub raises as one line, without the token."""
     try:
         yield

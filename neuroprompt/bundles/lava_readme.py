@@ -1,10 +1,13 @@
-"""The README.md of a bundle for Lava: what it is, how to run it, what was checked, what the integers changed."""
+"""The README.md of a bundle for Lava and its script: what it is, how to run it, what was checked and changed."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from neuroprompt.simulators.runtime import WORKERS
 from neuroprompt.spiking.program import SpikingModel
 from neuroprompt.training.commands import data_name
 
@@ -46,8 +49,27 @@ LIMITS = (
 )
 
 
+def add_script(folder: Path, readme: str) -> None:
+    """Put README.md, the script that runs the neurons on Lava alone, and its pins into a bundle's folder."""
+    for name in (SCRIPT, *BESIDE_SCRIPT):
+        shutil.copyfile(WORKERS / name, folder / name)
+    shutil.copyfile(WORKERS / "lava.txt", folder / PINS)
+    (folder / "README.md").write_text(readme)
+
+
+def figures_of(about: dict[str, Any]) -> dict[str, Any]:
+    """What a person wants to see at once of a bundle's manifest."""
+    checked = about["checked"]
+    return {
+        "neurons": about["neurons"],
+        "spikes": checked["loihi-fixed"]["spikes"],
+        "float_spike_exact": checked["loihi-float"]["spike_exact"],
+        "fixed_spike_exact": checked["loihi-fixed"]["spike_exact"],
+    }
+
+
 def lava_readme(about: dict[str, Any], model: SpikingModel) -> str:
-    """The text, in Markdown; `about` is the manifest's."""
+    """The text for a bundle of a training run, in Markdown; `about` is the manifest's."""
     hybrid = bool(about.get("per_image"))
     left_out = {"model.onnx", "prompt.safetensors", "inputs.npy", SCRIPT, *BESIDE_SCRIPT, PINS}
     left_out |= set() if hybrid else {"factors.onnx", "backbone.onnx", "factors.0.npy"}
@@ -78,7 +100,9 @@ def graph_readme(about: dict[str, Any], model: SpikingModel) -> str:
         f"Loihi 2 ({placed['chip']['source']}). Its outputs are {placed['latency_steps']} steps behind the graph's.",
         *(f"- too large: {line}" for line in placed["too_large"]),
     ]
-    parts = {"Run it": lava_run("inputs.npy"), "Files": _files(shown), CHECKED: _checked(about["checked"])}
+    if about.get("encoding"):
+        lead += f" Its inputs are spikes, encoded from numbers by {about['encoding']}."
+    parts = {"Run it": lava_run("inputs.npy"), "Files": _files(shown), CHECKED: programs_checked(about["checked"])}
     return _document(about["graph"], lead, parts | {"On the chip": chip}, model)
 
 
@@ -111,12 +135,13 @@ def checked_words(about: dict[str, Any]) -> list[str]:
     checked = about["checked"]
     return [
         f"- the graph, read back, against the torch modules: all {checked['torch']['spikes']} spikes equal",
-        *_checked(checked),
+        *programs_checked(checked),
         *(_hybrid_words(about) if about.get("per_image") else []),
     ]
 
 
-def _checked(checked: dict[str, Any]) -> list[str]:
+def programs_checked(checked: dict[str, Any]) -> list[str]:
+    """How the float and the integer program compared with the reference."""
     return [
         f"- {words}, on the Loihi emulator, against the reference: {checked[key]['spike_exact']:.4%} of all steps "
         f"and neurons equal, {checked[key]['spikes']} spikes"
@@ -146,13 +171,16 @@ def scale_words(report: dict[str, Any]) -> list[str]:
             f"{p['spike_match']:.4%} of its steps as in the float model"
         )
     for name, q in report["projections"].items():
+        lists = f" in {q['lists']} lists of synapses that add up" if q.get("lists", 1) > 1 else ""
         lines.append(
-            f"- `{name}`: weights of {q['bits']} bits; {q['clipped']} clipped, {q['zeroed']} became 0, "
+            f"- `{name}`: weights of {q['bits']} bits{lists}; {q['clipped']} clipped, {q['zeroed']} became 0, "
             f"{q['odd_to_even']} rounded to even values (Loihi drops the lowest bit where signs are mixed)"
         )
-        if "input_scale" in q:
+        if "input_bits" in q:
             lines.append(
-                f"- the numbers from `{name}` are sent as round(x * {q['input_scale']:.6g}): {q['headroom_bits']:.1f} "
-                f"bits of room were left in the fit, and {q['inputs_zeroed']} numbers became 0"
+                f"- the numbers of `{name}` are sent as round(x * {q['input_scale']:.6g}), {q['input_bits']} bits: "
+                f"{q['headroom_bits']:.1f} bits of room were left in the fit, and {q['inputs_zeroed']} numbers became "
+                f"0; rounding them changes what arrives by {q['input_rounding']:.2%}, and with that of the weights by "
+                f"{q['rounding']:.2%} (root mean square)"
             )
     return lines

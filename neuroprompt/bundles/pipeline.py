@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from neuroprompt.bundles.artefact import Settings
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.contents import load_model, side_by_side
-from neuroprompt.bundles.predict import image_files, labelled, read_image
-from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes, SpikingTarget
+from neuroprompt.bundles.contents import SAMPLE, load_model, side_by_side
+from neuroprompt.bundles.lava_readme import lava_run
+from neuroprompt.bundles.neurons import SIMULATED, Neurons, spiking_target
+from neuroprompt.bundles.predict import classified
+from neuroprompt.bundles.results import Predictions
+from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.program import SpikingModel
 
 FACTORS, BACKBONE = "factors.onnx", "backbone.onnx"
+LANES = 8
+"""Images side by side on the target, unless another number is asked for."""
+
+
+class Hybrid(Neurons):
+    """A prompt that depends on the image: its neurons run on a spiking target, what is around them in ONNX Runtime."""
+
+    takes_images = True
+    per_image = True
+
+    def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Predictions:
+        """A prediction for every image; `target` is lava, `precision` fixed and `lanes` LANES unless set."""
+        target, precision = settings.target or "lava", settings.precision or "fixed"
+        lanes = LANES if settings.lanes is None else settings.lanes
+        return Pipeline(self.bundle, target, precision, lanes).predict(images, progress)
+
+    def run_elsewhere(self) -> list[str]:
+        """Its neurons with Lava alone, on the factors of a test image."""
+        return lava_run(SAMPLE.format(0))
+
+    def limits(self) -> list[str]:
+        """What a simulator does not say."""
+        return [SIMULATED]
 
 
 @dataclass(frozen=True)
@@ -55,16 +81,13 @@ class Pipeline:
     """
 
     def __init__(
-        self, bundle: Bundle | Path | str, target: str = "loihi", precision: str = "fixed", lanes: int = 8
+        self, bundle: Bundle | Path | str, target: str = "loihi", precision: str = "fixed", lanes: int = LANES
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, "lava")
         if not self.bundle.about.get("per_image"):
             got = f"{self.bundle.folder} holds no prompt that is made for every image"
             raise BadBundle(got, "the lava bundle of such a prompt", "images run through the onnx bundle of this one")
-        machine, runtime = SpikingTarget.named(target), ImageTarget.named("onnxruntime")
-        if precision not in machine.precisions:
-            runs = "/".join(machine.precisions)
-            raise BadSetting(f"target {target!r} in precision {precision!r}", f"a precision it has ({target}: {runs})")
+        machine, runtime = spiking_target(target, precision), ImageTarget.named("onnxruntime")
         if lanes < 1:
             raise BadSetting(f"lanes {lanes}", "at least 1")
         self.target, self.runtime, self.precision, self.lanes = machine, runtime, precision, lanes
@@ -83,19 +106,18 @@ class Pipeline:
         }
         return Passed(**arrays, seconds=sum(p.seconds for p in parts))
 
-    def predict(self, paths: Sequence[Path | str], progress: Progress = SILENT) -> list[dict[str, Any]]:
-        """For every image file what `neuroprompt.bundles.predict.predict` gives, and its own `spike_density`."""
-        files, about = image_files(paths), self.bundle.about
-        found = []
-        starts = range(0, len(files), self.lanes)
-        for i in progress.track(starts, "images in lanes", len(starts)):
-            batch = files[i : i + self.lanes]
-            passed = self._pass(np.stack([read_image(file, about["preprocess"]) for file in batch]))
-            found += [
-                labelled(file, logits, about["classes"]) | {"spike_density": float(spikes.mean())}
-                for file, logits, spikes in zip(batch, passed.logits, passed.spikes, strict=True)
-            ]
-        return found
+    def predict(self, paths: Sequence[Path | str], progress: Progress = SILENT) -> Predictions:
+        """The class of every image, and how densely the neurons spiked for it; as `predict` of an ONNX bundle."""
+        about = self.bundle.about
+        results = classified(
+            paths, about["preprocess"], about["classes"], self._outcomes, batch=self.lanes, progress=progress
+        )
+        return Predictions(tuple(results), self.target.name, self.precision)
+
+    def _outcomes(self, images: Floats) -> Iterator[tuple[Floats, float]]:
+        passed = self._pass(images)
+        for logits, spikes in zip(passed.logits, passed.spikes, strict=True):
+            yield logits, float(spikes.mean())
 
     def _pass(self, images: Floats) -> Passed:
         count = len(images)

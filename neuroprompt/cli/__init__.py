@@ -7,7 +7,8 @@ import json
 import os
 import sys
 
-from neuroprompt.errors import NeuropromptError
+from neuroprompt.errors import NeuropromptError, printable
+from neuroprompt.extras import missing
 
 
 def main() -> None:
@@ -20,15 +21,24 @@ def main() -> None:
     try:
         app()
     except NeuropromptError as error:
-        # The same words for scripts: stdout stays empty, the error is an object on stderr.
-        _stop(json.dumps({"error": error.json()}) if "--json" in sys.argv else f"error: {error}", 2)
+        _mistake(error)
+    except ModuleNotFoundError as error:
+        missing_extra = missing(error)
+        if missing_extra is None:
+            raise
+        _mistake(missing_extra)
     except KeyboardInterrupt:
         _stop("stopped; what was saved so far stays (type the same command again to go on)", 130)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        place = f" {error.filename}" if error.filename else ""
+        place = f" {printable(str(error.filename))}" if error.filename else ""
         _stop(f"error: cannot write{place} ({error.strerror}); free some room or choose another place", 2)
+
+
+def _mistake(error: NeuropromptError) -> None:
+    """The same words for scripts: stdout stays empty, the error is an object on stderr."""
+    _stop(json.dumps({"error": error.json()}) if "--json" in sys.argv else f"error: {error}", 2)
 
 
 def _stop(line: str, code: int) -> None:

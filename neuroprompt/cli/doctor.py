@@ -7,44 +7,62 @@ import os
 import platform
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, emit, examples, table
+from neuroprompt.extras import EXTRAS, install
 
-PACKAGES = ("torch", "torchvision", "timm", "snntorch", "nir", "onnx", "onnxruntime", "lightning-fabric", "numpy")
+PACKAGES = ("nir", "numpy", "scipy", "h5py", "onnx", "onnxruntime", "pillow")
+OPTIONAL = ("torch", "torchvision", "timm", "snntorch", "lightning-fabric")
+"""Packages of the extra `train` that are checked one by one where the extra is there."""
+
+Check = dict[str, object]
 
 
 @app.command(epilog=examples("doctor", "doctor --json"))
 def doctor(json: Json = False) -> None:
-    """Check Python, packages, devices, targets and disk; each line says what to type where something is missing."""
+    """Check Python, packages, extras, targets and disk; each line says what to type where something is missing.
+
+    An extra and a target are choices: without one the rest works, and "ok" stays true.
+    """
     from neuroprompt.contracts.deployment import Target
 
-    checks: dict[str, dict[str, object]] = {
+    checks: dict[str, Check] = {
         "python": {"ok": sys.version_info >= (3, 11), "found": platform.python_version(), "fix": "Python >= 3.11"}
     }
-    for package in PACKAGES:
-        try:
-            checks[package] = {"ok": True, "found": importlib.metadata.version(package), "fix": ""}
-        except importlib.metadata.PackageNotFoundError:
-            checks[package] = {"ok": False, "found": "missing", "fix": f"pip install {package}"}
-    checks["torch with torchvision"] = _torch_pair()
+    checks |= {package: _package(package) for package in PACKAGES}
+    for extra in dict.fromkeys(EXTRAS.values()):
+        absent = [module for module, its_extra in EXTRAS.items() if its_extra == extra and find_spec(module) is None]
+        state = f"without {', '.join(absent)}" if absent else "installed"
+        checks[f"extra {extra}"] = {"ok": not absent, "found": state, "fix": install(extra)}
+    if find_spec("torch") is not None:
+        checks |= {package: _package(package) for package in OPTIONAL}
+        checks["torch with torchvision"] = _torch_pair()
     for name in Target.names():
         at_hand = Target.part(name).available()
-        found = ", ".join(part for part in (at_hand.version, at_hand.how) if part)
-        checks[f"target {name}"] = {"ok": at_hand.ok, "found": found, "fix": at_hand.fix}
+        state = ", ".join(part for part in (at_hand.version, at_hand.how) if part)
+        checks[f"target {name}"] = {"ok": at_hand.ok, "found": state, "fix": at_hand.fix}
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     checks["disk"] = {"ok": free > 1, "found": f"{free:.0f} GB free here", "fix": "free at least 1 GB"}
+    needed = [check for name, check in checks.items() if not name.startswith(("target ", "extra "))]
     rows = [(name, "ok" if c["ok"] else "no", c["found"], "" if c["ok"] else c["fix"]) for name, c in checks.items()]
     emit(
-        # A target is a choice: without one the rest is whole.
-        {"checks": checks, "ok": all(c["ok"] for name, c in checks.items() if not name.startswith("target "))},
+        {"checks": checks, "ok": all(check["ok"] for check in needed)},
         json,
         table("doctor", ("check", "", "found", "what to type"), rows),
     )
 
 
-def _torch_pair() -> dict[str, object]:
+def _package(package: str) -> Check:
+    try:
+        return {"ok": True, "found": importlib.metadata.version(package), "fix": ""}
+    except importlib.metadata.PackageNotFoundError:
+        return {"ok": False, "found": "missing", "fix": f"pip install {package}"}
+
+
+def _torch_pair() -> Check:
     try:
         import torch
         import torchvision

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+
+if TYPE_CHECKING:
+    from neuroprompt.training.accuracy import Accuracies
 
 
 @app.command(
@@ -67,42 +70,45 @@ def evaluate(
     with stdout_is_ours():
         loaded = [Run.load(run, weights) for run in runs]
         if len(loaded) == 1:
-            result = evaluate_run(loaded[0], noise or [], split=split, ood=ood or [], progress=progress)
-            results, mean, std = [result], result, None
+            accuracy = evaluate_run(loaded[0], noise or [], split=split, ood=ood or [], progress=progress)
+            accuracies, result = [accuracy], accuracy.json()
+            columns = [accuracy.shares]
         else:
-            result = evaluate_seeds(loaded, noise or [], split, ood=ood or [], progress=progress)
-            results, mean, std = result["runs"], result["mean"], result["std"]
+            seeds = evaluate_seeds(loaded, noise or [], split, ood=ood or [], progress=progress)
+            accuracies, result = [run.accuracy for run in seeds.runs], seeds.json()
+            columns = [seeds.mean, seeds.std]
         if csv is not None:
-            save_csv(loaded, results, csv)
-    seeds = f", {len(loaded)} seeds" if std else ""
-    title = f"{loaded[0].config.method} on {results[0]['images']} images{seeds}"
-    emit(result, json, *_tables(title, mean, std))
+            save_csv(loaded, accuracies, csv)
+    several = f", {len(loaded)} seeds" if len(loaded) > 1 else ""
+    title = f"{loaded[0].config.method} on {accuracies[0].images} images{several}"
+    emit(result, json, *_tables(title, columns))
 
 
-def _tables(title: str, mean: Mapping[str, Any], std: Mapping[str, Any] | None) -> list[Table]:
+def _tables(title: str, columns: Sequence[Accuracies]) -> list[Table]:
     """The accuracies, with their deviations where there are several runs, and one table of all corruptions."""
-    corruption = mean.get("corruption", {"types": {}})
-    of_all = [_rows(mean), _rows(std)] if std else [_rows(mean)]
+    of_all = [_rows(accuracies) for accuracies in columns]
     rows = [(name, *(f"{values[name]:.1%}" for values in of_all)) for name in of_all[0]]
     tables = [table(title, ("images", "accuracy", "std")[: 1 + len(of_all)], rows)]
-    if corruption["types"]:
+    noise, corruption = columns[0].noise, columns[0].corruption
+    if corruption is not None:
         cells = [
-            (kind, *(_percent(mean["noise"].get(f"{kind}:{severity}")) for severity in range(1, 6)), _percent(of_type))
-            for kind, of_type in corruption["types"].items()
+            (kind, *(_percent(noise.get(f"{kind}:{severity}")) for severity in range(1, 6)), _percent(of_type))
+            for kind, of_type in corruption.types.items()
         ]
-        columns = ("at severity", "1", "2", "3", "4", "5", "mean")
-        tables.append(table("accuracy under corruption", columns, cells))
+        headings = ("at severity", "1", "2", "3", "4", "5", "mean")
+        tables.append(table("accuracy under corruption", headings, cells))
     return tables
 
 
-def _rows(accuracies: Mapping[str, Any]) -> dict[str, float]:
+def _rows(accuracies: Accuracies) -> dict[str, float]:
     """All but the cells of the corruption table."""
-    corruption = accuracies.get("corruption", {"types": {}})
-    found = {"clean": accuracies["clean"]}
-    found |= {name: a for name, a in accuracies["noise"].items() if name.partition(":")[0] not in corruption["types"]}
-    if corruption["types"]:
-        found["mean corruption accuracy"] = corruption["mean"]
-    return found | {name: of["accuracy"] for name, of in accuracies.get("ood", {}).items()}
+    corruption = accuracies.corruption
+    types = corruption.types if corruption is not None else {}
+    rows = {"clean": accuracies.clean}
+    rows |= {name: share for name, share in accuracies.noise.items() if name.partition(":")[0] not in types}
+    if corruption is not None:
+        rows["mean corruption accuracy"] = corruption.mean
+    return rows | dict(accuracies.ood)
 
 
 def _percent(value: float | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import SplitSigns, driven_graph
+from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "export runs/digits --target lava --out out/lava",
         "export runs/digits --target nir --out out/nir",
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
+        "export graph.nir --target lava --input pixels.npy --encode rate",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
         "export graph.nir --target lava --steps 100 --dump",
     )
@@ -35,12 +36,19 @@ def export(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps of a graph, where it does not say.")] = None,
-    drive: Annotated[
+    stimulus: Annotated[
         str,
         typer.Option("--input", metavar="poisson:RATE|FILE", help="What a graph is fitted and tried on: as in verify."),
     ] = "poisson:0.5",
-    dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
+    library: From = None,
+    dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
+    encode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rate|latency|delta", help="Send a graph's numbers as spikes (default: as whole numbers)."
+        ),
+    ] = None,
     split_signs: SplitSigns = False,
     show: Annotated[
         bool, typer.Option("--dump", help="Print every stage of the compiler instead, and write nothing.")
@@ -48,33 +56,47 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
+    from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter
-    from neuroprompt.training.run_folder import Run
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
-    if what.suffix == ".nir":
+    if what.is_file() or what.suffix in (".nir", ".hdf5", ".h5"):
         with stdout_is_ours():
-            flat, inputs = driven_graph(what, steps, drive, dt, seed)
+            flat, inputs = graph_with_inputs(what, steps, stimulus, dt, seed, library)
+            if encode is not None:
+                from neuroprompt.compiler.encode import encoded
+
+                inputs = encoded(inputs, encode, seed)
             if show:
                 text = _dump(flat, inputs, split_signs)
             else:
                 name, progress = what.stem, TerminalProgress()
                 result = exporter.export_graph(
-                    flat.graph, out, inputs, name=name, split_signs=split_signs, progress=progress
+                    flat.graph,
+                    out,
+                    inputs,
+                    name=name,
+                    split_signs=split_signs,
+                    encoding=encode or "",
+                    progress=progress,
                 )
         if show:
             emit({"dump": text.splitlines()}, json, text)
             return
-        for line in result.get("about", {}).get("placement", {}).get("too_large", ()):
+        for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
-        if show or split_signs:
-            got = f"{'--dump' if show else '--split-signs'} of a run"
+        of_graphs = {"--dump": show, "--split-signs": split_signs, "--encode": encode, "--from": library, "--dt": dt}
+        if given := [option for option, value in of_graphs.items() if value]:
+            got = f"{given[0]} of a run"
             raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
+            from neuroprompt.training.run_folder import Run
+
             result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
-    emit({"out": str(out), **result}, json, table(f"{target}: {out}", ("checked", "value"), facts(result)))
+    checked = table(f"{target}: {out}", ("checked", "value"), facts(result.figures))
+    emit(result.json(), json, checked, *bits_words(result.figures.get("bits", {})))
 
 
 def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:

@@ -27,4 +27,4 @@ def push(
 
     with stdout_is_ours():
         result = push_bundle(Bundle.open(bundle), repo, private=private, progress=TerminalProgress())
-    emit(result, json, f"{len(result['files'])} files: {result['url']}")
+    emit(result.json(), json, f"{len(result.files)} files: {result.url}")

@@ -8,8 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, settings, stdout_is_ours, table
-from neuroprompt.plugin import names_in
+from neuroprompt.cli._output import (
+    Json,
+    TerminalProgress,
+    emit,
+    examples,
+    facts,
+    plain,
+    settings,
+    stdout_is_ours,
+    table,
+)
+from neuroprompt.plugin import Plugin, names_in
 
 
 def _one_of(folder: str) -> str:
@@ -21,8 +31,11 @@ Words = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A setting of the method, e.g. steps=8 or theta=0.25; repeatable; a wrong one lists all.",
+        help="A setting of the method, e.g. steps=8 or theta=0.25; repeatable; see --help-settings.",
     ),
+]
+HelpSettings = Annotated[
+    bool, typer.Option("--help-settings", help="List the settings of --method and --head, and train nothing.")
 ]
 HeadWords = Annotated[
     list[str] | None,
@@ -37,6 +50,7 @@ HeadWords = Annotated[
         "train --out runs/digits",
         "train --method vpt-deep --tokens 10 --data folder:images --out runs/vpt",
         "train --backbone vit_base_patch16_224.augreg_in21k --data torchvision:CIFAR100 --device cuda --out runs/c100",
+        "train --method lorsp --help-settings",
         "train --method lor-vp --head iterative --head-set sources=2 --backbone deit_tiny_patch16_224 --out runs/ilm",
         "train --backbone deit_tiny_patch16_224 --weights deit.safetensors --image-size 112 --data folder:eurosat",
     )
@@ -46,7 +60,9 @@ def train(
         "runs/spike-nvpt"
     ),
     method: Annotated[str, typer.Option(help=_one_of("neuroprompt.prompts"))] = "spike-nvpt",
-    data: Annotated[str, typer.Option(help="digits, folder:PATH or torchvision:NAME.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help="digits, folder:PATH or torchvision:NAME (EMNIST/letters where there are variants).")
+    ] = "digits",
     backbone: Annotated[str, typer.Option(help="embedded, or a timm ViT, Swin, ResNet or EfficientNet.")] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Leave the backbone random.")] = False,
@@ -57,12 +73,16 @@ def train(
     head: Annotated[str, typer.Option(help=f"The output mapping. {_one_of('neuroprompt.heads')}")] = "linear",
     head_words: HeadWords = None,
     words: Words = None,
+    help_settings: HelpSettings = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images (default: 10).")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step (default: 64).")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate (default: 0.01).")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay (default: 0.0001).")] = None,
     optimiser: Annotated[str | None, typer.Option(help="adamw (default) or sgd.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images of each split.")] = None,
+    no_exif: Annotated[
+        bool, typer.Option("--no-exif", help="Leave images as they are stored, not turned as their EXIF says.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps (Lightning Fabric's accelerator).")] = "auto",
     devices: Annotated[str, typer.Option(help="How many devices, or 'auto'.")] = "1",
@@ -78,9 +98,12 @@ def train(
     from neuroprompt.training.config import configure
     from neuroprompt.training.loop import train as train_run
 
-    given = settings(words or [])
+    if help_settings:
+        _list_settings(Prompt.part(method), Head.part(head), json)
+        return
+    typed = settings(words or [])
     if tokens is not None:
-        given["tokens"] = str(tokens)
+        typed["tokens"] = str(tokens)
     options = {
         "epochs": epochs,
         "batch": batch,
@@ -93,10 +116,11 @@ def train(
         method=method,
         head=head,
         head_settings=Head.typed(head, settings(head_words or [], "--head-set", "sources=2")),
-        settings=Prompt.typed(method, given),
+        settings=Prompt.typed(method, typed),
         backbone=BackboneSpec(backbone, str(weights) if weights else None, image_size, random_weights),
         data=data,
         seed=seed,
+        exif=not no_exif,
         **{key: value for key, value in options.items() if value is not None},
     )
     with stdout_is_ours():
@@ -105,10 +129,30 @@ def train(
             out,
             TerminalProgress(),
             accelerator=device,
-            devices=devices if devices == "auto" else int(devices),
+            devices=devices,
             strategy=strategy,
             precision=precision,
         )
-    result: dict[str, Any] = {"run": str(run.folder), "method": method, **run.metrics}
+    result: dict[str, Any] = {"run": str(run.folder), "method": method, **run.metrics.json()}
     title = f"{method} in {run.folder}"
-    emit(result, json, table(title, ("", "value"), facts(run.metrics)), f"next: neuroprompt eval {run.folder}")
+    emit(result, json, table(title, ("", "value"), facts(run.summary())), f"next: neuroprompt eval {run.folder}")
+
+
+def _list_settings(method: type[Plugin], head: type[Plugin], json: bool) -> None:
+    """Every setting of both parts with its type, default and meaning."""
+    tables = []
+    for part, option in ((method, "--set"), (head, "--head-set")):
+        rows = [
+            (f"{option} {s.name}=", s.type.__name__, "required" if s.required else plain(s.default), s.meaning)
+            for s in part.settings().values()
+        ]
+        columns = ("setting", "type", "default", "meaning")
+        title = f"settings of {part.kind} {part.name}"
+        tables.append(table(title, columns, rows) if rows else f"{part.kind} {part.name} has no settings")
+    result = {
+        "method": method.name,
+        "settings": [s.json() for s in method.settings().values()],
+        "head": head.name,
+        "head_settings": [s.json() for s in head.settings().values()],
+    }
+    emit(result, json, *tables)

@@ -68,12 +68,13 @@ DEFAULT = CONVENTIONS["neuroprompt"]
 
 @dataclass(frozen=True)
 class Reading:
-    """How a graph is read: its convention and seconds of a step, why where nobody said so, and what looks wrong."""
+    """How a graph is read: its convention and seconds of a step, why where it declares none, and what looks wrong."""
 
     convention: Convention
     dt: float
     assumed: str = ""
     hints: tuple[str, ...] = ()
+    declared: bool = False
 
     def json(self) -> dict[str, Any]:
         """For scripts."""

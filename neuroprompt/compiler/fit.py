@@ -1,4 +1,4 @@
-"""Fit: one population in Loihi's integers, at a scale that is given or searched, held to what its float twin did."""
+"""Fit: one population in Loihi's integers at a scale, and how much of what its float twin did it does."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neuroprompt.compiler.lists import PLAIN, Lists, Precision, integer_lists
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX, Array, FixedNeurons, Trace
+from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, SHIFT, VTH_MAX, Array, FixedNeurons, Trace
 from neuroprompt.loihi.ranges import check_range
-from neuroprompt.loihi.synapses import stepwise_fixed, stored, stored_weights, weighted_sums
+from neuroprompt.loihi.synapses import shifted, stepwise_fixed, stored_weights, weighted_sums
 from neuroprompt.spiking.program import Population, Program, Projection
-from neuroprompt.spiking.weights import Weights
 
-OCTAVES = 6
-"""How far below the largest scale without clipping the search goes; it also tries one octave above."""
-PER_OCTAVE = 4
 NO_MEMORY = DECAY_ONE - 1
 """du of a current without memory."""
 
@@ -43,22 +39,37 @@ class Task:
         """Time steps."""
         return len(self.wanted.spikes)
 
+    def carries_numbers(self, projection: Projection) -> bool:
+        """Whether what a projection delivers are numbers, not spikes."""
+        return projection.source == "input" and self.input_scale > 0
+
+    def sent(self, projection: Projection, arriving: Array) -> Array:
+        """What the lines of a projection carry on the chip."""
+        return np.rint(arriving * self.input_scale) if self.carries_numbers(projection) else arriving
+
     def factor(self, projection: Projection, scale: float) -> float:
         """Integer weights per unit of weight: the scale, over that of numbers on the lines."""
-        graded = projection.source == "input" and self.input_scale
-        return scale / self.input_scale if graded else scale
+        return scale / self.input_scale if self.carries_numbers(projection) else scale
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """One population in integers, its projections, what it did on the calibration inputs, and its scale."""
+    """One population in integers, its projections as lists, what it did on the calibration inputs, and its scale.
+
+    `match` is its share of (step, neuron) entries as in float; of one that never fires, 1 less its largest error.
+    """
 
     population: Population
-    projections: tuple[Projection, ...]
+    lists: tuple[Lists, ...]
     trace: Trace
     scale: float
     match: float
     changed: int
+
+    @property
+    def projections(self) -> tuple[Projection, ...]:
+        """All lists of synapses."""
+        return tuple(q for lists in self.lists for q in lists.projections)
 
 
 def integer_decays(population: Population) -> Population:
@@ -66,7 +77,7 @@ def integer_decays(population: Population) -> Population:
 
     The chip's largest dv is 4095, so that tau = 1 step keeps 1/4096 of v; du = 4095 keeps nothing of u.
     """
-    found: dict[str, Any] = {}
+    decays: dict[str, Any] = {}
     for key, what in (("du", "synaptic"), ("dv", "membrane")):
         exact = np.asarray(getattr(population, key), np.float64)
         whole = np.rint(exact * DECAY_ONE)
@@ -80,8 +91,8 @@ def integer_decays(population: Population) -> Population:
                 raise Unsupported(got, "du of at least 1 / 4096", "a finite tau_syn")
             whole = whole - 1
         whole = np.minimum(whole, DECAY_ONE - 1).astype(np.int64)
-        found[key] = int(whole) if whole.ndim == 0 else whole
-    return replace(population, **found)
+        decays[key] = int(whole) if whole.ndim == 0 else whole
+    return replace(population, **decays)
 
 
 def one_threshold(task: Task) -> Task:
@@ -101,86 +112,69 @@ def one_threshold(task: Task) -> Task:
     currents = tuple((onset, values * rows) for onset, values in p.currents)
     scaled = replace(p, vth=float(vth.max()), bias=p.bias * rows, currents=currents)
     incoming = tuple(replace(q, weights=q.weights.scaled_rows(rows)) for q in task.incoming)
-    return replace(task, population=scaled, incoming=incoming)
+    wanted = replace(task.wanted, u=task.wanted.u * rows, v=task.wanted.v * rows)
+    return replace(task, population=scaled, incoming=incoming, wanted=wanted)
 
 
-def search(task: Task) -> Fitted:
-    """The scale, of those within six octaves of the largest that 8-bit weights hold, that fires most like it.
-
-    Above that the sums of weights are shifted by an exponent (threshold and biases get finer then, weights do not); one
-    octave above is also tried with clipped weights. Of equal matches the one that changes fewest values wins, then that
-    with the smaller exponent, then the larger scale.
-    """
-    p = task.population
-    full = min(
-        (254 / (float(np.abs(q.weights.values).max()) * task.factor(q, 1.0)) for q in task.incoming), default=np.inf
-    )
-    if not task.incoming:
-        largest = max(float(np.abs(values).max(initial=0)) for values in (p.bias, *(v for _, v in p.currents)))
-        full = MANTISSA[1] / largest if largest else 1.0
-    octaves = np.arange(-OCTAVES * PER_OCTAVE, PER_OCTAVE + 1) / PER_OCTAVE
-    # Powers of two are tried as well: they hold weights that are whole multiples of one exactly.
-    twos = 2.0 ** np.arange(np.floor(np.log2(full)) - OCTAVES, np.floor(np.log2(full)) + 2)
-    vth = float(p.vth)
-    most = VTH_MAX / vth if 0 < vth < np.inf else np.inf
-    scales = sorted({min(float(s), most) for s in (*(full * 2.0**octaves), *twos)})
-    shifted = {min(full * 2.0**octave, most) for octave in np.arange(1, OCTAVES + 1)} if task.incoming else ()
-    tried = ((s, shift) for shift, some in ((False, scales), (True, sorted(shifted))) for s in some)
-
-    def worth(f: Fitted) -> tuple[float, ...]:
-        return f.match, -f.changed, -max((q.exponent for q in f.projections), default=0), f.scale
-
-    return max((at_scale(task, s, shift=shift) for s, shift in tried), key=worth)  # one by one: weights may be large
-
-
-def at_scale(task: Task, scale: float, *, clip: bool = True, shift: bool = False) -> Fitted:
+def at_scale(
+    task: Task,
+    scale: float,
+    *,
+    clip: bool = True,
+    of_spikes: Precision = PLAIN,
+    of_numbers: Precision = PLAIN,
+) -> Fitted:
     """The population at a scale: weights = round(w s), even where signs are mixed; thresholds and biases alike.
 
-    Where nothing may be clipped, what does not fit raises OutOfRange. `shift`: weights too large for 8 bits are divided
-    by 2^e, the smallest exponent with which they fit.
+    Where nothing may be clipped, what does not fit raises OutOfRange.
     """
     p = task.population
-    exponents = [_exponent(q, task.factor(q, scale)) if shift else 0 for q in task.incoming]
-    whole = [
-        q.weights.with_values(rounded(q.weights.values * task.factor(q, scale) / 2**e, keep_odd=not clip))
-        for q, e in zip(task.incoming, exponents, strict=True)
-    ]
+    lists = tuple(
+        integer_lists(
+            q,
+            task.factor(q, scale),
+            of_numbers if task.carries_numbers(q) else of_spikes,
+            keep_odd=not clip,
+        )
+        for q in task.incoming
+    )
     bias = np.rint(p.bias * scale)
     currents = tuple((onset, np.rint(values * scale).astype(np.int64)) for onset, values in p.currents)
+    if task.input_scale and p.depth and np.abs(bias).max(initial=0) > MANTISSA[1]:
+        # The host delivers a bias behind a projection, with the currents, which have more bits.
+        currents, bias = _with_current(currents, bias), np.zeros_like(bias)
     vth = min(round(float(p.vth) * scale), 2**62) if np.isfinite(p.vth) else VTH_MAX
     fixed = replace(integer_decays(p), bias=bias, bias_exp=SHIFT, vth=vth, currents=currents)
     if p.emits == "v":
         fixed = replace(fixed, unit=scale * 2**SHIFT)
     if not clip:
-        _refuse(fixed, task.incoming, whole)
-    weights = tuple(stored(w) for w in whole)
+        _refuse(fixed, task.incoming, lists)
     fixed = replace(fixed, bias=np.clip(bias, *MANTISSA).astype(np.int32))
-    changed = sum(int((w.values != r.values).sum()) for w, r in zip(weights, whole, strict=True))
-    changed += int((fixed.bias != bias).sum())
-    projections = tuple(
-        replace(q, weights=w, exponent=e) for q, w, e in zip(task.incoming, weights, exponents, strict=True)
-    )
-    run = runner(task, projections)
+    changed = sum(each.changed for each in lists) + int((fixed.bias != bias).sum())
+    run = runner(task, lists)
     if p.emits == "v":
         trace = run(fixed)
-        return Fitted(fixed, projections, trace, scale, _closeness(fixed, trace, task.wanted), changed)
+        return Fitted(fixed, lists, trace, scale, _closeness(fixed, trace, task.wanted), changed)
     fixed, trace, match = best_threshold(fixed, float(p.vth) * scale, run, task.wanted.spikes)
-    return Fitted(fixed, projections, trace, scale, match, changed)
+    return Fitted(fixed, lists, trace, scale, match, changed)
 
 
-def _exponent(projection: Projection, factor: float) -> int:
-    heaviest = float(np.abs(projection.weights.values).max(initial=0)) * factor
-    return min(max(0, int(np.ceil(np.log2(heaviest / 254) - 1e-9))), MOST_EXPONENT) if heaviest else 0
+def _with_current(currents: tuple[tuple[int, Array], ...], bias: Array) -> tuple[tuple[int, Array], ...]:
+    by_onset = dict(currents)
+    by_onset[0] = by_onset.get(0, 0) + bias.astype(np.int64)
+    return tuple(sorted(by_onset.items()))
 
 
-def runner(task: Task, projections: tuple[Projection, ...]) -> Callable[[Population], Trace]:
-    """What a population does behind these fixed projections, its own spikes fed back where they reach it."""
+def runner(task: Task, lists: tuple[Lists, ...]) -> Callable[[Population], Trace]:
+    """What a population does behind these lists, its own spikes fed back where they reach it."""
     known = np.zeros(task.wanted.spikes.shape, np.int64)
-    own = [(q.lag, stepwise_fixed(q)) for q, x in zip(projections, task.arriving, strict=True) if x is None]
-    for q, x in zip(projections, task.arriving, strict=True):
-        if x is not None:
-            graded = q.source == "input" and task.input_scale
-            known += weighted_sums(q.weights, np.rint(x * task.input_scale) if graded else x) << q.exponent
+    own: list[tuple[int, Callable[[Array], Array]]] = []
+    for q, x, each in zip(task.incoming, task.arriving, lists, strict=True):
+        for part in each.projections:
+            if x is None:
+                own.append((part.lag, stepwise_fixed(part)))
+            else:
+                known += shifted(weighted_sums(part.weights, task.sent(q, x)), part.exponent)
 
     def run(population: Population) -> Trace:
         a = known.copy()
@@ -197,32 +191,19 @@ def runner(task: Task, projections: tuple[Projection, ...]) -> Callable[[Populat
     return run
 
 
-def rounded(exact: NDArray[np.float64], *, keep_odd: bool = False) -> NDArray[np.float64]:
-    """Whole numbers, even ones where signs are mixed; whole numbers already stay, so that odd ones can be refused."""
-    whole = np.rint(exact)
-    if not mixed(exact) or (keep_odd and np.array_equal(whole, exact)):
-        return whole
-    return 2 * np.rint(exact / 2)
-
-
-def mixed(weights: Array) -> bool:
-    """Whether some weights are below and some above 0."""
-    return bool(weights.min() < 0 < weights.max())
-
-
 def best_threshold(
     fixed: Population, exact: float, run: Callable[[Population], Trace], spikes: Array
 ) -> tuple[Population, Trace, float]:
-    """The population with the better of two thresholds, what it does, and its share of steps as in `spikes`.
+    """The population with the better of two thresholds, what it does, and its share of entries as in `spikes`.
 
     A sum of integers is above a threshold exactly where it is above its whole part, so both roundings are candidates.
     """
-    found = []
+    tried = []
     for vth in sorted({round(exact), int(np.floor(exact))}):
         option = replace(fixed, vth=min(vth, VTH_MAX))
         trace = run(option)
-        found.append((option, trace, float((trace.spikes == spikes).mean())))
-    return max(found, key=lambda f: f[2])
+        tried.append((option, trace, float((trace.spikes == spikes).mean())))
+    return max(tried, key=lambda option: option[2])
 
 
 def _closeness(fixed: Population, trace: Trace, wanted: Trace) -> float:
@@ -233,11 +214,15 @@ def _closeness(fixed: Population, trace: Trace, wanted: Trace) -> float:
     return max(0.0, 1 - error / max(float(np.abs(wanted.v).max(initial=0)), 1e-300))
 
 
-def _refuse(population: Population, incoming: tuple[Projection, ...], whole: list[Weights]) -> None:
+def _refuse(population: Population, incoming: tuple[Projection, ...], lists: tuple[Lists, ...]) -> None:
     """Raise OutOfRange where values at a scale of the user's do not fit, or leave no weight at all."""
-    projections = tuple(replace(q, weights=w) for q, w in zip(incoming, whole, strict=True))
+    projections = tuple(
+        replace(q, weights=q.weights.with_values(each.whole), exponent=each.projections[-1].exponent)
+        for q, each in zip(incoming, lists, strict=True)
+        if len(each.projections) == 1
+    )
     check_range(Program("fixed", 1, 1, (population,), projections))
-    for q in projections:
-        if not stored_weights(q.weights.values).any():
+    for q, each in zip(incoming, lists, strict=True):
+        if not any(stored_weights(part.weights.values).any() for part in each.projections):
             got = f"every weight from {q.source!r} to {q.target!r} becomes 0"
             raise OutOfRange(got, "weights of 1 or more at this scale", "choose a larger scale")

@@ -104,22 +104,22 @@ def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
     delays = {name: _delay_steps(name, node, dt) for name, node in nodes.items() if isinstance(node, nir.Delay)}
     lags = _lags(nodes, before, delays)
     order = _order(nodes, before, lags)
-    found: dict[str, FlatNode] = {}
+    placed: dict[str, FlatNode] = {}
     shapes = {name: _shape_of(node) for name, node in nodes.items()}
     for name in order:
         node = nodes[name]
         sources = tuple((source, lags.get((source, name), 0)) for source in before[name])
-        known = [found[s].shape if s in found else shapes.get(s, ()) for s, _ in sources]
+        known = [placed[s].shape if s in placed else shapes.get(s, ()) for s, _ in sources]
         shape_in = _shape_in(name, node, [shape for shape in known if shape])
         shape = _shape(name, node, shape_in)
-        found[name] = FlatNode(name, node, sources, shape_in, shape, _left(name, delays, sources))
-    if sum(n.size for n in found.values()) > MOST_NEURONS:
-        raise Unsupported(f"a graph of {sum(n.size for n in found.values()):,} values", f"at most {MOST_NEURONS:,}")
-    flat = Flat(tuple(found.values()), reading, graph)
+        placed[name] = FlatNode(name, node, sources, shape_in, shape, _left(name, delays, sources))
+    if sum(n.size for n in placed.values()) > MOST_NEURONS:
+        raise Unsupported(f"a graph of {sum(n.size for n in placed.values()):,} values", f"at most {MOST_NEURONS:,}")
+    flat = Flat(tuple(placed.values()), reading, graph)
     for n in flat.nodes:
         for source, _ in n.sources:
-            if found[source].size != prod(n.shape_in):
-                got = f"node {n.name!r} takes {prod(n.shape_in)} values and gets {found[source].size} from {source!r}"
+            if placed[source].size != prod(n.shape_in):
+                got = f"node {n.name!r} takes {prod(n.shape_in)} values and gets {placed[source].size} from {source!r}"
                 raise BadGraph(got, "nodes of matching sizes")
     if not flat.inputs:
         raise BadGraph("the graph has no Input that nothing leads to", "at least one")
@@ -145,7 +145,7 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
                 raise BadGraph(f"two nodes are called {full!r}", "names that differ")
             if isinstance(node, nir.NIRGraph):
                 ends = ([n for n, v in node.nodes.items() if isinstance(v, kind)] for kind in (nir.Input, nir.Output))
-                starts, stops = ([f"{full}.{n}" for n in found] for found in ends)
+                starts, stops = ([f"{full}.{n}" for n in names] for names in ends)
                 doors[full] = starts, stops
                 stack.append((f"{full}.", node, depth + 1))
             else:
@@ -167,11 +167,11 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
 def _door(name: str, doors: dict[str, tuple[list[str], list[str]]], side: int) -> str:
     if name not in doors:
         return name
-    found = doors[name][side]
-    if len(found) != 1:
+    inner = doors[name][side]
+    if len(inner) != 1:
         kind = ("Inputs", "Outputs")[side]
-        raise Unsupported(f"the inner graph {name!r} has {len(found)} {kind}", "exactly one")
-    return found[0]
+        raise Unsupported(f"the inner graph {name!r} has {len(inner)} {kind}", "exactly one")
+    return inner[0]
 
 
 def _delay_steps(name: str, node: Any, dt: float) -> Any:

@@ -16,6 +16,8 @@ from neuroprompt.errors import BadGraph
 from neuroprompt.spiking.time_step import DT_SECONDS
 
 Array = NDArray[np.float64]
+BUSY = 0.9
+"""The share of (step, neuron) entries with a spike above which a node is likely fed too much."""
 EXACT = 1e-6
 """How near numbers of float32 files must be to what an exporter computes, relative to 1 or to themselves."""
 
@@ -32,12 +34,23 @@ def reading_of(graph: nir.NIRGraph, dt: float | None = None) -> Reading:
     name = graph.metadata.get(KEY)
     if name is not None:
         convention = convention_called(str(name))
-        return Reading(convention, convention.dt if said is None else said, hints=words)
+        return Reading(convention, convention.dt if said is None else said, hints=words, declared=True)
     recognised = _recognise(nodes, said)
     if recognised is not None:
         return replace(recognised, hints=words)
     dt = DT_SECONDS if said is None else said
     return Reading(DEFAULT, dt, hints=(*words, *_hints(nodes, dt)))
+
+
+def activity_hints(reading: Reading, spikes: Mapping[str, NDArray[np.bool_]]) -> list[str]:
+    """What is odd about the spikes (T, n) of a graph whose units nobody declared, and none was recognised."""
+    if reading.declared or reading.assumed:
+        return []
+    rates = {name: float(fired.mean()) for name, fired in spikes.items() if fired.size}
+    odd = {name: "never fires" for name, rate in rates.items() if rate == 0}
+    odd |= {name: f"fires in {rate:.0%} of all steps" for name, rate in rates.items() if rate > BUSY}
+    advice = "its numbers may be in a library's own units: --from"
+    return [f"check: node {name!r} {what}; {advice}" for name, what in odd.items()]
 
 
 def _nodes(graph: nir.NIRGraph) -> Iterator[tuple[str, Any]]:

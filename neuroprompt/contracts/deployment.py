@@ -17,6 +17,8 @@ from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from neuroprompt.bundles.artefact import Artefact
+    from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.spiking.program import Program, SpikingModel
     from neuroprompt.training.run_folder import Run
 
@@ -96,15 +98,35 @@ class ImageTarget(Target):
         """Logits (B, K) of normalised images (B, C, H, W) from the model in `file`."""
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was written at `out`: what was counted and checked as `figures`, and what its manifest says."""
+
+    out: Path
+    figures: Mapping[str, Any]
+    about: Mapping[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        """The figures by name, beside `out` and `about`."""
+        return {"out": str(self.out), **self.figures, "about": dict(self.about)}
+
+
 class Exporter(Plugin, ABC):
-    """Something that a trained run can be turned into; one file per artefact in `export/`."""
+    """Something that a trained run or a NIR graph can be turned into; one file per artefact in `export/`.
+
+    The name is also the `kind` of the bundles that it writes, and `opened` says what such a bundle does.
+    """
 
     kind = "export target"
     folder = "neuroprompt.export"
 
     @abstractmethod
-    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> dict[str, Any]:
-        """Write the artefact whole or not at all; returns what was checked, as JSON-able values."""
+    def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> Exported:
+        """Write the bundle whole or not at all; both sides ran and were compared before it appears."""
+
+    @abstractmethod
+    def opened(self, bundle: Bundle) -> Artefact:
+        """A bundle of this kind at work: how it runs, what is counted of it, how it is described."""
 
     def export_graph(
         self,
@@ -114,10 +136,12 @@ class Exporter(Plugin, ABC):
         *,
         name: str = "",
         split_signs: bool = False,
+        encoding: str = "",
         progress: Progress = SILENT,
-    ) -> dict[str, Any]:
+    ) -> Exported:
         """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
 
+        `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
         `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
@@ -129,7 +153,7 @@ class Exporter(Plugin, ABC):
 
 @dataclass(frozen=True)
 class Price:
-    """Joules for one counted event, and where the figure stands in its paper.
+    """Joules for one counted event, and where its paper gives the figure.
 
     `low` and `high` are the range that the source gives; None where it gives one figure.
     """
@@ -148,12 +172,13 @@ class Price:
 class Prices(Plugin, ABC):
     """A price list; one file per list in `prices/`, each constant beside its paper.
 
-    `prices` is by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes, states
-    (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out. `includes` names events
-    that the figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip
-    of which power was measured and no joules per event: watts instead of joules, times the seconds of a run on it.
-    `scope`: "per term" (may be added to other terms) or "all-in" (a price holds the chip's other work too).
-    `evidence`: measured, simulated, datasheet, or estimated by the author.
+    prices      joules by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes,
+                states (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out
+    includes    events that the figures include already, each with what the source says: they cost nothing more
+    watts       for a chip whose power was measured, and no joules per event: times the seconds of a run on it
+    scope       "per term": may be added to other terms; "all-in": a price includes the chip's other work too
+    evidence    how the source got its figures; "estimated" by its author
+    technology, voltage, leaves_out    what the figures are of, and what they do not include
     """
 
     kind = "price list"

@@ -1,7 +1,7 @@
 """The contracts of what is trained: Prompt, Backbone, Head, Data.
 
 Prompts do not know backbones and backbones do not know prompts: both know where a prompt enters (tokens, pixels or
-nowhere) and whether it is the same for every image.
+nowhere) and whether it is the same for every image. What of these contracts needs no torch is in `specs`.
 """
 
 from __future__ import annotations
@@ -14,31 +14,27 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from neuroprompt.contracts.specs import BackboneSpec, Preprocess, PromptSite
 from neuroprompt.errors import Unsupported
 from neuroprompt.plugin import Plugin
+from neuroprompt.progress import SILENT, Progress
+
+__all__ = [
+    "Backbone",
+    "BackboneSpec",
+    "Data",
+    "Gated",
+    "Generator",
+    "Head",
+    "Images",
+    "Labelled",
+    "Preprocess",
+    "Prompt",
+    "PromptSite",
+    "Stream",
+]
 
 # --- prompts ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PromptSite:
-    """Where a prompt may enter a backbone, as shapes: `depth` blocks of `width` channels, images of (C, H, W).
-
-    Where blocks differ, `widths` has one number a block and `width` is the largest: tokens stay (L, N, width), of which
-    block i reads its first widths[i] channels, and a prompt holds and counts only these.
-    """
-
-    depth: int
-    width: int
-    image: tuple[int, int, int]
-    patch: int
-    widths: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        widths = self.widths or (self.width,) * self.depth
-        if widths and (len(widths) != self.depth or max(widths) != self.width):
-            raise ValueError(f"{self.depth} blocks of at most {self.width} channels have widths {widths}")
-        object.__setattr__(self, "widths", widths)
 
 
 class Stream(ABC):
@@ -64,7 +60,7 @@ class Stream(ABC):
 class Generator:
     """The spiking part of a prompt: modules in a row, driven for `steps` time steps from rest.
 
-    `chain` holds `Current` (first, where the drive is constant), `nn.Linear`, `IF`, `LIF` and snnTorch `Leaky` modules.
+    `chain` holds `Current` (first, where the input is constant), `nn.Linear`, `IF`, `LIF` and snnTorch `Leaky` modules.
     A chain that begins with neurons is driven one to one, by `inputs` values of at most `largest` in magnitude (0: not
     known); otherwise the first module says how many there are.
     """
@@ -91,7 +87,7 @@ class Prompt(nn.Module, Plugin, ABC):
 
     `enters` says where, `per_image` whether it depends on the image, `spiking` whether neurons make it (an instance
     may say otherwise than its class), and `tunes_backbone` whether the backbone learns too. A constructor takes the
-    PromptSite first and then the method's settings, each with a default.
+    PromptSite first and then the method's settings, each with a default and its meaning (see `Plugin`).
     """
 
     kind = "prompt method"
@@ -128,10 +124,10 @@ class Prompt(nn.Module, Plugin, ABC):
         """The spiking part, for export; None where there is none."""
         return None
 
-    def drive(self, images: Tensor) -> Tensor:
-        """Inputs (lanes, T, n_in) of `generator` for images (B, 3, H, W) in [0, 1]; only where it is `per_image`.
+    def generator_inputs(self, images: Tensor) -> Tensor:
+        """Inputs (runs, T, n_in) of `generator` for images (B, 3, H, W) in [0, 1]; only where it is `per_image`.
 
-        A lane is a run of its own, from rest.
+        Every run begins at rest.
         """
         raise NotImplementedError(f"{type(self).__name__} has no generator that takes images")
 
@@ -151,34 +147,6 @@ class Prompt(nn.Module, Plugin, ABC):
 # --- backbones -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class BackboneSpec:
-    """Which backbone, from where: enough to build it again.
-
-    `name` is "embedded" or a timm model name; `weights` a safetensors file, or None for timm's hub (or the package,
-    for the embedded one); `random` true where weights are random on purpose.
-    """
-
-    name: str = "embedded"
-    weights: str | None = None
-    image_size: int | None = None
-    random: bool = False
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """How an image becomes the backbone's input: resized to `size`, scaled to [0, 1], then (x - mean) / std.
-
-    Where there is a `canvas` (height, width), the result stands in the middle of so many zeros.
-    """
-
-    size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    canvas: tuple[int, int] | None = None
-
-
 class Backbone(nn.Module, Plugin, ABC):
     """A frozen network and the places where a prompt may enter it; one file per family in `backbones/`.
 
@@ -190,7 +158,7 @@ class Backbone(nn.Module, Plugin, ABC):
     site: PromptSite
 
     def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:
-        """Keep all but the Site, which the family adds; raises Unsupported for a model with a classifier."""
+        """Keep all but the PromptSite, which the family adds; raises Unsupported for a model with a classifier."""
         super().__init__()
         if getattr(model, "num_classes", 0):
             raise Unsupported("a backbone with a classifier", "a timm model made with num_classes=0")
@@ -271,5 +239,8 @@ class Data(Plugin, ABC):
     folder = "neuroprompt.data"
 
     @abstractmethod
-    def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:
-        """Decode, resize and split; raises BadData."""
+    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT) -> Labelled:
+        """Decode, resize as `preprocess` says, and split by `seed`; raises BadData.
+
+        What a user should know, such as files that are passed over, goes to `progress`.
+        """

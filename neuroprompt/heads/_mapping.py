@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -44,7 +46,13 @@ class FrequencyHead(SourceHead):
 
     index: Tensor
 
-    def __init__(self, features: int, classes: int, classifier: nn.Linear, sources: int = 1) -> None:
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        classifier: nn.Linear,
+        sources: Annotated[int, "source classes that each class of the task is read from"] = 1,
+    ) -> None:
         super().__init__(features, classifier)
         if sources < 1:
             raise BadSetting(f"sources {sources}", "at least 1")

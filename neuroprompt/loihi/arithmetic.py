@@ -27,8 +27,8 @@ HALF = 2**23
 """u and v have 24 bits."""
 MANTISSA = (-4096, 4095)
 VTH_MAX = 2**17 - 1
-MOST_EXPONENT = 7
-"""Of weights: what 3 bits hold beside their sign."""
+EXPONENTS = (-8, 7)
+"""Of weights: what 4 bits hold."""
 
 
 @dataclass(frozen=True)

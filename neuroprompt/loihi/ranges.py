@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neuroprompt.errors import OutOfRange
-from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, MOST_EXPONENT, SHIFT, VTH_MAX
+from neuroprompt.loihi.arithmetic import DECAY_ONE, EXPONENTS, MANTISSA, SHIFT, VTH_MAX
 from neuroprompt.loihi.synapses import stored_weights
 from neuroprompt.spiking.program import GRADED, Program
 from neuroprompt.spiking.weights import Weights
@@ -26,7 +26,7 @@ def check_range(program: Program) -> None:
         if p.depth and p.bias_exp != SHIFT:
             raise OutOfRange(f"{p.name!r} has bias exponent {p.bias_exp} behind a projection", "6, weight units")
     for q in program.projections:
-        _within(f"the exponent of the weights from {q.source!r} to {q.target!r}", q.exponent, 0, MOST_EXPONENT)
+        _within(f"the exponent of the weights from {q.source!r} to {q.target!r}", q.exponent, *EXPONENTS)
         if q.weights.cached(_stored_as_they_are):
             continue
         what, weights = f"a weight from {q.source!r} to {q.target!r}", q.weights.values

@@ -43,14 +43,14 @@ def stored(weights: Weights) -> Weights:
 
 
 def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
-    """What a fixed projection delivers of `sent` (T, in): (W x) << exponent, (T, out).
+    """What a fixed projection delivers of `sent` (T, in): W x, shifted by its exponent, (T, out).
 
     Spikes through a dense matrix go through one that was made ready before.
     """
     weights = projection.weights
     if sent.dtype == bool and weights.is_dense and weights.shape[1] < LINES:
-        return _of_spikes(weights, sent).astype(np.int64) << projection.exponent
-    return weighted_sums(weights.cached(stored), sent) << projection.exponent
+        return shifted(_of_spikes(weights, sent).astype(np.int64), projection.exponent)
+    return shifted(weighted_sums(weights.cached(stored), sent), projection.exponent)
 
 
 def _of_spikes(weights: Weights, sent: Array) -> Array:
@@ -87,9 +87,14 @@ def stepwise_fixed(projection: Projection) -> Callable[[Array], Array]:
     """
     if projection.weights.is_dense:
         turned = projection.weights.cached(TURNED[np.int32])
-        return lambda spikes: turned[spikes].sum(axis=0, dtype=np.int64) << projection.exponent
+        return lambda spikes: shifted(turned[spikes].sum(axis=0, dtype=np.int64), projection.exponent)
     weights = stored(projection.weights)
-    return lambda spikes: weighted_sums(weights, spikes[None])[0] << projection.exponent
+    return lambda spikes: shifted(weighted_sums(weights, spikes[None])[0], projection.exponent)
+
+
+def shifted(sums: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
+    """Sums of weights times 2^exponent; below 0 the lowest bits are lost, rounded down, as Lava's weight_exp does."""
+    return sums << exponent if exponent >= 0 else sums >> -exponent
 
 
 def weighted_sums(weights: Weights, sent: Array) -> NDArray[np.int64]:

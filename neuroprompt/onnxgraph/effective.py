@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
@@ -55,14 +53,14 @@ def effective(file: Path | str, images: Floats) -> Effective:
     factors = list(dict.fromkeys(name for node in nodes for name in node.input[:2] if name not in constants))
     first = model.graph.input[0].name
     wanted = [name for name in factors if name != first]
-    del model.graph.output[:]
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in wanted)
+    outputs = {value.name for value in model.graph.output}
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in wanted if name not in outputs)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # every tensor keeps its name
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     macs = acs = dense = 0
     for image in np.asarray(images, np.float32):
-        values = dict(zip(wanted, session.run(wanted, {first: image[None]}), strict=True))
+        values = dict(zip(wanted, session.run(wanted, {first: image[None]}), strict=True)) if wanted else {}
         values |= constants | {first: image[None]}
         for node in nodes:
             a, b = (values[name] for name in node.input[:2])
@@ -93,15 +91,29 @@ def _products(kind: str, a: Array, b: Array, attributes: dict[str, Any]) -> tupl
 
 
 def _convolved(there: Array, weights: Array, attributes: dict[str, Any]) -> int:
-    """How often the two meet, padding left out: in float64, which holds every such count."""
+    """How often an input that is not 0 meets a weight that is not 0, padding left out.
+
+    sum over taps k and input channels c of (inputs of c that tap k sees and are not 0) x (weights of c and k not 0)
+    """
     spatial = weights.ndim - 2
     pads = attributes.get("pads", [0] * 2 * spatial)
-    x = torch.from_numpy(there.astype(np.float64))
-    around = [n for i in reversed(range(spatial)) for n in (pads[i], pads[spatial + i])]
-    convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[spatial]
-    options = {
-        "stride": attributes.get("strides", [1] * spatial),
-        "dilation": attributes.get("dilations", [1] * spatial),
-    }
-    w = torch.from_numpy(weights.astype(np.float64))
-    return int(convolve(F.pad(x, around), w, groups=attributes.get("group", 1), **options).sum())
+    strides, dilations = (attributes.get(key, [1] * spatial) for key in ("strides", "dilations"))
+    groups, channels = attributes.get("group", 1), there.shape[1]
+    around = [(0, 0), (0, 0), *((pads[i], pads[spatial + i]) for i in range(spatial))]
+    seen = np.pad(there, around)
+    kernel, sides = weights.shape[2:], seen.shape[2:]
+    outputs = [
+        (side - dilation * (taps - 1) - 1) // stride + 1
+        for side, taps, stride, dilation in zip(sides, kernel, strides, dilations, strict=True)
+    ]
+    # Weights that an input channel meets, summed over the outputs of its group: (channels, *kernel).
+    met = weights.reshape(groups, -1, *weights.shape[1:]).sum(axis=1, dtype=np.int64).reshape(channels, *kernel)
+    total = 0
+    for tap in np.ndindex(*kernel):
+        window = tuple(
+            slice(k * dilation, k * dilation + (count - 1) * stride + 1, stride)
+            for k, dilation, stride, count in zip(tap, dilations, strides, outputs, strict=True)
+        )
+        some = seen[(slice(None), slice(None), *window)].sum(axis=(0, *range(2, 2 + spatial)), dtype=np.int64)
+        total += int((some * met[(slice(None), *tap)]).sum())
+    return total

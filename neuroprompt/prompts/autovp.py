@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,13 @@ class AutoVP(FramePrompt):
     Tsao et al. 2024 (AutoVP, ICLR, arXiv 2310.08381), released code.
     """
 
-    def __init__(self, site: PromptSite, *, scale: float = 1.0, sigmoid: bool = True) -> None:
+    def __init__(
+        self,
+        site: PromptSite,
+        *,
+        scale: Annotated[float, "side of the image inside the frame, in units of 128 pixels of 224"] = 1.0,
+        sigmoid: Annotated[bool, "sigmoid(delta) around the image; no: delta itself"] = True,
+    ) -> None:
         super().__init__(site, BASE * scale, "scale", scale, f"between 0 and {REFERENCE / BASE}")
         self.sigmoid = sigmoid
 

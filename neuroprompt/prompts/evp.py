@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
@@ -26,7 +28,13 @@ class EVP(FramePrompt):
     Wu et al. 2022 (EVP, arXiv 2212.10556), released code.
     """
 
-    def __init__(self, site: PromptSite, *, pad: int = 30, unit_gradient: bool = True) -> None:
+    def __init__(
+        self,
+        site: PromptSite,
+        *,
+        pad: Annotated[int, "width of the frame in pixels, of 224"] = 30,
+        unit_gradient: Annotated[bool, "scale the frame's gradient to norm 1"] = True,
+    ) -> None:
         super().__init__(site, REFERENCE - 2 * pad, "pad", pad, f"from 1 to {REFERENCE // 2 - 1}, at {REFERENCE}")
         self.unit_gradient = unit_gradient
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,13 @@ class GateVPT(Prompt):
     enters = "tokens"
     per_image = True
 
-    def __init__(self, site: PromptSite, *, tokens: int = 10, gate_init: float = 5.0) -> None:
+    def __init__(
+        self,
+        site: PromptSite,
+        *,
+        tokens: Annotated[int, "prompt tokens"] = 10,
+        gate_init: Annotated[float, "gates start as sigmoid(-gate_init): the larger, the more closed"] = 5.0,
+    ) -> None:
         super().__init__()
         need_blocks(site, "gate-vpt")
         need_one_width(site, "gate-vpt")

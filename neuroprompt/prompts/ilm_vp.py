@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,13 @@ class ILMVP(FramePrompt):
     Chen et al. 2023 (ILM-VP, CVPR, arXiv 2211.11635), released code.
     """
 
-    def __init__(self, site: PromptSite, *, side: int = 128, sigmoid: bool = True) -> None:
+    def __init__(
+        self,
+        site: PromptSite,
+        *,
+        side: Annotated[int, "side of the image inside the frame in pixels, of 224"] = 128,
+        sigmoid: Annotated[bool, "sigmoid(delta) around the image; no: delta itself"] = True,
+    ) -> None:
         super().__init__(site, side, "side", side, f"from 1 to {REFERENCE - 1}, at {REFERENCE}")
         self.sigmoid = sigmoid
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +21,9 @@ class LoRVP(Prompt):
 
     enters = "pixels"
 
-    def __init__(self, site: PromptSite, *, rank: int = 4) -> None:
+    def __init__(
+        self, site: PromptSite, *, rank: Annotated[int, "rank of the image that is added, per colour channel"] = 4
+    ) -> None:
         super().__init__()
         channels, height, width = site.image
         need(1 <= rank <= min(height, width), "rank", rank, f"from 1 to {min(height, width)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Annotated
 
 import torch
 from snntorch import surrogate
@@ -44,13 +45,13 @@ class LoRSP(Prompt):
         self,
         site: PromptSite,
         *,
-        steps: int = 4,
-        rank: int = 4,
-        tau: float = 4.0,
-        threshold: float = 0.0,
-        gate: str = "spike",
-        ratio: float = 0.5,
-        deviation: float = 0.01,
+        steps: Annotated[int, "time steps of the neurons"] = 4,
+        rank: Annotated[int, "rank of the factors, per colour channel"] = 4,
+        tau: Annotated[float, "time constant of the neurons in steps"] = 4.0,
+        threshold: Annotated[float, "threshold of the neurons"] = 0.0,
+        gate: Annotated[str, "what lets a factor pass: spike, or the ablations mean, topk, dropout"] = "spike",
+        ratio: Annotated[float, "share that topk and dropout keep"] = 0.5,
+        deviation: Annotated[float, "standard deviation of the initial weights"] = 0.01,
     ) -> None:
         super().__init__()
         channels, height, width = site.image
@@ -108,7 +109,8 @@ class LoRSP(Prompt):
     def generator(self) -> Generator | None:
         """One row of the image a run: Input (C T W) -> Linear (C r) -> Linear (C W) -> LIF (C W).
 
-        W differs from step to step and a graph's weights do not, so the input is time-multiplexed: see `drive`.
+        W differs from step to step and a graph's weights do not, so the input is time-multiplexed; see
+        `generator_inputs`.
         """
         if self.gate != "spike":
             return None
@@ -122,7 +124,7 @@ class LoRSP(Prompt):
             second.weight.copy_(torch.block_diag(*self.a.detach().cpu().float().mT))
         return Generator(nn.Sequential(first, second, self._neurons()), steps)
 
-    def drive(self, images: Tensor) -> Tensor:
+    def generator_inputs(self, images: Tensor) -> Tensor:
         """Inputs (B H, T, C T W): lane h is row h of an image; at step t block t of every channel holds the row."""
         batch, channels, height, width = images.shape
         rows = images.permute(0, 2, 1, 3).reshape(batch * height, 1, channels, 1, width)

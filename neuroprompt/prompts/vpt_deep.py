@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
 from neuroprompt.contracts.learning import Prompt, PromptSite
@@ -17,7 +19,7 @@ class VPTDeep(Prompt):
 
     enters = "tokens"
 
-    def __init__(self, site: PromptSite, *, tokens: int = 10) -> None:
+    def __init__(self, site: PromptSite, *, tokens: Annotated[int, "prompt tokens of each block"] = 10) -> None:
         super().__init__()
         need_blocks(site, "vpt-deep")
         self.layout = Layout(tokens, site.widths)

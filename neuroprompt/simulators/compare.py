@@ -14,6 +14,7 @@ from neuroprompt.errors import BadSetting
 
 LATEST = 8
 """The longest delay, in steps, that is looked for."""
+ROUNDED = "weights, decays and thresholds are rounded to the chip's"
 ROUNDING = 1e-6
 """How near to its threshold, as a share of it, a potential may be decided by the last bits of a float sum."""
 
@@ -105,11 +106,13 @@ def all_spikes(recording: Recording, order: Sequence[str] | None = None) -> Spik
     return np.concatenate(nodes, axis=1)
 
 
-def known_cause(reference: Recording, other: Recording, precision: str, thresholds: Mapping[str, Any]) -> str | None:
+def known_cause(
+    reference: Recording, other: Recording, precision: str, thresholds: Mapping[str, Any], rounding: str = ROUNDED
+) -> str | None:
     """Why `other` differs from `reference`, in words: a delay, the integers, or a tie; None where equal or unknown.
 
     delay      every node's spikes are the reference's, in step or some steps later
-    integers   precision is "fixed": weights, decays and thresholds are whole numbers
+    integers   precision is "fixed": `rounding`, in words
     tie        at the first mismatch the potential of whichever did not fire is at its threshold, within 1e-6 of it
     """
     first = _earliest({name: _mismatch(reference, other, name) for name in reference.spikes})
@@ -119,7 +122,7 @@ def known_cause(reference: Recording, other: Recording, precision: str, threshol
     if None not in lags.values():
         return "late: " + ", ".join(f"{name} by {lag} step{'s' * (lag != 1)}" for name, lag in lags.items() if lag)
     if precision == "fixed":
-        return "integers: weights, decays and thresholds are rounded to the chip's"
+        return f"integers: {rounding}"
     fired = reference.spikes[first.node][first.step, first.neuron]
     below, threshold = first.v if fired else first.reference_v, thresholds.get(first.node)
     if isinstance(threshold, np.ndarray):

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
-import uv
 
 from neuroprompt.errors import RuntimeMissing, WorkerFailed
+from neuroprompt.extras import install
 from neuroprompt.progress import SILENT, Progress
 
 WORKERS = Path(__file__).parents[1] / "workers"
@@ -181,12 +181,12 @@ class Runtime:
     def _uv(self, *arguments: str, must: bool = True) -> str | None:
         """What uv printed; None where it failed and need not succeed. Raises RuntimeMissing."""
         try:
-            command = [uv.find_uv_bin(), *arguments]
+            command = [_uv_program(), *arguments]
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise RuntimeMissing(f"uv cannot run ({error})", "the package uv", "pip install uv") from error
+            raise RuntimeMissing(f"uv cannot run ({error})", "the package uv", install("runtimes")) from error
         if done.returncode == 0:
             return done.stdout.strip()
         if not must:
@@ -208,6 +208,15 @@ class Runtime:
                 # What stands there lost its Python: nobody can be running it.
                 shutil.rmtree(self.folder, ignore_errors=True)
         raise RuntimeMissing(f"cannot replace {self.folder}", "a writable folder", "remove it and run again")
+
+
+def _uv_program() -> str:
+    """The uv of the extra `runtimes`, or one on PATH; raises FileNotFoundError, which is an OSError."""
+    try:
+        import uv
+    except ModuleNotFoundError:
+        return "uv"
+    return str(uv.find_uv_bin())
 
 
 def _starts(python: Path, version: str) -> bool:

@@ -11,13 +11,15 @@ import tempfile
 import time
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from neuroprompt.contracts.deployment import Floats, Recording
-from neuroprompt.errors import Unsupported
+from neuroprompt.contracts.deployment import Availability, Floats, Recording
+from neuroprompt.errors import RuntimeMissing, Unsupported
+from neuroprompt.extras import install
 from neuroprompt.simulators.in_process import recorded
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import EXACTLY, WORKERS, Runtime
@@ -63,8 +65,25 @@ class SidePackagesTarget(OwnRuntimeTarget):
     """A simulator in an overlay: a part says what it is, and refuses what its neurons cannot do.
 
     Its pins are `neuroprompt/workers/NAME.txt`, its neurons `neuroprompt/workers/NAME_neurons.py`: a function `make`
-    for `neuroprompt.workers.stepwise.run`.
+    for `neuroprompt.workers.stepwise.run`. `needs` are the modules that it takes from packages of the extra `train`.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def available(cls) -> Availability:
+        """Whether its packages are there, and ours that it needs; if not, what to type."""
+        if all(map(find_spec, cls.needs)):
+            return super().available()
+        return Availability(False, cls.runtime.how, fix=install("train"))
+
+    @classmethod
+    def install(cls) -> None:
+        """Put its packages in a folder of the cache; raises RuntimeMissing, also where ours that it needs are not."""
+        for module in cls.needs:
+            if find_spec(module) is None:
+                raise RuntimeMissing(f"{cls.runtime.name} needs {module}", "the extra 'train'", install("train"))
+        super().install()
 
     @abstractmethod
     def check(self, population: Population) -> None:

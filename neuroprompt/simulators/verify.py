@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neuroprompt.compiler.lower import stimulus
+from neuroprompt.compiler.report import rounding_words
 from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported, WorkerFailed
 from neuroprompt.progress import SILENT, Progress
@@ -66,7 +67,7 @@ class Verification:
     targets: Mapping[str, TargetAgreement]
     skipped: Mapping[str, str]
     failed: Mapping[str, str]
-    recordings: Mapping[str, Recording] = field(repr=False, compare=False)
+    recordings: Mapping[str, Recording] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def agrees(self) -> bool:
@@ -113,7 +114,7 @@ def verify(
             failed[key] = str(error)
             continue
         recordings[key] = recording
-        cause = known_cause(reference, recording, precision, thresholds)
+        cause = known_cause(reference, recording, precision, thresholds, rounding_words(model.scale_report))
         agreement = TargetAgreement(**vars(compare(reference, recording)), cause=cause, delay=dict(recording.delay))
         if precision == "fixed" and name != EMULATOR:
             if emulated is None:

@@ -63,7 +63,7 @@ class Projection:
     """Weights from `source` ("input" or a population) to `target`; several may join the same two, and then add up.
 
     What the source emits in step t reaches the target in step t + lag. On the chip it arrives 1 + delay steps later,
-    and sums of fixed weights are shifted left by `exponent`, as Lava's weight_exp.
+    and sums of fixed weights are shifted left by `exponent` bits, or right where it is below 0, as Lava's weight_exp.
     """
 
     source: str
@@ -107,13 +107,13 @@ class Program:
         sent = inputs * self.input_scale
         np.rint(sent, out=sent)
         most = np.maximum(sent.max(axis=0, initial=0), -sent.min(axis=0, initial=0))
-        listening = [p for p in self.projections if p.source == "input"]
-        # One to one the largest number of a line has the largest product; elsewhere it is a sum.
-        sums = (p.weights.apply(most if p.weights.is_one_to_one else sent) * 2**p.exponent for p in listening)
-        reach = max((float(np.abs(a).max(initial=0)) for a in sums), default=0.0)
-        if reach > GRADED:
-            beyond = f"an input of {np.abs(inputs).max():g} becomes {reach:g}"
-            raise OutOfRange(beyond, f"at most {GRADED} on the chip", "fit the integers on inputs as large as these")
+        for population in self.populations:
+            reach = _reach([q for q in self.into(population.name) if q.source == "input"], sent, most)
+            if reach > GRADED:
+                beyond = f"inputs of up to {np.abs(inputs).max():g} add up to {reach:.0f} in node {population.name!r}"
+                raise OutOfRange(
+                    beyond, f"at most {GRADED} on the chip", "fit the integers on inputs as large as these"
+                )
         # A line of weight 0 may carry any number.
         return sent.astype(np.int32 if most.max(initial=0) < 2**31 else np.int64)
 
@@ -227,6 +227,23 @@ class SpikingModel:
 def is_spikes(inputs: Array) -> bool:
     """Whether all values are 0 or 1."""
     return bool(np.all((inputs == 0) | (inputs == 1)))
+
+
+def _reach(listening: list[Projection], sent: Array, most: Array) -> float:
+    """The largest magnitude that whole numbers (T, n_in) add up to; `most` are those of each line, (n_in,).
+
+    Infinite where the sum of one list leaves 32 bits, in which it is made before it is shifted.
+    """
+    if len(listening) == 1 and listening[0].weights.is_one_to_one:  # no sum: the largest number has the largest product
+        return float(np.abs(listening[0].weights.raw * most).max(initial=0)) * 2.0 ** listening[0].exponent
+    total: Any = 0.0
+    for q in listening:
+        late = np.zeros((len(sent), q.weights.shape[0]))
+        late[q.lag :] = q.weights.apply(sent[: max(0, len(sent) - q.lag)])
+        if np.abs(late).max(initial=0) >= 2**31:
+            return np.inf
+        total = total + late * 2.0**q.exponent
+    return float(np.abs(total).max(initial=0))
 
 
 def _wide(program: Program, count: int) -> Program:

@@ -1,4 +1,4 @@
-"""The configuration of a training run: all that decides its result, as JSON."""
+"""The configuration of a training run: all that decides its result, as JSON. It is read without torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
-from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
+from neuroprompt.contracts.specs import BackboneSpec
 from neuroprompt.errors import BadSetting
-from neuroprompt.training.dataset import absolute
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Mixed only: a threshold or current that is rounded to 16 bits would train other spikes than are deployed."""
@@ -24,8 +23,9 @@ class RunConfig:
 
     `head` names the output mapping, with its `head_settings`. `epochs`, `warmup` (epochs of linear rise before the
     cosine), `batch` (images a step), `lr` (peak), and `prompt_lr_scale` (the prompt's step is lr times it). `limit`:
-    at most so many images a split. `classes` and `weights_sha256` are filled in by training: the latter is of the
-    file `backbone.weights`, or of the loaded tensors where there is no file. Raises BadSetting.
+    at most so many images a split. `exif`: image files are turned as their EXIF says. `classes` and `weights_sha256`
+    are filled in by training: the latter is of the file `backbone.weights`, or of the loaded tensors where there is no
+    file. Raises BadSetting.
     """
 
     method: str = "spike-nvpt"
@@ -44,6 +44,7 @@ class RunConfig:
     head: str = "linear"
     head_settings: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "32-true"
+    exif: bool = True
     classes: tuple[str, ...] = ()
     weights_sha256: str = ""
 
@@ -67,10 +68,15 @@ class RunConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
-        """What `json` gave; raises TypeError, KeyError or BadSetting."""
-        made = {"backbone": BackboneSpec(**values["backbone"]), "classes": tuple(values["classes"])}
-        return cls(**{**values, **made})
+    def from_json(cls, values: object) -> RunConfig:
+        """The configuration that `json` wrote; raises BadSetting for anything else."""
+        fields = _checked(values, cls, "a configuration")
+        if "classes" not in fields or "backbone" not in fields:
+            raise BadSetting("a configuration without classes and backbone", "that of a training run")
+        if not all(isinstance(name, str) for name in fields["classes"]):
+            raise BadSetting(f"classes {fields['classes']}", "their names")
+        spec = BackboneSpec(**_checked(fields["backbone"], BackboneSpec, "a backbone"))
+        return cls(**{**fields, "backbone": spec, "classes": tuple(fields["classes"])})
 
     def digest(self) -> str:
         """A SHA-256 of the whole configuration: it ties the files of a run folder together."""
@@ -78,8 +84,41 @@ class RunConfig:
 
 
 def configure(**options: Any) -> RunConfig:
-    """A RunConfig of `options`, its method and data checked by name; raises UnknownName, BadSetting."""
+    """A RunConfig of `options`, its method, head, their settings and its data checked; raises UnknownName, BadSetting.
+
+    A path in `data` becomes absolute, so that the configuration holds from every folder.
+    """
+    from neuroprompt.contracts.learning import Head, Prompt  # here, because they need torch
+    from neuroprompt.training.dataset import absolute
+
     config = RunConfig(**options)
-    Prompt.part(config.method)
-    Head.part(config.head)
+    Prompt.check_settings(config.method, config.settings)
+    Head.check_settings(config.head, config.head_settings)
     return dataclasses.replace(config, data=absolute(config.data))
+
+
+_JSON_TYPES: dict[Any, tuple[type, ...]] = {
+    str: (str,),
+    bool: (bool,),
+    int: (int,),
+    float: (int, float),
+    int | None: (int, type(None)),
+    str | None: (str, type(None)),
+    tuple[str, ...]: (list, tuple),
+    BackboneSpec: (dict,),
+    Mapping[str, Any]: (dict,),
+}
+
+
+def _checked(values: object, kind: type, what: str) -> dict[str, Any]:
+    """The fields of the dataclass `kind` in a JSON object, each of its type; raises BadSetting."""
+    if not isinstance(values, dict):
+        raise BadSetting(f"{what} that is {type(values).__name__}", "a JSON object")
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        if key not in hints:
+            raise BadSetting(f"{what} with {key!r}", "only what this version knows", "use the version that wrote it")
+        kinds = _JSON_TYPES[hints[key]]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise BadSetting(f"{what} whose {key} is {value!r}", f"{' or '.join(k.__name__ for k in kinds)}")
+    return values

@@ -12,29 +12,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuroprompt.contracts.learning import Data, Images, Labelled
+from neuroprompt.contracts.learning import Data, Images, Labelled, Preprocess
 from neuroprompt.errors import BadSetting
+from neuroprompt.progress import SILENT, Progress
 
 
 def load_data(
-    name: str, size: tuple[int, int], interpolation: str, seed: int, limit: int | None = None, **settings: Any
+    name: str,
+    preprocess: Preprocess,
+    seed: int,
+    limit: int | None = None,
+    progress: Progress = SILENT,
+    **settings: Any,
 ) -> Labelled:
-    """The data set called `name` at (height, width) `size`.
+    """The data set called `name`, its images resized as `preprocess` says.
 
     `limit` keeps at most so many images of each split, the same share of every class, chosen by `seed`. Raises
     UnknownName, BadSetting, BadData.
     """
-    kind, given = parse(name)
+    kind, argument = parse(name)
     if limit is not None:
         settings["limit"] = limit
-    return Data.named(kind, **given, **settings).load(size, interpolation, seed)
+    return Data.named(kind, **argument, **settings).load(preprocess, seed, progress)
 
 
 def parse(name: str) -> tuple[str, dict[str, str]]:
     """`kind:argument` as the source's name and its first setting; raises UnknownName, BadSetting."""
     kind, colon, argument = name.partition(":")
     settings = Data.part(kind).settings()
-    required = [key for key, parameter in settings.items() if parameter.default is parameter.empty]
+    required = [key for key, setting in settings.items() if setting.required]
     if bool(required) != bool(colon and argument):
         raise BadSetting(f"data {name!r}", f"{kind}:{required[0].upper()}" if required else kind)
     return kind, {required[0]: argument} if required else {}
@@ -42,8 +48,18 @@ def parse(name: str) -> tuple[str, dict[str, str]]:
 
 def absolute(name: str) -> str:
     """`name` with a path in it made absolute, so that it holds from every folder."""
-    kind, given = parse(name)
-    return f"{kind}:{Path(given['path']).resolve()}" if "path" in given else name
+    kind, argument = parse(name)
+    return f"{kind}:{Path(argument['path']).resolve()}" if "path" in argument else name
+
+
+def size_of(images: Images) -> int:
+    """How many images there are."""
+    return len(images)  # type: ignore[arg-type]
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """uint8 images as floats in [0, 1]; floats as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def batches(images: Images, rows: Iterable[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import nn
 from torch.utils.data import ConcatDataset
 
 from neuroprompt.contracts.learning import Images
@@ -16,8 +16,8 @@ from neuroprompt.errors import BadData, BadSetting
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.robustness.corruptions import PARAMETERS
 from neuroprompt.robustness.noise import Noise, parse_noises
-from neuroprompt.training.dataset import batches, load_data
-from neuroprompt.training.model import PromptedModel
+from neuroprompt.training.accuracy import Accuracy, Corruption, Elsewhere
+from neuroprompt.training.dataset import as_floats, batches, load_data, size_of
 from neuroprompt.training.run_folder import Run
 
 
@@ -31,18 +31,15 @@ def evaluate(
     batch: int = 64,
     seed: int = 0,
     progress: Progress = SILENT,
-) -> dict[str, Any]:
-    """Accuracies in [0, 1]: {"clean": a, "noise": {"gaussian:0.1": b}, "images": n}.
+) -> Accuracy:
+    """The accuracies of a run, as shares in [0, 1].
 
     `split` is "test", "val" or "train"; `data` another data set of the same classes in place of the run's. The noise of
-    an image depends on `seed` and its place in the split alone. Where there are corruptions of ImageNet-C among the
-    noises, "corruption" holds the mean of each type over its severities, and of all types: {"types": {"fog": c},
-    "mean": d}; of plain accuracies, while the paper's mCE divides errors by AlexNet's.
+    an image depends on `seed` and its place in the split alone.
 
-    `ood` names data sets from elsewhere (out of distribution), whose classes are among the run's, by name: {"ood":
-    {"folder:sketches": {"accuracy": e, "images": m, "classes": k}}}. The class is chosen among the k that such a set
-    has: the logits of the others are masked, as is usual with ImageNet-A and -R. All its test images count, or all
-    its images where it has no test images of its own.
+    `ood` names data sets from elsewhere (out of distribution), whose classes are among the run's, by name. The class is
+    chosen among those that such a set has: the logits of the others are masked, as is usual with ImageNet-A and -R. All
+    its test images count, or all its images where it has no test images of its own.
 
     Runs on a GPU where there is one. Raises BadSetting, BadData, UnknownName.
     """
@@ -50,65 +47,63 @@ def evaluate(
         raise BadSetting(f"split {split!r}", "test, val or train")
     wanted = parse_noises(noises)
     config, preprocess = run.config, run.model.preprocess
-    labelled = load_data(
-        data or config.data, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit
-    )
+    labelled = load_data(data or config.data, preprocess, config.seed, config.limit, progress)
     if labelled.classes != config.classes:
         got = f"data {data or config.data!r} has the classes {_few(labelled.classes)}"
         raise BadData(got, _few(config.classes), "evaluate on the classes that the run was trained on")
     images: Images = getattr(labelled, split)
-    elsewhere = {name: _elsewhere(run, name) for name in ood}
+    elsewhere = {name: _elsewhere(run, name, progress) for name in ood}
     home = run.model.mean.device
-    model = run.model.to("cuda" if torch.cuda.is_available() else home).eval()
+    device = torch.device("cuda") if torch.cuda.is_available() else home
+    model = run.model.to(device).eval()
 
     def share(of: Images, what: str, noise: Noise | None = None, among: Sequence[int] | None = None) -> float:
-        found = correct(model, of, batch, noise=noise, seed=seed, progress=progress, what=what, among=among)
-        return found / size_of(of)
+        right = correct(model, device, of, batch, noise=noise, seed=seed, progress=progress, what=what, among=among)
+        return right / size_of(of)
 
     try:
-        result: dict[str, Any] = {
-            "clean": share(images, "clean"),
-            "noise": {str(noise): share(images, str(noise), noise) for noise in wanted},
-            "images": size_of(images),
-        }
-        if any(noise.kind in PARAMETERS for noise in wanted):
-            result["corruption"] = _means({noise: result["noise"][str(noise)] for noise in wanted})
-        if elsewhere:
-            result["ood"] = {
-                name: {"accuracy": share(of, name, among=among), "images": size_of(of), "classes": len(among)}
+        by_noise = {noise: share(images, str(noise), noise) for noise in wanted}
+        return Accuracy(
+            clean=share(images, "clean"),
+            noise={str(noise): accuracy for noise, accuracy in by_noise.items()},
+            images=size_of(images),
+            corruption=_means(by_noise),
+            ood={
+                name: Elsewhere(share(of, name, among=among), size_of(of), len(among))
                 for name, (of, among) in elsewhere.items()
-            }
-        return result
+            },
+        )
     finally:
         model.to(home)
 
 
-def _means(accuracy: Mapping[Noise, float]) -> dict[str, Any]:
-    """The mean accuracy of each type of corruption, and of all types."""
+def _means(accuracies: Mapping[Noise, float]) -> Corruption | None:
+    """The mean accuracy of each type of corruption, and of all types; None where there is none."""
     types: dict[str, float] = {}
     for kind in PARAMETERS:
-        of_kind = [value for noise, value in accuracy.items() if noise.kind == kind]
+        of_kind = [accuracy for noise, accuracy in accuracies.items() if noise.kind == kind]
         if of_kind:
             types[kind] = sum(of_kind) / len(of_kind)
-    return {"types": types, "mean": sum(types.values()) / len(types)}
+    return Corruption(types, sum(types.values()) / len(types)) if types else None
 
 
-def _elsewhere(run: Run, name: str) -> tuple[Images, list[int]]:
+def _elsewhere(run: Run, name: str, progress: Progress) -> tuple[Images, list[int]]:
     """The images of another data set, and which classes of the run its classes are."""
-    config, preprocess = run.config, run.model.preprocess
-    other = load_data(name, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit)
+    config = run.config
+    other = load_data(name, run.model.preprocess, config.seed, config.limit, progress)
     place = {label: i for i, label in enumerate(config.classes)}
     strange = [label for label in other.classes if label not in place]
     if strange:
         got = f"data {name!r} has {len(strange)} classes that the run was not trained on: {_few(strange)}"
         raise BadData(got, f"some of {_few(config.classes)}", "name its folders as the run's classes are named")
-    parts = [other.train, other.val, other.test] if other.drawn else [other.test]
-    return cast(Images, ConcatDataset(parts)), [place[label] for label in other.classes]
+    splits = [other.train, other.val, other.test] if other.drawn else [other.test]
+    return cast(Images, ConcatDataset(splits)), [place[label] for label in other.classes]
 
 
 @torch.no_grad()
 def correct(
-    model: PromptedModel,
+    model: nn.Module,
+    device: torch.device,
     images: Images,
     batch: int,
     *,
@@ -119,33 +114,23 @@ def correct(
     part: tuple[int, int] = (0, 1),
     among: Sequence[int] | None = None,
 ) -> int:
-    """How many images `model` (in eval mode) gets right; `part` (k, n) looks at every n-th image from k on.
+    """How many images `model` (in eval mode, on `device`) gets right; `part` (k, n): every n-th image from k on.
 
     `among`: the class of the model that each label stands for; no other is chosen.
     """
     indices = range(part[0], size_of(images), part[1])
     rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
-    found = 0
+    right = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for row, (raw, labels) in zip(rows, progress.track(batches(images, rows), what, len(rows)), strict=True):
             pixels = as_floats(raw)
             if noise is not None:
                 pixels = torch.stack(list(pool.map(noise, pixels, [seed * 1_000_003 + i for i in row])))
-            logits = model(pixels.to(model.mean.device))
+            logits = model(pixels.to(device))
             if among is not None:
                 logits = logits[:, among]
-            found += int((logits.argmax(1).cpu() == labels).sum())
-    return found
-
-
-def as_floats(images: Tensor) -> Tensor:
-    """uint8 images as floats in [0, 1]."""
-    return images.float() / 255
-
-
-def size_of(images: Images) -> int:
-    """How many images there are."""
-    return len(images)  # type: ignore[arg-type]
+            right += int((logits.argmax(1).cpu() == labels).sum())
+    return right
 
 
 def _few(classes: Sequence[str]) -> str:

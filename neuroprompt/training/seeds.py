@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from neuroprompt.errors import BadSetting
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.training.accuracy import Accuracy, SeedAccuracy, SeedsAccuracy, over
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.evaluation import evaluate
 from neuroprompt.training.run_folder import Run
@@ -26,12 +27,11 @@ def evaluate_seeds(
     *,
     ood: Sequence[str] = (),
     progress: Progress = SILENT,
-) -> dict[str, Any]:
-    """{"runs": [...], "mean": {...}, "std": {...}}: what `evaluate` says of every run, and of all.
+) -> SeedsAccuracy:
+    """What `evaluate` measures of every run, and of all.
 
-    An entry of "runs" is `evaluate`'s result with "run" (its folder) and "seed"; "mean" and "std" have the accuracies
-    of that result. std is that of a sample, sqrt(sum (a - mean)^2 / (n - 1)). Raises BadSetting where there are fewer
-    than two runs, or they differ in more than their seeds, and all that `evaluate` raises.
+    The standard deviation is that of a sample, sqrt(sum (a - mean)^2 / (n - 1)). Raises BadSetting where there are
+    fewer than two runs, or they differ in more than their seeds, and all that `evaluate` raises.
     """
     if len(runs) < 2:
         raise BadSetting(f"{len(runs)} runs", "at least two of different seeds")
@@ -46,16 +46,13 @@ def evaluate_seeds(
     results = []
     for run in runs:
         progress.say(f"{run.folder} (seed {run.config.seed})")
-        found = evaluate(run, noises, split, ood=ood, progress=progress)
-        results.append({"run": str(run.folder), "seed": run.config.seed, **found})
-    return {
-        "runs": results,
-        "mean": _over(results, statistics.fmean),
-        "std": _over(results, statistics.stdev),
-    }
+        accuracy = evaluate(run, noises, split, ood=ood, progress=progress)
+        results.append(SeedAccuracy(str(run.folder), run.config.seed, accuracy))
+    shares = [result.accuracy.shares for result in results]
+    return SeedsAccuracy(tuple(results), over(shares, statistics.fmean), over(shares, statistics.stdev))
 
 
-def save_csv(runs: Sequence[Run], results: Sequence[Mapping[str, Any]], file: Path) -> None:
+def save_csv(runs: Sequence[Run], results: Sequence[Accuracy], file: Path) -> None:
     """Write a row of COLUMNS for every accuracy of every run, whole or not at all; raises CannotWrite.
 
     `noise` is "clean" or a noise; a data set from elsewhere stands under its own name in `data`.
@@ -66,20 +63,19 @@ def save_csv(runs: Sequence[Run], results: Sequence[Mapping[str, Any]], file: Pa
     for run, result in zip(runs, results, strict=True):
         config = run.config
         about = (run.folder, config.method, config.head, config.backbone.name)
-        accuracies = {"clean": result["clean"], **result["noise"]}
-        for noise, accuracy in accuracies.items():
-            rows.writerow((*about, config.data, config.seed, noise, accuracy, result["images"]))
-        for data, found in result.get("ood", {}).items():
-            rows.writerow((*about, data, config.seed, "clean", found["accuracy"], found["images"]))
+        for noise, accuracy in {"clean": result.clean, **result.noise}.items():
+            rows.writerow((*about, config.data, config.seed, noise, accuracy, result.images))
+        for data, other in result.ood.items():
+            rows.writerow((*about, data, config.seed, "clean", other.accuracy, other.images))
     write_whole(file, text.getvalue().encode())
 
 
-def _comparable(one: Run, other: Run) -> None:
+def _comparable(run: Run, other: Run) -> None:
     """Raises BadSetting where two runs differ in more than their seed."""
-    mine, theirs = _described(one.config), _described(other.config)
-    for key, value in mine.items():
+    ours, theirs = _described(run.config), _described(other.config)
+    for key, value in ours.items():
         if theirs[key] != value:
-            got = f"{one.folder} and {other.folder} differ in {key}: {value} and {theirs[key]}"
+            got = f"{run.folder} and {other.folder} differ in {key}: {value} and {theirs[key]}"
             raise BadSetting(got, "runs of one configuration with different seeds", "evaluate them one by one")
 
 
@@ -88,15 +84,3 @@ def _described(config: RunConfig) -> dict[str, Any]:
     backbone = {key: value for key, value in values.pop("backbone").items() if key != "weights"}  # the SHA-256 tells
     del values["seed"]
     return {**values, "backbone": backbone}
-
-
-def _over(results: Sequence[Mapping[str, Any]], statistic: Callable[[list[float]], float]) -> dict[str, Any]:
-    """`statistic` of every accuracy, which are the floats of a result, in the result's own shape."""
-    found: dict[str, Any] = {}
-    for key, value in results[0].items():
-        of_all = [result[key] for result in results]
-        if isinstance(value, Mapping):
-            found[key] = _over(of_all, statistic)
-        elif isinstance(value, float):
-            found[key] = statistic(of_all)
-    return found

@@ -71,7 +71,7 @@ def from_host(population: dict[str, Any], precision: str, steps: int) -> Any:
 def read_inputs(program: dict[str, Any], path: Any) -> Any:
     """What is sent, (steps, inputs): spikes as bool, or numbers."""
     expected = (program["steps"], program["inputs"])
-    heard = [p["weights"] for p in program["projections"] if p["source"] == "input"]
+    heard = [p for p in program["projections"] if p["source"] == "input"]
     if path is None and heard:
         raise SystemExit(f"this program needs --inputs, an .npy of {expected}: steps, lines")
     inputs = np.zeros(expected) if path is None else np.load(path, allow_pickle=False)
@@ -83,7 +83,18 @@ def read_inputs(program: dict[str, Any], path: Any) -> Any:
     if not scale:
         return inputs.astype(bool if spikes else float)
     sent = np.rint(inputs * scale)
-    reach = max(np.abs(w * sent if w.ndim == 1 else w @ sent.T).max(initial=0) for w in heard)
-    if reach > LIMITS["vth"][1]:
-        raise SystemExit(f"{path} holds {np.abs(inputs).max()}, too large for the chip: more than its factors can be")
+    if reach(heard, sent) > LIMITS["vth"][1]:
+        raise SystemExit(f"{path} holds {np.abs(inputs).max()}, too large for the chip: more than it was fitted on")
     return sent.astype(np.int32)
+
+
+def reach(heard: Any, sent: Any) -> float:
+    """The largest magnitude that numbers add up to in any population, delays left out; infinite beyond 32 bits."""
+    totals: dict[str, Any] = {}
+    for p in heard:
+        w = p["weights"]
+        sums = w * sent if w.ndim == 1 else np.asarray(w @ sent.T).T
+        if np.abs(sums).max(initial=0) >= 2**31:
+            return float("inf")
+        totals[p["target"]] = totals.get(p["target"], 0) + sums * 2.0 ** p["exponent"]
+    return max((float(np.abs(total).max(initial=0)) for total in totals.values()), default=0.0)

@@ -243,11 +243,12 @@ def test_a_training_run_counts_no_padding(tmp_path: Path) -> None:
     options = {"settings": {"tokens": 2}, "limit": 10, "epochs": 1, "batch": 8}
     run = train(configure(method="spike-nvpt", backbone=spec, **options), tmp_path / "run", accelerator="cpu")
     values = 2 * sum(run.model.backbone.site.widths)
-    assert run.metrics["prompt_parameters"] == values
+    assert run.metrics.prompt_parameters == values
     tokens = run.model.eval().prompt.tokens()
     assert tokens is not None
-    assert run.metrics["density"] == float((tokens != 0).sum()) / values
-    assert 0.4 < run.metrics["density"] < 0.6
+    assert run.metrics.density is not None
+    assert run.metrics.density == float((tokens != 0).sum()) / values
+    assert 0.4 < run.metrics.density < 0.6
 
 
 def test_swin_base_by_name() -> None:

@@ -7,17 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from neuroprompt.bundles.bundle import MANIFEST, Bundle, put_file, writing
+from neuroprompt.bundles.bundle import MANIFEST, Bundle, put_file, write_bundle
 from neuroprompt.errors import BadBundle
 from neuroprompt.files import sha256
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    with writing(tmp_path / "b", "lava", {"method": "spike-nvpt"}) as folder:
+    def fill(folder: Path) -> dict[str, str]:
         (folder / "a.bin").write_bytes(b"1")
         (folder / "README.md").write_text("old")
-    return Bundle.open(tmp_path / "b")
+        return {"method": "spike-nvpt"}
+
+    written = write_bundle(tmp_path / "b", "lava", fill)
+    assert written == Bundle.open(tmp_path / "b")
+    return written
 
 
 @pytest.mark.parametrize("name", ["README.md", "new.md"])

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlparse
 import huggingface_hub.constants
 import pytest
 
-from neuroprompt.bundles.bundle import MANIFEST, Bundle, writing
+from neuroprompt.bundles.bundle import MANIFEST, Bundle, write_bundle
 from neuroprompt.bundles.hub import pull, push
 from neuroprompt.errors import BadBundle, CannotWrite, HubFailed
 from neuroprompt.progress import Progress
@@ -141,21 +141,23 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    with writing(tmp_path / "mine" / "b", "lava", {"method": "spike-nvpt"}) as folder:
+    def fill(folder: Path) -> dict[str, str]:
         (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# a card\n")
         (folder / "program.npz").write_bytes(bytes(range(256)) * 40)
-    return Bundle.open(tmp_path / "mine" / "b")
+        return {"method": "spike-nvpt"}
+
+    return write_bundle(tmp_path / "mine" / "b", "lava", fill)
 
 
 def test_there_and_back(hub: Hub, bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (bundle.folder / "notes.txt").write_text("not of the bundle")
     sent = push(bundle, "me/digits")
-    assert set(hub.repos["me/digits"]) == {"README.md", "program.npz", MANIFEST} == set(sent["files"])
+    assert set(hub.repos["me/digits"]) == {"README.md", "program.npz", MANIFEST} == set(sent.files)
     assert len(hub.large) == 1, "the large file went as git LFS"
     pulled = pull("me/digits", tmp_path / "theirs")
     assert (pulled.kind, pulled.about) == (bundle.kind, bundle.about)
     assert {p.name: p.read_bytes() for p in pulled.folder.iterdir()} == hub.repos["me/digits"]
-    assert TOKEN not in json.dumps(sent) + "".join(capfd.readouterr())
+    assert TOKEN not in json.dumps(sent.json()) + "".join(capfd.readouterr())
 
 
 def test_a_push_tells_which_places_it_publishes(hub: Hub, bundle: Bundle, tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def train_words(out: Path, *more: object) -> tuple[object, ...]:
         (("--set", "steps=0"), ("steps", "at least 1")),
         (("--lr", "-1"), ("lr",)),
         (("--precision", "64-true"), ("precision",)),
+        (("--devices", "two"), ("devices 'two'", "--devices 2")),
+        (("--devices", "0"), ("devices '0'", "at least 1")),
     ],
 )
 def test_unknown_names_and_settings(

@@ -76,7 +76,7 @@ def test_a_graph_becomes_a_bundle(tmp_path: Path) -> None:
     node = nir.IF(r=ones, v_threshold=ones, v_reset=ones * 0)
     graph = nir.NIRGraph.from_list(nir.Linear(rng.normal(0.3, 0.4, (4, 6))), node)
     inputs = (rng.random((30, 6)) < 0.4).astype(float)
-    about = Exporter.named("netx").export_graph(graph, tmp_path / "out", inputs, name="small")
+    about = Exporter.named("netx").export_graph(graph, tmp_path / "out", inputs, name="small").about
     bundle = Bundle.open(tmp_path / "out", "netx")
     assert bundle.about["sha256"] == about["sha256"]
     assert about["spike_match"] > 0.9

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,10 @@ from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import CannotWrite, ParityError, Unsupported
 from neuroprompt.spiking import chain as graph
+from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.run_folder import Run, build
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_folder import Run
 
 
 def chain_of(read: Any) -> list[Any]:
@@ -28,12 +29,12 @@ def chain_of(read: Any) -> list[Any]:
 
 def a_run(method: str) -> Run:
     config = RunConfig(method=method, backbone=BackboneSpec("test_vit", random=True), classes=("a", "b"))
-    return Run(Path("run"), config, build(config).eval(), {})
+    return Run(Path("run"), config, build(config).eval(), TrainingMetrics())
 
 
 def test_the_file_is_the_prompt(tmp_path: Path) -> None:
     run = a_run("spike-nvpt")
-    about = Exporter.named("nir").export(run, tmp_path / "out")
+    about = Exporter.named("nir").export(run, tmp_path / "out").about
     bundle = Bundle.open(tmp_path / "out", "nir")
     assert bundle.about["checked"] == about["checked"]
     read = read_graph(tmp_path / "out" / "generator.nir")
@@ -50,7 +51,7 @@ def test_the_file_is_the_prompt(tmp_path: Path) -> None:
 def test_a_generator_that_takes_images_is_checked_on_rows_of_images(tmp_path: Path) -> None:
     """One graph for the whole generator: Input -> Linear -> Linear -> LIF, one row of an image a run."""
     run = a_run("lorsp")
-    about = Exporter.named("nir").export(run, tmp_path / "out")
+    about = Exporter.named("nir").export(run, tmp_path / "out").about
     read = read_graph(tmp_path / "out" / "generator.nir")
     channels, _, width = run.model.backbone.site.image
     assert [type(node).__name__ for node in chain_of(read)] == ["Input", "Linear", "Linear", "LIF", "Output"]
@@ -77,11 +78,14 @@ def test_a_file_that_differs_from_the_modules_does_not_appear(tmp_path: Path, mo
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(file: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CannotWrite, match="No space left"):
-        Exporter.named("nir").export(a_run("spike-nvpt"), tmp_path / "out")
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    """No file may grow beyond 1000 bytes: the system's own error, as on a full disk."""
+    run = a_run("spike-nvpt")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(CannotWrite, match="cannot write"):
+            Exporter.named("nir").export(run, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())

@@ -55,8 +55,9 @@ def rounding(network: Callable[..., Tensor], *inputs: Tensor) -> float:
             with _Rounded(generator):
                 moved.append(exact(*near) - right)
         deviations = torch.cat(moved)
-    assert deviations.isfinite().all(), "the network gives numbers"
-    return SIGMAS * float(deviations.square().mean(0).sqrt().max()) * u / U32
+    sigma = float(deviations.square().mean(0).sqrt().max())
+    assert SIGMAS * sigma <= 0.02 * float(right.abs().max()), "rounding decides this output: no bound would be a test"
+    return SIGMAS * sigma * u / U32
 
 
 def assert_rounding_apart(got: Tensor, expected: Tensor, *bounds: float) -> None:
@@ -98,7 +99,7 @@ def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
 def _products(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     """sqrt(n + 2) |W| |x|: the operation itself on absolute values."""
     name = func.overloadpacket.__name__
-    n = args[1][0].numel() if name == "convolution" else args[1 if name in BIASED else 0].shape[-1] + (name in BIASED)
+    n: int = args[1][0].numel() if name == "convolution" else args[1 if name in BIASED else 0].shape[-1] + 1
     out: Tensor = func(*(a.abs() if isinstance(a, Tensor) else a for a in args), **kwargs)
     return out * math.sqrt(n + 2)
 
@@ -115,16 +116,34 @@ def _windows(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor
 
 
 def _sum_of_two(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
-    """|a| + |b| + |z|; 0 where all are integers, as the masks of shifted windows are made."""
+    """|a| + |b| + |z|; 0 where all are whole numbers, as the masks of shifted windows are made, and for x - x."""
     a, b = (torch.as_tensor(x, dtype=z.dtype) for x in args[:2])
     b = b * kwargs.get("alpha", 1)
     whole = (a == a.round()) & (b == b.round())
-    return torch.where(whole, 0, a.abs() + b.abs() + z.abs())
+    return torch.where(whole | (z == 0), 0, a.abs() + b.abs() + z.abs())
+
+
+def _product_of_two(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
+    """3 |z|; 0 where a factor is 1 or -1, as spikes and masks are."""
+    a, b = (torch.as_tensor(x, dtype=z.dtype) for x in args[:2])
+    return torch.where((a.abs() == 1) | (b.abs() == 1), 0, 3 * z.abs())
+
+
+def _quotient(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
+    """3 |z|; 0 where 1 or -1 divides."""
+    return torch.where(torch.as_tensor(args[1]).abs() == 1, 0, 3 * z.abs())
+
+
+def _between(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
+    """a + w (b - a), three roundings of terms that |a| and |b| bound; w is in [0, 1]."""
+    bound: Tensor = 4 * (args[0].abs() + args[1].abs())
+    return bound
 
 
 def _softmax(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     """exp(x - max) over its sum: x - max is rounded, which changes exp by |x - max| u."""
-    x, dim = args[0], args[1]
+    x: Tensor = args[0]
+    dim: int = args[1]
     far = (x.amax(dim, keepdim=True) - x).where(z > 0, 0)
     return z * (math.sqrt(x.shape[dim]) + CURVE + 2 * far + 2 * (z * far).sum(dim, keepdim=True))
 
@@ -182,10 +201,12 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys((*BIASED, "convolution", "mm", "bmm", "mv", "dot"), _products),
     **dict.fromkeys(("sum", "mean", "_adaptive_avg_pool2d"), _means),
     **dict.fromkeys(("add", "sub", "rsub"), _sum_of_two),
-    **dict.fromkeys(("mul", "div"), _times(3)),
+    "mul": _product_of_two,
+    "div": _quotient,
     **dict.fromkeys(("sqrt", "rsqrt", "reciprocal", "pow", "exp", "sigmoid", "tanh"), _times(CURVE)),
     **dict.fromkeys(("gelu", "silu", "erf", "hardswish"), _by_input),
     **dict.fromkeys(("_softmax", "_safe_softmax"), _softmax),
+    "lerp": _between,
     "avg_pool2d": _windows,
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
@@ -201,5 +222,6 @@ EXACT = {
     "logical_and", "logical_not", "bitwise_not", "zeros", "ones", "full", "fill_", "masked_fill", "arange", "empty",
     "empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
     "new_empty_strided", "scalar_tensor",
+    "index_copy", "unsafe_split", "set_", "_local_scalar_dense", "promote_types",
 }  # fmt: skip
 """Operations that move, choose or compare numbers, or make integers."""

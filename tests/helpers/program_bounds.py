@@ -88,7 +88,5 @@ def _arriving(
 
 def _through(q: Projection, line: Floats) -> Any:
     """|W| x of lines (..., n_in)."""
-    weights: Any = abs(q.weights)
-    if q.one_to_one:
-        return line * weights
-    return (weights @ line.reshape(-1, line.shape[-1]).T).T.reshape(*line.shape[:-1], -1)
+    sizes = q.weights.with_values(np.abs(q.weights.values))
+    return sizes.apply(line.reshape(-1, line.shape[-1])).reshape(*line.shape[:-1], -1)

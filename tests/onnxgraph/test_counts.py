@@ -18,7 +18,7 @@ from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.deployable import deployed
 from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.macs import count_macs
-from neuroprompt.training import run_folder as checkpoint
+from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 
@@ -70,7 +70,7 @@ def test_a_prompt_that_is_made_between_the_blocks(memory: str, tmp_path: Path) -
     """Its state's shape is reckoned in the graph, from the batch."""
     spec = BackboneSpec("embedded", image_size=16, random=True)
     config = RunConfig("lspt", {"memory": memory, "tokens": 4, "lstm_hidden": 8}, spec, classes=("a", "b"))
-    model = deployed(checkpoint.assemble(config, load_backbone(spec)).eval())
+    model = deployed(assemble(config, load_backbone(spec)).eval())
     found = count_graph(file_of(model, (3, 16, 16), tmp_path)).total
     assert found.macs == count_macs(model, torch.zeros(1, 3, 16, 16)) > 1e6
 

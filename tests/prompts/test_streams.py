@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 from typing import Any, cast
 
 import pytest
 import snntorch
 import torch
+from float_bounds import U32, gamma
+from net_bounds import assert_rounding_apart, rounding
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -62,6 +65,9 @@ def stream_of(prompt: Prompt) -> Stream:
         ({"lstm_hidden": 768}, 4_724_736),
         ({"memory": "slstm"}, 263_424),
         ({"memory": "lif"}, 768 * 64 + 64 + 64 * 768 + 768),
+        ({"memory": "none"}, 0),
+        ({"memory": "none", "spatial": False}, 0),
+        ({"spatial": False}, 263_424),
     ],
 )
 def test_parameters_of_lspt(settings: dict[str, Any], beside: int) -> None:
@@ -69,7 +75,7 @@ def test_parameters_of_lspt(settings: dict[str, Any], beside: int) -> None:
     assert sum(p.numel() for p in prompt.parameters()) == 50 * 768 + beside
     assert prompt.per_image
     assert prompt.tokens() is None
-    assert prompt.spiking == (settings.get("memory", "lstm") != "lstm")
+    assert prompt.spiking == (settings.get("memory") in ("slstm", "lif"))
 
 
 def test_parameters_of_gate_vpt() -> None:
@@ -127,6 +133,12 @@ def by_hand(prompt: Any, memory: str, outputs: Tensor, patches: Tensor) -> Tenso
     return results
 
 
+def run(prompt: Prompt, outputs: Tensor, patches: Tensor) -> Tensor:
+    """Z_1 .. Z_L of a batch, (L, B, N, D)."""
+    stream = stream_of(prompt)
+    return torch.stack([stream.after(i, outputs[i], patches[i]) for i in range(len(outputs))])
+
+
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_lspt_is_its_equations(memory: str) -> None:
     prompt = prompt_for(small(), "lspt", memory=memory, lstm_hidden=7)
@@ -134,9 +146,10 @@ def test_lspt_is_its_equations(memory: str) -> None:
     stream = stream_of(prompt)
     assert torch.equal(stream.enter(patches[0]), prompt.p.expand(2, 3, 24))
     found = torch.stack([stream.after(i, outputs[i], patches[i]) for i in range(3)])
+    bound = rounding(partial(run, prompt), outputs, patches)
     for image in range(2):
-        expected = by_hand(prompt, memory, outputs[:, image], patches[:, image])
-        torch.testing.assert_close(found[:, image], expected, rtol=0, atol=1e-12)
+        written, numbers = partial(by_hand, prompt, memory), (outputs[:, image], patches[:, image])
+        assert_rounding_apart(found[:, image], written(*numbers), bound, rounding(written, *numbers))
     assert len(stream.spikes) == (0 if memory == "lstm" else 3)
     for spikes in stream.spikes:
         assert spikes.shape == (2, 3, 7)
@@ -149,10 +162,11 @@ def test_the_literal_reading_of_lspt() -> None:
     prompt = prompt_for(small(), "lspt", lstm_hidden=0, residual=False)
     outputs, patches = torch.randn(2, 1, 3, 24).double(), torch.randn(2, 1, 16, 24).double()
     stream, cell = stream_of(prompt), prompt.memory.cell
+    bound = rounding(partial(run, prompt), outputs, patches)
     h, m = cell((outputs[0] + patches[0].mean(1, keepdim=True))[0])
-    torch.testing.assert_close(stream.after(0, outputs[0], patches[0])[0], h)
+    assert_rounding_apart(stream.after(0, outputs[0], patches[0])[0], h, bound, bound)  # the same operations
     h, m = cell((outputs[1] + patches[1].mean(1, keepdim=True))[0], (h, m))
-    torch.testing.assert_close(stream.after(1, outputs[1], patches[1])[0], h)
+    assert_rounding_apart(stream.after(1, outputs[1], patches[1])[0], h, bound, bound)
 
 
 def test_lspt_begins_as_spatial_coding_alone() -> None:
@@ -161,17 +175,55 @@ def test_lspt_begins_as_spatial_coding_alone() -> None:
     assert torch.equal(stream_of(prompt).after(0, outputs, patches), outputs + patches.mean(1, keepdim=True))
 
 
+def test_lspt_without_its_memory_is_spatial_coding_alone() -> None:
+    prompt = prompt_for(small(), "lspt", memory="none")
+    stream = stream_of(prompt)
+    for _ in range(2):  # no state either
+        outputs, patches = torch.randn(2, 3, 24).double(), torch.randn(2, 16, 24).double()
+        assert torch.equal(stream.after(0, outputs, patches), outputs + patches.mean(1, keepdim=True))
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_lspt_without_spatial_coding_sees_no_patches(memory: str) -> None:
+    prompt = prompt_for(small(), "lspt", memory=memory, spatial=False)
+    coded = copy.deepcopy(prompt)
+    coded.spatial = True
+    outputs, patches = torch.randn(3, 2, 3, 24).double(), torch.randn(3, 2, 16, 24).double()
+    result = run(prompt, outputs, patches)
+    assert torch.equal(result, run(prompt, outputs, torch.randn_like(patches)))
+    # A sum with zeros is exact, so the same operations follow.
+    assert torch.equal(result, run(coded, outputs, torch.zeros_like(patches)))
+    assert not torch.equal(result, run(coded, outputs, patches))
+
+
+def test_lspt_without_both_parts_is_vpt_shallow() -> None:
+    backbone = small()
+    bare = prompt_for(backbone, "lspt", memory="none", spatial=False)
+    shallow = prompt_for(backbone, "vpt-shallow")
+    shallow.p.data.copy_(bare.p)
+    images = torch.rand(2, 3, 32, 32).double()
+    result, expected = backbone(images, bare.stream()), backbone(images, shallow.tokens())
+    bound = rounding(lambda x: backbone(x, shallow.tokens()), images)
+    assert_rounding_apart(result, expected, bound, bound)  # the same equations
+
+
+def test_gates_can_start_half_open() -> None:
+    site = small().site
+    stream = stream_of(Prompt.named("gate-vpt", site=site, gate_init=0.0).double())
+    entered, outputs = stream.enter(torch.randn(2, 16, 24).double()), torch.randn(2, 10, 24).double()
+    # lerp: a difference, its half, which is exact, and a sum.
+    limit = gamma(3) * (entered.abs() + outputs.abs())
+    assert bool(((stream.after(0, outputs, outputs) - (entered + outputs) / 2).abs() <= limit).all())
+
+
 def test_spiking_memories_are_the_same_in_training_and_in_eval_mode() -> None:
     """In training the neurons are snnTorch's own, in eval mode the definition."""
     for memory in ("lif", "slstm"):
         prompt = prompt_for(small(), "lspt", memory=memory)
         outputs, patches = torch.randn(3, 4, 3, 24).double(), torch.randn(3, 4, 16, 24).double()
-        found = []
-        for mode in (True, False):
-            stream = stream_of(prompt.train(mode))
-            found.append([stream.after(i, outputs[i], patches[i]) for i in range(3)])
-        for one, other in zip(*found, strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+        bound = rounding(partial(run, prompt), outputs, patches)
+        trained, deployed = (run(prompt.train(mode), outputs, patches) for mode in (True, False))
+        assert_rounding_apart(trained, deployed, bound, bound)  # the same equations
 
 
 def test_the_spiking_lstm_is_snntorchs() -> None:
@@ -194,20 +246,25 @@ def test_gates_mix_what_left_a_block_with_what_entered_it() -> None:
     prompt = prompt_for(small(), "gate-vpt")
     stream, z = stream_of(prompt), prompt.p.expand(2, 3, 24)
     assert torch.equal(stream.enter(torch.randn(2, 16, 24).double()), z)
+    size = z.abs()
     for i in range(3):
         outputs = torch.randn(2, 3, 24).double()
         g = 1 / (1 + math.exp(-float(prompt.gates[i].detach())))
-        z = g * outputs + (1 - g) * z
-        torch.testing.assert_close(stream.after(i, outputs, outputs), z)
+        z, size = g * outputs + (1 - g) * z, g * outputs.abs() + (1 - g) * size
+        # The gate, four operations of it, and four that mix: at most 8 roundings a block on either side.
+        assert bool(((stream.after(i, outputs, outputs) - z).abs() <= 2 * gamma(8 * (i + 1)) * size).all())
     assert stream.temperatures is not None
-    torch.testing.assert_close(stream.temperatures, prompt.temperatures.clip(0.01, 10))
+    assert torch.equal(stream.temperatures, prompt.temperatures.clip(0.01, 10))
 
 
 def test_gates_that_are_nearly_closed_leave_prompts_as_they_entered() -> None:
     site = small().site
     stream = stream_of(Prompt.named("gate-vpt", site=site, gate_init=40.0))
     entered, patches = stream.enter(torch.randn(2, 16, 24)), torch.randn(2, 16, 24)
-    torch.testing.assert_close(stream.after(0, torch.randn(2, 10, 24), patches), entered, rtol=0, atol=1e-15)
+    outputs = torch.randn(2, 10, 24)
+    # sigmoid(-40) = 4e-18 of what left the block, and a rounding of what entered it.
+    limit = 5e-18 * outputs.abs() + 2 * U32 * entered.abs()
+    assert bool(((stream.after(0, outputs, patches) - entered).abs() <= limit).all())
     usual: Any = Prompt.named("gate-vpt", site=site)
     assert usual.gates.sigmoid().max() < 0.01
     assert usual.gates.shape == (3,)
@@ -244,18 +301,22 @@ def test_temperatures_of_attention(flavour: dict[str, Any]) -> None:
     backbone = small(**flavour)
     images, tokens = torch.randn(2, 3, 32, 32).double(), torch.randn(3, 24).double()
     plain = backbone(images, tokens.view(1, 3, 24))
-    torch.testing.assert_close(backbone(images, Plain(tokens, None)), plain, rtol=0, atol=1e-12)
-    torch.testing.assert_close(backbone(images, Plain(tokens, torch.ones(4).double())), plain, rtol=0, atol=1e-12)
+    cold = rounding(lambda x: backbone(x, Plain(tokens, None)), images)
+    assert_rounding_apart(backbone(images, Plain(tokens, None)), plain, cold, cold)
+    assert_rounding_apart(backbone(images, Plain(tokens, torch.ones(4).double())), plain, cold, cold)
     heat = torch.tensor([0.5, 2.0, 1.5, 0.25]).double()
     found = backbone(images, Plain(tokens, heat))
+    hot = rounding(lambda x: backbone(x, Plain(tokens, heat)), images)
     other = copy.deepcopy(backbone)  # the same by timm's own unfused attention, of another scale
     for block, t in zip(cast(Any, other).model.blocks, heat, strict=True):
         block.attn.fused_attn, block.attn.scale = False, block.attn.scale / float(t)
-    torch.testing.assert_close(found, other(images, Plain(tokens, None)), rtol=0, atol=1e-12)
+    assert_rounding_apart(found, other(images, Plain(tokens, None)), hot, hot)
     assert float((found - plain).abs().max()) > 1e-3
     lean = backbone.baked()
-    torch.testing.assert_close(lean(images, Plain(tokens, heat)), found, rtol=0, atol=1e-12)
-    torch.testing.assert_close(lean(images, Plain(tokens, None)), plain, rtol=0, atol=1e-12)
+    leanly = rounding(lambda x: lean(x, Plain(tokens, heat)), images)
+    assert_rounding_apart(lean(images, Plain(tokens, heat)), found, leanly, hot)
+    leanly = rounding(lambda x: lean(x, Plain(tokens, None)), images)
+    assert_rounding_apart(lean(images, Plain(tokens, None)), plain, leanly, cold)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +330,10 @@ def test_nothing_leaks_between_images_or_passes(method: str, settings: dict[str,
     together = backbone(images, prompt.stream())
     assert torch.equal(backbone(images, prompt.stream()), together)
     alone = torch.cat([backbone(image[None], prompt.stream()) for image in images])
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
-    torch.testing.assert_close(backbone.baked()(images, prompt.stream()), together, rtol=0, atol=1e-12)
+    bound, lean = rounding(lambda x: backbone(x, prompt.stream()), images), backbone.baked()
+    assert_rounding_apart(together, alone, bound, bound)
+    leanly = rounding(lambda x: lean(x, prompt.stream()), images)
+    assert_rounding_apart(lean(images, prompt.stream()), together, leanly, bound)
     assert float((together - backbone(images)).abs().max()) > 1e-3
 
 
@@ -288,5 +351,7 @@ def test_the_mean_is_over_patches_alone() -> None:
         left, entered = seen[i][1], seen[i + 1][0]
         assert left.shape == (2, 2 + 16 + 3, 24)
         mean = left[:, 2:18].mean(1, keepdim=True)
-        torch.testing.assert_close(entered[:, 18:], left[:, 18:] + mean, rtol=0, atol=1e-12)
+        # 16 patches, the division and the sum: 18 roundings on either side.
+        limit = 2 * gamma(18) * (left[:, 18:].abs() + left[:, 2:18].abs().mean(1, keepdim=True))
+        assert bool(((entered[:, 18:] - left[:, 18:] - mean).abs() <= limit).all())
         assert torch.equal(entered[:, :18], left[:, :18])

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from float_bounds import near
 from PIL import Image
 
 from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadData, BadSetting, CannotWrite
 from neuroprompt.robustness.corruptions import PARAMETERS
 from neuroprompt.robustness.noise import Noise
@@ -33,36 +35,36 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def by_hand(run: Run, split: str, noise: str | None = None, seed: int = 0) -> float:
-    data = load_data("digits", (16, 16), "bicubic", 0, limit=40)
+    data = load_data("digits", Preprocess((16, 16)), 0, limit=40)
     images = getattr(data, split)
     images, labels = zip(*(images[i] for i in range(len(images))), strict=True)
     shown = [image / 255 for image in images]
     if noise:
         shown = [Noise.parse(noise)(image, seed * 1_000_003 + i) for i, image in enumerate(shown)]
     with torch.no_grad():
-        found = run.model(torch.stack(shown)).argmax(1)
-    return int((found == torch.tensor(labels)).sum()) / len(images)
+        chosen = run.model(torch.stack(shown)).argmax(1)
+    return int((chosen == torch.tensor(labels)).sum()) / len(images)
 
 
 def test_accuracies_are_those_counted_by_hand(run: Run) -> None:
     result = evaluate(run, ["gaussian:0.2", "jpeg:25"])
-    assert result == {
+    assert result.json() == {
         "clean": by_hand(run, "test"),
         "noise": {"gaussian:0.2": by_hand(run, "test", "gaussian:0.2"), "jpeg:25": by_hand(run, "test", "jpeg:25")},
         "images": 40,
     }
-    assert result["clean"] > 0.3
+    assert result.clean > 0.3
 
 
 def test_splits(run: Run) -> None:
-    assert evaluate(run, split="val")["clean"] == run.metrics["val_accuracy"]
-    assert evaluate(run, split="train")["clean"] == by_hand(run, "train")
+    assert evaluate(run, split="val").clean == run.metrics.val_accuracy
+    assert evaluate(run, split="train").clean == by_hand(run, "train")
 
 
 def test_noise_does_not_depend_on_the_batch(run: Run) -> None:
     noises = ["gaussian:0.2", "salt-pepper:0.1"]
-    assert evaluate(run, noises, batch=7)["noise"] == evaluate(run, noises, batch=40)["noise"]
-    assert evaluate(run, ["gaussian:0.5"], seed=1)["noise"] == {"gaussian:0.5": by_hand(run, "test", "gaussian:0.5", 1)}
+    assert evaluate(run, noises, batch=7).noise == evaluate(run, noises, batch=40).noise
+    assert evaluate(run, ["gaussian:0.5"], seed=1).noise == {"gaussian:0.5": by_hand(run, "test", "gaussian:0.5", 1)}
 
 
 def test_wrong_split_noise_and_data(run: Run, tmp_path: Path) -> None:
@@ -80,11 +82,11 @@ def test_wrong_split_noise_and_data(run: Run, tmp_path: Path) -> None:
 
 def test_mean_corruption_accuracy_is_by_type_and_over_all(run: Run) -> None:
     result = evaluate(run, ["fog:1", "fog:5", "contrast:5", "gaussian:0.1"])
-    noise = result["noise"]
+    noise = result.noise
     fog = (noise["fog:1"] + noise["fog:5"]) / 2
-    assert result["corruption"] == {
+    assert result.json()["corruption"] == {
         "types": {"fog": fog, "contrast": noise["contrast:5"]},
-        "mean": pytest.approx((fog + noise["contrast:5"]) / 2),
+        "mean": near((fog + noise["contrast:5"]) / 2),
     }
     assert noise["fog:5"] == by_hand(run, "test", "fog:5")
 
@@ -92,11 +94,12 @@ def test_mean_corruption_accuracy_is_by_type_and_over_all(run: Run) -> None:
 def test_all_of_imagenet_c(run: Run) -> None:
     few = dataclasses.replace(run, config=dataclasses.replace(run.config, limit=10))
     result = evaluate(few, ["imagenet-c"])
-    assert result["images"] == 10
-    assert len(result["noise"]) == 75
-    assert list(result["corruption"]["types"]) == list(PARAMETERS)
-    assert result["corruption"]["mean"] == pytest.approx(sum(result["noise"].values()) / 75)
-    assert result["corruption"]["mean"] < result["clean"]
+    assert result.images == 10
+    assert len(result.noise) == 75
+    assert result.corruption is not None
+    assert list(result.corruption.types) == list(PARAMETERS)
+    assert result.corruption.mean == near(sum(result.noise.values()) / 75, 75)
+    assert result.corruption.mean < result.clean
 
 
 # --- elsewhere -------------------------------------------------------------------------------------------------------
@@ -104,7 +107,7 @@ def test_all_of_imagenet_c(run: Run) -> None:
 
 def elsewhere(folder: Path, *names: str, count: int = 6) -> Path:
     """Test digits of these names as PNG files, a folder each."""
-    images = load_data("digits", (16, 16), "bicubic", 0).test
+    images = load_data("digits", Preprocess((16, 16)), 0).test
     for name in names:
         (folder / name).mkdir(parents=True)
         of_it = [i for i in range(len(images)) if str(images[i][1]) == name]  # type: ignore[arg-type]
@@ -123,19 +126,19 @@ def logits_of(run: Run, folder: Path) -> tuple[torch.Tensor, list[str]]:
 def test_elsewhere_the_class_is_chosen_among_those_that_are_there(run: Run, tmp_path: Path) -> None:
     folder = elsewhere(tmp_path / "few", "1", "7", "8")
     name = f"folder:{folder}"
-    found = evaluate(run, ood=[name])["ood"][name]
+    measured = evaluate(run, ood=[name])
     logits, truth = logits_of(run, folder)
     masked = logits[:, [1, 7, 8]].argmax(1)
     expected = sum("178"[i] == t for i, t in zip(masked.tolist(), truth, strict=True)) / 18
     unmasked = sum(str(i) == t for i, t in zip(logits.argmax(1).tolist(), truth, strict=True)) / 18
-    assert found == {"accuracy": expected, "images": 18, "classes": 3}
+    assert measured.json()["ood"] == {name: {"accuracy": expected, "images": 18, "classes": 3}}
     assert expected > unmasked, "this run must confuse classes, or masking would not show"
 
 
 def test_elsewhere_with_test_images_of_its_own_only_those_count(run: Run, tmp_path: Path) -> None:
     elsewhere(tmp_path / "two" / "train", "0", "1", count=4)
     elsewhere(tmp_path / "two" / "test", "0", "1", count=3)
-    assert evaluate(run, ood=[f"folder:{tmp_path / 'two'}"])["ood"][f"folder:{tmp_path / 'two'}"]["images"] == 6
+    assert evaluate(run, ood=[f"folder:{tmp_path / 'two'}"]).ood[f"folder:{tmp_path / 'two'}"].images == 6
 
 
 def test_a_class_that_the_run_does_not_know(run: Run, tmp_path: Path) -> None:
@@ -158,16 +161,16 @@ def three(run: Run, tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 def test_mean_and_sample_deviation_over_seeds(three: list[Run]) -> None:
     result = evaluate_seeds(three, ["gaussian:0.2", "fog:3"])
     singles = [evaluate(run, ["gaussian:0.2", "fog:3"]) for run in three]
-    assert result["runs"] == [
-        {"run": str(run.folder), "seed": seed, **single}
+    assert result.json()["runs"] == [
+        {"run": str(run.folder), "seed": seed, **single.json()}
         for seed, (run, single) in enumerate(zip(three, singles, strict=True))
     ]
     for name in ("gaussian:0.2", "fog:3"):
-        accuracies = [single["noise"][name] for single in singles]
-        assert result["mean"]["noise"][name] == pytest.approx(sum(accuracies) / 3)
-        assert result["std"]["noise"][name] == pytest.approx(np.std(accuracies, ddof=1))
-    assert result["std"]["clean"] == statistics.stdev(single["clean"] for single in singles)
-    assert set(result["mean"]) == {"clean", "noise", "corruption"}
+        accuracies = [single.noise[name] for single in singles]
+        assert result.mean.noise[name] == near(sum(accuracies) / 3)
+        assert result.std.noise[name] == statistics.stdev(accuracies)
+    assert result.std.clean == statistics.stdev(single.clean for single in singles)
+    assert set(result.json()["mean"]) == {"clean", "noise", "corruption"}
 
 
 def test_runs_that_cannot_be_compared(three: list[Run]) -> None:
@@ -188,7 +191,9 @@ def test_runs_that_cannot_be_compared(three: list[Run]) -> None:
 
 def test_csv_has_a_row_for_every_run_and_accuracy(three: list[Run], tmp_path: Path) -> None:
     name = f"folder:{elsewhere(tmp_path / 'few, indeed', '1', '7')}"
-    results = evaluate_seeds(three[:2], ["jpeg:25"], ood=[name])["runs"]
+    seeds = evaluate_seeds(three[:2], ["jpeg:25"], ood=[name])
+    assert seeds.json()["std"]["ood"][name] == {"accuracy": seeds.std.ood[name]}
+    results = [single.accuracy for single in seeds.runs]
     save_csv(three[:2], results, tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -199,9 +204,9 @@ def test_csv_has_a_row_for_every_run_and_accuracy(three: list[Run], tmp_path: Pa
         for data, noise in (("digits", "clean"), ("digits", "jpeg:25"), (name, "clean"))
     ]
     assert [float(r["accuracy"]) for r in rows[:3]] == [
-        results[0]["clean"],
-        results[0]["noise"]["jpeg:25"],
-        results[0]["ood"][name]["accuracy"],
+        results[0].clean,
+        results[0].noise["jpeg:25"],
+        results[0].ood[name].accuracy,
     ]
     assert rows[0]["images"] == "40"
     assert {r["method"] + r["head"] + r["backbone"] for r in rows} == {"linearlinearembedded"}

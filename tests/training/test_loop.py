@@ -15,11 +15,13 @@ from typing import TypeVar
 
 import pytest
 import torch
+from float_bounds import near, of_training
 from safetensors.torch import load_file
 
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite, UnknownName
 from neuroprompt.progress import Progress
+from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig, configure
 from neuroprompt.training.evaluation import evaluate
 from neuroprompt.training.loop import train
@@ -63,19 +65,21 @@ class Stop(Progress):
 def test_training_leaves_a_run_that_loads_and_nothing_more(unbroken: Run) -> None:
     assert sorted(p.name for p in unbroken.folder.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
     metrics = unbroken.metrics
-    assert metrics["finished"] is True
-    assert [entry["epoch"] for entry in metrics["history"]] == [1, 2]
-    assert metrics["prompt_parameters"] == 6 * 2 * 128
-    assert metrics["head_parameters"] == 1290
-    assert 0.4 < metrics["density"] < 0.6
-    assert metrics["images_per_second"] > 0
+    assert metrics.finished is True
+    assert [ended.epoch for ended in metrics.history] == [1, 2]
+    assert metrics.prompt_parameters == 6 * 2 * 128
+    assert metrics.head_parameters == 1290
+    assert metrics.density is not None
+    assert 0.4 < metrics.density < 0.6
+    assert metrics.json() == json.loads((unbroken.folder / "metrics.json").read_text())
+    assert metrics.images_per_second > 0
     assert unbroken.config.classes == tuple("0123456789")
     loaded = Run.load(unbroken.folder)
     assert same(dict(loaded.model.learned()), dict(unbroken.model.learned()))
 
 
 def test_the_backbone_stays_frozen_and_prompt_and_head_learn(unbroken: Run) -> None:
-    from neuroprompt.training.run_folder import build
+    from neuroprompt.training.assemble import build
 
     fresh = build(unbroken.config)
     for name, parameter in unbroken.model.named_parameters():
@@ -84,7 +88,7 @@ def test_the_backbone_stays_frozen_and_prompt_and_head_learn(unbroken: Run) -> N
 
 
 def test_validation_accuracy_is_that_of_the_stored_run(unbroken: Run) -> None:
-    assert evaluate(unbroken, split="val")["clean"] == unbroken.metrics["val_accuracy"]
+    assert evaluate(unbroken, split="val").clean == unbroken.metrics.val_accuracy
 
 
 def test_a_finished_run_is_returned_as_it_is(unbroken: Run) -> None:
@@ -126,7 +130,8 @@ else:
 
 def kill(how: str, out: Path) -> None:
     """Train in a child process until a SIGKILL."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (here, here.parent / "helpers")))}
     child = subprocess.run([sys.executable, "-c", KILLED, how, str(out)], env=environment, check=False)
     assert child.returncode == -signal.SIGKILL
 
@@ -138,7 +143,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(unbroken: Run, tmp
         assert (out / "state.safetensors").is_file()
     finished = train(config(), out, accelerator="cpu")
     assert same(learned(out), learned(unbroken.folder))
-    assert finished.metrics["history"] == unbroken.metrics["history"]
+    assert finished.metrics.history == unbroken.metrics.history
     assert sorted(p.name for p in out.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
 
 
@@ -150,7 +155,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_result_is_the_same(
     with pytest.raises(KeyboardInterrupt):
         train(config(), out, Stop(what, batch, signal.SIGINT), accelerator="cpu")
     assert (out / "state.safetensors").is_file()
-    assert Run.load(out).metrics["finished"] is False
+    assert Run.load(out).metrics.finished is False
     train(config(), out, accelerator="cpu")
     assert same(learned(out), learned(unbroken.folder))
 
@@ -171,8 +176,8 @@ def test_begin_again_on_request(unbroken: Run, tmp_path: Path) -> None:
 )
 def test_every_method_lowers_its_loss(method: str, optimiser: str, lr: float, tmp_path: Path) -> None:
     wanted = config(method, optimiser=optimiser, epochs=5, lr=lr)
-    history = train(wanted, tmp_path / "r", accelerator="cpu").metrics["history"]
-    assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.05
+    history = train(wanted, tmp_path / "r", accelerator="cpu").metrics.history
+    assert history[-1].train_loss < history[0].train_loss - 0.05
     assert not list(tmp_path.glob("*/.*"))
 
 
@@ -188,11 +193,15 @@ def test_sgd_goes_on_with_its_momentum(tmp_path: Path) -> None:
 def test_linear_probing_on_kept_features_is_training_the_whole_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = train(config("linear"), tmp_path / "kept", accelerator="cpu")
+    wanted = config("linear", optimiser="sgd", lr=0.05)
+    kept = train(wanted, tmp_path / "kept", accelerator="cpu")
+    before = build(kept.config).head.get_parameter("weight").detach()
     monkeypatch.setattr("neuroprompt.prompts.linear.Linear.enters", "tokens")
-    whole = train(config("linear"), tmp_path / "whole", accelerator="cpu")
-    torch.testing.assert_close(kept.model.head.weight, whole.model.head.weight, rtol=1e-4, atol=1e-6)
-    assert kept.metrics["val_accuracy"] == whole.metrics["val_accuracy"]
+    whole = train(wanted, tmp_path / "whole", accelerator="cpu")
+    one, other = (run.model.head.get_parameter("weight").detach() for run in (kept, whole))
+    limit = of_training(before, one, steps=6)
+    assert float((one - other).abs().max()) <= limit < float((one - before).abs().max()) / 50
+    assert kept.metrics.val_accuracy == whole.metrics.val_accuracy
 
 
 def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
@@ -210,9 +219,9 @@ def test_rates_rise_and_end_at_nothing() -> None:
     for step in range(20):
         set_rate(optimiser, wanted, step, 4)
         prompt, head = (group["lr"] for group in optimiser.param_groups)
-        assert prompt == pytest.approx(10 * head)
+        assert prompt == near(10 * head)
         rates.append(head)
-    assert rates[:5] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1])
+    assert rates[:5] == near([0.02, 0.04, 0.06, 0.08, 0.1])
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
     assert rates[-1] < 0.002
 

@@ -14,9 +14,12 @@ from safetensors.torch import load_file, save_file
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
 from neuroprompt.files import sha256
-from neuroprompt.training import run_folder as checkpoint
+from neuroprompt.training.assemble import build, digest_of
 from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.checkpoint import load_state, save_prompt, save_state
 from neuroprompt.training.config import RunConfig
+from neuroprompt.training.metrics import TrainingMetrics
+from neuroprompt.training.run_files import begin, load_config, save_metrics
 from neuroprompt.training.run_folder import Run
 
 SPEC = BackboneSpec(random=True, image_size=16)
@@ -28,14 +31,15 @@ def write_run(folder: Path, **options: object) -> RunConfig:
     if config.backbone.weights is not None:
         config = dataclasses.replace(config, weights_sha256=sha256(Path(config.backbone.weights)))
     else:
-        digest = checkpoint.digest_of(config.backbone, load_backbone(config.backbone))
+        digest = digest_of(config.backbone, load_backbone(config.backbone))
         config = dataclasses.replace(config, weights_sha256=digest)
-    checkpoint.begin(folder, config)
-    model = checkpoint.build(config)
+    begin(folder, config)
+    model = build(config)
     with torch.no_grad():
         for parameter in model.learned().values():
             parameter.add_(1.0)
-    checkpoint.save_prompt(folder, config, model.learned(), {"finished": True})
+    save_prompt(folder, config, model.learned())
+    save_metrics(folder, TrainingMetrics(finished=True))
     return config
 
 
@@ -61,12 +65,12 @@ def run(saved: Path, tmp_path: Path) -> Path:
 
 def test_what_is_written_is_read_back(run: Path) -> None:
     loaded = Run.load(run)
-    assert loaded.config == checkpoint.load_config(run)
+    assert loaded.config == load_config(run)
     assert loaded.config.classes == CLASSES
-    assert loaded.metrics == {"finished": True}
+    assert loaded.metrics == TrainingMetrics(finished=True)
     assert not loaded.model.training
     assert not loaded.model.prompt.training
-    fresh = checkpoint.build(loaded.config).learned()
+    fresh = build(loaded.config).learned()
     for name, parameter in loaded.model.learned().items():
         assert torch.equal(parameter, fresh[name] + 1.0)
     assert loaded.model(torch.rand(2, 3, 16, 16)).shape == (2, 3)
@@ -106,21 +110,21 @@ def test_foreign_and_truncated_files(run: Path) -> None:
     refused(run, "run.json cannot be read")
     (run / "run.json").write_text("[]")
     refused(run, "not a JSON object")
-    (run / "run.json").write_text('{"format": "neuroprompt-run-1", "config": {"lr": 1}}')
+    (run / "run.json").write_text('{"format": "neuroprompt-run-2", "config": {"lr": 1}}')
     refused(run, "not whole")
     (run / "run.json").write_text('{"format": "neuroprompt-run-0"}')
     refused(run, "neuroprompt-run-0")
 
 
 def test_tensors_that_do_not_fit(run: Path) -> None:
-    config = checkpoint.load_config(run)
+    config = load_config(run)
     assert config is not None
     tensors = load_file(run / "prompt.safetensors")
-    checkpoint.save_prompt(run, config, {**tensors, "head.bias": torch.zeros(4)}, {})
+    save_prompt(run, config, {**tensors, "head.bias": torch.zeros(4)})
     refused(run, "head.bias of shape (4,)", "shape (3,)")
-    checkpoint.save_prompt(run, config, {k: v for k, v in tensors.items() if k != "prompt.p"}, {})
+    save_prompt(run, config, {k: v for k, v in tensors.items() if k != "prompt.p"})
     refused(run, "lacks prompt.p")
-    checkpoint.save_prompt(run, config, {**tensors, "prompt.q": torch.zeros(1)}, {})
+    save_prompt(run, config, {**tensors, "prompt.q": torch.zeros(1)})
     refused(run, "prompt.q")
 
 
@@ -143,16 +147,16 @@ def test_a_backbone_without_a_file_is_known_by_its_tensors(run: Path) -> None:
     assert len(digest) == 64
     config = dataclasses.replace(RunConfig.from_json(values["config"]), weights_sha256="0" * 64)
     with pytest.raises(BadCheckpoint, match="not those"):
-        checkpoint.build(config)
+        build(config)
 
 
 def test_settings_that_were_tampered_with(run: Path) -> None:
-    config = checkpoint.load_config(run)
+    config = load_config(run)
     assert config is not None
     with pytest.raises(BadSetting, match="tokens"):
-        checkpoint.build(dataclasses.replace(config, settings={"tokens": "five"}))
+        build(dataclasses.replace(config, settings={"tokens": "five"}))
     with pytest.raises(BadSetting, match="no setting 'token'"):
-        checkpoint.build(dataclasses.replace(config, settings={"token": 5}))
+        build(dataclasses.replace(config, settings={"token": 5}))
 
 
 @pytest.mark.parametrize(
@@ -170,13 +174,13 @@ def test_configurations_out_of_range(wrong: dict[str, object]) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device that is always full")
 def test_a_full_disk_keeps_the_earlier_checkpoint(run: Path) -> None:
-    config = checkpoint.load_config(run)
+    config = load_config(run)
     assert config is not None
     before = (run / "prompt.safetensors").read_bytes()
     tensors = {name: value + 1 for name, value in load_file(run / "prompt.safetensors").items()}
     (run / ".prompt.safetensors.part").symlink_to("/dev/full")
     with pytest.raises(CannotWrite, match="No space left"):
-        checkpoint.save_prompt(run, config, tensors, {})
+        save_prompt(run, config, tensors)
     assert (run / "prompt.safetensors").read_bytes() == before
     assert sorted(p.name for p in run.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
     Run.load(run)
@@ -185,17 +189,17 @@ def test_a_full_disk_keeps_the_earlier_checkpoint(run: Path) -> None:
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("x")
     with pytest.raises(CannotWrite, match="is no run"):
-        checkpoint.begin(tmp_path, RunConfig())
+        begin(tmp_path, RunConfig())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["thesis.txt"]
 
 
 def test_state_is_read_back_and_belongs_to_its_run(tmp_path: Path) -> None:
     config = RunConfig()
-    assert checkpoint.load_state(tmp_path, config) is None
-    checkpoint.save_state(tmp_path, config, {"a": torch.arange(3.0)}, {"loss": 0.1 + 0.2})
-    state = checkpoint.load_state(tmp_path, config)
+    assert load_state(tmp_path, config) is None
+    save_state(tmp_path, config, {"a": torch.arange(3.0)}, {"loss": 0.1 + 0.2})
+    state = load_state(tmp_path, config)
     assert state is not None
     assert torch.equal(state[0]["a"], torch.arange(3.0))
     assert state[1] == {"loss": 0.1 + 0.2}
     with pytest.raises(BadCheckpoint, match="another run"):
-        checkpoint.load_state(tmp_path, RunConfig(seed=1))
+        load_state(tmp_path, RunConfig(seed=1))

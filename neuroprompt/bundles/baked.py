@@ -1,0 +1,91 @@
+"""Writes a run as one ONNX file: the frozen backbone with its prompt baked in, and the head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save
+
+from neuroprompt.bundles.bundle import write_bundle
+from neuroprompt.bundles.contents import bits_sha256
+from neuroprompt.bundles.predict import MODEL
+from neuroprompt.bundles.provenance import about_run
+from neuroprompt.bundles.trained import PROMPT, TOKENS
+from neuroprompt.contracts.deployment import Exported
+from neuroprompt.errors import ParityError
+from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.file import operators, to_onnx
+from neuroprompt.onnxgraph.macs import count_macs
+from neuroprompt.onnxgraph.parity import BATCHES, check_file
+from neuroprompt.onnxgraph.spikes import spikes_in_graph
+from neuroprompt.progress import Progress
+from neuroprompt.training.deploy import deployed_tokens
+from neuroprompt.training.sample_images import sample_images
+
+if TYPE_CHECKING:
+    from neuroprompt.training.run_folder import Run
+
+PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "onnx", "onnxruntime", "snntorch", "numpy")
+STEPS = frozenset({"Loop", "Scan", "If", "LSTM", "GRU", "RNN"})
+"""Operators that go through time: a prompt that is still being made."""
+THRESHOLDS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Sign"})
+"""Operators that make spikes or bits."""
+
+
+def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
+    """Write the bundle at `out`, once its file agrees with the unbaked model in PyTorch.
+
+    Raises Unsupported, ParityError, CannotWrite.
+    """
+    model, backbone = run.model, run.model.backbone
+    static = not model.prompt.per_image
+    progress.say("the prompt that the integers make" if model.prompt.spiking and static else "the graph's form")
+    tokens = deployed_tokens(model.prompt)
+    baked = deployed(model, tokens)
+    digest = None if tokens is None else bits_sha256(tokens.detach().cpu().numpy())
+    about = about_run(run, PACKAGES) | {
+        "bits_sha256": digest,
+        "backbone_macs": count_macs(baked, torch.zeros(1, *backbone.site.image)),
+    }
+
+    def fill(folder: Path) -> dict[str, Any]:
+        progress.say("writing the ONNX graph")
+        to_onnx(baked, backbone.site.image, folder / MODEL, _properties(about))
+        nodes = operators(folder / MODEL)
+        making = sorted(nodes.keys() & (STEPS | THRESHOLDS))
+        if static and making:
+            got = f"the exported graph holds {', '.join(making)}"
+            raise ParityError(got, "no operator that steps through time or makes spikes")
+        kept = model.kept() | ({} if tokens is None else {TOKENS: tokens.clone()})
+        (folder / PROMPT).write_bytes(save({name: value.contiguous() for name, value in kept.items()}))
+        progress.say("comparing ONNX Runtime with PyTorch")
+        images, origin = sample_images(run, sum(BATCHES))
+        spikes = spikes_in_graph(model, images)
+        parity = check_file(folder / MODEL, Unbaked(model, tokens), model.inputs(images))
+        return about | {
+            "nodes": {"baked": sum(nodes.values())},
+            "parity": parity | {"source": origin},
+            "spiking": None if spikes is None else spikes.json(),
+        }
+
+    written = write_bundle(out, "onnx", fill)
+    figures = {"nodes": written.about["nodes"]["baked"], "backbone_macs": written.about["backbone_macs"]}
+    figures |= {**written.about["parity"], **(written.about["spiking"] or {}), "bits_sha256": digest}
+    return Exported(written.folder, figures, written.about)
+
+
+def _properties(about: Mapping[str, Any]) -> dict[str, str]:
+    """What a program that has only the .onnx file needs: JSON values by name."""
+    values = {
+        **about["preprocess"],
+        "labels": about["classes"],
+        "method": about["method"],
+        "backbone": about["backbone"]["name"],
+        "bits_sha256": about["bits_sha256"],
+        "neuroprompt": about["versions"]["neuroprompt-toolkit"],
+    }
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

@@ -1,0 +1,59 @@
+"""The plain facts that training and deployment share: which backbone, how images enter it, where a prompt may enter.
+
+Nothing here needs torch, so that a machine without it can read what a run or a bundle was made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """Which backbone, from where: enough to build it again.
+
+    `name` is "embedded" or a timm model name; `weights` a safetensors file, or None for timm's hub (or the package,
+    for the embedded one); `random` true where weights are random on purpose.
+    """
+
+    name: str = "embedded"
+    weights: str | None = None
+    image_size: int | None = None
+    random: bool = False
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How an image becomes the backbone's input: resized to `size`, scaled to [0, 1], then (x - mean) / std.
+
+    Where there is a `canvas` (height, width), the result stands in the middle of so many zeros. `exif`: a file is
+    turned first as its EXIF says, so that it is read as people see it.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    interpolation: str = "bicubic"
+    canvas: tuple[int, int] | None = None
+    exif: bool = True
+
+
+@dataclass(frozen=True)
+class PromptSite:
+    """Where a prompt may enter a backbone, as shapes: `depth` blocks of `width` channels, images of (C, H, W).
+
+    Where blocks differ, `widths` has one number a block and `width` is the largest: tokens stay (L, N, width), of which
+    block i reads its first widths[i] channels, and a prompt holds and counts only these.
+    """
+
+    depth: int
+    width: int
+    image: tuple[int, int, int]
+    patch: int
+    widths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        widths = self.widths or (self.width,) * self.depth
+        if widths and (len(widths) != self.depth or max(widths) != self.width):
+            raise ValueError(f"{self.depth} blocks of at most {self.width} channels have widths {widths}")
+        object.__setattr__(self, "widths", widths)

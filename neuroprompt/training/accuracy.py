@@ -1,0 +1,122 @@
+"""What evaluation measures, of one run and over several seeds; every accuracy is a share in [0, 1]."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """Accuracy under ImageNet-C's corruptions: the mean of each type over its severities, and of all types.
+
+    Of plain accuracies, while the paper's mCE divides errors by AlexNet's.
+    """
+
+    types: Mapping[str, float]
+    mean: float
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Accuracy on a data set from elsewhere: `images` of `classes` of the run's classes."""
+
+    accuracy: float
+    images: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Every accuracy of a run (or their mean, or deviation): `noise` and `ood` by name."""
+
+    clean: float
+    noise: Mapping[str, float] = field(default_factory=dict)
+    corruption: Corruption | None = None
+    ood: Mapping[str, float] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """As JSON-able values, without what was not asked for."""
+        elsewhere = {name: {"accuracy": accuracy} for name, accuracy in self.ood.items()}
+        return _without_empty(
+            {"clean": self.clean, "noise": dict(self.noise), "corruption": self.corruption, "ood": elsewhere}
+        )
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What `evaluate` measures: accuracy on `images` clean images, under each noise, and on data from elsewhere."""
+
+    clean: float
+    noise: Mapping[str, float]
+    images: int
+    corruption: Corruption | None = None
+    ood: Mapping[str, Elsewhere] = field(default_factory=dict)
+
+    @property
+    def shares(self) -> Accuracies:
+        """The accuracies alone."""
+        elsewhere = {name: other.accuracy for name, other in self.ood.items()}
+        return Accuracies(self.clean, self.noise, self.corruption, elsewhere)
+
+    def json(self) -> dict[str, Any]:
+        """As JSON-able values, without what was not asked for."""
+        elsewhere = {name: dataclasses.asdict(other) for name, other in self.ood.items()}
+        return _without_empty(
+            {
+                "clean": self.clean,
+                "noise": dict(self.noise),
+                "images": self.images,
+                "corruption": self.corruption,
+                "ood": elsewhere,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class SeedAccuracy:
+    """One run of several: its folder, its seed and what `evaluate` measures."""
+
+    run: str
+    seed: int
+    accuracy: Accuracy
+
+    def json(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return {"run": self.run, "seed": self.seed, **self.accuracy.json()}
+
+
+@dataclass(frozen=True)
+class SeedsAccuracy:
+    """Runs that differ in their seed, with mean and sample standard deviation of every accuracy."""
+
+    runs: tuple[SeedAccuracy, ...]
+    mean: Accuracies
+    std: Accuracies
+
+    def json(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return {"runs": [run.json() for run in self.runs], "mean": self.mean.json(), "std": self.std.json()}
+
+
+def over(results: Sequence[Accuracies], statistic: Callable[[list[float]], float]) -> Accuracies:
+    """`statistic` of every accuracy over results of the same noises and data sets."""
+
+    def of(values: Callable[[Accuracies], Mapping[str, float]]) -> dict[str, float]:
+        return {name: statistic([values(result)[name] for result in results]) for name in values(results[0])}
+
+    corruptions = [result.corruption for result in results if result.corruption is not None]
+    corruption = None
+    if corruptions:
+        types = {name: statistic([c.types[name] for c in corruptions]) for name in corruptions[0].types}
+        corruption = Corruption(types, statistic([c.mean for c in corruptions]))
+    clean = statistic([result.clean for result in results])
+    return Accuracies(clean, of(lambda result: result.noise), corruption, of(lambda result: result.ood))
+
+
+def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
+    corruption, elsewhere = values.pop("corruption"), values.pop("ood")
+    values |= {"corruption": dataclasses.asdict(corruption)} if corruption is not None else {}
+    return values | ({"ood": elsewhere} if elsewhere else {})

@@ -1,0 +1,95 @@
+"""The tensors of a run folder: prompt and head, and the state from which training goes on; safetensors only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from neuroprompt.errors import BadCheckpoint
+from neuroprompt.files import write_whole
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.model import PromptedModel
+from neuroprompt.training.run_files import PROMPT, RUN, STATE
+
+
+def save_prompt(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Write prompt.safetensors; raises CannotWrite."""
+    about = {"method": config.method, "config": config.digest()}
+    write_whole(folder / PROMPT, safetensors.torch.save(_plain(tensors), about))
+
+
+def load_prompt(folder: Path, config: RunConfig) -> dict[str, Tensor]:
+    """What `save_prompt` wrote; raises BadCheckpoint where it is of another run."""
+    file = folder / PROMPT
+    if not file.is_file():
+        raise BadCheckpoint(f"{folder} has no {PROMPT}", "a run that was trained", "train it (again)")
+    tensors, about = _read(file)
+    if about.get("method") != config.method:
+        got = f"{file} is a prompt of method {about.get('method')!r}"
+        raise BadCheckpoint(got, f"{config.method!r} as in {RUN}", "put the run's own file back, or train again")
+    _check_digest(file, about, config, "put the run's own files back, or train again")
+    return tensors
+
+
+def save_state(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
+    """Write state.safetensors: tensors and numbers in one file, so that they can only appear together."""
+    about = {"config": config.digest(), "info": json.dumps(info)}
+    write_whole(folder / STATE, safetensors.torch.save(_plain(tensors), about))
+
+
+def load_state(folder: Path, config: RunConfig) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """What `save_state` wrote, None where it wrote nothing; raises BadCheckpoint."""
+    file = folder / STATE
+    if not file.is_file():
+        return None
+    tensors, about = _read(file)
+    _check_digest(file, about, config, f"delete {file} to start this run again")
+    info: dict[str, Any] = json.loads(about["info"])
+    return tensors, info
+
+
+def drop_state(folder: Path) -> None:
+    """Remove state.safetensors, where training has ended."""
+    (folder / STATE).unlink(missing_ok=True)
+
+
+def load_tensors(model: PromptedModel, tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Copy tensors into all that training changes; raises BadCheckpoint unless names and shapes are exactly theirs."""
+    kept = model.kept()
+    for name in sorted(kept.keys() | tensors.keys()):
+        got = tuple(tensors[name].shape) if name in tensors else None
+        expected = tuple(kept[name].shape) if name in kept else None
+        if got != expected:
+            raise BadCheckpoint(
+                f"{file} holds {name} of shape {got}" if got is not None else f"{file} lacks {name}",
+                f"shape {expected}" if expected is not None else f"only {', '.join(kept)}",
+                "train again, or put the run's own file back",
+            )
+    with torch.no_grad():
+        for name, value in kept.items():
+            value.copy_(tensors[name])
+
+
+def _check_digest(file: Path, about: Mapping[str, str], config: RunConfig, fix: str) -> None:
+    if about.get("config") != config.digest():
+        raise BadCheckpoint(f"{file} belongs to another run than {RUN} beside it", "files of one run", fix)
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        got = f"{file} is truncated or no safetensors file ({error})"
+        raise BadCheckpoint(got, "a whole file", "train again, or put the run's own file back") from error

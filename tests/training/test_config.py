@@ -1,0 +1,62 @@
+"""A configuration and a run's figures are read back as they were, without torch; anything else is one clear line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuroprompt.contracts.specs import BackboneSpec
+from neuroprompt.errors import BadSetting
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.metrics import Epoch, TrainingMetrics
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers())
+
+
+def test_what_a_run_was_made_of_is_read_without_torch() -> None:
+    modules = (
+        "training.config, neuroprompt.training.run_files, neuroprompt.training.commands, neuroprompt.training.accuracy"
+    )
+    script = f"import sys, neuroprompt.{modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0
+
+
+def test_a_configuration_is_read_back() -> None:
+    spec = BackboneSpec("deit_tiny_patch16_224", "w.safetensors", 112)
+    config = RunConfig("lorsp", {"steps": 2}, spec, limit=5, lr=1, classes=("a", "b"), weights_sha256="0")
+    assert RunConfig.from_json(json.loads(json.dumps(config.json()))) == config
+
+
+@given(st.sampled_from(sorted(RunConfig().json())), VALUES)
+def test_a_field_of_another_type_is_one_line(key: str, value: object) -> None:
+    try:
+        config = RunConfig.from_json({**RunConfig().json(), key: value})
+    except BadSetting:
+        return
+    assert config.json()[key] == (tuple(value) if isinstance(value, list) else value)
+    assert key != "classes" or value == []
+
+
+@pytest.mark.parametrize("values", [[], None, {}, {"classes": []}, {**RunConfig().json(), "momentun": 1}])
+def test_what_is_no_configuration(values: object) -> None:
+    with pytest.raises(BadSetting):
+        RunConfig.from_json(values)
+
+
+def test_metrics_are_read_back_and_a_summary_keeps_the_last_epoch() -> None:
+    history = (Epoch(1, 2.0, 0.5, 0.25), Epoch(2, 1.0, 0.75, 0.5))
+    metrics = TrainingMetrics(True, 100.0, 10, 20, 0, "cpu", history)
+    assert TrainingMetrics.from_json(json.loads(json.dumps(metrics.json()))) == metrics
+    assert list(metrics.json()) == [
+        *("finished", "epochs", "train_loss", "val_accuracy", "density", "images_per_second"),
+        *("prompt_parameters", "head_parameters", "device", "history"),
+    ]
+    last = TrainingMetrics.from_json(metrics.summary())
+    assert last.history == history[1:]
+    assert last.summary() == metrics.summary()
+    assert TrainingMetrics().json()["history"] == []
