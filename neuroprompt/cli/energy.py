@@ -114,7 +114,7 @@ def _effective(bundle: Any, images: list[Path]) -> dict[str, Any]:
 
     import numpy as np
 
-    from neuroprompt.bundles.predict import image_files, read_image
+    from neuroprompt.bundles.image_files import image_files, read_image
     from neuroprompt.errors import BadSetting
     from neuroprompt.onnxgraph.effective import effective
 
