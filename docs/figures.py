@@ -1,18 +1,22 @@
-"""Makes the figures in docs/figures/, with the program's own report: the demo's runs, drawn as the report draws them.
+"""Makes the figures in docs/figures/ with the program's own report, and those beside the notebooks in examples/.
 
 python docs/figures.py     (a few minutes on two cores)
 """
 
 from __future__ import annotations
 
+import base64
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import nbformat
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from nbclient import NotebookClient
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent / "figures"
@@ -47,7 +51,21 @@ def main() -> None:
         for ours, theirs in FIGURES.items():
             shutil.copy2(made / f"{theirs}.png", HERE / f"{ours}.png")
         together([[made / f"{figure}.png" for figure in row] for row in README], HERE / "report.png")
+        for notebook in sorted((HERE.parents[1] / "examples").glob("*.ipynb")):
+            print(notebook.name, flush=True)
+            of_notebook(notebook, Path(name))
     chain(HERE / "chain.svg")
+
+
+def of_notebook(notebook: Path, folder: Path) -> None:
+    """Run a notebook, and save its figures under the names that its text has for them."""
+    content = nbformat.read(notebook, as_version=4)
+    text = "".join(cell.source for cell in content.cells if cell.cell_type == "markdown")
+    NotebookClient(content, timeout=900, resources={"metadata": {"path": str(folder)}}).execute()
+    outputs = [output for cell in content.cells if cell.cell_type == "code" for output in cell.outputs]
+    drawn = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    for file, data in zip(re.findall(r"!\[.*?\]\((.*?)\)", text), drawn, strict=True):
+        (notebook.parent / file).write_bytes(base64.b64decode(data))
 
 
 def together(rows: list[list[Path]], file: Path) -> None:

@@ -24,7 +24,7 @@ from neuroprompt import errors
 from neuroprompt.contracts import deployment, learning
 from neuroprompt.contracts.deployment import Prices
 from neuroprompt.contracts.learning import Prompt
-from neuroprompt.energy.estimate import si
+from neuroprompt.energy.units import si
 from neuroprompt.plugin import Plugin
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,8 +254,11 @@ def _first(part: type[Plugin]) -> str:
 
 
 def _settings(part: type[Plugin]) -> str:
-    defaults = {key: setting.default for key, setting in part.settings().items() if not setting.required}
-    return ", ".join(f"`{key}={value}`" for key, value in defaults.items())
+    """Name, default and meaning of each."""
+    return "<br>".join(
+        f"`{setting.name}`{'' if setting.required else f'`={setting.default}`'} {_escaped(setting.meaning)}"
+        for setting in part.settings().values()
+    ).replace("``", "")
 
 
 def _range(price: deployment.Price) -> str:

@@ -2,8 +2,8 @@
 
     python examples/energy_table.py --backbone vit_base_patch16_224 --image-size 224 [--method spike-nvpt ...]
 
-Nothing is trained: multiplications do not depend on the weights, and random ones do. What neurons would spike does, so
-that the generators' lines hold for their first values alone.
+Nothing is trained: the number of multiplications does not depend on the weights, so random ones will do. Spikes do
+depend on them: the generators' column holds for their initial values only.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from pathlib import Path
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Prices
 from neuroprompt.contracts.learning import BackboneSpec, Prompt
-from neuroprompt.energy.count_bundle import emulate
-from neuroprompt.energy.count_spikes import activity
-from neuroprompt.energy.estimate import NOTE, estimate, si
-from neuroprompt.energy.tables import spread
+from neuroprompt.energy.count_bundle import counts_of_model
+from neuroprompt.energy.estimate import NOTE, Estimate, estimate
+from neuroprompt.energy.units import si, spread
 from neuroprompt.errors import NeuropromptError
 from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.deployable import deployed
@@ -39,13 +38,13 @@ def main() -> None:
     asked = parser.parse_args()
     spec = BackboneSpec(asked.backbone, image_size=asked.image_size, random=True)
     print(f"{NOTE}. An image through {spec.name}, ten classes")
-    print(f"| method | multiply-accumulates | {' | '.join(LISTS)} | generator at its first values, loihi |")
+    print(f"| method | multiply-accumulates | {' | '.join(LISTS)} | generator at its initial values, loihi |")
     print("|---|---|" + "---|" * (len(LISTS) + 1))
     for method in asked.method:
         try:
             print(row(method, spec), flush=True)
         except NeuropromptError as error:
-            print(f"| {method} | refused: {error} |", flush=True)
+            print(f"| {method} | not possible: {error} |", flush=True)
 
 
 def row(method: str, spec: BackboneSpec) -> str:
@@ -55,23 +54,23 @@ def row(method: str, spec: BackboneSpec) -> str:
         file = Path(folder) / "model.onnx"
         to_onnx(deployed(model, None if tokens is None else tokens.detach()), model.backbone.site.image, file)
         counts = count_graph(file).total
-    cells = []
-    for name in LISTS:
-        spent = estimate(counts, Prices.named(name))
-        ends = spread(list(spent.range))
-        cells.append(si(spent.joules) + (f" ({ends})" if ends else ""))
+    cells = [joules(estimate(counts, Prices.named(name))) for name in LISTS]
     return f"| {method} | {counts.macs:,} | {' | '.join(cells)} | {generator(model.prompt)} |"
 
 
+def joules(spent: Estimate) -> str:
+    """The joules, and their range where there is one."""
+    ends = spread(spent.range)
+    return si(spent.joules) + (f" ({ends})" if ends else "")
+
+
 def generator(prompt: Prompt) -> str:
-    made = None if prompt.per_image else prompt.generator()
-    if made is None:
+    neurons = None if prompt.per_image else prompt.generator()
+    if neurons is None:
         return "in the graph" if prompt.spiking else "-"
-    model = spiking_model(made)
-    recording = emulate(model)
-    inputs = stimulus(model.fixed_program)
-    spent = estimate(activity(model, recording, inputs, "fixed"), Prices.named("loihi"))
-    return f"{si(spent.joules)} ({spread(list(spent.range))}), once"
+    model = spiking_model(neurons)
+    counts = counts_of_model(model, stimulus(model.fixed_program), "loihi", "fixed")
+    return f"{joules(estimate(counts.generator, Prices.named('loihi')))}, once"
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ run = npt.train(npt.configure(method="spike-nvpt", data="digits", settings={"tok
 accuracy = npt.evaluate(run, ["gaussian:0.1", "jpeg:25"])
 print(f"accuracy: clean {accuracy.clean:.1%}, {dict(accuracy.noise)}")
 
-baked = npt.Exporter.named("onnx").export(run, out / "onnx")
+baked = npt.export(run, out / "onnx", target="onnx")
 print(f"ONNX Runtime against PyTorch: largest difference {baked.figures['max_abs_diff']:.1e}")
 
-npt.Exporter.named("lava").export(run, out / "lava")
+npt.export(run, out / "lava", target="lava")
 bundle = npt.Bundle.open(out / "lava")
 for name, agreement in npt.verify(npt.load_model(bundle)).targets.items():
     print(f"{name}: {agreement.spike_exact:.2%} matching (step, neuron) entries, {agreement.spikes} spikes")
 
-energy = npt.estimate_energy(*npt.activities(bundle), baked=True)
-print(f"{energy['note']}: {energy['backbone']['joules_per_image']:.2e} J an image, prompt included")
+energy = npt.energy(bundle)
+print(f"Estimated, not measured: {energy.total.joules_per_image:.2e} J an image, prompt included")

@@ -66,6 +66,7 @@ class Netx(Exporter):
         """A file for lava-dl."""
         return Artefact(bundle)
 
+
 def _write(model: SpikingModel, inputs: Floats, out: Path | str, source: dict[str, str]) -> Exported:
     data = to_netx(model.fixed_program)
     about: dict[str, Any] = source | {

@@ -18,9 +18,10 @@ from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 
-# One process a core (pytest-xdist), one thread a process; child processes read the variable.
-os.environ["OMP_NUM_THREADS"] = "1"
-torch.set_num_threads(1)
+# One process a core (pytest-xdist), one thread a process, or as many as are asked for; children read the variable.
+THREADS = os.environ.get("NEUROPROMPT_TEST_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = THREADS
+torch.set_num_threads(int(THREADS))
 os.environ["COLUMNS"] = "80"  # tables are printed as on the narrowest terminal, wherever the tests run
 
 # Tests press Ctrl-C, which a shell in the background has its children ignore.

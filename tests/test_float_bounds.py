@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,3 +115,13 @@ def test_whole_numbers_are_added_without_rounding_and_masks_stay() -> None:
         return F.softmax(x[:, None] + torch.zeros(6, 6, dtype=x.dtype).masked_fill(apart != 0, -100.0), dim=-1)
 
     assert rounding(masked, x) < 1e-4
+
+
+def test_no_test_has_a_tolerance_of_its_own() -> None:
+    """Who compares floats derives the bound; `allclose` and the like bring their own."""
+    own = {"allclose", "assert_allclose", "assert_close", "isclose", "approx"}
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        if file.parent.name != "helpers":
+            calls = (node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
+            names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+            assert not names & own, f"{file.name} calls {names & own}"

@@ -2,42 +2,70 @@
 
 from __future__ import annotations
 
-import ast
+import inspect
 import subprocess
 import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 import neuroprompt
+import neuroprompt.energy.energy
+import neuroprompt.report.write
 
-FACE = """
+VERBS = {
+    "train": "config out progress accelerator devices strategy precision resume checkpoint_seconds",
+    "evaluate": "run noises split data ood batch seed progress",
+    "export": "what out target inputs split_signs progress",
+    "run": "bundle images target precision lanes progress",
+    "verify": "model inputs targets progress",
+    "energy": "what generator_prices backbone_prices onnx seconds",
+    "bench": "what weights tokens batch rounds threads progress",
+    "report": "what out noises rounds prices beside neurons skip weights known fresh command progress",
+    "card": "bundle accuracy prices licence",
+    "push": "bundle repo private progress",
+    "pull": "repo out revision progress",
+}
+"""A function for each verb of the command, and its parameters."""
+RESULTS = "Accuracy Card EnergyEstimate Exported LatencyBenchmark Predictions Recording Report SpikeRun Verification"
+OTHERS = """
     Activity Backbone BackboneSpec Bundle Data Exporter Head NeuropromptError Prices Progress Prompt Run RunConfig
-    Target __version__ activities bench_backbone bench_bundle compare configure estimate_energy evaluate load_model
-    loihi_aware model_of_graph predict read_graph run train verify write_report
+    SpikingModel SpikingTarget Target __version__ compare configure load_model loihi_aware model_of_graph read_graph
 """
 
 
 def test_the_face_is_what_it_was() -> None:
-    assert set(neuroprompt.__all__) == set(FACE.split())
+    assert set(neuroprompt.__all__) == {*VERBS, *RESULTS.split(), *OTHERS.split()}
 
 
 @pytest.mark.parametrize("name", neuroprompt.__all__)
 def test_every_name_is_there(name: str) -> None:
-    found = getattr(neuroprompt, name)
-    assert isinstance(found, str) or callable(found)
+    value = getattr(neuroprompt, name)
+    assert isinstance(value, str) or callable(value)
+    assert isinstance(value, str) or inspect.getdoc(value)
 
 
-def test_type_checkers_see_the_same_names() -> None:
-    tree = ast.parse(Path(neuroprompt.__file__).read_text())
-    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
-    names = {a.asname or a.name for n in guarded.body if isinstance(n, ast.ImportFrom) for a in n.names}
-    assert names | {"__version__"} == set(neuroprompt.__all__) == {*neuroprompt._HOME, "__version__"}
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_is_a_function_of_typed_arguments(name: str) -> None:
+    """Also where a room has the same name, and was imported before."""
+    verb = getattr(neuroprompt, name)
+    assert inspect.isfunction(verb)
+    parameters = inspect.signature(verb).parameters
+    assert list(parameters) == VERBS[name].split()
+    assert all(p.annotation is not inspect.Parameter.empty for p in parameters.values())
+    assert inspect.signature(verb).return_annotation is not inspect.Signature.empty
+
+
+@pytest.mark.parametrize("name", RESULTS.split())
+def test_a_result_is_frozen_and_prints_as_json(name: str) -> None:
+    result: Any = getattr(neuroprompt, name)
+    assert result.__dataclass_params__.frozen
+    assert name == "Recording" or callable(result.json)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
-        _ = neuroprompt.no_such_name
+        _ = neuroprompt.no_such_name  # type: ignore[attr-defined]
 
 
 def test_importing_it_does_not_import_torch() -> None:

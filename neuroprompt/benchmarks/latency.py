@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.trained import trained_model
 from neuroprompt.contracts.deployment import Floats, ImageTarget
@@ -27,29 +26,28 @@ from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.model import PromptedModel
 
 RATIOS = (("baked", "bare"), ("naive", "bare"), ("lean", "bare"), ("pytorch", "bare"), ("baked", "lean"))
-WARM_UP = 3
 
 
-def bench_bundle(bundle: Bundle, weights: Path | None = None, **timing: Any) -> dict[str, Any]:
-    """`bench_model` (with its batch, rounds, threads and progress) for the file of an ONNX bundle.
+def bench(
+    what: Bundle | BackboneSpec | Path | str,
+    *,
+    weights: Path | None = None,
+    tokens: int = 10,
+    batch: int = 1,
+    rounds: int = 20,
+    threads: int | None = None,
+    progress: Progress = SILENT,
+) -> LatencyBenchmark:
+    """`bench_model` of an ONNX bundle, or of a backbone with a random head and `tokens` tokens of random bits a block.
 
-    `weights` where the backbone's file has moved. Raises BadBundle, BadCheckpoint, BadWeights.
+    `weights` where the file of a bundle's backbone has moved. Raises BadBundle, BadCheckpoint, BadSetting, BadWeights.
     """
+    timing = partial(bench_model, batch=batch, rounds=rounds, threads=threads, progress=progress)
+    if isinstance(what, BackboneSpec):
+        return timing(*_random(what, tokens))
+    bundle = what if isinstance(what, Bundle) else Bundle.open(what, "onnx")
     trained = trained_model(bundle, weights)
-    return bench_model(trained.model, trained.tokens, baked_file=bundle.folder / "model.onnx", **timing)
-
-
-def bench_backbone(spec: BackboneSpec, tokens: int, **timing: Any) -> dict[str, Any]:
-    """`bench_model` (with its settings) on `tokens` tokens of random bits a block, and a random head."""
-    if tokens < 1:
-        raise BadSetting(f"{tokens} tokens", "at least 1")
-    backbone = load_backbone(spec)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        bits = (torch.rand(backbone.site.depth, tokens, backbone.site.width) < 0.5).float()
-        head = Head.named("linear", features=backbone.features, classes=1000)
-        model = PromptedModel(backbone, Prompt.named("vpt-deep", site=backbone.site, tokens=tokens), head)
-    return bench_model(model, bits, **timing)
+    return timing(trained.model, trained.tokens, baked_file=bundle.folder / "model.onnx")
 
 
 def bench_model(
@@ -61,20 +59,17 @@ def bench_model(
     threads: int | None = None,
     progress: Progress = SILENT,
     baked_file: Path | None = None,
-) -> dict[str, Any]:
-    """Milliseconds a run (median) of five forms of one model, on the same images, with the same number of threads.
+) -> LatencyBenchmark:
+    """Milliseconds a run of five forms of one model, on the same images, with the same number of threads.
 
     bare: the backbone and head as timm's own modules export them, without a prompt. naive: the same with the prompt as
-    ordinary tokens. baked: the deployed graph, its prompt constant and its attention in fewer operators. lean: the bare
-    backbone in the baked one's form, so that baked_over_lean is what the prompt alone costs, and lean_over_bare what
-    the form saves. pytorch: the unbaked model in PyTorch. Every round runs all five, in an order drawn anew, and a
-    ratio is the median over rounds of the two times of one round: what else the machine does meets all alike.
+    ordinary tokens. baked: the deployed graph (`baked_file`, where there is one), its prompt constant and its attention
+    in fewer operators. lean: the bare backbone in the baked one's form, so that baked_over_lean is what the prompt
+    alone costs, and lean_over_bare what the form saves. pytorch: the unbaked model in PyTorch. Every round runs all
+    five, in an order drawn anew, and a ratio is of two times of one round: what else the machine does meets all alike.
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
 
-    {"ratio": {"baked_over_bare", "naive_over_bare", "lean_over_bare", "pytorch_over_bare", "baked_over_lean"},
-    "ratio_quartiles", "ms", "ms_quartiles", "nodes" and "macs" of each graph (an image, counted from its file),
-    "max_abs_diff" and "max_rel_diff" (of the logits' range; baked against PyTorch), "top1_agreement", "batch",
-    "rounds", "threads"}. Raises ParityError where baked and PyTorch differ, Unsupported where a graph is not countable.
+    Raises BadSetting, ParityError where baked and PyTorch differ, Unsupported where a graph is not countable.
     """
     threads = torch.get_num_threads() if threads is None else threads
     if batch < 1 or rounds < 1 or threads < 1:
@@ -89,7 +84,7 @@ def bench_model(
         "bare": lambda: bare(model),
         "naive": lambda: unbaked,
     }
-    runs: dict[str, Callable[[], Any]] = {"pytorch": lambda: _pytorch(unbaked, images, threads)}
+    runs: dict[str, Callable[[], Floats]] = {"pytorch": partial(_pytorch, unbaked, images, threads)}
     nodes, macs = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, module in progress.track(list(modules.items()), "exporting graphs"):
@@ -102,24 +97,32 @@ def bench_model(
             macs[name] = count_graph(file).total.macs
             runs[name] = _runner(file, images, threads)
             if name == "baked":
-                checked = compare(runs["baked"](), runs["pytorch"]())
+                parity = compare(runs["baked"](), runs["pytorch"]())
         seconds = in_turn(runs, rounds, progress)
-    ratios = {f"{a}_over_{b}": [x / y for x, y in zip(seconds[a], seconds[b], strict=True)] for a, b in RATIOS}
-    milliseconds = {name: [1e3 * s for s in times] for name, times in seconds.items()}
-    return {
-        "ratio": {name: statistics.median(values) for name, values in ratios.items()},
-        "ratio_quartiles": {name: quartiles(values) for name, values in ratios.items()},
-        "ms": {name: statistics.median(times) for name, times in milliseconds.items()},
-        "ms_quartiles": {name: quartiles(times) for name, times in milliseconds.items()},
-        "nodes": nodes,
-        "macs": macs,
-        "max_abs_diff": checked["max_abs_diff"],
-        "max_rel_diff": checked["max_rel_diff"],
-        "top1_agreement": checked["top1_agreement"],
-        "batch": batch,
-        "rounds": rounds,
-        "threads": threads,
-    }
+    return LatencyBenchmark(
+        ms={name: middle([1e3 * s for s in times]) for name, times in seconds.items()},
+        ratio={f"{a}_over_{b}": ratio(seconds[a], seconds[b]) for a, b in RATIOS},
+        nodes=nodes,
+        macs=macs,
+        max_abs_diff=parity["max_abs_diff"],
+        max_rel_diff=parity["max_rel_diff"],
+        top1_agreement=parity["top1_agreement"],
+        batch=batch,
+        rounds=rounds,
+        threads=threads,
+    )
+
+
+def _random(spec: BackboneSpec, tokens: int) -> tuple[PromptedModel, Tensor]:
+    """A model whose prompt is random bits; raises BadSetting."""
+    if tokens < 1:
+        raise BadSetting(f"{tokens} tokens", "at least 1")
+    backbone = load_backbone(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        bits = (torch.rand(backbone.site.depth, tokens, backbone.site.width) < 0.5).float()
+        head = Head.named("linear", features=backbone.features, classes=1000)
+        return PromptedModel(backbone, Prompt.named("vpt-deep", site=backbone.site, tokens=tokens), head), bits
 
 
 @torch.inference_mode()
@@ -133,29 +136,6 @@ def _pytorch(module: nn.Module, images: Tensor, threads: int) -> Floats:
     return logits
 
 
-def _runner(file: Path, images: Tensor, threads: int) -> Callable[[], Any]:
+def _runner(file: Path, images: Tensor, threads: int) -> Callable[[], Floats]:
     runtime = ImageTarget.named("onnxruntime", threads=threads)
-    array = images.numpy()
-    return lambda: runtime.logits(file, array)
-
-
-def in_turn(runs: Mapping[str, Callable[[], Any]], rounds: int, progress: Progress) -> dict[str, list[float]]:
-    """Seconds of every run in every round; the first rounds warm up and are not kept."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    order, draw = list(runs), random.Random(0)
-    for i in progress.track(range(WARM_UP + rounds), "timing"):
-        draw.shuffle(order)
-        for name in order:
-            start = time.perf_counter()
-            runs[name]()
-            if i >= WARM_UP:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def quartiles(values: list[float]) -> list[float]:
-    """The first and the third."""
-    if len(values) < 2:
-        return values * 2
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return [first, third]
+    return partial(runtime.logits, file, images.numpy())

@@ -1,22 +1,22 @@
 """Times our Lava run beside a plain converter's, and the emulator beside Lava, on random nets, in one run.
 
-What was tuned and tried in the emulator stands in `neuroprompt.loihi.synapses.weighted_sums`.
+`neuroprompt.loihi.synapses.weighted_sums` says what was tried and tuned in the emulator.
 """
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import nir
 import numpy as np
+from numpy.typing import NDArray
 
-from neuroprompt.benchmarks.latency import in_turn, quartiles
+from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
+from neuroprompt.benchmarks.spiking_result import Grown, Sparse, SpikingBenchmark, Timed
 from neuroprompt.contracts.deployment import Floats, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, ParityError
 from neuroprompt.loihi.arithmetic import step_fixed
@@ -27,9 +27,10 @@ from neuroprompt.simulators.runtime import WORKERS
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 from neuroprompt.spiking.weights import Weights
 
-LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), (0.01, 0.05, 0.1, 0.2, 0.5), (1, 2, 4, 8)
+LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), ("0.01", "0.05", "0.1", "0.2", "0.5"), (1, 2, 4, 8)
 LEAK, NO_MEMORY, TIME_LIMIT = 1024, 4095, 600.0
-Run = Callable[[], tuple[dict[str, Any], float]]
+Fired = Mapping[str, NDArray[np.bool_]]
+Run = Callable[[], tuple[Fired, float]]
 """Spikes of every population, and the seconds of run() alone where Lava has one."""
 TRIED, SETTLED = 60, 20
 """Steps on which a threshold is chosen, and from which on its rate counts."""
@@ -43,7 +44,7 @@ def random_net(width: int, layers: int, steps: int, rate: float = 0.1, seed: int
     """
     rng = np.random.default_rng(seed)
     inputs = (rng.random((steps, width)) < rate).astype(np.float64)
-    tried: Any = rng.random((TRIED, width)) < rate
+    tried: NDArray[np.bool_] = rng.random((TRIED, width)) < rate
     populations, projections, before = [], [], "input"
     for i in range(layers):
         weights = 2 * rng.integers(-30, 31, (width, width), dtype=np.int32)
@@ -52,20 +53,20 @@ def random_net(width: int, layers: int, steps: int, rate: float = 0.1, seed: int
         arriving = arriving_fixed(projections[-1], tried)
         low, high = 0, 2**17 - 1
         while high - low > 1:
-            middle = (low + high) // 2
-            made = Population(name, width, NO_MEMORY, LEAK, middle, none, 6, depth=i + 1)
-            tried = step_fixed(made, arriving).spikes
-            low, high = (middle, high) if tried[SETTLED:].mean() > rate else (low, middle)
-        populations.append(made)
+            half = (low + high) // 2
+            population = Population(name, width, NO_MEMORY, LEAK, half, none, 6, depth=i + 1)
+            tried = step_fixed(population, arriving).spikes
+            low, high = (half, high) if tried[SETTLED:].mean() > rate else (low, half)
+        populations.append(population)
         before = name
     return _model(Program("fixed", steps, width, tuple(populations), tuple(projections))), inputs
 
 
 def one_to_one_net(width: int, steps: int, lanes: int, seed: int = 0) -> tuple[SpikingModel, Floats]:
-    """`lanes` images through one LIF layer that whole numbers drive one to one, as LoRSP's factors do."""
+    """`lanes` images through one LIF layer, whose inputs are whole numbers, one for each neuron, as LoRSP's factors."""
     layer = Population("lif0", width, NO_MEMORY, LEAK, 3000, np.zeros(width, np.int32), 6, depth=1)
-    inputs = Projection("input", "lif0", Weights(np.full(width, 4, np.int32)))
-    model = _model(Program("fixed", steps, width, (layer,), (inputs,), input_scale=1.0))
+    one_to_one = Projection("input", "lif0", Weights(np.full(width, 4, np.int32)))
+    model = _model(Program("fixed", steps, width, (layer,), (one_to_one,), input_scale=1.0))
     return model.lanes(lanes), np.random.default_rng(seed).integers(-999, 2000, (steps, width * lanes)).astype(float)
 
 
@@ -75,49 +76,53 @@ def _model(program: Program) -> SpikingModel:
 
 def bench_spiking(
     *, steps: int = 100, width: int = 2048, layers: int = 3, rounds: int = 3, progress: Progress = SILENT
-) -> dict[str, Any]:
+) -> SpikingBenchmark:
     """Seconds of Lava, a plain Lava script and the emulator on the same random nets; ratios only within one round.
 
-    "converter": our Lava run beside `workers/plain_lava.py`, whole (the child's start and the read-out included) and
-    run() alone, and the emulator (range check included), on `layers` layers of `width` neurons; their spikes must be
-    equal. "lanes": seconds an image. "grid": milliseconds a step as width and depth grow. "sparse": the emulator's
-    milliseconds a step by the rate at which all layers fire, for `steps` and for ten times as many. Of the first three
-    each entry has "seconds" (medians), "ratio" and "quartiles" ([first, third]) over emulator. "lava" is None, or what
-    to do where its runtime is not built; then its columns are left out. Raises BadSetting, and ParityError.
+    converter  our Lava run beside `workers/plain_lava.py`, whole (the child's start and the read-out included) and
+               run() alone, and the emulator (range check included), on `layers` layers of `width` neurons; their spikes
+               must be equal
+    lanes      images side by side
+    grid       as width and depth grow
+    sparse     the emulator by the rate at which all layers fire, for `steps` and for ten times as many
+
+    Raises BadSetting, and ParityError.
     """
     if min(steps, width, layers, rounds) < 1:
         got = f"steps {steps}, width {width}, layers {layers}, rounds {rounds}"
         raise BadSetting(got, "each at least 1")
     there = Target.part("lava").available()
-    grid = [(w, 1) for w in (max(1, width // 8), max(1, width // 2), 2 * width)]
-    grid += [(grid[1][0], depth) for depth in DEPTHS[1:]]
-    net = random_net(width, layers, steps)
-    result: dict[str, Any] = {"steps": steps, "width": width, "layers": layers, "rounds": rounds}
-    result["lava"] = None if there.ok else there.fix
-    result["converter"] = _timed(_runs(net, there.ok, plain=True), rounds, progress, "ours and plain")
-    result["spikes"] = result["converter"].pop("spikes")
-    result["lanes"] = {}
-    for n in progress.track(LANES, "lanes"):
-        entry = _timed(_runs(one_to_one_net(width, steps, n), there.ok), rounds)
-        result["lanes"][str(n)] = entry | {"per_image": {k: s / n for k, s in entry["seconds"].items()}}
-    result["grid"] = {}
-    for w, d in progress.track(grid, "width and depth"):
-        entry = _timed(_runs(random_net(w, d, steps), there.ok), rounds)
-        ms = {k: 1e3 * s / steps for k, s in entry["seconds"].items()}
-        result["grid"][f"{w}x{d}"] = entry | {"width": w, "depth": d, "ms": ms}
-    result["sparse"] = {str(n): _sparse(width, layers, n, rounds, progress) for n in (steps, 10 * steps)}
-    return result
-
-
-def _sparse(width: int, layers: int, steps: int, rounds: int, progress: Progress) -> dict[str, Any]:
-    runs = {str(r): _emulator(*random_net(width, layers, steps, r)) for r in RATES}
-    seconds = in_turn(runs, rounds, progress)
-    over = {r: _ratios(seconds[r], seconds[str(RATES[-1])]) for r in runs}
-    return {
-        "ms": {r: 1e3 * statistics.median(s) / steps for r, s in seconds.items()},
-        "ratio": {r: statistics.median(values) for r, values in over.items()},
-        "quartiles": {r: quartiles(values) for r, values in over.items()},
+    sizes = [(w, 1) for w in (max(1, width // 8), max(1, width // 2), 2 * width)]
+    sizes += [(sizes[1][0], depth) for depth in DEPTHS[1:]]
+    converter = _timed(
+        _runs(random_net(width, layers, steps), there.ok, plain=True), rounds, progress, "ours and plain"
+    )
+    lanes = {
+        n: _timed(_runs(one_to_one_net(width, steps, n), there.ok), rounds) for n in progress.track(LANES, "lanes")
     }
+    grid = tuple(
+        Grown(w, d, steps, _timed(_runs(random_net(w, d, steps), there.ok), rounds))
+        for w, d in progress.track(sizes, "width and depth")
+    )
+    return SpikingBenchmark(
+        steps=steps,
+        width=width,
+        layers=layers,
+        rounds=rounds,
+        lava=None if there.ok else there.fix,
+        converter=converter,
+        lanes=lanes,
+        grid=grid,
+        sparse={n: _sparse(width, layers, n, rounds, progress) for n in (steps, 10 * steps)},
+    )
+
+
+def _sparse(width: int, layers: int, steps: int, rounds: int, progress: Progress) -> Sparse:
+    seconds = in_turn({r: _emulator(*random_net(width, layers, steps, float(r))) for r in RATES}, rounds, progress)
+    return Sparse(
+        ms={r: 1e3 * middle(times).median / steps for r, times in seconds.items()},
+        ratio={r: ratio(times, seconds[RATES[-1]]) for r, times in seconds.items()},
+    )
 
 
 def _runs(net: tuple[SpikingModel, Floats], lava: bool, plain: bool = False) -> dict[str, Run]:
@@ -131,7 +136,7 @@ def _emulator(model: SpikingModel, inputs: Floats) -> Run:
     return lambda: ({f"spikes.{k}": s for k, s in target.run(model, inputs, "fixed").spikes.items()}, 0.0)
 
 
-def _worker(script: str, model: SpikingModel, inputs: Floats) -> tuple[dict[str, Any], float]:
+def _worker(script: str, model: SpikingModel, inputs: Floats) -> tuple[Fired, float]:
     """A fixed program run by a script in Lava's runtime: spikes of every population, and the seconds of run() alone."""
     with tempfile.TemporaryDirectory(prefix="np-") as name:
         program, data, out = (Path(name) / file for file in ("program.npz", "inputs.npy", "spikes.npz"))
@@ -140,18 +145,18 @@ def _worker(script: str, model: SpikingModel, inputs: Floats) -> tuple[dict[str,
         arguments = ["--program", str(program), "--inputs", str(data), "--out", str(out)]
         lava = Target.part("lava")
         assert issubclass(lava, OwnRuntimeTarget)
-        said = lava.runtime.run(WORKERS / script, arguments, TIME_LIMIT)
-        took = next(line.split()[2] for line in said.splitlines() if line.startswith("run() took"))
+        printed = lava.runtime.run(WORKERS / script, arguments, TIME_LIMIT)
+        took = next(line.split()[2] for line in printed.splitlines() if line.startswith("run() took"))
         with np.load(out, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}, float(took)
 
 
-def _timed(runs: dict[str, Run], rounds: int, progress: Progress = SILENT, what: str = "") -> dict[str, Any]:
-    """Medians and ratios of all runs, in turn, after one round that warms up and whose spikes must be equal."""
+def _timed(runs: Mapping[str, Run], rounds: int, progress: Progress = SILENT, what: str = "") -> Timed:
+    """All runs in turn, after one round that warms up and whose spikes must be equal; raises ParityError."""
     first = {name: run()[0] for name, run in runs.items()}
-    for name, found in first.items():
+    for name, fired in first.items():
         for key, spikes in first["emulator"].items():
-            if not np.array_equal(found[key], spikes):
+            if not np.array_equal(fired[key], spikes):
                 raise ParityError(f"{key} of {name} differ from the emulator's", "equal spikes")
     seconds: dict[str, list[float]] = {}
     for i in progress.track(range(rounds), what):
@@ -164,14 +169,8 @@ def _timed(runs: dict[str, Run], rounds: int, progress: Progress = SILENT, what:
     pairs = {f"{name}_over_emulator": (name, "emulator") for name in runs if name != "emulator"}
     if "plain" in runs:
         pairs |= {"plain_over_lava": ("plain", "lava"), "plain_over_lava_run": ("plain run()", "lava run()")}
-    ratios = {key: _ratios(seconds[a], seconds[b]) for key, (a, b) in pairs.items()}
-    return {
-        "seconds": {name: statistics.median(values) for name, values in seconds.items()},
-        "ratio": {key: statistics.median(values) for key, values in ratios.items()},
-        "quartiles": {key: quartiles(values) for key, values in ratios.items()},
-        "spikes": int(sum(s.sum() for s in first["emulator"].values())),
-    }
-
-
-def _ratios(a: list[float], b: list[float]) -> list[float]:
-    return [x / y for x, y in zip(a, b, strict=True)]
+    return Timed(
+        seconds={name: middle(times).median for name, times in seconds.items()},
+        ratio={key: ratio(seconds[a], seconds[b]) for key, (a, b) in pairs.items()},
+        spikes=sum(int(spikes.sum()) for spikes in first["emulator"].values()),
+    )

@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from neuroprompt.benchmarks.latency import in_turn, quartiles
+from neuroprompt.benchmarks.rounds import Middles, in_turn, medians, middle, quartiles, ratio
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.model import PromptedModel
 
-BASE, CLASSES = "linear", 100
+BASE, GENERATOR, CLASSES = "linear", " generator", 100
+
+
+@dataclass(frozen=True)
+class TrainingBenchmark:
+    """Training steps of several methods on one backbone.
+
+    images_per_second  of the median step, by method
+    over_linear        a step's time over that of linear probing, by method
+    generator_share    the time of the generator alone over that of the step, where neurons make the prompt
+    refused            methods that do not fit the backbone, with the reason
+    """
+
+    images_per_second: Mapping[str, float]
+    over_linear: Middles
+    generator_share: Mapping[str, float]
+    refused: Mapping[str, str]
+    batch: int
+    rounds: int
+    threads: int
+
+    def json(self) -> dict[str, object]:
+        """The figures, quartiles beside medians."""
+        return {
+            "images_per_second": dict(self.images_per_second),
+            "over_linear": medians(self.over_linear),
+            "over_linear_quartiles": quartiles(self.over_linear),
+            "generator_share": dict(self.generator_share),
+            "refused": dict(self.refused),
+            "batch": self.batch,
+            "rounds": self.rounds,
+            "threads": self.threads,
+        }
 
 
 def bench_training(
@@ -27,21 +58,17 @@ def bench_training(
     batch: int = 16,
     rounds: int = 10,
     progress: Progress = SILENT,
-) -> dict[str, Any]:
+) -> TrainingBenchmark:
     """Training images a second of each of `methods` (all that fit, by default), and their steps over linear probing's.
 
     A step is forward, backward and AdamW on `batch` random images. Linear probing has the backbone in the loop here,
-    as where images are augmented. For prompts that neurons make, outside of the blocks, `generator_share` is the time
-    of the generator alone, forward and backward, over that of the step. Every round runs all, in an order drawn anew; a
-    ratio is the median over rounds of the two times of one round.
-
-    {"images_per_second", "over_linear", "over_linear_quartiles", "generator_share", "refused", "batch", "rounds",
-    "threads"}. Raises BadSetting, UnknownName.
+    as where images are augmented. The generator's share, forward and backward, is given where neurons outside of the
+    blocks make the prompt. Every round runs all, in an order drawn anew. Raises BadSetting, UnknownName.
     """
     if batch < 1 or rounds < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}", "each at least 1")
     backbone = load_backbone(spec)
-    runs: dict[str, Callable[[], Any]] = {}
+    runs: dict[str, Callable[[], None]] = {}
     refused: dict[str, str] = {}
     for method in dict.fromkeys([BASE, *(methods or Prompt.names())]):
         try:
@@ -57,22 +84,20 @@ def bench_training(
         images = torch.rand(batch, 3, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
         runs[method] = _step(model, images)
         if prompt.spiking and prompt.stream() is None:
-            runs[f"{method} generator"] = _generator(prompt, images)
+            runs[method + GENERATOR] = _generator(prompt, images)
     seconds = in_turn(runs, rounds, progress)
-    made = [name for name in runs if not name.endswith(" generator")]
-    over = {name: _ratios(seconds[name], seconds[BASE]) for name in made if name != BASE}
-    timed = [name for name in made if f"{name} generator" in runs]
-    shares = {name: _ratios(seconds[f"{name} generator"], seconds[name]) for name in timed}
-    return {
-        "images_per_second": {name: batch / statistics.median(seconds[name]) for name in made},
-        "over_linear": {name: statistics.median(values) for name, values in over.items()},
-        "over_linear_quartiles": {name: quartiles(values) for name, values in over.items()},
-        "generator_share": {name: statistics.median(values) for name, values in shares.items()},
-        "refused": refused,
-        "batch": batch,
-        "rounds": rounds,
-        "threads": torch.get_num_threads(),
-    }
+    steps = [name for name in runs if not name.endswith(GENERATOR)]
+    return TrainingBenchmark(
+        images_per_second={name: batch / middle(seconds[name]).median for name in steps},
+        over_linear={name: ratio(seconds[name], seconds[BASE]) for name in steps if name != BASE},
+        generator_share={
+            name: ratio(seconds[name + GENERATOR], seconds[name]).median for name in steps if name + GENERATOR in runs
+        },
+        refused=refused,
+        batch=batch,
+        rounds=rounds,
+        threads=torch.get_num_threads(),
+    )
 
 
 def _step(model: PromptedModel, images: Tensor) -> Callable[[], None]:
@@ -93,12 +118,8 @@ def _generator(prompt: Prompt, images: Tensor) -> Callable[[], None]:
 
     def step() -> None:
         tokens = prompt.tokens()
-        made = prompt.pixels(images) if tokens is None else tokens
-        made.backward(torch.ones_like(made))
+        output = prompt.pixels(images) if tokens is None else tokens
+        output.backward(torch.ones_like(output))
         prompt.zero_grad()
 
     return step
-
-
-def _ratios(a: list[float], b: list[float]) -> list[float]:
-    return [x / y for x, y in zip(a, b, strict=True)]

@@ -42,14 +42,9 @@ def read_model(folder: Path) -> SpikingModel:
     return SpikingModel(graph, programs["float"], programs["fixed"], report)
 
 
-def holds_model(bundle: Bundle) -> bool:
-    """Whether an opened bundle holds a spiking model that `load_model` can read."""
-    return all((bundle.folder / name).is_file() for name in (GRAPH, PROGRAMS["fixed"]))
-
-
 def load_model(bundle: Bundle) -> SpikingModel:
     """The spiking model of an opened bundle; raises BadBundle where it holds none."""
-    if not holds_model(bundle):
+    if not (bundle.folder / GRAPH).is_file() or not (bundle.folder / PROGRAMS["fixed"]).is_file():
         raise BadBundle(f"{bundle.folder}, a bundle for {bundle.kind!r}, holds no spiking model", "one for 'lava'")
     return read_model(bundle.folder)
 

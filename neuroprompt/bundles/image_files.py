@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from neuroprompt.bundles.results import Unread
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.contracts.padding import margins
 from neuroprompt.errors import BadData, BadSetting
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+from neuroprompt.images import SUFFIXES, pixels, read_rgb
 
 Pixels = NDArray[np.uint8]
 
@@ -25,8 +23,8 @@ Pixels = NDArray[np.uint8]
 class ImageFiles:
     """The image files that `paths` stand for, or those in the text file `listed`, a path a line; always in one order.
 
-    A folder stands for the images in it, at any depth, by name. In a folder, files of no image's suffix and all that
-    has a name with a dot in front are passed over; a link to nowhere is kept, so that its loss is seen.
+    A folder stands for the images in it, at any depth, by name. In a folder, files of no image's suffix, pipes, and all
+    that has a name with a dot in front are passed over; a link to nowhere is kept, so that its loss is seen.
 
     They are looked up anew in each pass, so that any number of them takes no memory. Raises BadSetting for neither or
     both, BadData where a folder holds no images or cannot be read.
@@ -83,7 +81,7 @@ def _inside(folder: Path, entered: set[str]) -> Iterator[Path]:
         path = folder / name
         if path.is_dir():
             yield from _inside(path, entered)
-        elif path.suffix.lower() in SUFFIXES:
+        elif path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists()):
             yield path
 
 
@@ -92,16 +90,16 @@ def _inside(folder: Path, entered: set[str]) -> Iterator[Path]:
 
 def read_batch(files: Sequence[Path], preprocess: Mapping[str, Any]) -> tuple[Floats, list[Unread | None]]:
     """The images that can be read, as one input (B, 3, H, W); and for every file None, or why it could not be read."""
-    pixels, errors = [], list[Unread | None]()
+    images, errors = [], list[Unread | None]()
     for file in files:
         try:
-            pixels.append(read_pixels(file, preprocess))
+            images.append(read_pixels(file, preprocess))
             errors.append(None)
         except BadData as error:
             errors.append(Unread(file, error.got))
-    if not pixels:
+    if not images:
         return np.empty((0, 3, *preprocess["size"]), np.float32), errors
-    return normalised(np.stack(pixels), preprocess), errors
+    return normalised(np.stack(images), preprocess), errors
 
 
 def read_image(file: Path, preprocess: Mapping[str, Any]) -> Floats:
@@ -112,24 +110,18 @@ def read_image(file: Path, preprocess: Mapping[str, Any]) -> Floats:
 
 def read_pixels(file: Path, preprocess: Mapping[str, Any]) -> Pixels:
     """One image as RGB of the asked size, (H, W, 3); raises BadData."""
-    height, width = preprocess["size"]
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadData(f"{file} cannot be read as an image ({error})", "a whole image") from error
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling[preprocess["interpolation"].upper()])
-    return np.asarray(image)
+    # Bundles of versions that did not turn images do not say so.
+    image = read_rgb(file, preprocess.get("exif", False))
+    return pixels(image, tuple(preprocess["size"]), preprocess["interpolation"])
 
 
-def normalised(pixels: Pixels, preprocess: Mapping[str, Any]) -> Floats:
-    """(x / 255 - mean) / std of pixels (B, H, W, 3), as (B, 3, H, W); in the middle of zeros if there is a canvas."""
+def normalised(images: Pixels, preprocess: Mapping[str, Any]) -> Floats:
+    """(x / 255 - mean) / std of images (B, H, W, 3), as (B, 3, H, W); in the middle of zeros if there is a canvas."""
     levels = np.arange(256, dtype=np.float32) / 255
-    values = np.empty((len(pixels), 3, *pixels.shape[1:3]), np.float32)
+    values = np.empty((len(images), 3, *images.shape[1:3]), np.float32)
     for i, (mean, std) in enumerate(zip(preprocess["mean"], preprocess["std"], strict=True)):
         of_level = (levels - np.float32(mean)) / np.float32(std)  # there are no more values than these
-        values[:, i] = of_level[pixels[..., i]]
+        values[:, i] = of_level[images[..., i]]
     if preprocess.get("canvas"):
         left, right, top, bottom = margins(preprocess["size"], preprocess["canvas"])
         values = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)))

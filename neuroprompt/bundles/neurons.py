@@ -14,6 +14,11 @@ from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import BadSetting
 from neuroprompt.progress import SILENT, Progress
 
+SIMULATED = (
+    "A simulator on a CPU says what the chip computes, not how fast. Thresholds are strict (v > threshold), the reset "
+    "is to 0 in the same step."
+)
+
 
 class Neurons(Artefact):
     """The spiking part of a prompt that is the same for every image: it ran once, before the prompt was baked."""
@@ -62,10 +67,7 @@ class Neurons(Artefact):
 
     def limits(self) -> list[str]:
         """What a simulator does not say."""
-        return [
-            "A simulator on a CPU says what the chip computes, not how fast. Thresholds are strict (v > threshold), "
-            "the reset is to 0 in the same step. The backbone is not here."
-        ]
+        return [f"{SIMULATED} The backbone is not here."]
 
 
 class GraphNeurons(Neurons):
@@ -85,6 +87,10 @@ class GraphNeurons(Neurons):
     def run_elsewhere(self) -> list[str]:
         """With Lava alone, on the inputs that the integers were fitted on."""
         return lava_run(INPUTS)
+
+    def limits(self) -> list[str]:
+        """What a simulator does not say."""
+        return [SIMULATED]
 
 
 def spiking_target(name: str, precision: str) -> SpikingTarget:

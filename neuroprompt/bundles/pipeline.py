@@ -14,7 +14,7 @@ from neuroprompt.bundles.classify import Classify
 from neuroprompt.bundles.contents import SAMPLE, load_model, side_by_side
 from neuroprompt.bundles.image_files import ImageFiles
 from neuroprompt.bundles.lava_readme import lava_run
-from neuroprompt.bundles.neurons import Neurons, spiking_target
+from neuroprompt.bundles.neurons import SIMULATED, Neurons, spiking_target
 from neuroprompt.bundles.predict import classified
 from neuroprompt.bundles.results import Ran
 from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes
@@ -52,6 +52,10 @@ class Hybrid(Neurons):
     def run_elsewhere(self) -> list[str]:
         """Its neurons with Lava alone, on the factors of a test image."""
         return lava_run(SAMPLE.format(0))
+
+    def limits(self) -> list[str]:
+        """What a simulator does not say."""
+        return [SIMULATED]
 
 
 @dataclass(frozen=True)

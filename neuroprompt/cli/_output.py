@@ -6,7 +6,7 @@ import json as jsonlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,13 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from neuroprompt.errors import BadSetting
+from neuroprompt.cli._table import fitting_table, harmless
+from neuroprompt.errors import BadSetting, printable
 from neuroprompt.progress import Progress
 
 T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result alone on stdout as one JSON object.")]
 
+table = fitting_table
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -48,11 +50,11 @@ class TerminalProgress(Progress):
             console=notes,
             transient=True,
         ) as bars:
-            yield from bars.track(items, description=what, total=total)
+            yield from bars.track(items, description=escape(printable(what)), total=total)
 
     def say(self, line: str) -> None:
         """One line on stderr."""
-        notes.print(line, markup=False)
+        notes.print(harmless(line), markup=False)
 
 
 def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
@@ -61,25 +63,8 @@ def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
         sys.stdout.write(jsonlib.dumps(result, indent=1, default=_plain) + "\n")
         return
     screen = Console(highlight=False)
-    for table in tables:
-        screen.print(table, markup=False) if isinstance(table, str) else screen.print(table)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole_names: bool = False) -> Table:
-    """A table for a person; columns of numbers are right-aligned.
-
-    `whole_names`: the first column is never broken over two lines; a name that is too long for the terminal is cut.
-    """
-    cells = [[str(cell) for cell in row] for row in rows]
-    made = Table(title=title, title_justify="left", title_style="bold", min_width=len(title))
-    for i, column in enumerate(columns):
-        numbers = i > 0 and all(row[i][:1].isdigit() or row[i][:1] == "-" for row in cells)
-        whole = whole_names and i == 0
-        overflow: Literal["fold", "ellipsis"] = "ellipsis" if whole else "fold"
-        made.add_column(column, justify="right" if numbers else "left", overflow=overflow, no_wrap=whole)
-    for row in cells:
-        made.add_row(*(escape(cell) for cell in row))
-    return made
+    for part in tables:
+        screen.print(harmless(part), markup=False) if isinstance(part, str) else screen.print(part)
 
 
 def plain(value: object) -> str:
@@ -98,13 +83,13 @@ def facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def settings(pairs: Sequence[str], option: str = "--set", example: str = "steps=8") -> dict[str, str]:
     """`KEY=VALUE` words of `option` as a mapping; raises BadSetting."""
-    found = {}
+    words = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise BadSetting(f"{option} {pair!r}", "KEY=VALUE", f"for example {option} {example}")
-        found[key.strip().replace("-", "_")] = value.strip()
-    return found
+        words[key.strip().replace("-", "_")] = value.strip()
+    return words
 
 
 @contextmanager

@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from neuroprompt.cli._output import TerminalProgress, emit, stdout_is_ours, table
+from neuroprompt.benchmarks.rounds import Middle
+from neuroprompt.benchmarks.spiking_result import SpikingBenchmark
+from neuroprompt.cli._output import emit, table
+
+RUNS = ("emulator", "lava")
 
 
-def show(json: bool, **settings: int) -> None:
-    """Measure with these settings of `bench_spiking`, and print."""
-    from neuroprompt.benchmarks.spiking import bench_spiking
-
-    with stdout_is_ours():
-        result = bench_spiking(**settings, progress=TerminalProgress())
-    whole = f"{result['layers']} x {result['width']} neurons, {result['steps']} steps"
-    main = result["converter"]
-    rows = [(name, f"{seconds:.3f}") for name, seconds in main["seconds"].items()]
-    ratios = [(name.replace("_", " "), *_ratio(main, name)) for name in main["ratio"]]
-    images = [
-        (lanes, *(f"{1e3 * one['per_image'][k]:.2f}" if k in one["per_image"] else "-" for k in ("emulator", "lava")))
-        for lanes, one in result["lanes"].items()
-    ]
-    grid = [
-        (one["width"], one["depth"], *(f"{one['ms'][k]:.3f}" if k in one["ms"] else "-" for k in ("emulator", "lava")))
-        for one in result["grid"].values()
-    ]
+def show(result: SpikingBenchmark, json: bool) -> None:
+    """Print all tables."""
+    nets = f"{result.layers} x {result.width} neurons, {result.steps} steps"
+    seconds = [(name, f"{value:.3f}") for name, value in result.converter.seconds.items()]
+    ratios = [(name.replace("_", " "), *_cells(ratio)) for name, ratio in result.converter.ratio.items()]
+    images = [(n, *_milliseconds(result.per_image(n), 1e3, 2)) for n in result.lanes]
+    grid = [(net.width, net.depth, *_milliseconds(net.ms, 1.0, 3)) for net in result.grid]
     sparse = [
-        (steps, f"{float(rate):.0%}", f"{one['ms'][rate]:.3f}", *_ratio(one, rate))
-        for steps, one in result["sparse"].items()
-        for rate in one["ms"]
+        (steps, f"{float(rate):.0%}", f"{ms:.3f}", *_cells(of.ratio[rate]))
+        for steps, of in result.sparse.items()
+        for rate, ms in of.ms.items()
     ]
-    missing = [] if result["lava"] is None else [f"Lava is not timed, its runtime is not built: {result['lava']}"]
     emit(
-        result,
+        result.json(),
         json,
-        table(f"{whole}: seconds, median of {result['rounds']} rounds, equal spikes", ("run", "s"), rows),
+        table(f"{nets}: seconds, median of {result.rounds} rounds, equal spikes", ("run", "s"), seconds),
         *([table("ratios within a round", ("ratio", "median", "middle half"), ratios)] if ratios else []),
-        table("images in lanes: ms an image", ("lanes", "emulator", "lava"), images),
-        table("ms a step as nets grow (start included)", ("width", "depth", "emulator", "lava"), grid),
+        table("images in one batch: ms an image", ("batch", *RUNS), images),
+        table("ms a step as nets grow (start included)", ("width", "depth", *RUNS), grid),
         table("emulator: ms a step by rate", ("steps", "rate", "ms", "over 50 %", "middle half"), sparse),
-        *missing,
+        *([] if result.lava is None else [f"Lava is not timed, its runtime is not built: {result.lava}"]),
     )
 
 
-def _ratio(found: dict[str, Any], name: str) -> tuple[str, str]:
-    low, high = found["quartiles"][name]
-    return f"{found['ratio'][name]:.3f}", f"{low:.3f} to {high:.3f}"
+def _milliseconds(values: Mapping[str, float], factor: float, digits: int) -> tuple[str, ...]:
+    return tuple(f"{factor * values[run]:.{digits}f}" if run in values else "-" for run in RUNS)
+
+
+def _cells(ratio: Middle) -> tuple[str, str]:
+    return f"{ratio.median:.3f}", f"{ratio.low:.3f} to {ratio.high:.3f}"

@@ -12,6 +12,9 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdo
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
+    from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+    from neuroprompt.benchmarks.rounds import Middle
+    from neuroprompt.benchmarks.training import TrainingBenchmark
     from neuroprompt.contracts.learning import BackboneSpec
 
 
@@ -57,84 +60,85 @@ def bench(
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
     alone costs. pytorch: the model as trained, in PyTorch. With --spiking: our Lava run beside that of a plain
-    converter, our emulator beside Lava, images in lanes, growing nets, and spikes that are few.
+    converter, our emulator beside Lava, batches of images, growing nets, and sparse spikes.
     """
-    from neuroprompt.benchmarks.latency import bench_backbone, bench_bundle
-    from neuroprompt.bundles.bundle import Bundle
-    from neuroprompt.contracts.learning import BackboneSpec
-
+    if spiking and (bundle or backbone or training):
+        raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
+    if not spiking and (bundle is None) == (backbone is None):
+        raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
+    if training and (backbone is None or threads is not None):
+        raise BadSetting("--training with a bundle or --threads", "--training --backbone NAME")
     rounds = (3 if spiking else 20) if rounds is None else rounds
+    spec, progress = _spec(backbone, weights, image_size, random_weights), TerminalProgress()
     if spiking:
-        if bundle or backbone or training:
-            raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
+        from neuroprompt.benchmarks.spiking import bench_spiking
         from neuroprompt.cli._spiking_speed import show
 
-        show(json, steps=steps, width=width, layers=layers, rounds=rounds)
-        return
-    if (bundle is None) == (backbone is None):
-        raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
-    if training:
-        if backbone is None or threads is not None:
-            raise BadSetting("--training with a bundle or --threads", "--training --backbone NAME")
-        spec = BackboneSpec(backbone, str(weights) if weights else None, image_size, random_weights)
-        _training(spec, method or [], batch, rounds, json)
-        return
-    timing = {"batch": batch, "rounds": rounds, "threads": threads, "progress": TerminalProgress()}
-    with stdout_is_ours():
-        if bundle is not None:
-            opened = Bundle.open(bundle, "onnx")
-            result = bench_bundle(opened, weights, **timing)
-        else:
-            spec = BackboneSpec(backbone or "", str(weights) if weights else None, image_size, random_weights)
-            result = bench_backbone(spec, tokens, **timing)
-    from neuroprompt.contracts.deployment import Prices
-    from neuroprompt.energy.estimate import NOTE, estimate, si
-    from neuroprompt.spiking.activity import Activity
+        with stdout_is_ours():
+            spikes = bench_spiking(steps=steps, width=width, layers=layers, rounds=rounds, progress=progress)
+        show(spikes, json)
+    elif training:
+        from neuroprompt.benchmarks.training import bench_training
 
-    prices = Prices.named("horowitz-45nm-fp32")
-    result["joules"] = {name: estimate(Activity(macs=macs), prices).joules for name, macs in result["macs"].items()}
-    result["note"] = f"joules an image: {NOTE.lower()}; {prices.title}, multiply-accumulates alone"
-    ratio, quartiles = result["ratio"], result["ratio_quartiles"]
+        assert spec is not None
+        with stdout_is_ours():
+            trained = bench_training(spec, method or [], batch=batch, rounds=rounds, progress=progress)
+        _show_training(trained, json)
+    else:
+        from neuroprompt.benchmarks.latency import bench as bench_latency
+
+        what = spec or bundle
+        assert what is not None
+        with stdout_is_ours():
+            timed = bench_latency(
+                what, weights=weights, tokens=tokens, batch=batch, rounds=rounds, threads=threads, progress=progress
+            )
+        _show_latency(timed, json)
+
+
+def _spec(backbone: str | None, weights: Path | None, image_size: int | None, random: bool) -> BackboneSpec | None:
+    from neuroprompt.contracts.learning import BackboneSpec
+
+    return None if backbone is None else BackboneSpec(backbone, str(weights) if weights else None, image_size, random)
+
+
+def _show_latency(result: LatencyBenchmark, json: bool) -> None:
+    from neuroprompt.energy.units import si
+
+    joules = result.joules
     rows = [
         (
             name,
-            f"{ms:.2f}",
-            *_times(ratio, quartiles, f"{name}_over_bare"),
-            result["nodes"].get(name, "-"),
-            si(result["joules"].get(name)),
+            f"{ms.median:.2f}",
+            *_cells(result.ratio.get(f"{name}_over_bare")),
+            result.nodes.get(name, "-"),
+            si(joules.get(name)),
         )
-        for name, ms in result["ms"].items()
+        for name, ms in result.ms.items()
     ]
-    title = f"median of {rounds} rounds, batch {batch}, {result['threads']} threads"
-    cost, middle = _times(ratio, quartiles, "baked_over_lean")
+    title = f"median of {result.rounds} rounds, batch {result.batch}, {result.threads} threads"
     emit(
-        result,
+        result.json(),
         json,
         table(title, ("graph", "ms", "over bare", "middle half", "nodes", "energy"), rows),
-        result["note"],
-        f"the prompt alone, baked over lean: {cost} ({middle})",
-        f"largest difference baked against PyTorch: {result['max_abs_diff']:.2e}",
+        result.note,
+        f"the prompt alone, baked over lean: {result.ratio['baked_over_lean']}",
+        f"largest difference baked against PyTorch: {result.max_abs_diff:.2e}",
     )
 
 
-def _training(spec: BackboneSpec, methods: list[str], batch: int, rounds: int, json: bool) -> None:
-    from neuroprompt.benchmarks.training import bench_training
-
-    with stdout_is_ours():
-        result = bench_training(spec, methods, batch=batch, rounds=rounds, progress=TerminalProgress())
+def _show_training(result: TrainingBenchmark, json: bool) -> None:
     rows = []
-    for name, speed in result["images_per_second"].items():
-        over = _times(result["over_linear"], result["over_linear_quartiles"], name)
-        share = result["generator_share"].get(name)
+    for name, speed in result.images_per_second.items():
+        share = result.generator_share.get(name)
+        over = _cells(result.over_linear.get(name))
         rows.append((name, f"{speed:.1f}", *over, "" if share is None else f"{share:.1%}"))
-    title = f"training steps of {batch} images, median of {rounds} rounds, {result['threads']} threads"
+    title = f"training steps of {result.batch} images, median of {result.rounds} rounds, {result.threads} threads"
     columns = ("method", "images/s", "over linear", "middle half", "generator")
-    refused = [f"{name}: {why}" for name, why in result["refused"].items()]
-    emit(result, json, table(title, columns, rows), *refused)
+    refused = [f"{name}: {why}" for name, why in result.refused.items()]
+    emit(result.json(), json, table(title, columns, rows), *refused)
 
 
-def _times(ratio: dict[str, float], quartiles: dict[str, list[float]], name: str) -> tuple[str, str]:
-    if name not in ratio:
-        return "1", ""
-    low, high = quartiles[name]
-    return f"{ratio[name]:.3f}", f"{low:.3f} to {high:.3f}"
+def _cells(ratio: Middle | None) -> tuple[str, str]:
+    """Median and middle half; 1 for what the others are compared with."""
+    return ("1", "") if ratio is None else (f"{ratio.median:.3f}", f"{ratio.low:.3f} to {ratio.high:.3f}")

@@ -34,11 +34,10 @@ def card(
 
     The Hugging Face hub reads the same file. The manifest takes its SHA-256, so that the bundle stays whole.
     """
-    from neuroprompt.bundles.bundle import Bundle
-    from neuroprompt.report.card import CARD, read_accuracy, write_card
+    from neuroprompt.report.card import card as write_card
+    from neuroprompt.report.card import read_accuracy
 
     with stdout_is_ours():
-        found = None if accuracy is None else read_accuracy(accuracy)
-        opened = write_card(Bundle.open(bundle), found, (generator_prices, backbone_prices), licence)
-    file = opened.folder / CARD
-    emit({"bundle": str(bundle), "card": str(file), "text": file.read_text()}, json, f"card: {file}")
+        measured = None if accuracy is None else read_accuracy(accuracy)
+        written = write_card(bundle, measured, (generator_prices, backbone_prices), licence)
+    emit(written.json(), json, f"card: {written.file}")

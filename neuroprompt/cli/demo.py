@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+import neuroprompt as npt
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import RuntimeMissing
+
+METHODS = ("linear", "spike-nvpt")
+PROMPT = METHODS[1]
 
 
 @app.command(epilog=examples("demo", "demo --out somewhere --json"))
@@ -21,105 +27,111 @@ def demo(
 ) -> None:
     """Train a Spike-NVPT prompt on the embedded set, bake it, run it on Loihi's simulator, verify it, price it.
 
-    This takes a few minutes on two cores and downloads nothing but packages. At the end is a report for your browser.
+    Takes about three minutes on two cores, and downloads nothing but packages. It ends with a report for the browser.
     """
-    started = time.perf_counter()
     with stdout_is_ours():
-        progress = TerminalProgress()
-        result = _chain(out, seed, progress)
-        progress.say("7/7  report: all of it on one page")
-        result["report"] = _report(out, result, progress)
-        result["seconds"] = round(time.perf_counter() - started, 1)
-    emit(result, json, table("demo", ("", "value"), _summary(result)), f"report: {result['report']}")
+        result = _demo(out, seed, TerminalProgress())
+    emit(result.json(), json, table("demo", ("", "value"), result.rows()), f"report: {result.report.report}")
 
 
-def _chain(out: Path, seed: int, progress: TerminalProgress) -> dict[str, Any]:
-    from neuroprompt.benchmarks.latency import bench_bundle
-    from neuroprompt.bundles.bundle import Bundle
-    from neuroprompt.bundles.contents import load_model
-    from neuroprompt.contracts.deployment import Exporter, Target
-    from neuroprompt.energy.count_bundle import activities
-    from neuroprompt.energy.estimate import energy
+@dataclass(frozen=True)
+class Demo:
+    """What every verb gave, and the seconds of all of them."""
+
+    accuracy: Mapping[str, npt.Accuracy]
+    exported: Mapping[str, npt.Exported]
+    verify: npt.Verification
+    bench: npt.LatencyBenchmark
+    energy: npt.EnergyEstimate
+    same_bits: bool
+    report: npt.Report
+    seconds: float
+
+    def json(self) -> dict[str, object]:
+        """The results of the verbs, by name."""
+        return {
+            "accuracy": {method: accuracy.json() for method, accuracy in self.accuracy.items()},
+            **{target: exported.json() for target, exported in self.exported.items()},
+            "verify": self.verify.json(),
+            "bench": self.bench.json(),
+            "energy": self.energy.json(),
+            "same_bits": self.same_bits,
+            "report": str(self.report.report),
+            "seconds": self.seconds,
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The same in short."""
+        from neuroprompt.energy.units import si
+
+        rows = []
+        for method, accuracy in self.accuracy.items():
+            noisy = sum(accuracy.noise.values()) / len(accuracy.noise)
+            rows.append((f"accuracy of {method}, clean / mean under noise", f"{accuracy.clean:.1%} / {noisy:.1%}"))
+        entries = self.verify.reference.steps * self.verify.reference.neurons
+        for name, target in self.verify.targets.items():
+            agreed = f"{target.spike_exact:.2%} of {entries:,} entries match, {target.spikes:,} spikes"
+            rows.append((f"{name} against the reference", agreed))
+        rows += [(f"{name} against the reference", f"FAILED: {why}") for name, why in self.verify.failed.items()]
+        if self.verify.skipped:
+            skipped = ", ".join(self.verify.skipped)
+            rows.append(("not run", f"{skipped} (see 'neuroprompt verify' of the bundle)"))
+        baked, naive = (self.bench.ratio[f"{form}_over_bare"].median for form in ("baked", "naive"))
+        return [
+            *rows,
+            ("prompt bits on the chip and in the baked graph", "the same" if self.same_bits else "DIFFERENT"),
+            ("largest difference, baked against PyTorch", f"{self.bench.max_abs_diff:.1e}"),
+            ("time over the bare backbone: baked / naive", f"{baked:.3f} / {naive:.3f}"),
+            ("generator, once at deployment (estimated)", si(self.energy.generator.joules_per_deployment)),
+            ("backbone, every image (estimated)", si(self.energy.backbone.joules_per_image)),
+            ("seconds in all", f"{self.seconds:.0f}"),
+        ]
+
+
+def _demo(out: Path, seed: int, progress: TerminalProgress) -> Demo:
     from neuroprompt.report.write import NOISES, ROUNDS
-    from neuroprompt.simulators.verify import verify
-    from neuroprompt.training.config import configure
-    from neuroprompt.training.evaluation import evaluate
-    from neuroprompt.training.loop import train
 
+    started = time.perf_counter()
     progress.say("1/7  train: a spiking prompt and, for comparison, a linear probe")
     runs, accuracy = {}, {}
-    for method in ("linear", "spike-nvpt"):
-        runs[method] = train(configure(method=method, seed=seed, epochs=6, batch=32), out / "runs" / method, progress)
-        accuracy[method] = evaluate(runs[method], NOISES, progress=progress).json()
+    for method in METHODS:
+        config = npt.configure(method=method, seed=seed, epochs=6, batch=32)
+        runs[method] = npt.train(config, out / "runs" / method, progress)
+        accuracy[method] = npt.evaluate(runs[method], NOISES, progress=progress)
     progress.say("2/7  export: the backbone with the prompt baked in, and the spiking part")
     exported = {
-        target: Exporter.named(target).export(runs["spike-nvpt"], out / target, progress=progress)
-        for target in ("onnx", "lava")
+        target: npt.export(runs[PROMPT], out / target, target=target, progress=progress) for target in ("onnx", "lava")
     }
-    progress.say("3/7  Lava's runtime (built once, in your cache)")
-    if not Target.part("lava").available().ok:
+    onnx, lava = (npt.Bundle.open(out / target) for target in exported)
+    progress.say("3/7  Lava's runtime: built once, in your cache folder")
+    _install_lava(progress)
+    progress.say("4/7  verify: every available target against the reference, spike by spike")
+    verified = npt.verify(npt.load_model(lava), progress=progress)
+    progress.say("5/7  bench: baked beside naive and bare")
+    timed = npt.bench(onnx, rounds=ROUNDS, progress=progress)
+    progress.say("6/7  energy: estimated from counts, not measured")
+    priced = npt.energy(lava)
+    progress.say("7/7  report: all of it on one page")
+    written = npt.report(
+        [runs[PROMPT].folder, onnx.folder, lava.folder, runs["linear"].folder],
+        out / "report.html",
+        known={
+            **{runs[method].folder: [accuracy[method]] for method in METHODS},
+            onnx.folder: [timed],
+            lava.folder: [verified],
+        },
+        command=["neuroprompt", "demo", "--out", str(out)],
+        progress=progress,
+    )
+    same_bits = lava.about["bits_sha256"] == onnx.about["bits_sha256"]
+    seconds = round(time.perf_counter() - started, 1)
+    return Demo(accuracy, exported, verified, timed, priced, same_bits, written, seconds)
+
+
+def _install_lava(progress: TerminalProgress) -> None:
+    lava = npt.Target.part("lava")
+    if not lava.available().ok:
         try:
-            Target.part("lava").install()
+            lava.install()
         except RuntimeMissing as error:
             progress.say(f"     left out: {error}")
-    progress.say("4/7  verify: every target at hand against the reference, spike by spike")
-    lava, onnx = Bundle.open(out / "lava", "lava"), Bundle.open(out / "onnx", "onnx")
-    verified = verify(load_model(lava), progress=progress).json()
-    progress.say("5/7  bench: baked beside naive and bare")
-    benched = bench_bundle(onnx, batch=1, rounds=ROUNDS, progress=progress)
-    progress.say("6/7  energy: estimated from counts, not measured")
-    generator, backbone = activities(lava)
-    return {
-        "accuracy": accuracy,
-        "onnx": exported["onnx"].json(),
-        "lava": exported["lava"].json(),
-        "verify": verified,
-        "bench": benched,
-        "energy": energy(generator, backbone, baked=True),
-        "same_bits": lava.about["bits_sha256"] == onnx.about["bits_sha256"],
-    }
-
-
-def _summary(result: dict[str, Any]) -> list[tuple[str, str]]:
-    from neuroprompt.energy.estimate import si
-
-    rows = []
-    for method, figures in result["accuracy"].items():
-        noisy = sum(figures["noise"].values()) / len(figures["noise"])
-        rows.append((f"accuracy of {method}, clean / mean under noise", f"{figures['clean']:.1%} / {noisy:.1%}"))
-    entries = result["verify"]["reference"]["steps"] * result["verify"]["reference"]["neurons"]
-    for name, figures in result["verify"]["targets"].items():
-        agreed = f"{figures['spike_exact']:.2%} of {entries:,} entries match, {figures['spikes']:,} spikes"
-        rows.append((f"{name} against the reference", agreed))
-    if skipped := ", ".join(result["verify"]["skipped"]):
-        rows.append(("not run", f"{skipped} ('neuroprompt verify' of the bundle says why)"))
-    for name, why in result["verify"]["failed"].items():
-        rows.append((f"{name} against the reference", f"FAILED: {why}"))
-    bench, energy = result["bench"], result["energy"]
-    return [
-        *rows,
-        ("the chip's prompt bits and the baked ones", "the same" if result["same_bits"] else "DIFFERENT"),
-        ("largest difference, baked against PyTorch", f"{bench['max_abs_diff']:.1e}"),
-        ("time over the bare backbone: baked / naive", _ratios(bench)),
-        ("generator, once at deployment (estimated)", si(energy["generator"]["joules_per_deployment"])),
-        ("backbone, every image (estimated)", si(energy["backbone"]["joules_per_image"])),
-        ("seconds in all", f"{result['seconds']:.0f}"),
-    ]
-
-
-def _ratios(bench: dict[str, Any]) -> str:
-    return f"{bench['ratio']['baked_over_bare']:.3f} / {bench['ratio']['naive_over_bare']:.3f}"
-
-
-def _report(out: Path, result: dict[str, Any], progress: TerminalProgress) -> str:
-    from neuroprompt.report.write import write_report
-
-    runs, onnx, lava = out / "runs", out / "onnx", out / "lava"
-    known: dict[str, dict[str, Any]] = {
-        str(runs / method): {"accuracy": figures} for method, figures in result["accuracy"].items()
-    }
-    known |= {str(onnx): {"latency": result["bench"]}, str(lava): {"verify": result["verify"]}}
-    what = [runs / "spike-nvpt", onnx, lava, runs / "linear"]
-    command = ["neuroprompt", "demo", "--out", str(out)]
-    written = write_report(what, out / "report.html", known=known, command=command, progress=progress)
-    return str(written["report"])

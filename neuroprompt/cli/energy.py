@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from neuroprompt.cli._app import app
+from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
+
+if TYPE_CHECKING:
+    from neuroprompt.energy.comparison import PriceComparison
+    from neuroprompt.energy.count_bundle import Counts
+    from neuroprompt.energy.lines import EnergyEstimate
 
 
 @app.command(
@@ -48,108 +55,57 @@ def energy(
         str | None, typer.Option(help="float or fixed (default: fixed; of a .nir file float).")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps, for a .nir file and random spikes.")] = None,
-    drive: Annotated[
-        str, typer.Option("--input", metavar="poisson:RATE|FILE", help="What drives a .nir file.")
+    stimulus: Annotated[
+        str, typer.Option("--input", metavar="poisson:RATE|FILE", help="The input of a .nir file.")
     ] = "poisson:0.5",
+    library: From = None,
+    dt: Dt = None,
     by_node: Annotated[bool, typer.Option("--by-node", help="Also show the generator's counts node by node.")] = False,
     json: Json = False,
 ) -> None:
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
-    from neuroprompt.bundles.bundle import Bundle
-    from neuroprompt.energy.comparison import compare_prices
-    from neuroprompt.energy.count_bundle import counts
-    from neuroprompt.energy.estimate import energy as price
-    from neuroprompt.energy.toml_prices import price_list, price_lists
+    from neuroprompt.energy.energy import count, energy_by_list
+    from neuroprompt.energy.energy import energy as estimate_energy
 
     with stdout_is_ours():
-        if not what.is_dir():
-            _no_bundle(what, onnx, images, measure)
-        opened = Bundle.open(what) if what.is_dir() else None
-        file = opened if onnx is None else Bundle.open(onnx, "onnx")
-        wanted = price_lists(w for w in prices.split(",") if w)
-        pair = price_list(generator_prices), price_list(backbone_prices)
-        if opened is None:
-            found = _of_graph(what, steps, drive, target or "reference", precision or "float")
+        counts = count(
+            what,
+            onnx=onnx,
+            target=target,
+            precision=precision,
+            steps=steps,
+            stimulus=stimulus,
+            convention=library,
+            dt=dt,
+            images=images or (),
+            measure=measure,
+        )
+        if counts.reading is not None:
+            print_reading(counts.reading)
+        result: EnergyEstimate | PriceComparison
+        if lists := [word for word in prices.split(",") if word]:
+            result = energy_by_list(counts, lists, seconds=seconds)
         else:
-            found = counts(opened, None if onnx is None else file, target or "loihi", precision or "fixed")
-        baked = opened is not None and "graph" not in opened.about and not opened.about.get("per_image", False)
-        if wanted:
-            result = compare_prices(found.generator, found.backbone, wanted, baked=baked, seconds=seconds)
-        else:
-            result = price(found.generator, found.backbone, *pair, baked=baked, seconds=seconds)
-        result |= {"counted": found.json(), "break_even": _break_even(found)}
-        if images:
-            result["effective"] = _effective(file, images)
-        if measure:
-            result["measured"] = _measured(file)
-    emit(result, json, *_shown(result, found, by_node, side_by_side=bool(wanted)))
+            result = estimate_energy(counts, generator_prices, backbone_prices, seconds=seconds)
+    emit(result.json(), json, *_shown(result, counts, by_node))
 
 
-def _of_graph(file: Path, steps: int | None, drive: str, target: str, precision: str) -> Any:
-    from neuroprompt.cli._graphs import driven_graph
-    from neuroprompt.compiler.compile import floats_of_graph
-    from neuroprompt.energy.count_bundle import counts_of_model
-
-    flat, inputs = driven_graph(file, steps, drive, None, 0)
-    return counts_of_model(floats_of_graph(flat, inputs), inputs, target, precision)
-
-
-def _no_bundle(file: Path, onnx: Path | None, images: list[Path] | None, measure: bool) -> None:
-    from neuroprompt.errors import BadSetting
-
-    if onnx or images or measure:
-        raise BadSetting(f"--onnx, --images or --measure with {file}", "a bundle: a graph has no backbone")
-
-
-def _break_even(found: Any) -> dict[str, Any] | None:
-    from neuroprompt.energy.break_even import break_even_of
-
-    if not found.images or found.delays:  # a network that is run once has no equal of what remembers
-        return None
-    return break_even_of(found.generator, found.images[0].nodes)
-
-
-def _effective(bundle: Any, images: list[Path]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    import numpy as np
-
-    from neuroprompt.bundles.image_files import image_files, read_image
-    from neuroprompt.errors import BadSetting
-    from neuroprompt.onnxgraph.effective import effective
-
-    if bundle.kind != "onnx":
-        raise BadSetting(f"--images with a bundle for {bundle.kind!r}", "one of 'neuroprompt export --target onnx'")
-    pixels = np.stack([read_image(file, bundle.about["preprocess"]) for file in image_files(images)])
-    return {"images": len(pixels), **asdict(effective(bundle.folder / "model.onnx", pixels))}
-
-
-def _measured(bundle: Any) -> dict[str, Any]:
-    from neuroprompt.energy.measured import measured
-    from neuroprompt.errors import Unsupported
-
-    try:
-        return measured(bundle)
-    except Unsupported as error:
-        return {"joules": None, "reason": str(error)}
-
-
-def _shown(result: dict[str, Any], found: Any, by_node: bool, side_by_side: bool) -> list[Any]:
+def _shown(result: EnergyEstimate | PriceComparison, counts: Counts, by_node: bool) -> list[Table | str]:
     from neuroprompt.energy import tables
-    from neuroprompt.energy.break_even import describe
+    from neuroprompt.energy.lines import EnergyEstimate
 
-    shown: list[Any] = []
-    if side_by_side:
-        shown += [table(tables.TITLE, tables.COLUMNS, tables.comparison(result)), *tables.refused(result)]
-    else:
+    shown: list[Table | str] = []
+    if isinstance(result, EnergyEstimate):
         shown += [table(tables.TITLE, tables.COLUMNS, tables.rows(result)), *tables.counted(result)]
         shown += [*tables.not_priced(result), tables.system(result)]
-    if by_node and found.images:
-        shown.append(table(tables.NODE_TITLE, tables.NODE_COLUMNS, tables.node_rows(found.images)))
-    if result["break_even"]:
-        shown.append(describe(result["break_even"]))
-    if "effective" in result:
-        shown.append(tables.effective_line(result["effective"]))
-    if "measured" in result:
-        shown.append(tables.measured_line(result["measured"]))
+    else:
+        shown += [table(tables.TITLE, tables.COLUMNS, tables.comparison(result)), *tables.refused(result)]
+    if by_node and counts.images:
+        shown.append(table(tables.NODE_TITLE, tables.NODE_COLUMNS, tables.node_rows(counts.images)))
+    if counts.break_even is not None:
+        shown.append(counts.break_even.describe())
+    if counts.effective is not None:
+        shown.append(tables.effective_line(counts.effective))
+    if counts.measured is not None:
+        shown.append(tables.measured_line(counts.measured))
     return [part for part in [*shown, *tables.left_out(result)] if part]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import SplitSigns, driven_graph
+from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -37,11 +36,12 @@ def export(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps of a graph, where it does not say.")] = None,
-    drive: Annotated[
+    stimulus: Annotated[
         str,
         typer.Option("--input", metavar="poisson:RATE|FILE", help="What a graph is fitted and tried on: as in verify."),
     ] = "poisson:0.5",
-    dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
+    library: From = None,
+    dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
     encode: Annotated[
         str | None,
@@ -56,13 +56,14 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
+    from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
-    if what.suffix == ".nir":
+    if what.is_file() or what.suffix in (".nir", ".hdf5", ".h5"):
         with stdout_is_ours():
-            flat, inputs = driven_graph(what, steps, drive, dt, seed)
+            flat, inputs = graph_with_inputs(what, steps, stimulus, dt, seed, library)
             if encode is not None:
                 from neuroprompt.compiler.encode import encoded
 
@@ -86,24 +87,16 @@ def export(
         for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
-        if show or split_signs or encode is not None:
-            got = f"{'--dump' if show else '--split-signs' if split_signs else '--encode'} of a run"
+        of_graphs = {"--dump": show, "--split-signs": split_signs, "--encode": encode, "--from": library, "--dt": dt}
+        if given := [option for option, value in of_graphs.items() if value]:
+            got = f"{given[0]} of a run"
             raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
             from neuroprompt.training.run_folder import Run
 
             result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
     checked = table(f"{target}: {out}", ("checked", "value"), facts(result.figures))
-    emit(result.json(), json, checked, *_bits(result.figures))
-
-
-def _bits(figures: Mapping[str, Any]) -> list[str]:
-    """How many bits numbers on the input lines got, and their weights."""
-    return [
-        f"{name}: inputs of {bits['inputs']} bits, weights of {bits['weights']}"
-        + (f" in {bits['lists']} lists of synapses" if bits["lists"] > 1 else "")
-        for name, bits in figures.get("bits", {}).items()
-    ]
+    emit(result.json(), json, checked, *bits_words(result.figures.get("bits", {})))
 
 
 def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:

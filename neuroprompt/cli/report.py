@@ -40,7 +40,7 @@ def report(
     ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option(metavar="PART", help="Leave out what takes long: accuracy, latency, verify; repeatable."),
+        typer.Option(metavar="PART", help="Leave out what takes long: accuracy, latency, verify, measure; repeatable."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what an earlier report here measured.")] = False,
     generator_prices: Annotated[str, typer.Option(help="Price list of the spiking part.")] = "loihi",
@@ -57,8 +57,9 @@ def report(
     It needs no network, and can be read on a phone and printed. What is measured is kept in the folder beside it, so
     that the same report is quick the second time. A section whose data is not there says so.
     """
-    need("train")
-    from neuroprompt.report.write import NOISES, write_report
+    need("figures")
+    from neuroprompt.report.write import NOISES
+    from neuroprompt.report.write import report as write_report
 
     with stdout_is_ours():
         result = write_report(
@@ -76,8 +77,8 @@ def report(
             progress=TerminalProgress(),
         )
     rows = [
-        ("report", result["report"]),
-        ("figures as PNG, SVG, CSV", f"{len(result['figures'])} in {result['files']}"),
+        ("report", result.report),
+        ("figures as PNG, SVG, CSV", f"{len(result.figures)} in {result.files}"),
     ]
-    lines = [f"{name}: {line}" for name, missing in result["missing"].items() for line in missing]
-    emit(result, json, table("report", ("", "value"), rows), *lines)
+    lines = [f"{name}: {line}" for name, missing in result.missing.items() for line in missing]
+    emit(result.json(), json, table("report", ("", "value"), rows), *lines)

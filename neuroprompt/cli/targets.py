@@ -48,7 +48,7 @@ def list_targets(json: Json = False) -> None:
     ]
     lines = [f"{name}: {t['about']}" + ("" if t["available"] else f" ({t['fix']})") for name, t in listed.items()]
     columns = ("target", "here", "version", "how", "runs")
-    emit({"targets": listed}, json, table("targets", columns, rows, whole_names=True), *lines, "", _support(listed))
+    emit({"targets": listed}, json, table("targets", columns, rows), *lines, "", _support(listed))
 
 
 def _support(listed: dict[str, dict[str, Any]]) -> Table:

@@ -1,1 +1,1 @@
-"""The compiler: read -> check -> flatten -> normalise -> schedule -> quantise -> place, one file each."""
+"""The compiler: read -> check -> flatten -> normalise -> schedule -> fit -> quantise -> place, one file each."""

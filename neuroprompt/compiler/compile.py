@@ -22,16 +22,17 @@ def model_of_graph(
     largest: float = 0.0,
     *,
     split_signs: bool = False,
+    input_scale: float | None = None,
     progress: Progress = SILENT,
 ) -> SpikingModel:
     """A NIR graph of any origin with its float and its integer program; `steps` where its metadata does not say.
 
-    `inputs` (T, n_in), `scale` and `largest` as in `neuroprompt.compiler.quantise.quantise`.
+    `inputs` (T, n_in), `scale`, `input_scale` and `largest` as in `neuroprompt.compiler.quantise.quantise`.
 
     `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
     """
     program = lower(graph, steps_of(graph) if steps is None else steps)
-    fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs)
+    fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs, input_scale=input_scale)
     return SpikingModel(graph, program, fixed, report)
 
 

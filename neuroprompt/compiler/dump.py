@@ -8,6 +8,7 @@ import numpy as np
 
 from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.place import place
+from neuroprompt.compiler.report import bits_words, number_bits
 from neuroprompt.spiking.program import Program, SpikingModel
 
 
@@ -24,6 +25,7 @@ def dump(flat: Flat, model: SpikingModel) -> str:
         return "\n".join([*lines, f"quantise: no integers: {model.quantisation_error}"])
     match = model.scale_report["spike_match"]
     lines.append(f"quantise: {match:.4%} matching (step, neuron) entries, on the calibration inputs")
+    lines += [f"  {line}" for line in bits_words(number_bits(model.scale_report))]
     lines += _program(model.fixed_program)
     placed = place(model.fixed_program)
     lines.append(
@@ -45,6 +47,7 @@ def _program(program: Program) -> list[str]:
     for q in program.projections:
         values = q.weights.values
         weights = f"{np.count_nonzero(values):,} weights {_range(values)}  lag {q.lag}  delay {q.delay}"
+        weights += f"  times 2^{q.exponent}" if q.exponent else ""
         lines.append(f"  {q.source} -> {q.target}: {q.weights.form} {_shape(q.weights.shape)}  {weights}")
     return lines
 

@@ -77,10 +77,10 @@ class Window:
         before, after = self.padding
         reach = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
         padded = [n + b + a for n, b, a in zip(inside, before, after, strict=True)]
-        found = tuple((n - r) // s + 1 for n, r, s in zip(padded, reach, self.stride, strict=True))
-        if min(found) < 1:
+        places = tuple((n - r) // s + 1 for n, r, s in zip(padded, reach, self.stride, strict=True))
+        if min(places) < 1:
             raise BadGraph(f"node {name!r} has a window of {reach} over an input of {tuple(inside)}", "a larger input")
-        return found
+        return places
 
 
 def _convolution(name: str, weight: Array, groups: int, inside: Shape, window: Window) -> Any:

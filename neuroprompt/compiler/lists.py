@@ -105,5 +105,5 @@ def _exponent(exact: Array, precision: Precision) -> int:
     heaviest = float(np.abs(exact).max(initial=0))
     if not heaviest:
         return max(0, precision.least)
-    needed = int(np.ceil(np.log2(heaviest / MIXED) - 1e-9)) - precision.finer
+    needed = int(np.ceil(np.log2(heaviest / (MIXED if mixed(exact) else ONE_SIGN)) - 1e-9)) - precision.finer
     return min(max(precision.least, needed), precision.most - precision.finer)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, issparse
 
 from neuroprompt.compiler.check import FIRING, MOST_SYNAPSES, NEURONS
+from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.flatten import Flat, FlatNode
 from neuroprompt.compiler.linear import identity, matrix_of
 from neuroprompt.errors import BadGraph, BadSetting, Unsupported
@@ -81,6 +82,8 @@ def normalise(flat: Flat, steps: int) -> Program:
     CubaLIF, CubaLI   du = dt/tau_syn, dv = dt/tau_mem   a = r dv w_in du x,  bias = dv v_leak
     Threshold         dv = 1                          a = x              (du = 1, no memory, where not said)
 
+    Other conventions have other shares and gains (`neuroprompt.compiler.conventions`).
+
     I, LI and CubaLI never fire and emit their potential. An output that is no neuron's becomes a population without
     memory that never fires (v = x). Raises BadSetting, Unsupported.
     """
@@ -90,19 +93,19 @@ def normalise(flat: Flat, steps: int) -> Program:
     populations: list[Population] = []
     projections: list[Projection] = []
     for node in flat.nodes:
-        made = _neurons(node, flat.dt) if isinstance(node.node, NEURONS) else None
-        if made is None and node in readouts:
+        neurons = _neurons(node, flat.reading) if isinstance(node.node, NEURONS) else None
+        if neurons is None and node in readouts:
             ones = np.ones(node.size)
-            made = _Neurons(1.0, 1.0, np.inf, 0.0, ones, np.zeros(node.size), False)
-        if made is None:
+            neurons = _Neurons(1.0, 1.0, np.inf, 0.0, ones, np.zeros(node.size), False)
+        if neurons is None:
             continue
         arriving = signals.into(node)
         if node.name == INPUT:
             raise BadGraph(f"a node other than an Input is called {INPUT!r}", "another name")
-        population = _population(node, made, arriving)
+        population = _population(node, neurons, arriving)
         populations.append(population)
         for (source, lag), matrix in sorted(arriving.terms.items()):
-            weights = Weights.best(matrix).scaled_rows(made.gain)
+            weights = Weights.best(matrix).scaled_rows(neurons.gain)
             _check_size(node.name, weights.values)
             if weights.values.any():
                 projections.append(Projection(source, node.name, weights, lag))
@@ -122,8 +125,8 @@ class _Neurons:
     fires: bool
 
 
-def _neurons(flat: FlatNode, dt: float) -> _Neurons:
-    node = flat.node
+def _neurons(flat: FlatNode, reading: Reading) -> _Neurons:
+    node, convention, dt = flat.node, reading.convention, reading.dt
 
     def vector(key: str) -> Vector:
         return np.broadcast_to(np.asarray(getattr(node, key), np.float64), flat.shape).reshape(-1).copy()
@@ -136,14 +139,25 @@ def _neurons(flat: FlatNode, dt: float) -> _Neurons:
     if threshold:
         return _Neurons(1.0, 1.0, _one(vth), 0.0, ones, zeros, fires)
     if isinstance(node, (nir.IF, nir.I)):
-        return _Neurons(1.0, 0.0, _one(vth), _one(v_reset), vector("r"), zeros, fires)
+        gain = vector("r") * (dt if convention.if_gain == "r dt" else 1.0)
+        return _Neurons(1.0, 0.0, _one(vth), _one(v_reset), gain, zeros, fires)
+
+    def share(key: str) -> Vector:
+        tau = vector(key) / (dt if convention.tau == "tau / dt" else 1.0)
+        return np.minimum(dt / tau, 1.0) if convention.share == "euler" else -np.expm1(-dt / tau)
+
+    def gain_of(rule: str, key: str, leak: Vector) -> Vector:
+        return ones if rule == "1" else 1 - leak if rule == "rest" else vector(key) * leak
+
     cuba = isinstance(node, (nir.CubaLIF, nir.CubaLI))
-    dv = np.minimum(dt / vector("tau_mem" if cuba else "tau"), 1.0)
-    gain, bias = vector("r") * dv, dv * vector("v_leak")
+    dv = share("tau_mem" if cuba else "tau")
+    rule = convention.mem_gain if cuba else convention.lif_gain if fires else convention.li_gain
+    gain, bias = gain_of(rule, "r", dv), dv * vector("v_leak")
     if not cuba:
         return _Neurons(1.0, _one(dv), _one(vth), _one(v_reset), gain, bias, fires)
-    du = np.minimum(dt / vector("tau_syn"), 1.0)
-    return _Neurons(_one(du), _one(dv), _one(vth), _one(v_reset), gain * vector("w_in") * du, bias, fires)
+    du = share("tau_syn")
+    gain = gain * gain_of(convention.syn_gain, "w_in", du)
+    return _Neurons(_one(du), _one(dv), _one(vth), _one(v_reset), gain, bias, fires)
 
 
 def _check_size(name: str, values: Any) -> None:
@@ -154,24 +168,24 @@ def _check_size(name: str, values: Any) -> None:
         raise Unsupported(got, f"{SMALLEST:g} to {LARGEST:g}", "scale the graph")
 
 
-def _population(node: FlatNode, made: _Neurons, arriving: Signal) -> Population:
+def _population(node: FlatNode, neurons: _Neurons, arriving: Signal) -> Population:
     """A bias joins v where the current has no memory and it is there from the first step on; else it stays an input."""
-    bias, currents = made.bias, {onset: made.gain * values for onset, values in arriving.biases.items()}
-    if np.all(np.asarray(made.du) == 1) and 0 in currents:
+    bias, currents = neurons.bias, {onset: neurons.gain * values for onset, values in arriving.biases.items()}
+    if np.all(np.asarray(neurons.du) == 1) and 0 in currents:
         bias = bias + currents.pop(0)
-    for values in (bias, made.vth, made.v_reset, *currents.values()):
+    for values in (bias, neurons.vth, neurons.v_reset, *currents.values()):
         finite = np.atleast_1d(values)
         _check_size(node.name, finite[np.isfinite(finite)])
     return Population(
         node.name,
         node.size,
-        made.du,
-        made.dv,
-        made.vth,
+        neurons.du,
+        neurons.dv,
+        neurons.vth,
         bias,
-        v_reset=made.v_reset,
+        v_reset=neurons.v_reset,
         currents=tuple((onset, values) for onset, values in sorted(currents.items()) if values.any()),
-        emits="spikes" if made.fires else "v",
+        emits="spikes" if neurons.fires else "v",
     )
 
 
@@ -180,7 +194,7 @@ class _Signals:
 
     def __init__(self, flat: Flat) -> None:
         self.nodes = {node.name: node for node in flat.nodes}
-        self.made: dict[str, Signal] = {}
+        self.signals: dict[str, Signal] = {}
         start = 0
         for node in flat.inputs:
             columns = np.arange(start, start + node.size)
@@ -188,25 +202,25 @@ class _Signals:
             ones = np.ones(node.size)
             picked = csr_matrix((ones, (columns - start, columns)), (node.size, flat.lines))
             pick = identity(node.size) if whole else picked
-            self.made[node.name] = Signal({(INPUT, 0): pick})
+            self.signals[node.name] = Signal({(INPUT, 0): pick})
             start += node.size
         for node in flat.nodes:
             if isinstance(node.node, NEURONS):
-                self.made[node.name] = Signal({(node.name, 0): identity(node.size)})
+                self.signals[node.name] = Signal({(node.name, 0): identity(node.size)})
 
     def of(self, name: str) -> Signal:
         """The signal of `name`; the nodes before it first (a loop, not a recursion: chains may be long)."""
         stack = [name]
         while stack:
             node = self.nodes[stack[-1]]
-            missing = [] if node.name in self.made else [s for s, _ in node.sources if s not in self.made]
+            missing = [] if node.name in self.signals else [s for s, _ in node.sources if s not in self.signals]
             if missing:
                 stack += missing
                 continue
             stack.pop()
-            if node.name not in self.made:
-                self.made[node.name] = self._give(node)
-        return self.made[name]
+            if node.name not in self.signals:
+                self.signals[node.name] = self._give(node)
+        return self.signals[name]
 
     def into(self, node: FlatNode) -> Signal:
         """What arrives at a node: the sum of its sources."""
@@ -228,11 +242,11 @@ def _sum(a: Any, b: Any) -> Any:
 
 def _product(name: str, outer: Any, inner: Any) -> Any:
     """Of dense and sparse matrices; one diagonal factor keeps the other's form."""
-    made = outer @ inner
-    entries = made.nnz if issparse(made) else made.size
+    product = outer @ inner
+    entries = product.nnz if issparse(product) else product.size
     if entries > MOST_SYNAPSES:
         raise Unsupported(f"node {name!r} makes {entries:,} synapses", f"at most {MOST_SYNAPSES:,}", "smaller layers")
-    return made if issparse(made) else np.asarray(made)
+    return product if issparse(product) else np.asarray(product)
 
 
 def _one(values: Any) -> Any:

@@ -49,12 +49,12 @@ def _part(program: Program, population: Population) -> dict[str, int]:
 
 def _too_large(parts: dict[str, dict[str, int]], total: dict[str, int]) -> list[str]:
     limits = (("neurons", NEURONS, "fewer neurons"), ("synapses", SYNAPSES, "fewer or sparser weights"))
-    found = []
+    lines = []
     for key, most, change in (*limits, ("cores", CORES, "smaller layers, or several chips")):
         if total[key] > most:
             largest = max(parts, key=lambda name: parts[name][key])
-            found.append(
+            lines.append(
                 f"{total[key]:,} {key}, more than the {most:,} of a chip; "
                 f"node {largest!r} has most ({parts[largest][key]:,}); {change}"
             )
-    return found
+    return lines

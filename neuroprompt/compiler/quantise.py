@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neuroprompt.compiler.constant import fit_constant
-from neuroprompt.compiler.fit import Fitted, Task, at_scale, one_threshold
+from neuroprompt.compiler.fit import Fitted, Task, at_scale
 from neuroprompt.compiler.graded import LEAST_JACCARD, best_share
 from neuroprompt.compiler.lists import ANY
 from neuroprompt.compiler.lower import stimulus
@@ -19,6 +19,7 @@ from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.compiler.search import search
 from neuroprompt.compiler.shares import Share, scale_of_lines
 from neuroprompt.compiler.split import split_signs
+from neuroprompt.compiler.tasks import Tasks
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi.arithmetic import Array, Trace, simulate
 from neuroprompt.loihi.ranges import check_range
@@ -44,8 +45,8 @@ def quantise(
 
     Populations are fitted in order, each on the integer spikes of those before it, on its own where they return to it,
     and on the float spikes of those that come later in a cycle. A population under a constant current is fitted neuron
-    by neuron, and is exact wherever the 13-bit bias can say its period (see `fit_constant`). With `scale` given nothing
-    is searched and nothing clipped: what does not fit raises OutOfRange.
+    by neuron, and is exact wherever the 13-bit bias can say its period (see `fit_constant`). With `scale` given (and
+    `input_scale`, of numbers on the lines) nothing is searched or clipped: what does not fit raises OutOfRange.
 
     Lines that carry numbers become whole numbers too, round(x input_scale), which share the bits with their weights
     (`neuroprompt.compiler.graded`). Numbers up to twice as large as those of `inputs` fit; with `largest` given, those
@@ -58,15 +59,15 @@ def quantise(
     """
     if program.precision != "float":
         raise BadSetting("a program that is fixed already", "a float program")
-    for name, given in (("scale", scale), ("input_scale", input_scale)):
-        if given is not None and not given > 0:
-            raise BadSetting(f"{name} {given}", "a number above 0")
+    for name, value in (("scale", scale), ("input_scale", input_scale)):
+        if value is not None and not value > 0:
+            raise BadSetting(f"{name} {value}", "a number above 0")
     check_chip(program)
     inputs = stimulus(program) if inputs is None else inputs
     wanted = simulate(program, inputs)
     program = split_signs(program) if split else program
-    tasks = _Tasks(program, inputs, wanted)
-    graded = largest > 0 or not is_spikes(inputs)
+    tasks = Tasks(program, inputs, wanted)
+    graded = largest > 0 or input_scale is not None or not is_spikes(inputs)
     share = _share(tasks, largest, scale, input_scale) if graded else None
     report: dict[str, Any] = {"populations": {}, "projections": {}}
     populations: list[Population] = []
@@ -98,35 +99,7 @@ def quantise(
     return fixed, report
 
 
-class _Tasks:
-    """What every population is fitted on: `done` are the integer spikes of those that were."""
-
-    def __init__(self, program: Program, inputs: Array, wanted: dict[str, Trace]) -> None:
-        self.program, self.inputs, self.wanted = program, inputs, wanted
-        self.done: dict[str, Array] = {}
-
-    def of(self, population: Population, share: Share | None = None) -> Task:
-        """The task of one population, with one threshold."""
-        incoming = tuple(self.program.into(population.name))
-        arriving = tuple(self._arriving(q) for q in incoming)
-        input_scale = share.input_scale if share else 0.0
-        return one_threshold(Task(population, incoming, arriving, self.wanted[population.name], input_scale))
-
-    def that_numbers_reach(self) -> list[Task]:
-        """The tasks of all populations that the input lines reach."""
-        reached = {q.target for q in self.program.projections if q.source == "input"}
-        return [self.of(p) for p in self.program.populations if p.name in reached]
-
-    def _arriving(self, q: Projection) -> Array | None:
-        if q.source == q.target:
-            return None
-        known = self.inputs if q.source == "input" else self.done.get(q.source, self.wanted[q.source].spikes)
-        late = np.zeros_like(known)
-        late[q.lag :] = known[: max(0, len(known) - q.lag)]
-        return late
-
-
-def _share(tasks: _Tasks, largest: float, scale: float | None, input_scale: float | None) -> Share | None:
+def _share(tasks: Tasks, largest: float, scale: float | None, input_scale: float | None) -> Share | None:
     """How numbers and their weights share the bits; None where no population hears numbers."""
     reached = tasks.that_numbers_reach()
     if not reached:

@@ -19,7 +19,7 @@ def population_report(task: Task, fitted: Fitted) -> dict[str, Any]:
     """Scale, threshold, decays and biases of a population, and what rounding them changed."""
     population, fixed, trace, spikes = task.population, fitted.population, fitted.trace, task.wanted.spikes
     exact = population.bias * fitted.scale
-    moved = bool(population.bias.any() and not fixed.bias.any() and fixed.currents)
+    moved = 0 in dict(fixed.currents) and 0 not in dict(population.currents)  # the bias, to the currents
     saturated = ((exact > MANTISSA[1]) | (exact < MANTISSA[0])) & (not moved)
     same = (trace.spikes == spikes).all(axis=0)
     bias = dict(fixed.currents)[0] if moved else fixed.bias
@@ -86,6 +86,15 @@ def number_bits(report: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         for name, q in report.get("projections", {}).items()
         if "input_bits" in q
     }
+
+
+def bits_words(bits: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """`number_bits` in words, a line for every projection."""
+    return [
+        f"{name}: inputs of {each['inputs']} bits, weights of {each['weights']}"
+        + (f" in {each['lists']} lists of synapses" if each["lists"] > 1 else "")
+        for name, each in bits.items()
+    ]
 
 
 def rounding_words(report: Mapping[str, Any]) -> str:

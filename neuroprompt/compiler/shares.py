@@ -161,24 +161,24 @@ def _within(tasks: Sequence[Task], share: Share, largest: float) -> Share | None
 
 def _worst(task: Task, share: Share, largest: float) -> float:
     """The largest |v| that inputs of at most `largest` can lead to, in the chip's integers."""
-    given, scale, p = share.task(task), share.scales[task.population.name], task.population
+    scaled, scale, p = share.task(task), share.scales[task.population.name], task.population
     top = float(np.rint(largest * share.input_scale))
     reach = np.rint(np.abs(p.bias) * scale) + sum(np.rint(np.abs(values) * scale) for _, values in p.currents)
-    for q in given.incoming:
-        if given.carries_numbers(q):
-            for part in integer_lists(q, given.factor(q, scale), share.of_numbers(task)).projections:
+    for q in scaled.incoming:
+        if scaled.carries_numbers(q):
+            for part in integer_lists(q, scaled.factor(q, scale), share.of_numbers(task)).projections:
                 # Shifting right rounds down by less than 1 a list.
                 reach = reach + _row_sums(part.weights) * top * 2.0**part.exponent + (part.exponent < 0)
     return float(reach.max()) * _kept(task)
 
 
 def _noise(task: Task, share: Share) -> float:
-    given, scale = share.task(task), share.scales[task.population.name]
+    scaled, scale = share.task(task), share.scales[task.population.name]
     lists = [
-        integer_lists(q, given.factor(q, scale), share.of_numbers(task) if given.carries_numbers(q) else ANY)
-        for q in given.incoming
+        integer_lists(q, scaled.factor(q, scale), share.of_numbers(task) if scaled.carries_numbers(q) else ANY)
+        for q in scaled.incoming
     ]
-    return rounding_noise(given, lists, scale)
+    return rounding_noise(scaled, lists, scale)
 
 
 def _unit(task: Task) -> bool:

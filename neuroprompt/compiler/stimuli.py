@@ -1,4 +1,4 @@
-"""Inputs to drive a graph with: random spikes, or what a file of the user's holds."""
+"""Inputs for a graph: random spikes, or what a file holds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroprompt.compiler.flatten import Flat, flatten
+from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import BadData, BadSetting
+from neuroprompt.spiking.graph import steps_of
 
 POISSON = "poisson"
 MOST_CELLS = 2**27
@@ -40,6 +43,20 @@ def inputs_of(spec: str, lines: int, steps: int | None, seed: int = 0) -> Floats
     if steps is not None and steps > len(inputs):
         raise BadData(f"--input {spec} holds {len(inputs)} steps", f"at least --steps {steps}")
     return inputs if steps is None else inputs[:steps]
+
+
+def flat_with_inputs(
+    file: Path, steps: int | None, spec: str, dt: float | None = None, seed: int = 0, *, convention: str | None = None
+) -> tuple[Flat, Floats]:
+    """The graph of a .nir file in flat form, and `inputs_of` it; spikes are drawn for the graph's own steps by default.
+
+    `dt` and `convention` as in `neuroprompt.compiler.read.read_graph`. Raises BadGraph, BadSetting, BadData,
+    UnknownName.
+    """
+    graph = read_graph(file, dt, convention)
+    flat = flatten(graph)
+    steps = steps if steps is not None or not spec.startswith(POISSON) else steps_of(graph)
+    return flat, inputs_of(spec, flat.lines, steps, seed)
 
 
 def _chance(spec: str, rate: str) -> float:

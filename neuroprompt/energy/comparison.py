@@ -1,45 +1,87 @@
-"""Several price lists side by side: what each says of generator and backbone, and the totals that make sense."""
+"""Several price lists side by side: each one's line for generator and backbone, and the totals that have a meaning."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from neuroprompt.contracts.deployment import Prices
-from neuroprompt.energy.estimate import NOTE, backbone_line, estimate, events, generator_line, total
+from neuroprompt.energy.estimate import NOTE, estimate, events
+from neuroprompt.energy.lines import Line, Total
 from neuroprompt.errors import Unpriced
 from neuroprompt.spiking.activity import Activity
+
+if TYPE_CHECKING:
+    from neuroprompt.energy.count_bundle import Counts
+
+
+@dataclass(frozen=True)
+class RefusedList:
+    """A list that gives no line for a part, and why: the term that it has no price for."""
+
+    part: str
+    prices: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PriceComparison:
+    """The lines of generator and backbone under every list that can price them.
+
+    A part that did nothing has no lines. `refused` names the lists that have no line for a part. `counts` as in
+    `EnergyEstimate`.
+    """
+
+    generator: tuple[Line, ...]
+    backbone: tuple[Line, ...]
+    refused: tuple[RefusedList, ...]
+    baked: bool
+    counts: Counts | None = None
+
+    @property
+    def totals(self) -> tuple[Total, ...]:
+        """One for each pair of lists whose sum has a meaning: all-in prices are not added to prices per term."""
+        pairs = (Total(generator, backbone) for generator in self.generator for backbone in self.backbone)
+        return tuple(pair for pair in pairs if pair.generator.prices.scope == pair.backbone.prices.scope)
+
+    def parts(self) -> dict[str, tuple[Line, ...]]:
+        """The lines of generator and backbone, by name."""
+        return {"generator": self.generator, "backbone": self.backbone}
+
+    def json(self) -> dict[str, object]:
+        """Lines, totals and refusals, and the counts."""
+        lines = {name: [line.json() for line in lines] for name, lines in self.parts().items()}
+        totals = [
+            {"generator": total.generator.prices.name, "backbone": total.backbone.prices.name, **total.json()}
+            for total in self.totals
+        ]
+        refused = [asdict(refusal) for refusal in self.refused]
+        counts = {} if self.counts is None else self.counts.json()
+        return {**lines, "totals": totals, "refused": refused, "baked": self.baked, "note": NOTE, **counts}
 
 
 def compare_prices(
     generator: Activity, backbone: Activity, lists: Sequence[Prices], *, baked: bool, seconds: float | None = None
-) -> dict[str, Any]:
-    """The generator's and the backbone's line under every list that can price it, as JSON-able values.
+) -> PriceComparison:
+    """Price both parts with each of `lists`; raises Unpriced where no list prices anything.
 
-    "generator" and "backbone" are lines as `energy` gives them; "totals" one for each pair of lists whose sum has a
-    meaning; "refused" says why a list gives no line for a part: the term that it has no price for. A part that did
-    nothing has no lines. Raises Unpriced where no list prices anything.
+    `baked` and `seconds` as in `three_lines`.
     """
-    found: dict[str, list[dict[str, Any]]] = {"generator": [], "backbone": []}
-    refused, errors = [], []
-    for prices in lists:
-        for part, activity in (("generator", generator), ("backbone", backbone)):
-            if not any(events(activity).values()):
-                continue
+    refused: list[RefusedList] = []
+    errors: list[Unpriced] = []
+
+    def lines(part: str, activity: Activity, once: bool, seconds: float | None) -> tuple[Line, ...]:
+        priced = []
+        for prices in lists if any(events(activity).values()) else ():
             try:
-                if part == "generator":
-                    found[part].append(generator_line(estimate(activity, prices, seconds), baked))
-                else:
-                    found[part].append(backbone_line(estimate(activity, prices)))
+                priced.append(Line(estimate(activity, prices, seconds), once))
             except Unpriced as error:
-                refused.append({"part": part, "prices": prices.name, "reason": str(error)})
+                refused.append(RefusedList(part, prices.name, str(error)))
                 errors.append(error)
-    if errors and not any(found.values()):
+        return tuple(priced)
+
+    of_generator, of_backbone = lines("generator", generator, baked, seconds), lines("backbone", backbone, False, None)
+    if errors and not (of_generator or of_backbone):
         raise errors[0]
-    totals = [
-        {"generator": made["prices"], "backbone": ran["prices"], **total(made, ran)}
-        for made in found["generator"]
-        for ran in found["backbone"]
-        if made["scope"] == ran["scope"]
-    ]
-    return {**found, "totals": totals, "refused": refused, "baked": baked, "note": NOTE}
+    return PriceComparison(of_generator, of_backbone, tuple(refused), baked)

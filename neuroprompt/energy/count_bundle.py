@@ -1,17 +1,21 @@
-"""What a deployed bundle does for one image, as counts: its generator's activity and its backbone's."""
+"""What a deployed prompt does for one image, as counts: its generator's activity and its backbone's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
-from typing import Any
 
+from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.contents import load_model, load_tried
-from neuroprompt.compiler.lower import stimulus
+from neuroprompt.bundles.contents import load_model
+from neuroprompt.compiler.conventions import Reading
 from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
+from neuroprompt.energy.break_even import BreakEven, break_even_of
 from neuroprompt.energy.count_spikes import ProgramCounts, by_image, count
+from neuroprompt.energy.effective import EffectiveCounts
+from neuroprompt.energy.measured import MeasuredEnergy
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.onnxgraph.counts import GraphCounts, count_graph
 from neuroprompt.spiking.activity import Activity
@@ -20,72 +24,76 @@ from neuroprompt.spiking.program import Program, SpikingModel
 
 @dataclass(frozen=True)
 class Counts:
-    """What a bundle does for one image.
+    """What a bundle, or a NIR graph, does for one image.
 
-    generator  one run of the spiking part, in the emulator's integers; one that runs for every image: the mean
+    generator  one run of the spiking part, in the emulator's integers; the mean where it runs for every image
     backbone   one image through every ONNX file of the bundle, counted from the files themselves
-    images     the generator's counts node by node, of each image that it was tried on
+    baked      whether the generator ran once, at deployment, and not for every image
+    images     the generator's counts node by node, for each image that it was tried on
     graphs     the backbone's counts product by product, by file
     delays     whether something that was emitted arrives in a later step: recurrence, or delays of the graph
+    effective  the backbone's operations with two factors that are not 0, where images to count them on were given
+    measured   what the backbone's files use on this machine, where that was asked for
+    reading    how the numbers of a NIR file were read, where it is one
     """
 
     generator: Activity
     backbone: Activity
+    baked: bool
     images: tuple[ProgramCounts, ...] = ()
-    graphs: dict[str, GraphCounts] | None = None
+    graphs: Mapping[str, GraphCounts] = field(default_factory=dict)
     delays: bool = False
+    effective: EffectiveCounts | None = None
+    measured: MeasuredEnergy | None = None
+    reading: Reading | None = None
 
-    def json(self) -> dict[str, Any]:
-        """The counts by image and node, and by file and operator."""
-        files = (self.graphs or {}).items()
+    @property
+    def break_even(self) -> BreakEven | None:
+        """Against an equal quantised network; None without neurons, or with delays: a single pass has no memory."""
+        if not self.images or self.delays:
+            return None
+        return break_even_of(self.generator, self.images[0].nodes)
+
+    def json(self) -> dict[str, object]:
+        """What does not depend on the choice of prices: counts by image and node, by file and operator, break-even."""
+        asked = {"effective": self.effective, "measured": self.measured, "reading": self.reading}
         return {
-            "images": [census.json() for census in self.images],
-            "files": {
-                name: {
-                    "macs": graph.total.macs,
-                    "macs_by_operator": graph.by_operator(),
-                    "reads": graph.total.reads,
-                    "writes": graph.total.writes,
-                    "footprint": graph.footprint,
-                }
-                for name, graph in files
+            "counted": {
+                "images": [image.json() for image in self.images],
+                "files": {name: _file_json(graph) for name, graph in self.graphs.items()},
             },
+            "break_even": None if self.break_even is None else self.break_even.json(),
+            **{name: result.json() for name, result in asked.items() if result is not None},
         }
 
 
 def counts(bundle: Bundle, onnx: Bundle | None = None, target: str = "loihi", precision: str = "fixed") -> Counts:
-    """The counts of an opened bundle; `onnx` is the ONNX bundle of the same run, whose file then is the backbone.
+    """The counts of an opened bundle; `onnx` is the ONNX bundle of the same run, whose file is then the backbone.
 
     The generator runs on the spiking target of that name, by default our emulator of the chip's integers.
 
     An ONNX bundle holds no generator: its prompt was made once, before it was baked, or is made by the graph. The MACs
-    that make a generator's inputs count to the backbone, as they run where it does. A bundle without an ONNX file says
-    in its manifest what its backbone multiplies, counted from the torch modules. A bundle of a NIR graph has no
-    backbone. Raises BadBundle, Unsupported.
+    that make a generator's inputs count to the backbone, as they run where it does. A bundle without an ONNX file has
+    its backbone's MACs in the manifest, counted from the torch modules. A bundle of a NIR graph has no backbone.
+    Raises BadBundle, Unsupported.
     """
-    if onnx is not None and (onnx.kind != "onnx" or onnx.about.get("run") != bundle.about.get("run")):
+    if onnx is not None and (not artefact(onnx).takes_images or onnx.about.get("run") != bundle.about.get("run")):
         got = f"{onnx.folder}, a bundle for {onnx.kind!r}"
         raise BadBundle(got, f"one for 'onnx' of the run that {bundle.folder} was made of")
-    if "graph" in bundle.about and bundle.kind == "lava":
-        model, inputs, _ = load_tried(bundle)
-        given = stimulus(model.float_program) if inputs is None else inputs
-        return counts_of_model(model, given, target, precision)
-    graphs = {file.name: count_graph(file) for file in sorted((onnx or bundle).folder.glob("*.onnx"))}
-    backbone = reduce(add, (graph.total for graph in graphs.values()), Activity())
-    if not graphs:
-        if "backbone_macs" not in bundle.about:
-            raise BadBundle(
-                f"{bundle.folder} is a bundle for {bundle.kind!r}, which is not counted", "one for lava or onnx"
-            )
-        backbone = Activity(macs=int(bundle.about["backbone_macs"]))
-    if bundle.kind != "lava":
-        return Counts(Activity(), backbone, graphs=graphs)
-    model, inputs, tried = load_tried(bundle)
-    inputs = stimulus(model.fixed_program) if inputs is None else inputs
-    one = load_model(bundle).program(precision)
-    images = by_image(one, recorded(model, inputs, target, precision), inputs, tried)
-    generator = reduce(add, (census.total for census in images)).over(tried)
-    return Counts(generator, backbone, tuple(images), graphs, _delays(one))
+    opened, files = artefact(bundle), artefact(onnx or bundle).onnx_files
+    graphs, macs = {file.name: count_graph(file) for file in files}, opened.backbone_macs
+    if not graphs and macs is None:
+        got = f"{bundle.folder}, a bundle for {bundle.kind!r}, holds nothing to count"
+        raise BadBundle(got, "one for lava or onnx")
+    backbone = reduce(add, (graph.total for graph in graphs.values()), Activity(macs=0 if graphs else macs or 0))
+    baked, tried = bool(backbone.macs) and not opened.per_image, opened.tried()
+    if tried is None:
+        return Counts(Activity(), backbone, baked, graphs=graphs)
+    program = load_model(bundle).program(precision)  # of one lane
+    recording = recorded(tried.model, tried.inputs, target, precision)
+    images = tuple(by_image(program, recording, tried.inputs, tried.images))
+    generator = reduce(add, (image.total for image in images)).over(len(images))
+    return Counts(generator, backbone, baked, images, graphs, _delays(program))
 
 
 def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "reference", precision: str = "float") -> Counts:
@@ -94,14 +102,8 @@ def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "referenc
     Raises what the target raises.
     """
     program = model.program(precision)
-    census = count(program, recorded(model, inputs, target, precision), inputs)
-    return Counts(census.total, Activity(), (census,), delays=_delays(program))
-
-
-def activities(bundle: Bundle) -> tuple[Activity, Activity]:
-    """(generator, backbone) of `counts`."""
-    found = counts(bundle)
-    return found.generator, found.backbone
+    image = count(program, recorded(model, inputs, target, precision), inputs)
+    return Counts(image.total, Activity(), False, (image,), delays=_delays(program))
 
 
 def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -> Recording:
@@ -115,10 +117,15 @@ def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -
     return part.run(model, inputs, precision, states=True)
 
 
-def emulate(model: SpikingModel, inputs: Floats | None = None) -> Recording:
-    """One run of the integer program on our emulator; `inputs` None: what `stimulus` gives."""
-    emulator = SpikingTarget.named("loihi")
-    return emulator.run(model, stimulus(model.fixed_program) if inputs is None else inputs, "fixed")
+def _file_json(graph: GraphCounts) -> dict[str, object]:
+    total = graph.total
+    return {
+        "macs": total.macs,
+        "macs_by_operator": graph.by_operator(),
+        "reads": total.reads,
+        "writes": total.writes,
+        "footprint": graph.footprint,
+    }
 
 
 def _delays(program: Program) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -27,7 +27,7 @@ class Node:
 
     neurons, steps     its size and how long it ran
     events             its outputs that are not 0
-    weights, zeros     connections that are stored, and those of them that are 0
+    weights, zeros     stored connections, and those of them that are 0
     footprint          bytes of weights, biases and states
     membrane_updates   updates that changed v, the first step counting whole (NeuroBench); None: v was not recorded
     """
@@ -42,9 +42,19 @@ class Node:
     footprint: int
     membrane_updates: int | None = None
 
-    def json(self) -> dict[str, Any]:
-        """All of it as JSON-able values, sparsities included."""
-        return vars(self) | {"activity": self.activity.json()} | _sparsity((self,))
+    @property
+    def activation_sparsity(self) -> float | None:
+        """The share of (step, neuron) outputs that are 0; None where there are none."""
+        return _activation_sparsity((self,))
+
+    @property
+    def connection_sparsity(self) -> float | None:
+        """The share of stored connections that are 0; None where there are none."""
+        return _connection_sparsity((self,))
+
+    def json(self) -> dict[str, object]:
+        """All of it, sparsities included."""
+        return vars(self) | {"activity": self.activity.json()} | _sparsities((self,))
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,21 @@ class ProgramCounts:
         """The counts of all nodes together."""
         return reduce(add, (node.activity for node in self.nodes), Activity())
 
-    def json(self) -> dict[str, Any]:
-        """Total, sparsities and footprint, and the nodes by name."""
-        whole = {"total": self.total.json(), "footprint": sum(node.footprint for node in self.nodes)}
-        return whole | _sparsity(self.nodes) | {"nodes": [node.json() for node in self.nodes]}
+    @property
+    def activation_sparsity(self) -> float | None:
+        """The share of all (step, neuron) outputs that are 0; None where there are none."""
+        return _activation_sparsity(self.nodes)
+
+    @property
+    def connection_sparsity(self) -> float | None:
+        """The share of all stored connections that are 0; None where there are none."""
+        return _connection_sparsity(self.nodes)
+
+    def json(self) -> dict[str, object]:
+        """Total, sparsities and footprint, and every node."""
+        nodes = [node.json() for node in self.nodes]
+        footprint = sum(node.footprint for node in self.nodes)
+        return {"total": self.total.json(), "footprint": footprint, **_sparsities(self.nodes), "nodes": nodes}
 
 
 def count(program: Program, recording: Recording, inputs: Floats) -> ProgramCounts:
@@ -147,7 +168,7 @@ def _operations(projection: Projection, emitted: Array, steps: int) -> tuple[int
     done = _events(arriving) @ fan
     if arriving.dtype == bool:
         return int(done), 0
-    # Most steps are told by their largest number.
+    # For most steps the largest and the smallest number decide.
     numbers = (arriving.max(axis=1, initial=0) > 1) | (arriving.min(axis=1, initial=0) < -1)
     if not numbers.all() and arriving.dtype.kind == "f":
         numbers |= ((arriving != 0) & (np.abs(arriving) != 1)).any(axis=1)
@@ -170,11 +191,19 @@ def _lane(values: Any, images: int, i: int) -> dict[str, Array]:
     return {name: np.split(array, images, axis=1)[i] for name, array in values.items()}
 
 
-def _sparsity(nodes: Iterable[Node]) -> dict[str, float | None]:
-    """NeuroBench's sparsities; None where there is nothing to be sparse."""
-    nodes = tuple(nodes)
-    cells, weights = sum(n.neurons * n.steps for n in nodes), sum(n.weights for n in nodes)
+def _activation_sparsity(nodes: Sequence[Node]) -> float | None:
+    outputs = sum(n.neurons * n.steps for n in nodes)
+    return 1 - sum(n.events for n in nodes) / outputs if outputs else None
+
+
+def _connection_sparsity(nodes: Sequence[Node]) -> float | None:
+    weights = sum(n.weights for n in nodes)
+    return sum(n.zeros for n in nodes) / weights if weights else None
+
+
+def _sparsities(nodes: Sequence[Node]) -> dict[str, float | None]:
+    """NeuroBench's sparsities, by the names that JSON has."""
     return {
-        "activation_sparsity": 1 - sum(n.events for n in nodes) / cells if cells else None,
-        "connection_sparsity": sum(n.zeros for n in nodes) / weights if weights else None,
+        "activation_sparsity": _activation_sparsity(nodes),
+        "connection_sparsity": _connection_sparsity(nodes),
     }

@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.contracts.deployment import ImageTarget
-from neuroprompt.energy.rapl import measure, zones
+from neuroprompt.energy.rapl import Measurement, measure, zones
 from neuroprompt.errors import Unsupported
 
 
-def measured(bundle: Bundle, seconds: float = 3.0) -> dict[str, Any]:
-    """Joules an image of every ONNX file of an opened bundle, in ONNX Runtime, batch 1; raises Unsupported.
+@dataclass(frozen=True)
+class MeasuredEnergy:
+    """What an image took in every ONNX file of a bundle; without files, `reason` says why nothing was measured."""
 
-    "files" by name as `neuroprompt.energy.rapl.measure` gives them, and "joules", their sum.
+    files: Mapping[str, Measurement]
+    reason: str = ""
+
+    @property
+    def joules(self) -> float | None:
+        """All files together, for one image."""
+        return sum(each.joules for each in self.files.values()) if self.files else None
+
+    def json(self) -> dict[str, object]:
+        """The joules, and every file's; or why there are none."""
+        if not self.files:
+            return {"joules": None, "reason": self.reason}
+        files = {name: each.json() for name, each in self.files.items()}
+        return {"joules": self.joules, "files": files, "evidence": "measured"}
+
+
+def measured(bundle: Bundle, seconds: float = 3.0) -> MeasuredEnergy:
+    """Run every ONNX file of an opened bundle in ONNX Runtime for `seconds`, batch 1, and read the energy counters.
+
+    Where the machine has no counters, or the bundle no ONNX file, the result says why.
     """
-    zones()
+    try:
+        zones()
+        return MeasuredEnergy(_files(bundle, seconds))
+    except Unsupported as error:
+        return MeasuredEnergy({}, str(error))
+
+
+def _files(bundle: Bundle, seconds: float) -> dict[str, Measurement]:
     runtime = ImageTarget.named("onnxruntime")
     files = {}
     for file in sorted(bundle.folder.glob("*.onnx")):
         shape = onnx.load(str(file), load_external_data=False).graph.input[0].type.tensor_type.shape.dim
         image = np.zeros((1, *(dim.dim_value for dim in shape[1:])), np.float32)
-        files[file.name] = measure(lambda file=file, image=image: runtime.logits(file, image), seconds)  # type: ignore[misc]
+        files[file.name] = measure(partial(runtime.logits, file, image), seconds)
     if not files:
         raise Unsupported(f"{bundle.folder} holds no ONNX file", "a bundle of 'neuroprompt export --target onnx'")
-    return {"joules": sum(one["joules"] for one in files.values()), "files": files, "evidence": "measured"}
+    return files

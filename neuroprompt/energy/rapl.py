@@ -1,4 +1,4 @@
-"""Joules that the processor's own counters measured while something ran: RAPL, through the kernel's powercap files."""
+"""Joules that the processor's own counters measure while something runs: RAPL, through the kernel's powercap files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from neuroprompt.errors import Unsupported
 
@@ -27,12 +26,27 @@ class Zone:
         return int(self.file.read_text())
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """Means of `runs` runs: joules and seconds of one, and the watts meanwhile; `domains` are the counters' names."""
+
+    joules: float
+    watts: float
+    seconds: float
+    runs: int
+    domains: tuple[str, ...]
+
+    def json(self) -> dict[str, object]:
+        """The figures, and what they include."""
+        return {**vars(self), "domains": list(self.domains), "evidence": "measured", "note": NOTE}
+
+
 def zones(root: Path = POWERCAP) -> list[Zone]:
     """The counters to add up: every package and every memory (dram); cores are part of their package.
 
     Raises Unsupported where the machine has none, or does not let this user read them.
     """
-    found = []
+    counters = []
     for folder in sorted(root.glob("intel-rapl:*")):  # AMD's too; intel-rapl-mmio:* counts the same packages again
         try:
             name = (folder / "name").read_text().strip()
@@ -41,14 +55,15 @@ def zones(root: Path = POWERCAP) -> list[Zone]:
             zone = Zone(name, folder / "energy_uj", int((folder / "max_energy_range_uj").read_text()))
             zone.microjoules()
         except PermissionError as error:
-            fix = f"sudo chmod a+r {folder / 'energy_uj'}"
-            raise Unsupported(f"{folder / 'energy_uj'} may not be read by this user", "", fix) from error
+            counter = folder / "energy_uj"
+            got = f"{counter} may not be read by this user"
+            raise Unsupported(got, "a readable counter", f"sudo chmod a+r {counter}") from error
         except (OSError, ValueError):
             continue
-        found.append(zone)
-    if not any(zone.name.startswith("package") for zone in found):
+        counters.append(zone)
+    if not any(zone.name.startswith("package") for zone in counters):
         raise Unsupported(f"no energy counter under {root}: this machine does not offer RAPL", "a machine that does")
-    return found
+    return counters
 
 
 class Meter:
@@ -63,13 +78,13 @@ class Meter:
         """Joules since the meter was made."""
         now = [zone.microjoules() for zone in self.zones]
         for zone, before, after in zip(self.zones, self._last, now, strict=True):
-            gone = after - before if after >= before else after + zone.largest + 1 - before
-            self.joules += gone * 1e-6
+            counted = after - before if after >= before else after + zone.largest + 1 - before
+            self.joules += counted * 1e-6
         self._last = now
         return self.joules
 
 
-def measure(run: Callable[[], Any], seconds: float = 3.0, root: Path = POWERCAP) -> dict[str, Any]:
+def measure(run: Callable[[], object], seconds: float = 3.0, root: Path = POWERCAP) -> Measurement:
     """Joules of one `run`, the mean of as many as fit into `seconds`; raises Unsupported.
 
     The first run warms up and is not counted.
@@ -82,12 +97,4 @@ def measure(run: Callable[[], Any], seconds: float = 3.0, root: Path = POWERCAP)
         runs += 1
         joules = meter.read() - before
     took = time.perf_counter() - start
-    return {
-        "joules": joules / runs,
-        "watts": joules / took,
-        "seconds": took / runs,
-        "runs": runs,
-        "domains": [zone.name for zone in meter.zones],
-        "evidence": "measured",
-        "note": NOTE,
-    }
+    return Measurement(joules / runs, joules / took, took / runs, runs, tuple(zone.name for zone in meter.zones))

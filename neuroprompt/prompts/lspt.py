@@ -24,7 +24,8 @@ class LSPT(Prompt):
     + H D + D parameters: at D = 768, 263,424 beside Z_0 with H = 64, and 4,724,736 with the full LSTM.
 
     `memory` puts spikes in the place of h_l: "lif" (LIF neurons with `tau` and `threshold`) or "slstm" (snnTorch's
-    spiking LSTM with `threshold`), on Zs_l normalised; see `_memory`. Raises BadSetting, Unsupported.
+    spiking LSTM with `threshold`), on Zs_l normalised; see `_memory`. "none" leaves the memory out, Z_l = Zs_l, and
+    `spatial=False` the spatial coding, Zs_l = Zo_l; both together are VPT-shallow. Raises BadSetting, Unsupported.
 
     Mo et al. 2024 (arXiv 2402.17406), rebuilt: no code and no sizes are published. N, H, W, the residual and its zeros
     are ours (`lstm_hidden=0`, `residual=False` is the literal reading), and so are the spiking memories.
@@ -38,7 +39,8 @@ class LSPT(Prompt):
         site: PromptSite,
         *,
         tokens: Annotated[int, "prompt tokens"] = 10,
-        memory: Annotated[str, "memory along the blocks: lstm, lif or slstm"] = "lstm",
+        memory: Annotated[str, "memory along the blocks: lstm, lif, slstm or none"] = "lstm",
+        spatial: Annotated[bool, "add the mean of the patches to the tokens; no: leave it out"] = True,
         lstm_hidden: Annotated[int, "size of the memory; 0: the backbone's width"] = 64,
         residual: Annotated[bool, "add the memory to the coded tokens; no: it replaces them"] = True,
         tau: Annotated[float, "time constant of the lif memory in blocks"] = 2.0,
@@ -47,13 +49,16 @@ class LSPT(Prompt):
         super().__init__()
         need_blocks(site, "lspt")
         need_one_width(site, "lspt")
-        need(memory in ("lstm", "lif", "slstm"), "memory", memory, "lstm, lif or slstm")
+        need(memory in ("lstm", "lif", "slstm", "none"), "memory", memory, "lstm, lif, slstm or none")
         need(lstm_hidden >= 0, "lstm_hidden", lstm_hidden, "at least 1, or 0 for the backbone's width")
         need(0 <= threshold < math.inf, "threshold", threshold, "a number of at least 0")
         hidden = lstm_hidden or site.width
-        self.residual = residual
+        self.residual, self.spatial = residual, spatial
         self.p = nn.Parameter(vpt_uniform(1, tokens, site))
-        self.memory: Memory
+        self.memory: Memory | None = None
+        if memory == "none":
+            self.spiking = False
+            return
         if memory == "lstm":
             self.memory = LSTM(site.width, hidden)
         elif memory == "lif":
@@ -87,7 +92,9 @@ class LSPTStream(Stream):
 
     def after(self, block: int, prompts: Tensor, patches: Tensor) -> Tensor:
         """Z_l, (B, N, D), of Zo_l (B, N, D) and X_l (B, P, D)."""
-        coded = prompts + patches.mean(dim=1, keepdim=True)
+        coded = prompts + patches.mean(dim=1, keepdim=True) if self.prompt.spatial else prompts
+        if self.prompt.memory is None:
+            return coded
         out, self.state = self.prompt.memory(coded.flatten(0, 1), self.state)
         out = out.unflatten(0, coded.shape[:2])
         if self.prompt.spiking:

@@ -19,13 +19,15 @@ class SpikeNVPT(Prompt):
     """Learnable currents P (L, N, D) -> IF neurons over T steps -> rates R -> bits B -> tokens.
 
     Signal Filtering Layer:    U[t] = V[t-1] + P;  S[t] = 1[U[t] > Vth];  V[t] = U[t] (1 - S[t]);  R = (1/T) sum_t S[t]
-    Spike Discretization Unit: B = 1[R >= theta];  tokens = s B.      Both steps back-propagate with ATan(2).
+    Spike Discretization Unit: B = 1[R >= theta];  tokens = s B.      Both steps back-propagate with ATan(alpha).
 
     Deep: L = depth, new tokens at every block; shallow: L = 1. Where blocks differ in width (Swin), P lies in a row
     without padding, a neuron each, and B is 0 behind a block's own channels. `scale` is s; `learn_scale` learns one s
     a block (L parameters beside P's). It is 1 and fixed by default, the literal bits: a pre-norm block normalises
     its tokens first and LN(s B) = LN(B), so in the deep form s changes nothing. `l1` adds l1 * mean(R) to the loss.
-    P starts uniform in [0, Vth], so about half of the bits are 1 at theta 0.5. Raises BadSetting, Unsupported.
+    P starts uniform in [init_low, init_high] Vth, that is in [0, Vth], so about half of the bits are 1 at theta 0.5.
+    `alpha` is the ATan's in both steps; `jitter` > 0 adds Gaussian noise of jitter Vth to the current of every training
+    step t, none in evaluation. Raises BadSetting, Unsupported.
 
     Zhan et al. 2026 (arXiv 2604.18284). T, Vth, theta, N, s and the init of P stand nowhere in it: ours.
     """
@@ -46,6 +48,10 @@ class SpikeNVPT(Prompt):
         scale: Annotated[float, "what the bits are multiplied by"] = 1.0,
         learn_scale: Annotated[bool, "learn one scale a block"] = False,
         l1: Annotated[float, "weight of the mean firing rate in the loss"] = 0.0,
+        init_low: Annotated[float, "least initial current, in thresholds"] = 0.0,
+        init_high: Annotated[float, "largest initial current, in thresholds"] = 1.0,
+        alpha: Annotated[float, "steepness of the surrogate gradient (ATan)"] = ATAN_ALPHA,
+        jitter: Annotated[float, "deviation of the noise on training currents, in thresholds"] = 0.0,
     ) -> None:
         super().__init__()
         need_blocks(site, "spike-nvpt")
@@ -55,15 +61,22 @@ class SpikeNVPT(Prompt):
         need(0 < theta <= 1, "theta", theta, "a rate in (0, 1]")
         need(math.isfinite(scale) and scale != 0, "scale", scale, "a number other than 0")
         need(0 <= l1 < math.inf, "l1", l1, "a number of at least 0")
-        self.steps, self.theta, self.l1 = steps, theta, l1
+        need(math.isfinite(init_low), "init_low", init_low, "a number")
+        need(init_low <= init_high < math.inf, "init_high", init_high, "a number of at least init_low")
+        need(0 < alpha < math.inf, "alpha", alpha, "a number above 0")
+        need(0 <= jitter < math.inf, "jitter", jitter, "a number of at least 0")
+        self.steps, self.theta, self.l1, self.jitter = steps, theta, l1, jitter
         # Spikes that make a bit: the smallest whole number >= theta T. 0.7 * 10 is 7.000000000000001 in floats.
         self.least = math.ceil(theta * steps - 1e-9)
         self.neurons = IF(threshold)
+        self.spike_grad = surrogate.atan(alpha=alpha)
+        self.neurons.leaky.spike_grad = self.spike_grad
         if not deep:
             need_one_width(site, "shallow spike-nvpt")
         blocks = site.depth if deep else 1
         self.layout = Layout(tokens, site.widths[:blocks])
-        self.p = nn.Parameter(torch.rand(self.layout.shape) * self.neurons.threshold)
+        start = init_low + (init_high - init_low) * torch.rand(self.layout.shape)
+        self.p = nn.Parameter(start * self.neurons.threshold)
         if learn_scale:
             self.scale = nn.Parameter(torch.full((blocks, 1, 1), scale))
         else:
@@ -73,8 +86,11 @@ class SpikeNVPT(Prompt):
         """s B, (L, N, D). In eval mode the neurons run in float64, as every simulator of the exported graph does."""
         if not self.training:
             return self.decode(self.counts().flatten())
-        rate = spike_train(self.neurons, self._repeated(self.p.float())).mean(0)
-        soft: Tensor = surrogate.atan(alpha=ATAN_ALPHA)(rate - self.theta)
+        current = self._repeated(self.p.float())
+        if self.jitter:
+            current = current + self.jitter * self.neurons.threshold * torch.randn_like(current)
+        rate = spike_train(self.neurons, current).mean(0)
+        soft: Tensor = self.spike_grad(rate - self.theta)
         hard = self._bits(rate.detach() * self.steps)
         # The value is `hard` (>= and not snnTorch's >), the gradient is that of `soft`.
         return self.scale * self.layout.dense(soft + (hard - soft).detach())

@@ -1,12 +1,12 @@
-"""Run folders and bundles put together as what they are of, and refused where they cannot stand side by side."""
+"""Run folders and bundles, put together by the training run they are of; what cannot be compared is an error."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.contents import load_model
 from neuroprompt.bundles.provenance import config_of
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.report._subject import Subject
@@ -17,59 +17,64 @@ from neuroprompt.training.run_files import RUN, load_config
 def gather(paths: Sequence[Path], weights: Path | None = None) -> list[Subject]:
     """The subjects of run folders and bundles, those of one training run together, in the order given.
 
-    Raises BadCheckpoint, BadBundle, and BadSetting where they cannot stand in one report.
+    Raises BadCheckpoint, BadBundle, and BadSetting where they cannot be in one report.
     """
     subjects: dict[str, Subject] = {}
     for path in paths:
-        opened: Path | Bundle
         if (path / RUN).is_file():
-            config, kind, opened = load_config(path), "run", path
+            config = load_config(path)
             assert config is not None
+            subject = _subject(subjects, config, weights)
+            _once(subject.run, path)
+            subject.run = path
         else:
-            opened = Bundle.open(path)
-            config, kind = _config_of(opened), opened.kind
-            if kind == "lava":
-                load_model(opened)  # one of another version is refused before anything is measured
-        subject = subjects.setdefault(config.digest(), Subject(config, weights))
-        other = getattr(subject, kind)
-        if other is not None:
-            got = f"{getattr(other, 'folder', other)} and {path}, which are of the same training run"
-            raise BadSetting(got, "a run folder and one bundle of each kind", "leave one out")
-        setattr(subject, kind, opened)
-    found = list(subjects.values())
-    for subject in found[1:]:
-        _comparable(found[0], subject)
-    _name(found)
-    return found
+            _add(subjects, Bundle.open(path), weights)
+    gathered = list(subjects.values())
+    for subject in gathered[1:]:
+        _comparable(gathered[0], subject)
+    _name(gathered)
+    return gathered
 
 
-def _config_of(bundle: Bundle) -> RunConfig:
-    if bundle.kind not in ("onnx", "lava"):
-        raise BadBundle(
-            f"{bundle.folder} is a bundle for {bundle.kind!r}", "a run folder, or a bundle for onnx or lava"
-        )
-    return config_of(bundle)
+def _add(subjects: dict[str, Subject], bundle: Bundle, weights: Path | None) -> None:
+    """Put a bundle to its subject, by what it holds: neurons, or the backbone with its prompt baked in."""
+    opened = artefact(bundle)
+    neurons = opened.tried() is not None  # one of another version raises before anything is measured
+    if not neurons and not opened.takes_images:
+        got = f"{bundle.folder}, a bundle for {bundle.kind!r}, holds nothing to report on"
+        raise BadBundle(got, "a run folder, or a bundle for onnx or lava")
+    subject = _subject(subjects, config_of(bundle), weights)
+    if neurons:
+        _once(subject.neurons.folder if subject.neurons else None, bundle.folder)
+        subject.neurons = bundle
+    else:
+        _once(subject.baked.folder if subject.baked else None, bundle.folder)
+        subject.baked = bundle
+
+
+def _subject(subjects: dict[str, Subject], config: RunConfig, weights: Path | None) -> Subject:
+    return subjects.setdefault(config.digest(), Subject(config, weights))
+
+
+def _once(other: Path | None, path: Path) -> None:
+    """Raises BadSetting where there is another of the kind."""
+    if other is not None:
+        got = f"{other} and {path}, which are of the same training run"
+        raise BadSetting(got, "a run folder and one bundle of each kind", "leave one out")
 
 
 def _comparable(one: Subject, other: Subject) -> None:
-    """Accuracies stand side by side only where they are of the same test images."""
+    """Accuracies can be compared only where they are of the same test images."""
     for key in ("data", "classes", "limit"):
         mine, theirs = getattr(one.config, key), getattr(other.config, key)
         if mine != theirs:
             mine, theirs = (f"{len(v)} classes" if key == "classes" else v for v in (mine, theirs))
-            got = f"{_where(one)} and {_where(other)} cannot be compared: their {key} are {mine} and {theirs}"
+            got = f"{one.places[0]} and {other.places[0]} cannot be compared: their {key} are {mine} and {theirs}"
             raise BadSetting(got, "runs on the same data", "make a report of each")
 
 
-def _where(subject: Subject) -> Path:
-    if subject.run is not None:
-        return subject.run
-    assert subject.bundle is not None
-    return subject.bundle.folder
-
-
 def _name(subjects: Sequence[Subject]) -> None:
-    """Each by its method, and by what else tells it from the others of that method."""
+    """Name each by its method, and by what else differs among those of that method."""
     for subject in subjects:
         alike = [s for s in subjects if s.config.method == subject.config.method]
         words = [subject.config.method]

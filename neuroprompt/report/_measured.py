@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from neuroprompt.benchmarks.latency import bench_bundle
+from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+from neuroprompt.energy.measured import MeasuredEnergy
+from neuroprompt.energy.measured import measured as measured_energy
 from neuroprompt.errors import BadSetting, NeuropromptError
+from neuroprompt.extras import need
 from neuroprompt.files import write_whole
 from neuroprompt.progress import Progress
-from neuroprompt.report._subject import Subject
-from neuroprompt.robustness.noise import parse_noises
-from neuroprompt.simulators.verify import verify
-from neuroprompt.training.evaluation import evaluate
+from neuroprompt.report._decode import decode
+from neuroprompt.report._subject import Measured, Subject
+from neuroprompt.simulators.verify import Verification, verify
+from neuroprompt.training.accuracy import Accuracy
 
 MEASURED = "measured.json"
-SKIPPED = "skipped"
-LONG = ("accuracy", "latency", "verify")
+LONG = ("accuracy", "latency", "verify", "measure")
 """What `skip` may name."""
+Known = Mapping[Path | str, Sequence[Accuracy | LatencyBenchmark | Verification]]
+"""Results that the caller has already, by the run folder or bundle that they are of."""
+
+
+class Result(Protocol):
+    """What can be kept."""
+
+    def json(self) -> Mapping[str, object]:
+        """The result as JSON-able values."""
+
+
+T = TypeVar("T", bound=Result)
 
 
 class Kept:
@@ -34,71 +49,115 @@ class Kept:
             except ValueError:
                 self.values = {}  # it can be measured again
 
-    def of(self, subject: Subject, what: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What is kept, or is measured now and kept at once: what stops later loses nothing."""
-        results = self.values.setdefault(subject.digest, {})
-        if what not in results:
-            made = measure()
-            if made.get("failed"):  # to be tried again
-                return made
-            results[what] = made
-            write_whole(self.file, self.bytes())
-        return dict(results[what])
+    def get(self, subject: Subject, key: str, kind: type[T]) -> T | None:
+        """What is kept of a subject; None where nothing is that can be read."""
+        try:
+            return decode(kind, self.values[subject.digest][key])
+        except (KeyError, TypeError, AttributeError):
+            return None
+
+    def put(self, subject: Subject, key: str, result: Result) -> None:
+        """Keep a result, and write it at once: what stops later loses nothing."""
+        if isinstance(result, Verification) and result.failed:
+            return  # to be tried again
+        if isinstance(result, MeasuredEnergy) and not result.files:
+            return  # another machine may have counters
+        self.values.setdefault(subject.digest, {})[key] = dict(result.json())
+        write_whole(self.file, self.bytes())
 
     def bytes(self) -> bytes:
         """The file's content."""
         return (json.dumps(self.values, indent=1) + "\n").encode()
 
 
-def measure_all(
-    subjects: Sequence[Subject],
-    kept: Kept,
-    *,
-    noises: Sequence[str],
-    rounds: int,
-    skip: Sequence[str],
-    progress: Progress,
-) -> None:
-    """Fill `measured` of every subject: accuracy, latency, verify; a sentence where one could not be measured.
+@dataclass(frozen=True)
+class Measuring:
+    """How a report measures: under which noises, in how many rounds of the timing, and what it leaves out."""
 
-    What was skipped is shown all the same where it is kept from an earlier report.
-    """
-    wanted = [str(noise) for noise in parse_noises(noises)]
-    for subject in subjects:
-        progress.say(f"{subject.name}")
-        for what, measure in (
-            (f"accuracy {' '.join(wanted)}".strip(), lambda s=subject: _accuracy(s, wanted, progress)),
-            (f"latency {rounds}", lambda s=subject: _latency(s, rounds, progress)),
-            ("verify", lambda s=subject: _verified(s, progress)),
-        ):
-            name = what.partition(" ")[0]
-            there = what in kept.values.get(subject.digest, {})
-            if name in skip and not there:
-                subject.measured[name] = f"left out by --skip {name}"
-                continue
-            try:
-                subject.measured[name] = kept.of(subject, what, measure)
-            except NeuropromptError as error:
-                subject.measured[name] = str(error)
+    kept: Kept
+    noises: Sequence[str]
+    rounds: int
+    skip: Sequence[str]
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        for word in self.skip:
+            if word not in LONG:
+                raise BadSetting(f"--skip {word}", f"one of {', '.join(LONG)}")
+
+    def measure(self, subject: Subject) -> Measured:
+        """Accuracy, latency, verification and measured energy; a sentence in place of what could not be measured.
+
+        What `skip` names is shown all the same where it is kept from an earlier report.
+        """
+        self.progress.say(subject.name)
+        return Measured(
+            accuracy=self._of(subject, Accuracy, self._accuracy),
+            latency=self._of(subject, LatencyBenchmark, self._latency),
+            verification=self._of(subject, Verification, self._verification),
+            energy_here=self._of(subject, MeasuredEnergy, self._energy_here),
+        )
+
+    def keep(self, subject: Subject, known: Known) -> None:
+        """Keep what the caller has measured already of the places of a subject."""
+        places = [str(place) for place in subject.places]
+        for place, results in known.items():
+            for result in results if str(place) in places else ():
+                self.kept.put(subject, self._key(type(result)), result)
+
+    def _of(self, subject: Subject, kind: type[T], measure: Callable[[Subject], T]) -> T | str:
+        key = self._key(kind)
+        name = key.partition(" ")[0]
+        kept = self.kept.get(subject, key, kind)
+        if kept is not None:
+            return kept
+        if name in self.skip:
+            return f"left out by --skip {name}"
+        try:
+            result = measure(subject)
+        except NeuropromptError as error:
+            return str(error)
+        self.kept.put(subject, key, result)
+        return result
+
+    def _key(self, kind: type[Result]) -> str:
+        wanted = " ".join(plain_noises(self.noises))
+        keys: dict[type[Result], str] = {
+            Accuracy: f"accuracy {wanted}".strip(),
+            LatencyBenchmark: f"latency {self.rounds}",
+            Verification: "verify",
+            MeasuredEnergy: "measure",
+        }
+        return keys[kind]
+
+    def _accuracy(self, subject: Subject) -> Accuracy:
+        run = subject.loaded
+        from neuroprompt.training.evaluation import evaluate
+
+        return evaluate(run, self.noises, progress=self.progress)
+
+    def _latency(self, subject: Subject) -> LatencyBenchmark:
+        if subject.baked is None:
+            raise BadSetting("what is timed is an ONNX bundle of 'neuroprompt export', and none was given")
+        need("train")
+        from neuroprompt.benchmarks.latency import bench
+
+        weights, rounds = subject.weights, self.rounds
+        return bench(subject.baked, weights=weights, batch=1, rounds=rounds, progress=self.progress)
+
+    def _energy_here(self, subject: Subject) -> MeasuredEnergy:
+        if subject.baked is None:
+            raise BadSetting("what is measured is an ONNX bundle of 'neuroprompt export', and none was given")
+        return measured_energy(subject.baked)
+
+    def _verification(self, subject: Subject) -> Verification:
+        return verify(subject.spiking.model, subject.spiking.inputs, progress=self.progress)
 
 
-def check_skip(skip: Sequence[str]) -> None:
-    """Raises BadSetting for what cannot be skipped."""
-    for word in skip:
-        if word not in LONG:
-            raise BadSetting(f"--skip {word}", f"one of {', '.join(LONG)}")
-
-
-def _accuracy(subject: Subject, noises: Sequence[str], progress: Progress) -> dict[str, Any]:
-    return evaluate(subject.loaded, noises, progress=progress).json()
-
-
-def _latency(subject: Subject, rounds: int, progress: Progress) -> dict[str, Any]:
-    if subject.onnx is None:
-        raise BadSetting("what is timed is an ONNX bundle of 'neuroprompt export', and none was given")
-    return bench_bundle(subject.onnx, subject.weights, batch=1, rounds=rounds, progress=progress)
-
-
-def _verified(subject: Subject, progress: Progress) -> dict[str, Any]:
-    spiking = subject.spiking
-    return verify(spiking.model, spiking.inputs, progress=progress).json()
+def plain_noises(noises: Sequence[str]) -> list[str]:
+    """The names of noises as `evaluate` has them; raises BadSetting. Without torch they stay as they are."""
+    try:
+        from neuroprompt.robustness.noise import parse_noises
+    except ModuleNotFoundError:
+        return list(noises)
+    return [str(noise) for noise in parse_noises(noises)]

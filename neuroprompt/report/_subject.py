@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
+from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import MANIFEST, Bundle
 from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
-from neuroprompt.bundles.trained import trained_model
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
+from neuroprompt.energy.lines import EnergyEstimate
+from neuroprompt.energy.measured import MeasuredEnergy
 from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.extras import need
 from neuroprompt.files import sha256
 from neuroprompt.report.figures import Array
+from neuroprompt.simulators.verify import Verification
 from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.training.accuracy import Accuracy
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.deploy import spiking_model
 from neuroprompt.training.metrics import TrainingMetrics
-from neuroprompt.training.run_files import PROMPT
-from neuroprompt.training.run_folder import Run
-from neuroprompt.training.sample_images import sample_images
+from neuroprompt.training.run_files import PROMPT, load_metrics
+
+BAKED_TOKENS = "tokens"
+
+if TYPE_CHECKING:
+    from neuroprompt.training.run_folder import Run
 
 
 @dataclass(frozen=True)
@@ -40,94 +47,128 @@ class Spiking:
     about: str
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a subject; a sentence in place of what was not.
+
+    `energy` is estimated from counts, `energy_here` is what this machine's counters measured.
+    """
+
+    accuracy: Accuracy | str = ""
+    latency: LatencyBenchmark | str = ""
+    verification: Verification | str = ""
+    energy: EnergyEstimate | str = ""
+    energy_here: MeasuredEnergy | str = ""
+
+
 @dataclass
 class Subject:
-    """One trained prompt: its run folder, its ONNX and its Lava bundle, as far as they were given."""
+    """One trained prompt: its run folder, the bundle it is baked into, and the one with its neurons, where given."""
 
     config: RunConfig
     weights: Path | None = None
     run: Path | None = None
-    onnx: Bundle | None = None
-    lava: Bundle | None = None
+    baked: Bundle | None = None
+    neurons: Bundle | None = None
     name: str = ""
-    measured: dict[str, Any] = field(default_factory=dict)
+    measured: Measured = Measured()
 
     @property
-    def bundle(self) -> Bundle | None:
-        """The bundle that says most of what is deployed."""
-        return self.lava or self.onnx
+    def bundles(self) -> list[Bundle]:
+        """Those that were given."""
+        return [bundle for bundle in (self.baked, self.neurons) if bundle is not None]
+
+    @property
+    def places(self) -> list[Path]:
+        """The folders that were given."""
+        return [*([self.run] if self.run else []), *(bundle.folder for bundle in self.bundles)]
 
     @property
     def about(self) -> dict[str, Any]:
         """What the manifests say."""
-        return {**(self.onnx.about if self.onnx else {}), **(self.lava.about if self.lava else {})}
+        return {key: value for bundle in self.bundles for key, value in bundle.about.items()}
 
     @cached_property
     def digest(self) -> str:
         """A SHA-256 of what was given, but for README.md: the same run and bundles give the same figures."""
         parts = [self.config.digest(), sha256(self.run / PROMPT) if self.run else ""]
-        for bundle in (self.onnx, self.lava):
-            files = json.loads((bundle.folder / MANIFEST).read_text())["files"] if bundle else {}
+        for bundle in self.bundles:
+            files = json.loads((bundle.folder / MANIFEST).read_text())["files"]
             parts += [f"{name} {digest}" for name, digest in sorted(files.items()) if name != "README.md"]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @cached_property
     def loaded(self) -> Run:
-        """The model, from the run folder or the ONNX bundle.
+        """The model, from the run folder or the baked bundle.
 
-        Raises BadBundle where a Lava bundle alone was given, and what loading raises.
+        Raises BadBundle where a bundle of the neurons alone was given, and what loading raises.
         """
+        need("train")
+        from neuroprompt.bundles.trained import trained_model
+        from neuroprompt.training.run_folder import Run
+
         if self.run is not None:
             return Run.load(self.run, self.weights)
-        if self.onnx is None:
+        if self.baked is None:
             raise BadBundle("a Lava bundle holds no backbone", "its run folder or ONNX bundle beside it")
-        trained = trained_model(self.onnx, self.weights)
-        metrics = TrainingMetrics.from_json(self.onnx.about.get("trained", {}))
-        return Run(self.onnx.folder, trained.config, trained.model.eval(), metrics)
+        trained = trained_model(self.baked, self.weights)
+        metrics = TrainingMetrics.from_json(self.baked.about.get("trained", {}))
+        return Run(self.baked.folder, trained.config, trained.model.eval(), metrics)
+
+    @property
+    def per_image(self) -> bool:
+        """Whether neurons on a spiking target make the prompt of each image."""
+        return any(artefact(bundle).per_image for bundle in self.bundles)
 
     @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """What training measured; empty where nothing says it."""
-        return self.loaded.metrics.json() if self.run else dict(self.about.get("trained", {}))
+    def metrics(self) -> TrainingMetrics | None:
+        """What training measured; None where nothing says it. Its history is whole in a run folder alone."""
+        if self.run is not None:
+            return load_metrics(self.run)
+        return TrainingMetrics.from_json(self.about["trained"]) if "trained" in self.about else None
 
     @cached_property
     def tokens(self) -> Array | None:
         """Prompt tokens (L, N, D) as deployed, or as trained where no bundle says; None where there are none."""
-        if self.lava is not None and (self.lava.folder / TOKENS).is_file():
-            bits: Array = np.load(self.lava.folder / TOKENS, allow_pickle=False)
+        if self.neurons is not None and (self.neurons.folder / TOKENS).is_file():
+            bits: Array = np.load(self.neurons.folder / TOKENS, allow_pickle=False)
             return bits
-        if self.onnx is not None:
-            tokens = trained_model(self.onnx, self.weights).tokens
-        else:
-            tokens = self.loaded.model.prompt.tokens()
+        if self.baked is not None:
+            need("train")
+            from safetensors import safe_open
+
+            with safe_open(self.baked.folder / PROMPT, framework="numpy") as file:
+                return file.get_tensor(BAKED_TOKENS) if BAKED_TOKENS in file.keys() else None  # noqa: SIM118
+        tokens = self.loaded.model.prompt.tokens()
         return None if tokens is None else tokens.detach().numpy()
 
     @cached_property
     def spiking(self) -> Spiking:
         """The spiking part, run once in float and once in integers; raises NeuropromptError where there is none."""
         model, inputs, about = self._spiking_model()
-        drive = stimulus(model.float_program) if inputs is None else inputs
-        floats = SpikingTarget.named("reference").run(model, drive, "float", states=True)
-        fixed = (
-            None if model.quantisation_error else SpikingTarget.named("loihi").run(model, drive, "fixed", states=True)
-        )
-        return Spiking(model, drive, floats, fixed, about)
+        inputs = stimulus(model.float_program) if inputs is None else inputs
+        floats = SpikingTarget.named("reference").run(model, inputs, "float", states=True)
+        emulator = SpikingTarget.named("loihi")
+        fixed = None if model.quantisation_error else emulator.run(model, inputs, "fixed", states=True)
+        return Spiking(model, inputs, floats, fixed, about)
 
     def _spiking_model(self) -> tuple[SpikingModel, Array | None, str]:
-        if self.lava is not None:
+        if self.neurons is not None:
             inputs = None
-            if self.lava.about.get("samples"):
-                inputs = np.load(self.lava.folder / SAMPLE.format(0), allow_pickle=False).astype(np.float64)
+            if self.neurons.about.get("samples"):
+                inputs = np.load(self.neurons.folder / SAMPLE.format(0), allow_pickle=False).astype(np.float64)
             of_what = "on a test image" if inputs is not None else "the run that made the deployed prompt"
-            return load_model(self.lava), inputs, of_what
+            return load_model(self.neurons), inputs, of_what
         prompt = self.loaded.model.prompt
+        from neuroprompt.training.deploy import spiking_model
+        from neuroprompt.training.sample_images import sample_images
+
         gated, generator = prompt.gated(), prompt.generator()
         if gated is not None:
-            factors: Tensor = gated.factors(sample_images(self.loaded, 1)[0])
+            factors = gated.factors(sample_images(self.loaded, 1)[0])
             inputs = factors.flatten(2).detach().numpy()[0].astype(np.float64)
             return spiking_model(gated.generator, inputs), inputs, "on a test image"
         if generator is None or prompt.per_image:
-            raise BadSetting(
-                "neurons that are part of the ONNX graph" if prompt.spiking else "the method has no neurons"
-            )
+            where = "neurons that are part of the ONNX graph" if prompt.spiking else "the method has no neurons"
+            raise BadSetting(where)
         return spiking_model(generator), None, "the run that makes the prompt"

@@ -4,119 +4,128 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from neuroprompt.bundles.artefact import Artefact, artefact
 from neuroprompt.bundles.bundle import Bundle, put_file
-from neuroprompt.bundles.contents import load_model
-from neuroprompt.bundles.lava_readme import FILES, checked_words, lava_run, scale_words
+from neuroprompt.bundles.lava_readme import FILES
 from neuroprompt.bundles.provenance import config_of
-from neuroprompt.energy.count_bundle import activities
-from neuroprompt.energy.estimate import NOTE, energy
+from neuroprompt.energy.energy import energy
+from neuroprompt.energy.estimate import NOTE
+from neuroprompt.energy.lines import PRICES
 from neuroprompt.energy.tables import COLUMNS, counted, rows
-from neuroprompt.energy.toml_prices import price_list
 from neuroprompt.errors import BadBundle, BadData, Unpriced
-from neuroprompt.onnxgraph.snippet import SNIPPET
+from neuroprompt.report._decode import decode
+from neuroprompt.training.accuracy import Accuracy
 from neuroprompt.training.commands import data_name, train_command
 from neuroprompt.training.config import RunConfig
 
-CARD = "README.md"
+FILE = "README.md"
 LIBRARY = "neuroprompt"
-WHAT = {
-    "onnx": "a frozen image classifier with a small trained prompt in it, as one ONNX file for ONNX Runtime",
-    "lava": "the spiking part of a visual prompt, as integers for Intel's Lava simulator and Loihi",
-}
+ESTIMATE = "Energy is an estimate from counts; nothing was measured on a chip."
 
 
-def write_card(
-    bundle: Bundle,
-    accuracy: Mapping[str, Any] | None = None,
-    prices: tuple[str, str] = ("loihi", "horowitz-45nm-fp32"),
-    licence: str | None = None,
-) -> Bundle:
-    """Put the card into the bundle, and into its manifest. `accuracy`: what `evaluate` gave, of the test images.
+@dataclass(frozen=True)
+class Card:
+    """A bundle with its card: `file` and the `text` in it."""
 
-    Raises BadBundle, BadData, BadSetting, UnknownName, Unpriced, CannotWrite.
-    """
-    return put_file(bundle, CARD, card(bundle, accuracy, prices, licence).encode())
+    bundle: Bundle
+    text: str
+
+    @property
+    def file(self) -> Path:
+        """Where the card is."""
+        return self.bundle.folder / FILE
+
+    def json(self) -> dict[str, str]:
+        """The paths, and the text."""
+        return {"bundle": str(self.bundle.folder), "card": str(self.file), "text": self.text}
 
 
 def card(
-    bundle: Bundle,
-    accuracy: Mapping[str, Any] | None = None,
-    prices: tuple[str, str] = ("loihi", "horowitz-45nm-fp32"),
+    bundle: Bundle | Path | str,
+    accuracy: Accuracy | None = None,
+    prices: tuple[str, str] = PRICES,
     licence: str | None = None,
-) -> str:
-    """The card in Markdown, with the front matter that the Hugging Face hub reads; raises as `write_card`."""
-    if bundle.kind not in WHAT:
-        raise BadBundle(f"{bundle.folder} is a bundle for {bundle.kind!r}", "one for 'onnx' or 'lava'")
-    about = bundle.about
+) -> Card:
+    """Write the card of a bundle into it, and into its manifest. `accuracy`: of the test images, by `evaluate`.
+
+    Raises BadBundle, BadSetting, UnknownName, CannotWrite.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    text = card_text(opened, accuracy, prices, licence)
+    return Card(put_file(opened, FILE, text.encode()), text)
+
+
+def card_text(bundle: Bundle, accuracy: Accuracy | None, prices: tuple[str, str], licence: str | None) -> str:
+    """The card in Markdown, with the front matter that the Hugging Face hub reads; raises as `card`."""
+    opened = artefact(bundle)
+    if not opened.summary and "graph" not in bundle.about:  # config_of names the graph
+        got = f"{bundle.folder} is a bundle for {bundle.kind!r} that holds no prompt"
+        raise BadBundle(got, "one of a training run, for onnx or lava")
     config = config_of(bundle)
     name = f"{config.method} on {config.backbone.name}, {data_name(config.data)}"
-    front = _front(bundle, config, accuracy, name, licence)
+    command = "run BUNDLE image.jpg" if opened.takes_images else "verify BUNDLE"
     parts = [
-        (f"# {_plain(name)}", _what(bundle, config)),
+        (f"# {_plain(name)}", _what(opened, config)),
         ("## Trained on", _trained(config)),
-        ("## Accuracy", _accuracy(about.get("trained", {}), accuracy)),
-        ("## Checked before these files appeared", _checked(bundle)),
+        ("## Accuracy", _accuracy(bundle, accuracy)),
+        ("## Checked before these files appeared", opened.checked()),
         ("## Counts and energy", _cost(bundle, prices)),
-        ("## Run it without neuroprompt", _run(bundle)),
-        ("## Run it with neuroprompt", [f"    neuroprompt {_verb(bundle)}"]),
-        *([("## The integers", scale_words(load_model(bundle).scale_report))] if bundle.kind == "lava" else []),
+        ("## Run it without neuroprompt", opened.run_elsewhere()),
+        ("## Run it with neuroprompt", [f"    neuroprompt {command}"]),
+        ("## The integers", opened.integers()),
         ("## Files", _files(bundle)),
-        ("## Limits", _limits(bundle)),
-        ("## Versions", [", ".join(f"{k} {v}" for k, v in about.get("versions", {}).items()) or "Not recorded."]),
+        ("## Limits", [ESTIMATE, *opened.limits()]),
+        ("## Versions", _versions(bundle)),
     ]
-    return f"---\n{front}\n---\n\n" + "\n".join(f"{title}\n\n" + "\n".join(lines) + "\n" for title, lines in parts)
+    front = _front(opened, config, accuracy, name, licence)
+    body = "\n".join(f"{title}\n\n" + "\n".join(lines) + "\n" for title, lines in parts if lines)
+    return f"---\n{front}\n---\n\n{body}"
 
 
-def read_accuracy(file: Path) -> dict[str, Any]:
-    """What `neuroprompt eval --json` wrote for one run; raises BadData."""
-    wanted = "what 'neuroprompt eval RUN --json' prints"
+def read_accuracy(file: Path) -> Accuracy:
+    """What `neuroprompt eval --json` printed for one run; raises BadData."""
     try:
-        found = json.loads(file.read_text())
-        values = [found["clean"], *found["noise"].values()]
-        if not all(0 <= value <= 1 for value in values) or int(found["images"]) < 1:
+        accuracy = decode(Accuracy, json.loads(file.read_text()))
+        if not all(0 <= value <= 1 for value in (accuracy.clean, *accuracy.noise.values())) or accuracy.images < 1:
             raise ValueError("a number out of range")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{file} holds no accuracies of one run ({error})", wanted) from error
-    return dict(found)
+        got = f"{file} holds no accuracies of one run ({error})"
+        raise BadData(got, "what 'neuroprompt eval RUN --json' prints") from error
+    return accuracy
 
 
-def _front(
-    bundle: Bundle, config: RunConfig, accuracy: Mapping[str, Any] | None, name: str, licence: str | None
-) -> str:
-    backbone, of_timm = config.backbone, config.backbone.name != "embedded" and not config.backbone.random
-    results = []
-    if accuracy is not None:
-        shares = {"clean": accuracy["clean"], **accuracy["noise"]}
-        kind = config.data.partition(":")[0]
-        results = [
-            EvalResult("image-classification", kind, f"{data_name(config.data)}, {noise}", "accuracy", value)
-            for noise, value in shares.items()
-        ]
-    data = ModelCardData(
+def _front(opened: Artefact, config: RunConfig, accuracy: Accuracy | None, name: str, licence: str | None) -> str:
+    backbone = config.backbone
+    of_timm = backbone.name != "embedded" and not backbone.random and backbone.weights is None
+    kind, data = config.data.partition(":")[0], data_name(config.data)
+    results = [
+        EvalResult("image-classification", kind, f"{data}, {noise}", "accuracy", value)
+        for noise, value in _shares(accuracy).items()
+    ]
+    front = ModelCardData(
         license=licence,
         library_name=LIBRARY,
-        pipeline_tag="image-classification" if bundle.kind == "onnx" else None,
-        base_model=f"timm/{backbone.name}" if of_timm and backbone.weights is None else None,
-        tags=["visual-prompt-tuning", config.method, bundle.kind, *(["spiking"] if bundle.kind == "lava" else [])],
+        pipeline_tag="image-classification" if opened.takes_images else None,
+        base_model=f"timm/{backbone.name}" if of_timm else None,
+        tags=["visual-prompt-tuning", config.method, *opened.tags],
         model_name=name,
         eval_results=results or None,
     )
-    return str(data.to_yaml()).strip()
+    return str(front.to_yaml()).strip()
 
 
-def _what(bundle: Bundle, config: RunConfig) -> list[str]:
-    per_image = bool(bundle.about.get("per_image"))
-    how = "The prompt is made for every image." if per_image else "The prompt is the same for every image."
+def _what(opened: Artefact, config: RunConfig) -> list[str]:
+    how = "depends on the image" if opened.per_image else "is the same for every image"
     classes = ", ".join(map(_plain, config.classes[:12])) + (", ..." if len(config.classes) > 12 else "")
+    weights = " with random weights" if config.backbone.random else ""
     return [
-        f"This is {WHAT[bundle.kind]}. Method `{config.method}`, backbone `{config.backbone.name}`"
-        f"{' with random weights' if config.backbone.random else ''}. {how}",
+        f"This is {opened.summary}. Method `{config.method}`, backbone `{config.backbone.name}`{weights}. "
+        f"The prompt {how}.",
         "",
         f"{len(config.classes)} classes: {classes}",
     ]
@@ -131,58 +140,35 @@ def _trained(config: RunConfig) -> list[str]:
     ]
 
 
-def _accuracy(trained: Mapping[str, Any], accuracy: Mapping[str, Any] | None) -> list[str]:
+def _accuracy(bundle: Bundle, accuracy: Accuracy | None) -> list[str]:
     lines = []
-    if "val_accuracy" in trained:
-        lines.append(f"On the validation images, after training: {trained['val_accuracy']:.1%}.")
-    if accuracy is not None:
-        lines += ["", f"On {accuracy['images']:,} test images:", "", "| images | accuracy |", "|---|---|"]
-        shares = {"clean": accuracy["clean"], **accuracy["noise"]}
-        lines += [f"| {noise} | {value:.1%} |" for noise, value in shares.items()]
-    else:
-        lines.append("Accuracy on test images was not given to this card.")
-    return lines
+    validation = bundle.about.get("trained", {}).get("val_accuracy")
+    if validation is not None:
+        lines.append(f"On the validation images, after training: {validation:.1%}.")
+    if accuracy is None:
+        return [*lines, "The accuracy on test images was not given to this card."]
+    rows = (f"| {noise} | {share:.1%} |" for noise, share in _shares(accuracy).items())
+    return [*lines, "", f"On {accuracy.images:,} test images:", "", "| images | accuracy |", "|---|---|", *rows]
 
 
-def _checked(bundle: Bundle) -> list[str]:
-    if bundle.kind == "lava":
-        return checked_words(bundle.about)
-    parity = bundle.about["parity"]
-    return [
-        f"- ONNX Runtime against the model in PyTorch on {parity['images']} images ({parity['source']}), at "
-        f"batches of {', '.join(map(str, parity['batches']))}: logits differ by at most {parity['max_abs_diff']:.1e} "
-        f"({parity['max_rel_diff']:.1e} of their range; {parity['tolerance']:g} was allowed), "
-        f"{parity['top1_agreement']:.1%} of the classes equal",
-    ]
+def _shares(accuracy: Accuracy | None) -> dict[str, float]:
+    return {} if accuracy is None else {"clean": accuracy.clean, **accuracy.noise}
 
 
 def _cost(bundle: Bundle, prices: tuple[str, str]) -> list[str]:
     try:
-        lists = price_list(prices[0]), price_list(prices[1])
-        priced = energy(*activities(bundle), *lists, baked=not bundle.about.get("per_image", False))
+        priced = energy(bundle, *prices)
     except Unpriced as error:
         return [f"Not priced: {error}."]
     table = [COLUMNS, ["---"] * len(COLUMNS), *rows(priced)]
-    left_out = {part: priced[part]["leaves_out"] for part in ("generator", "backbone") if priced[part]["joules"]}
+    lists = [line.prices for line in priced.parts().values() if line.joules]
     return [
         f"{NOTE}: exact counts times published prices.",
         "",
         *("| " + " | ".join(map(str, row)) + " |" for row in table),
         "",
         *(f"- {line}" for line in counted(priced)),
-        *(f"- {priced[part]['title']} ({priced[part]['technology']}) leaves out: {w}" for part, w in left_out.items()),
-    ]
-
-
-def _run(bundle: Bundle) -> list[str]:
-    if bundle.kind == "lava":
-        return lava_run("factors.0.npy" if bundle.about.get("per_image") else None)
-    return [
-        "Needs onnxruntime, numpy and Pillow; preprocessing and labels are in the file itself.",
-        "",
-        "```python",
-        SNIPPET.strip(),
-        "```",
+        *(f"- {each.title} ({each.technology}) leaves out: {each.leaves_out}" for each in lists),
     ]
 
 
@@ -191,23 +177,11 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", " ".join(text.split()))
 
 
-def _verb(bundle: Bundle) -> str:
-    images = bundle.kind == "onnx" or bundle.about.get("per_image")
-    return "run BUNDLE image.jpg" if images else "verify BUNDLE"
-
-
 def _files(bundle: Bundle) -> list[str]:
-    there = sorted(p.name for p in bundle.folder.iterdir() if p.name != CARD)
+    there = sorted(p.name for p in bundle.folder.iterdir() if p.name != FILE)
     return [f"- `{name}`" + (f": {FILES[name]}" if name in FILES else "") for name in there]
 
 
-def _limits(bundle: Bundle) -> list[str]:
-    lines = ["Energy is an estimate from counts; nothing was measured on a chip."]
-    if bundle.kind == "lava":
-        lines.append(
-            "A simulator on a CPU says what the chip computes, not how fast. Thresholds are strict (v > threshold), "
-            "the reset is to 0 in the same step. The backbone is not here."
-        )
-    else:
-        lines.append("The classes are those above; an image of anything else gets one of them all the same.")
-    return lines
+def _versions(bundle: Bundle) -> list[str]:
+    versions = bundle.about.get("versions", {})
+    return [", ".join(f"{name} {version}" for name, version in versions.items()) or "Not recorded."]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -15,10 +14,11 @@ from neuroprompt.report._parts import Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Spiking, Subject
 from neuroprompt.report.figures import INK, PAPER, Array, spread
 from neuroprompt.simulators.compare import Mismatch, NodeAgreement, compare
+from neuroprompt.simulators.verify import Verification
 
 LEAD = (
-    "The same run in float, as trained, and in the chip's integers, compared in every step of every neuron; and every "
-    "target at hand against the plain reference."
+    "The same run in float, as trained, and in the chip's integers, compared at every step of every neuron; and every "
+    "available target against the plain reference."
 )
 NEURONS = 60
 KINDS = ("neither", "both", "float alone", "fixed alone")
@@ -26,7 +26,7 @@ KINDS = ("neither", "both", "float alone", "fixed alone")
 
 def section(subjects: Sequence[Subject]) -> Section:
     """A figure of both for every subject, and the table of all targets."""
-    made = Section("float-fixed", "Float against fixed", LEAD)
+    chapter = Section("float-fixed", "Float against fixed", LEAD)
     tables: list[Table] = []
     missing: dict[str, str] = {}
     for subject in subjects:
@@ -35,17 +35,17 @@ def section(subjects: Sequence[Subject]) -> Section:
             if spiking.fixed is None:
                 missing[subject.name] = str(spiking.model.quantisation_error)
             else:
-                made.parts += _both(subject.name, spiking)
+                chapter.parts += _both(subject.name, spiking)
         except NeuropromptError as error:
             missing[subject.name] = str(error)
             continue
-        verified = subject.measured["verify"]
+        verified = subject.measured.verification
         if isinstance(verified, str):
             missing[subject.name] = verified
         else:
             tables.append(_targets(subject.name, verified))
-    made.parts += [*tables, *absent(missing)]
-    return made
+    chapter.parts += [*tables, *absent(missing)]
+    return chapter
 
 
 def _both(name: str, spiking: Spiking) -> list[Plot]:
@@ -104,23 +104,23 @@ def _first(first: Mismatch | None) -> str:
     return f"The first mismatch (ringed) is neuron {first.neuron} in step {first.step + 1}."
 
 
-def _targets(name: str, verified: dict[str, Any]) -> Table:
+def _targets(name: str, verified: Verification) -> Table:
     rows: list[tuple[object, ...]] = [
         (
             target,
-            f"{found['spike_exact']:.4%}",
-            f"{found['jaccard']:.4f}",
-            f"{found['spikes']:,}",
-            _first_words(found["first_mismatch"]),
-            found.get("cause") or "",
+            f"{agreement.spike_exact:.4%}",
+            f"{agreement.jaccard:.4f}",
+            f"{agreement.spikes:,}",
+            _where(agreement.first_mismatch),
+            agreement.cause or "",
         )
-        for target, found in verified["targets"].items()
+        for target, agreement in verified.targets.items()
     ]
-    for what, said in (("not run", verified["skipped"]), ("failed", verified.get("failed", {}))):
-        rows += [(target, "-", "-", "-", "-", f"{what}: {why}") for target, why in said.items()]
-    title = f"{name}: targets against the reference ({verified['reference']['spikes']:,} spikes)"
-    return Table(title, ("target", "spike exact", "Jaccard", "spikes", "first mismatch", "why"), rows)
+    for what, reasons in (("not run", verified.skipped), ("failed", verified.failed)):
+        rows += [(target, "-", "-", "-", "-", f"{what}: {why}") for target, why in reasons.items()]
+    title = f"{name}: targets against the reference ({verified.reference.spikes:,} spikes)"
+    return Table(title, ("target", "matching entries", "Jaccard", "spikes", "first mismatch", "why"), rows)
 
 
-def _first_words(first: dict[str, Any] | None) -> str:
-    return "none" if first is None else f"{first['node']}, step {first['step'] + 1}, neuron {first['neuron']}"
+def _where(first: Mismatch | None) -> str:
+    return "none" if first is None else f"{first.node}, step {first.step + 1}, neuron {first.neuron}"

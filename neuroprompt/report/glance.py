@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from neuroprompt.energy.estimate import si
+from neuroprompt.energy.units import si
 from neuroprompt.errors import NeuropromptError
 from neuroprompt.report._parts import Section, Table
-from neuroprompt.report._subject import Subject
+from neuroprompt.report._subject import Measured, Subject
 
-LEAD = "Each figure has its own chapter below; a hyphen stands for what was not measured or not given."
+LEAD = "Each figure has its own chapter below; a hyphen means that it was not measured or not given."
 
 
 def section(subjects: Sequence[Subject]) -> Section:
@@ -21,44 +20,57 @@ def section(subjects: Sequence[Subject]) -> Section:
 
 
 def _column(subject: Subject) -> dict[str, str]:
-    config, metrics, about = subject.config, subject.metrics, subject.about
-    accuracy, latency = (_found(subject, what) for what in ("accuracy", "latency"))
-    spent, noise = _found(subject, "energy"), accuracy.get("noise", {})
-    parity = about.get("parity", {})
+    config, metrics, measured = subject.config, subject.metrics, subject.measured
+    parity = subject.about.get("parity", {})
     return {
         "backbone": config.backbone.name + (" (random weights)" if config.backbone.random else ""),
         "data": config.data,
-        "prompt parameters": f"{metrics['prompt_parameters']:,}" if "prompt_parameters" in metrics else "-",
-        "validation accuracy": _share(metrics.get("val_accuracy")),
-        "test accuracy": _share(accuracy.get("clean")),
-        "mean under noise": _share(sum(noise.values()) / len(noise) if noise else None),
+        "prompt parameters": f"{metrics.prompt_parameters:,}" if metrics else "-",
+        "validation accuracy": _share(metrics.val_accuracy if metrics else None),
+        **_accuracy(measured),
         **_spikes(subject),
         "ONNX against PyTorch, largest difference": f"{parity['max_abs_diff']:.1e}" if parity else "-",
-        "time, baked over bare": f"{latency['ratio']['baked_over_bare']:.3f}" if latency else "-",
-        "time, naive over bare": f"{latency['ratio']['naive_over_bare']:.3f}" if latency else "-",
-        "energy of the generator, a run (estimated)": si(spent["generator"]["joules"]) if spent else "-",
-        "energy of the backbone, an image (estimated)": si(spent["backbone"]["joules"]) if spent else "-",
+        **_latency(measured),
+        **_energy(measured),
+    }
+
+
+def _accuracy(measured: Measured) -> dict[str, str]:
+    accuracy = None if isinstance(measured.accuracy, str) else measured.accuracy
+    noise = list(accuracy.noise.values()) if accuracy else []
+    return {
+        "test accuracy": _share(accuracy.clean if accuracy else None),
+        "mean under noise": _share(sum(noise) / len(noise) if noise else None),
     }
 
 
 def _spikes(subject: Subject) -> dict[str, str]:
-    verified = _found(subject, "verify")
-    fixed = verified.get("targets", {}).get("loihi-fixed", {})
+    verified = subject.measured.verification
+    integers = None if isinstance(verified, str) else verified.targets.get("loihi-fixed")
     try:
         recording = subject.spiking.fixed or subject.spiking.floats
     except NeuropromptError:
-        return {"neurons": "-", "spikes": "-", "integers as float": "-"}
+        return dict.fromkeys(("neurons", "spikes", "integers matching float"), "-")
     neurons = sum(spikes.shape[1] for spikes in recording.spikes.values())
     return {
         "neurons": f"{neurons:,}",
         "spikes": f"{sum(int(spikes.sum()) for spikes in recording.spikes.values()):,}",
-        "integers as float": f"{fixed['spike_exact']:.4%}" if fixed else "-",
+        "integers matching float": "-" if integers is None else f"{integers.spike_exact:.4%}",
     }
 
 
-def _found(subject: Subject, what: str) -> dict[str, Any]:
-    value = subject.measured.get(what)
-    return value if isinstance(value, dict) else {}
+def _latency(measured: Measured) -> dict[str, str]:
+    latency = None if isinstance(measured.latency, str) else measured.latency
+    pairs = {f"time, {form} over bare": f"{form}_over_bare" for form in ("baked", "naive")}
+    return {row: f"{latency.ratio[pair].median:.3f}" if latency else "-" for row, pair in pairs.items()}
+
+
+def _energy(measured: Measured) -> dict[str, str]:
+    energy = None if isinstance(measured.energy, str) else measured.energy
+    return {
+        "energy of the generator, a run (estimated)": si(energy.generator.joules if energy else None),
+        "energy of the backbone, an image (estimated)": si(energy.backbone.joules if energy else None),
+    }
 
 
 def _share(value: float | None) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.report._axes import plain_axes
 from neuroprompt.report._parts import Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
 
 LEAD = (
-    "Milliseconds of one run, measured in turn on the machine that made this report; only ratios within one run count. "
+    "Milliseconds of one run on the machine that made this report, all forms in turn. Compare only ratios within one "
+    "report. "
     "bare: timm's own graph without a prompt. naive: with the prompt as ordinary tokens. baked: what is deployed. "
     "lean: the bare backbone in the baked one's form."
 )
@@ -19,45 +20,39 @@ COLOURS = {"baked": "#0072B2", "naive": "#D55E00", "bare": "#009E73", "lean": "#
 
 def section(subjects: Sequence[Subject]) -> Section:
     """Bars for every subject with an ONNX bundle, and the ratios."""
-    made = Section("latency", "Latency", LEAD)
-    found = {s.name: s.measured["latency"] for s in subjects}
-    timed = {name: of for name, of in found.items() if not isinstance(of, str)}
-    made.parts += [_bars(name, of) for name, of in timed.items()]
-    if timed:
-        made.parts.append(_ratios(timed))
-    made.parts += absent({name: of for name, of in found.items() if isinstance(of, str)})
-    return made
+    results = {s.name: s.measured.latency for s in subjects}
+    timed = {name: result for name, result in results.items() if not isinstance(result, str)}
+    chapter = Section("latency", "Latency", LEAD, [_bars(name, result) for name, result in timed.items()])
+    chapter.parts += [_ratios(timed)] if timed else []
+    chapter.parts += absent({name: why for name, why in results.items() if isinstance(why, str)})
+    return chapter
 
 
-def _bars(name: str, timed: dict[str, Any]) -> Plot:
-    order = [form for form in COLOURS if form in timed["ms"]]
+def _bars(name: str, timed: LatencyBenchmark) -> Plot:
+    times = {form: timed.ms[form] for form in COLOURS if form in timed.ms}
     figure, axes = plain_axes(2.9, grid="x")
-    values = [timed["ms"][form] for form in order]
-    around = [timed["ms_quartiles"][form] for form in order]
     whiskers = [
-        [max(0.0, value - low) for value, (low, _) in zip(values, around, strict=True)],
-        [max(0.0, high - value) for value, (_, high) in zip(values, around, strict=True)],
+        [max(0.0, ms.median - ms.low) for ms in times.values()],
+        [max(0.0, ms.high - ms.median) for ms in times.values()],
     ]
-    colours = [COLOURS[form] for form in order]
-    axes.barh(order, values, xerr=whiskers, color=colours, height=0.65, error_kw={"ecolor": "#777777", "capsize": 3})
+    colours, medians = [COLOURS[form] for form in times], [ms.median for ms in times.values()]
+    look = {"ecolor": "#777777", "capsize": 3}
+    axes.barh(list(times), medians, xerr=whiskers, color=colours, height=0.65, error_kw=look)
     axes.invert_yaxis()
     axes.set_xlim(0)
-    axes.set_xlabel(f"ms a run (batch {timed['batch']}, {timed['threads']} threads)")
+    axes.set_xlabel(f"ms a run (batch {timed.batch}, {timed.threads} threads)")
     axes.set_title("Median; whiskers: the middle half", fontsize=11)
-    rows = [(form, value, *part) for form, value, part in zip(order, values, around, strict=True)]
-    caption = f"{name}: time of a run in {timed['rounds']} rounds, each of which ran all forms."
+    rows = [(form, ms.median, ms.low, ms.high) for form, ms in times.items()]
+    caption = f"{name}: time of a run in {timed.rounds} rounds; every round ran all forms."
     columns = ("graph", "ms median", "ms first quartile", "ms third quartile")
     return Plot(f"latency-{slug(name)}", figure, caption, columns, rows)
 
 
-def _ratios(timed: dict[str, dict[str, Any]]) -> Table:
-    pairs = list(next(iter(timed.values()))["ratio"])
-    rows: list[tuple[object, ...]] = []
-    for pair in pairs:
-        cells = []
-        for of in timed.values():
-            low, high = of["ratio_quartiles"][pair]
-            cells.append(f"{of['ratio'][pair]:.3f} ({low:.3f} to {high:.3f})")
-        rows.append((pair.replace("_", " "), *cells))
-    rows.append(("largest difference, baked against PyTorch", *(f"{of['max_abs_diff']:.1e}" for of in timed.values())))
+def _ratios(timed: Mapping[str, LatencyBenchmark]) -> Table:
+    pairs = next(iter(timed.values())).ratio
+    rows: list[tuple[object, ...]] = [
+        (pair.replace("_", " "), *(str(result.ratio[pair]) for result in timed.values())) for pair in pairs
+    ]
+    differences = (f"{result.max_abs_diff:.1e}" for result in timed.values())
+    rows.append(("largest difference, baked against PyTorch", *differences))
     return Table("Ratios of times, and the middle half", ("ratio", *timed), rows)

@@ -18,13 +18,13 @@ from neuroprompt.spiking.program import Program
 
 LEAD = (
     "Membrane potential after the reset at the end of each step, in the units of training; triangles are spikes, the "
-    "dotted line is the threshold. Float is what was trained, fixed what the chip computes, over its scale."
+    "dotted line is the threshold. Float is what was trained; fixed is what the chip computes, divided by its scale."
 )
 
 
 def section(subjects: Sequence[Subject], neurons: Sequence[str]) -> Section:
-    """Traces of `neurons` (INDEX or NODE:INDEX), or of some with different rates. Raises BadSetting for no such one."""
-    made = Section("membranes", "Membrane potentials", LEAD)
+    """Traces of `neurons` (INDEX or NODE:INDEX), or of some with different rates. Raises BadSetting."""
+    chapter = Section("membranes", "Membrane potentials", LEAD)
     missing = {}
     for subject in subjects:
         try:
@@ -35,11 +35,11 @@ def section(subjects: Sequence[Subject], neurons: Sequence[str]) -> Section:
         chosen = [_named(spiking, word) for word in neurons] or _typical(spiking)
         chosen = [(node, i) for node, i in chosen if node in spiking.floats.v]
         if chosen:
-            made.parts.append(_traces(subject.name, spiking, chosen))
+            chapter.parts.append(_traces(subject.name, spiking, chosen))
         else:
             missing[subject.name] = "the reference gave no potentials"
-    made.parts += absent(missing)
-    return made
+    chapter.parts += absent(missing)
+    return chapter
 
 
 def check(subjects: Sequence[Subject], neurons: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ def _named(spiking: Spiking, word: str) -> tuple[str, int]:
 
 
 def _typical(spiking: Spiking) -> list[tuple[str, int]]:
-    """Of every population the neuron that spikes most, one between, one that spikes least but once if any does."""
+    """Up to four neurons: of each population the most active, a middling one, and the least active that spikes."""
     chosen = []
     for node, spikes in spiking.floats.spikes.items():
         counts = spikes.sum(axis=0)

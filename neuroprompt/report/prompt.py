@@ -1,21 +1,19 @@
-"""The prompt itself: its bits or values, block by block, or what it adds to an image."""
+"""The prompt: its bits or values, block by block, or what it adds to an image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from neuroprompt.errors import BadSetting, NeuropromptError
 from neuroprompt.report._axes import WIDTH, plain_axes
 from neuroprompt.report._parts import Plot, Section, absent, slug
 from neuroprompt.report._subject import Subject
 from neuroprompt.report.figures import Array, draw_bits, new_figure
-from neuroprompt.training.sample_images import sample_images
 
 LEAD = (
-    "What was learned, as it is deployed: tokens that enter the blocks of the backbone, or what is added to an image."
+    "The trained prompt as it is deployed: tokens that enter the blocks of the backbone, or what is added to an image."
 )
 SHOWN = 3
 """Test images that are shown with their prompts."""
@@ -23,15 +21,15 @@ SHOWN = 3
 
 def section(subjects: Sequence[Subject]) -> Section:
     """The prompt of every subject, as far as it can be drawn."""
-    made = Section("prompt", "The prompt", LEAD)
+    chapter = Section("prompt", "The prompt", LEAD)
     missing = {}
     for subject in subjects:
         try:
-            made.parts.append(_drawn(subject))
+            chapter.parts.append(_drawn(subject))
         except NeuropromptError as error:
             missing[subject.name] = str(error)
-    made.parts += absent(missing)
-    return made
+    chapter.parts += absent(missing)
+    return chapter
 
 
 def _drawn(subject: Subject) -> Plot:
@@ -39,12 +37,12 @@ def _drawn(subject: Subject) -> Plot:
     tokens = subject.tokens
     if tokens is not None and tokens.size:
         return _tokens(subject.name, tokens)
-    if subject.lava is not None and not (subject.run or subject.onnx):
-        raise BadSetting("a Lava bundle alone, which does not hold the prompt", "its run folder beside it")
+    if subject.neurons is not None and not (subject.run or subject.baked):
+        raise BadSetting("a bundle of the neurons alone, which does not hold the prompt", "its run folder beside it")
     enters = subject.loaded.model.prompt.enters
     if enters == "pixels":
         return _images(subject)
-    why = "it is made anew between the blocks, for every image" if enters == "tokens" else "the method has none"
+    why = "it depends on the image and is made between the blocks" if enters == "tokens" else "the method has none"
     raise BadSetting(f"no prompt to draw, {why}")
 
 
@@ -71,13 +69,17 @@ def _tokens(name: str, tokens: Array) -> Plot:
     return Plot(f"prompt-{slug(name)}", figure, caption, ("block", "token", *map(str, range(width))), rows)
 
 
-@torch.no_grad()
 def _images(subject: Subject) -> Plot:
+    import torch
+
+    from neuroprompt.training.sample_images import sample_images
+
     model = subject.loaded.model.eval()
     images, origin = sample_images(subject.loaded, SHOWN)
-    inputs = model.inputs(images)
-    before = (inputs * model.std + model.mean).clamp(0, 1)
-    after = model.prompted(inputs) * model.std + model.mean
+    with torch.no_grad():
+        inputs = model.inputs(images)
+        before = (inputs * model.std + model.mean).clamp(0, 1)
+        after = model.prompted(inputs) * model.std + model.mean
     added = after - before
     largest = float(added.abs().max()) or 1.0
     figure = new_figure(WIDTH, 1.9 * SHOWN)

@@ -1,4 +1,4 @@
-"""Where all of it comes from: versions, seeds, hashes and the command lines to make it again."""
+"""Provenance: versions, seeds, hashes, and the commands that reproduce everything."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from neuroprompt.training.commands import train_command
 from neuroprompt.training.run_files import PROMPT
 
 PACKAGES = ("neuroprompt-toolkit", "torch", "timm", "snntorch", "nir", "onnx", "onnxruntime", "numpy", "matplotlib")
-LEAD = "What to type and which files to hold to get these figures again."
+LEAD = "The commands, files and versions that reproduce these figures."
 
 
 def section(subjects: Sequence[Subject], command: Sequence[str]) -> Section:
-    """Tables of what every subject was made of, and of what made this report."""
-    made = Section("provenance", "Provenance", LEAD)
-    made.parts += [Table(subject.name, ("", "value"), _of(subject)) for subject in subjects]
+    """A table for every subject, and one for this report."""
+    chapter = Section("provenance", "Provenance", LEAD)
+    chapter.parts += [Table(subject.name, ("", "value"), _of(subject)) for subject in subjects]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows = [("command", shlex.join(command))] if command else []
     rows += [("made", now), ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
-    rows += [(name, metadata.version(name)) for name in PACKAGES]
-    made.parts.append(Table("This report", ("", "value"), rows))
-    return made
+    rows += [(name, _version(name)) for name in PACKAGES]
+    chapter.parts.append(Table("This report", ("", "value"), rows))
+    return chapter
 
 
 def _of(subject: Subject) -> list[tuple[str, str]]:
@@ -44,12 +44,18 @@ def _of(subject: Subject) -> list[tuple[str, str]]:
         rows.append(("run folder", str(subject.run)))
         rows.append((f"{PROMPT}, SHA-256", sha256(subject.run / PROMPT)))
         rows.append(("export it", f"neuroprompt export {shlex.quote(str(subject.run))} --target TARGET --out OUT"))
-    for bundle in (subject.onnx, subject.lava):
-        if bundle is not None:
-            rows.append((f"{bundle.kind} bundle", str(bundle.folder)))
-            rows.append((f"{MANIFEST} of it, SHA-256", sha256(bundle.folder / MANIFEST)))
-            if bundle.about.get("bits_sha256"):
-                rows.append(("the prompt in it, SHA-256", bundle.about["bits_sha256"]))
-            versions = bundle.about.get("versions", {})
-            rows.append(("exported with", ", ".join(f"{name} {version}" for name, version in versions.items()) or "-"))
+    for bundle in subject.bundles:
+        versions = bundle.about.get("versions", {})
+        rows.append((f"{bundle.kind} bundle", str(bundle.folder)))
+        rows.append((f"its {MANIFEST}, SHA-256", sha256(bundle.folder / MANIFEST)))
+        if bundle.about.get("bits_sha256"):
+            rows.append(("the prompt in it, SHA-256", bundle.about["bits_sha256"]))
+        rows.append(("exported with", ", ".join(f"{name} {version}" for name, version in versions.items()) or "-"))
     return rows
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,4 +1,4 @@
-"""The scale report: what fitting the chip's integers changed in weights, biases and thresholds."""
+"""The scale report: what rounding to the chip's integers changed in weights, biases and thresholds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from neuroprompt.report._parts import Section, Table, absent
 from neuroprompt.report._subject import Subject
 
 LEAD = (
-    "Weights, biases and thresholds as whole numbers. A scale is searched for each population; what was clipped, "
-    "became 0, overflowed or fell silent stands here."
+    "Weights, biases and thresholds as integers, each population with its own scale. The tables count what was "
+    "clipped, rounded to 0 or overflowed, and which neurons fell silent."
 )
 
 
 def section(subjects: Sequence[Subject]) -> Section:
     """Tables of populations and projections for every subject with integers."""
-    made = Section("scales", "Scale report of the integers", LEAD)
+    chapter = Section("scales", "Scale report of the integers", LEAD)
     missing = {}
     for subject in subjects:
         try:
@@ -30,11 +30,11 @@ def section(subjects: Sequence[Subject]) -> Section:
             for kind in ("populations", "projections")
             if report.get(kind)
         ]
-        made.parts += tables
+        chapter.parts += tables
         if not tables:
             missing[subject.name] = "no integers were fitted"
-    made.parts += absent(missing)
-    return made
+    chapter.parts += absent(missing)
+    return chapter
 
 
 def _table(title: str, of: Mapping[str, Mapping[str, Any]]) -> Table:

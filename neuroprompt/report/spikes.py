@@ -10,13 +10,13 @@ from neuroprompt.report._parts import Note, Plot, Section, absent, slug
 from neuroprompt.report._subject import Subject
 from neuroprompt.report.figures import Array, draw_raster, spread
 
-LEAD = "The spiking part in the integers that are deployed, or in float where no integers fit; one run, from rest."
+LEAD = "One run of the spiking part, from rest: in the integers that are deployed, or in float if no integers fit."
 NEURONS = 60
 
 
 def section(subjects: Sequence[Subject]) -> Section:
     """A raster of every population, and rates by layer."""
-    made = Section("spikes", "Spikes", LEAD)
+    chapter = Section("spikes", "Spikes", LEAD)
     missing, in_graphs = {}, []
     for subject in subjects:
         try:
@@ -29,17 +29,17 @@ def section(subjects: Sequence[Subject]) -> Section:
             continue
         recording = spiking.fixed or spiking.floats
         for node, spikes in recording.spikes.items():
-            made.parts.append(_raster(subject.name, node, spikes, spiking.about))
-        made.parts.append(_rates(subject, dict(recording.spikes)))
-    made.parts += [*in_graphs, *absent(missing)]
-    return made
+            chapter.parts.append(_raster(subject.name, node, spikes, spiking.about))
+        chapter.parts.append(_rates(subject, dict(recording.spikes)))
+    chapter.parts += [*in_graphs, *absent(missing)]
+    return chapter
 
 
 def _in_graph(subject: Subject) -> Note:
-    found = subject.about["spiking"]
+    spikes = subject.about["spiking"]
     return Note(
-        f"{subject.name}: its neurons are part of the ONNX graph; {found['spikes_per_image']:,.0f} spikes an image, "
-        f"{found['spike_density']:.1%} of all neuron updates."
+        f"{subject.name}: its neurons are part of the ONNX graph; {spikes['spikes_per_image']:,.0f} spikes an image, "
+        f"{spikes['spike_density']:.1%} of all neuron updates."
     )
 
 
@@ -55,7 +55,7 @@ def _raster(name: str, node: str, spikes: Array, about: str) -> Plot:
 def _rates(subject: Subject, spikes: dict[str, Array]) -> Plot:
     layers = {node: float(fired.mean()) for node, fired in spikes.items()}
     of = "population"
-    tokens = subject.tokens if subject.bundle or subject.run else None
+    tokens = subject.tokens if subject.places else None
     last = next(reversed(list(spikes.values())))
     if len(spikes) == 1 and tokens is not None and len(tokens) > 1 and tokens.size == last.shape[1]:
         by_block = last.mean(axis=0).reshape(len(tokens), -1).mean(axis=1)

@@ -67,7 +67,7 @@ class Verification:
     targets: Mapping[str, TargetAgreement]
     skipped: Mapping[str, str]
     failed: Mapping[str, str]
-    recordings: Mapping[str, Recording] = field(repr=False, compare=False)
+    recordings: Mapping[str, Recording] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def agrees(self) -> bool:

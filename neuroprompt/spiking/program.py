@@ -230,14 +230,19 @@ def is_spikes(inputs: Array) -> bool:
 
 
 def _reach(listening: list[Projection], sent: Array, most: Array) -> float:
-    """The largest magnitude that whole numbers (T, n_in) add up to; `most` are those of each line, (n_in,)."""
+    """The largest magnitude that whole numbers (T, n_in) add up to; `most` are those of each line, (n_in,).
+
+    Infinite where the sum of one list leaves 32 bits, in which it is made before it is shifted.
+    """
     if len(listening) == 1 and listening[0].weights.is_one_to_one:  # no sum: the largest number has the largest product
         return float(np.abs(listening[0].weights.raw * most).max(initial=0)) * 2.0 ** listening[0].exponent
     total: Any = 0.0
     for q in listening:
         late = np.zeros((len(sent), q.weights.shape[0]))
-        late[q.lag :] = q.weights.apply(sent[: max(0, len(sent) - q.lag)]) * 2.0**q.exponent
-        total = total + late
+        late[q.lag :] = q.weights.apply(sent[: max(0, len(sent) - q.lag)])
+        if np.abs(late).max(initial=0) >= 2**31:
+            return np.inf
+        total = total + late * 2.0**q.exponent
     return float(np.abs(total).max(initial=0))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import nir
 import numpy as np
@@ -19,53 +20,81 @@ from torch.nn import functional as F
 
 from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.fit import integer_decays
+from neuroprompt.compiler.lists import ANY, MIXED, ONE_SIGN, integer_lists
 from neuroprompt.compiler.lower import lower
+from neuroprompt.compiler.shares import Share, shares
+from neuroprompt.compiler.tasks import Tasks
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import BadSetting, OutOfRange, Unsupported
-from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, MANTISSA, SHIFT, VTH_MAX
+from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, MANTISSA, SHIFT, VTH_MAX, Trace, simulate
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import ATAN_ALPHA, leaky
-from neuroprompt.spiking.program import Population, Program, SpikingModel
+from neuroprompt.spiking.program import GRADED, Population, Program, Projection, SpikingModel
 
 Matrix = NDArray[np.float64]
 
-ONE_SIGN, MIXED = 255, 254
-"""The largest weights that the chip stores: of one sign, and beside the other sign, where they are even."""
-
 
 class IntegerLinear(nn.Linear):
-    """Synapses in the chip's integers: a = W x + b, for spikes x (..., in) -> a (..., out), in weight units.
+    """Synapses in the chip's integers: x (..., in) -> what they deliver (..., out), in weight units.
 
-    W = round(w s), even where signs are mixed, within 8 bits and a sign; b = round(b s) within 13 bits. `weight` and
-    `bias` are floats, in the float model's units, and learn straight through the rounding. Raises Unsupported for x
-    that are no spikes: the chip has no sums of other numbers here.
+    spikes    a = W x + b
+    numbers   a = floor(W X / 2^shift) + b,  X = round(x input_scale), where `input_scale` is above 0
+
+    W = round(w c), even where signs are mixed, within 8 bits and a sign, and b = round(b s); c = s of spikes, and of
+    numbers s 2^shift / input_scale. `weight` and `bias` are floats, in the float model's units, and learn straight
+    through the rounding. Raises Unsupported for x that are neither.
     """
 
     scale: Tensor
+    input_scale: Tensor
+    shift: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, scale: float) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, scale: float, *, input_scale: float = 0.0, shift: int = 0
+    ) -> None:
         super().__init__(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
         self.weight = nn.Parameter(weight)
         self.bias = None if bias is None else nn.Parameter(bias)  # type: ignore[assignment]
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
+        self.register_buffer("input_scale", torch.tensor(input_scale, dtype=torch.float64))
+        self.register_buffer("shift", torch.tensor(shift, dtype=torch.float64))
 
     def integers(self) -> tuple[Tensor, Tensor | None]:
         """(W, b) as the chip has them, whole numbers in float64, with gradients; raises BadSetting for NaN."""
-        exact = self.weight.double() * self.scale
+        numbers = bool(self.input_scale)
+        exact = self.weight.double() * (self.scale * 2**self.shift / self.input_scale if numbers else self.scale)
         bias = None if self.bias is None else self.bias.double() * self.scale
         if not torch.isfinite(exact).all() or (bias is not None and not torch.isfinite(bias).all()):
             raise BadSetting("weights that are not finite", "numbers", "train with a smaller learning rate")
         if exact.min() < 0 < exact.max():
-            whole = (2 * torch.round(exact / 2)).clamp(-MIXED - 2, MIXED)
+            whole = (2 * torch.round(exact / 2)).clamp(-MIXED - 2 * (not numbers), MIXED)
         else:
             whole = torch.round(exact).clamp(-ONE_SIGN, ONE_SIGN)
-        return _through(whole, exact), None if bias is None else _through(torch.round(bias).clamp(*MANTISSA), bias)
+        if bias is None:
+            return _through(whole, exact), None
+        limits = (-GRADED, GRADED) if numbers else MANTISSA
+        return _through(whole, exact), _through(torch.round(bias).clamp(*limits), bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """One step; exact, because sums of integers below 2^53 are."""
+        weight, bias = self.integers()
+        if self.input_scale:
+            exact = x.double() * self.input_scale
+            summed = F.linear(_through(torch.round(exact), exact), weight) / 2**self.shift
+            delivered = _through(torch.floor(summed), summed)
+            return delivered if bias is None else delivered + bias
         if not ((x == 0) | (x == 1)).all():
-            raise Unsupported("inputs other than 0 and 1", "spikes", "code them as spikes")
-        return F.linear(x.double(), *self.integers())
+            raise Unsupported("inputs other than 0 and 1", "spikes", "give loihi_aware such inputs, or code them")
+        return F.linear(x.double(), weight, bias)
+
+    def floats(self) -> nn.Linear:
+        """The same as nn.Linear in weight units, for x as they are: nothing of them is rounded."""
+        weight, bias = self.integers()
+        if self.input_scale:
+            weight = weight * self.input_scale / 2**self.shift
+        linear = nn.Linear(self.in_features, self.out_features, bias=bias is not None, dtype=torch.float64)
+        linear.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
+        return linear
 
 
 class IntegerNeurons(nn.Module):
@@ -102,30 +131,40 @@ class LoihiChain(nn.Sequential):
 
     def floats(self) -> nn.Sequential:
         """The same chain as nn.Linear and snnTorch Leaky in weight units: its numbers are the chip's integers."""
-        made: OrderedDict[str, nn.Module] = OrderedDict()
+        modules: OrderedDict[str, nn.Module] = OrderedDict()
         for name, module in self.named_children():
             if isinstance(module, IntegerLinear):
-                weight, bias = module.integers()
-                linear = nn.Linear(module.in_features, module.out_features, bias=bias is not None, dtype=torch.float64)
-                linear.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}))
-                made[name] = linear
+                modules[name] = module.floats()
             elif isinstance(module, IntegerNeurons):
-                made[name] = leaky(1 - module.dv / DECAY_ONE, module.vth)
-        return nn.Sequential(made)
+                modules[name] = leaky(1 - module.dv / DECAY_ONE, module.vth)
+        return nn.Sequential(modules)
+
+    @property
+    def input_scale(self) -> float | None:
+        """What numbers on the input lines are multiplied by before they are rounded; None where the inputs are spikes.
+
+        A chain of one layer or more begins with its synapses.
+        """
+        first = self[0]
+        assert isinstance(first, IntegerLinear)
+        return float(first.input_scale) or None
 
     def graph(self, steps: int) -> nir.NIRGraph:
-        """`floats` as a NIR graph; `neuroprompt.model_of_graph(graph, scale=1.0)` finds these integers in it."""
+        """`floats` as a NIR graph; `model` finds these integers in it."""
         return to_nir(Generator(self.floats(), steps))
 
     def model(self, steps: int) -> SpikingModel:
         """What targets run; spikes and potentials of its fixed program are this chain's, bit by bit.
 
-        Its float program leaves out trunc0 alone, and overflow. Raises BadSetting for weights that are not finite.
+        Its float program leaves out trunc0, overflow, and what rounding numbers on the lines changes. Raises BadSetting
+        for weights that are not finite.
         """
-        return model_of_graph(self.graph(steps), scale=1.0)
+        return model_of_graph(self.graph(steps), scale=1.0, input_scale=self.input_scale)
 
 
-def loihi_aware(chain: nn.Sequential, scales: Sequence[float] | None = None) -> LoihiChain:
+def loihi_aware(
+    chain: nn.Sequential, scales: Sequence[float] | None = None, inputs: Tensor | None = None
+) -> LoihiChain:
     """A trained chain (nn.Linear and IF, LIF or snnTorch Leaky in turn) in Loihi's integers, to be trained on.
 
     Layer i has `scales[i]` weight units per unit of the float model; by default the largest at which weights, bias and
@@ -135,23 +174,48 @@ def loihi_aware(chain: nn.Sequential, scales: Sequence[float] | None = None) -> 
         aware = loihi_aware(chain)      # train it as before, for a few epochs
         model = aware.model(steps)      # its fixed program fires as `aware` does, spike by spike
 
+    Where the first layer takes numbers, such as pixels, `inputs` (T, n_in) or (T, N, n_in) are some of them, N runs of
+    T steps: their range decides how the numbers are rounded, with room for others of up to twice their size.
+
     Raises Unsupported, naming the module, for other chains, and OutOfRange for a scale at which something is clipped.
     """
     program = lower(to_nir(Generator(chain, 1)), 1)
     if scales is not None and len(scales) != len(program.populations):
         raise BadSetting(f"{len(scales)} scales", f"{len(program.populations)}, one for each layer of neurons")
-    made: OrderedDict[str, nn.Module] = OrderedDict()
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
     for i, p in enumerate(program.populations):
         weights = _weights(program, p)
-        largest = _largest_scale(p, weights)
+        numbers = _share(program, inputs) if i == 0 and inputs is not None else None
+        largest = _largest_scale(p, weights) if numbers is None else numbers.scales[p.name]
         scale = largest if scales is None else float(scales[i])
         if not 0 < scale <= largest:
             raise OutOfRange(f"a scale of {scale:g} for {p.name}", f"above 0 and at most {largest:g}")
         bias = torch.from_numpy(p.bias).float() if p.bias.any() else None
-        made[f"into_{p.name}"] = IntegerLinear(torch.from_numpy(weights).float(), bias, scale)
+        input_scale = numbers.input_scale if numbers else 0.0
+        shift = _shift(program.into(p.name)[0], scale / input_scale) if numbers else 0
+        linear = IntegerLinear(torch.from_numpy(weights).float(), bias, scale, input_scale=input_scale, shift=shift)
+        modules[f"into_{p.name}"] = linear
         decay = torch.as_tensor(np.asarray(integer_decays(p).dv))
-        made[p.name] = IntegerNeurons(decay, round(float(p.vth) * scale), scale)
-    return LoihiChain(made)
+        modules[p.name] = IntegerNeurons(decay, round(float(p.vth) * scale), scale)
+    return LoihiChain(modules)
+
+
+def _shift(projection: Projection, factor: float) -> int:
+    """The bits by which sums are shifted right, so that the heaviest weight times `factor` takes all 8."""
+    (part,) = integer_lists(projection, factor, ANY).projections
+    return -part.exponent
+
+
+def _share(program: Program, inputs: Tensor) -> Share:
+    """How numbers on the lines and 8-bit weights share the bits of the first layer."""
+    runs = inputs.detach().cpu().double().numpy()
+    runs = runs[:, None] if runs.ndim == 2 else runs
+    program = replace(program, steps=len(runs))
+    first = program.populations[0].name
+    traces = [simulate(program, run)[first] for run in runs.swapaxes(0, 1)]
+    spikes, u, v = (np.concatenate([getattr(trace, key) for trace in traces]) for key in ("spikes", "u", "v"))
+    tasks = Tasks(program, runs.swapaxes(0, 1).reshape(-1, runs.shape[-1]), {first: Trace(spikes, u, v)})
+    return next(shares([tasks.of(program.populations[0])], tasks.inputs, 0.0))
 
 
 def _weights(program: Program, population: Population) -> Matrix:
@@ -171,8 +235,8 @@ def _largest_scale(population: Population, weights: Matrix) -> float:
     """The largest scale at which nothing is clipped."""
     most = MIXED if weights.min() < 0 < weights.max() else ONE_SIGN
     values = ((most, weights), (MANTISSA[1], population.bias), (VTH_MAX, population.vth))
-    found = [limit / float(np.abs(value).max()) for limit, value in values if np.any(value)]
-    return min(found, default=1.0)
+    scales = [limit / float(np.abs(value).max()) for limit, value in values if np.any(value)]
+    return min(scales, default=1.0)
 
 
 def _through(whole: Tensor, exact: Tensor) -> Tensor:

@@ -89,10 +89,12 @@ def read_inputs(program: dict[str, Any], path: Any) -> Any:
 
 
 def reach(heard: Any, sent: Any) -> float:
-    """The largest magnitude that numbers add up to in any population; delays are left out."""
+    """The largest magnitude that numbers add up to in any population, delays left out; infinite beyond 32 bits."""
     totals: dict[str, Any] = {}
     for p in heard:
         w = p["weights"]
         sums = w * sent if w.ndim == 1 else np.asarray(w @ sent.T).T
+        if np.abs(sums).max(initial=0) >= 2**31:
+            return float("inf")
         totals[p["target"]] = totals.get(p["target"], 0) + sums * 2.0 ** p["exponent"]
     return max((float(np.abs(total).max(initial=0)) for total in totals.values()), default=0.0)

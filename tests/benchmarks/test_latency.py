@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from float_bounds import near
 
 from neuroprompt.benchmarks import latency as benchmark
-from neuroprompt.benchmarks.latency import bench_backbone, bench_model
+from neuroprompt.benchmarks.latency import bench, bench_model
+from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadSetting, ParityError
+from neuroprompt.onnxgraph.parity import TOLERANCE
 from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import EMBEDDED, load_backbone
 from neuroprompt.training.config import RunConfig
@@ -22,30 +27,34 @@ def _few_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bench_of_a_backbone() -> None:
-    result = bench_backbone(SPEC, 50, batch=2, rounds=3)
-    assert set(result["ms"]) == {"baked", "naive", "lean", "bare", "pytorch"}
+    result = bench(SPEC, tokens=50, batch=2, rounds=3)
+    assert set(result.ms) == {"baked", "naive", "lean", "bare", "pytorch"}
     over_bare = {f"{form}_over_bare" for form in ("baked", "naive", "lean", "pytorch")}
-    assert set(result["ratio"]) == over_bare | {"baked_over_lean"}
-    assert all(value > 0 for value in [*result["ms"].values(), *result["ratio"].values()])
+    assert set(result.ratio) == over_bare | {"baked_over_lean"}
+    assert all(value.median > 0 for value in [*result.ms.values(), *result.ratio.values()])
     # A block gains an Expand and a Concat each for keys and values; the batch's size is read once: two nodes.
-    nodes = result["nodes"]
+    nodes = result.nodes
     assert nodes["lean"] < nodes["baked"] <= nodes["lean"] + 4 + 2
     assert nodes["lean"] < nodes["bare"] < nodes["naive"]
-    macs = result["macs"]
+    macs = result.macs
     assert macs["lean"] == macs["bare"] < macs["baked"] < macs["naive"]
-    assert result["max_rel_diff"] <= 1e-4
-    assert result["max_abs_diff"] > 0  # two implementations of floating point: equal would mean one was not run
-    assert (result["batch"], result["rounds"], result["threads"]) == (2, 3, torch.get_num_threads())
-    for name, (low, high) in result["ms_quartiles"].items():
-        assert low <= result["ms"][name] <= high
+    assert 0 < result.max_rel_diff <= TOLERANCE
+    assert result.max_abs_diff > 0  # two implementations of floating point: equal would mean one was not run
+    assert (result.batch, result.rounds, result.threads) == (2, 3, torch.get_num_threads())
+    assert all(ms.low <= ms.median <= ms.high for ms in result.ms.values())
+    values = json.loads(json.dumps(result.json(), allow_nan=False))
+    keys = {"ratio", "ratio_quartiles", "ms", "ms_quartiles", "nodes", "macs", "max_abs_diff", "max_rel_diff"}
+    assert set(values) == keys | {"top1_agreement", "batch", "rounds", "threads", "joules", "note"}
+    assert LatencyBenchmark.from_json(values) == result
+    assert values["joules"]["bare"] == near(macs["bare"] * 4.6e-12)
 
 
 def test_bench_of_a_framed_image() -> None:
     model = assemble(RunConfig("evp", backbone=SPEC, classes=("a", "b")), load_backbone(SPEC))
     torch.nn.init.normal_(model.prompt.get_parameter("delta"))
     result = bench_model(model, None, batch=2, rounds=1)
-    assert result["max_rel_diff"] <= 1e-4
-    assert result["nodes"]["baked"] == result["nodes"]["lean"] < result["nodes"]["naive"]
+    assert 0 < result.max_rel_diff <= TOLERANCE
+    assert result.nodes["baked"] == result.nodes["lean"] < result.nodes["naive"]
 
 
 def test_models_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,10 +68,10 @@ def test_models_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_wrong_settings() -> None:
     with pytest.raises(BadSetting):
-        bench_backbone(SPEC, 0)
+        bench(SPEC, tokens=0)
     with pytest.raises(BadSetting):
-        bench_backbone(SPEC, 4, batch=0)
+        bench(SPEC, tokens=4, batch=0)
     with pytest.raises(BadSetting):
-        bench_backbone(SPEC, 4, rounds=0)
+        bench(SPEC, tokens=4, rounds=0)
     with pytest.raises(BadSetting):
-        bench_backbone(SPEC, 4, threads=0)
+        bench(SPEC, tokens=4, threads=0)

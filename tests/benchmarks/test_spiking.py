@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -14,25 +16,37 @@ from neuroprompt.loihi.arithmetic import simulate
 def test_without_lava_its_columns_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Target.part("lava"), "available", lambda: Availability(False, "", "", "run 'this'"))
     result = bench_spiking(steps=6, width=16, layers=2, rounds=1)
-    assert result["lava"] == "run 'this'"
-    assert set(result["converter"]["seconds"]) == {"emulator"}
-    assert list(result["lanes"]) == ["1", "2", "4", "8", "16"]
-    assert {(one["width"], one["depth"]) for one in result["grid"].values()} >= {(2, 1), (8, 1), (32, 1), (8, 8)}
-    assert set(result["sparse"]) == {"6", "60"}
-    for one in (*result["lanes"].values(), *result["grid"].values()):
-        assert one["seconds"]["emulator"] > 0
-    for one in result["sparse"].values():
-        assert set(one["ms"]) == {"0.01", "0.05", "0.1", "0.2", "0.5"}
-        assert one["ratio"]["0.5"] == 1
+    assert result.lava == "run 'this'"
+    assert set(result.converter.seconds) == {"emulator"}
+    assert list(result.lanes) == [1, 2, 4, 8, 16]
+    assert {(net.width, net.depth) for net in result.grid} >= {(2, 1), (8, 1), (32, 1), (8, 8)}
+    assert set(result.sparse) == {6, 60}
+    for timed in (*result.lanes.values(), *(net.timed for net in result.grid)):
+        assert timed.seconds["emulator"] > 0
+    for sparse in result.sparse.values():
+        assert set(sparse.ms) == {"0.01", "0.05", "0.1", "0.2", "0.5"}
+        assert sparse.ratio["0.5"].median == 1
+
+
+def test_the_json_has_the_keys_that_it_always_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Target.part("lava"), "available", lambda: Availability(False, "", "", "run 'this'"))
+    values = json.loads(json.dumps(bench_spiking(steps=4, width=8, layers=1, rounds=1).json(), allow_nan=False))
+    settings = {"steps", "width", "layers", "rounds", "lava"}
+    assert set(values) == settings | {"converter", "spikes", "lanes", "grid", "sparse"}
+    timed = {"seconds", "ratio", "quartiles"}
+    assert set(values["converter"]) == timed
+    assert set(values["lanes"]["16"]) == timed | {"spikes", "per_image"}
+    assert set(values["grid"]["4x8"]) == timed | {"spikes", "width", "depth", "ms"}
+    assert set(values["sparse"]["40"]) == {"ms", "ratio", "quartiles"}
 
 
 def test_a_plain_converter_our_lava_run_and_the_emulator_fire_alike(lava: SpikingTarget) -> None:
-    found = _timed(_runs(random_net(32, 2, 12, 0.3), True, plain=True), 1)
-    assert set(found["seconds"]) == {"emulator", "lava", "lava run()", "plain", "plain run()"}
-    assert all(value > 0 for value in found["seconds"].values())
-    assert {"plain_over_lava", "plain_over_lava_run", "lava_over_emulator"} <= set(found["ratio"])
-    assert found["spikes"] > 0
-    assert set(_timed(_runs(one_to_one_net(8, 4, 3), True), 1)["ratio"]) == {"lava_over_emulator"}
+    timed = _timed(_runs(random_net(32, 2, 12, 0.3), True, plain=True), 1)
+    assert set(timed.seconds) == {"emulator", "lava", "lava run()", "plain", "plain run()"}
+    assert all(value > 0 for value in timed.seconds.values())
+    assert {"plain_over_lava", "plain_over_lava_run", "lava_over_emulator"} <= set(timed.ratio)
+    assert timed.spikes > 0
+    assert set(_timed(_runs(one_to_one_net(8, 4, 3), True), 1).ratio) == {"lava_over_emulator"}
 
 
 def test_all_layers_of_a_random_net_fire_at_about_its_rate() -> None:

@@ -257,10 +257,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     import onnx
     from onnx import TensorProto, helper
 
-    shape = ["batch", 3, 2, 3]
+    shape: list[str | int | None] = ["batch", 3, 2, 3]
     node = helper.make_node("ReduceMean", ["images"], ["logits"], axes=[2, 3], keepdims=0)
     inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape[:2])]
     graph = helper.make_graph([node], "means", inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 

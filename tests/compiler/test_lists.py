@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from neuroprompt.compiler.lists import ANY, FINEST, MIXED, Precision, integer_lists
+from neuroprompt.compiler.lists import ANY, FINEST, MIXED, ONE_SIGN, Precision, integer_lists
 from neuroprompt.loihi.arithmetic import EXPONENTS
 from neuroprompt.loihi.synapses import stored_weights
 from neuroprompt.spiking.program import Projection
@@ -36,9 +36,11 @@ def test_lists_add_up_to_the_weights(
     exact = weights.dense() * factor
     total = sum(part.weights.dense() * 2.0**part.exponent for part in lists.projections)
     heaviest = float(np.abs(exact).max())
-    if 0 < heaviest <= MIXED * 2 ** EXPONENTS[1]:  # otherwise it is clipped, and counted
-        exponent = max(EXPONENTS[0], int(np.ceil(np.log2(heaviest / MIXED) - 1e-9)) - finer)
-        even = finer == 0 and exact.min() < 0 < exact.max()
+    mixed = bool(weights.values.min(initial=0) < 0 < weights.values.max(initial=0))
+    most = MIXED if mixed else ONE_SIGN
+    if 0 < heaviest <= most * 2 ** EXPONENTS[1]:  # otherwise it is clipped, and counted
+        exponent = max(EXPONENTS[0], int(np.ceil(np.log2(heaviest / most) - 1e-9)) - finer)
+        even = finer == 0 and mixed
         assert np.abs(total - exact).max() <= 2.0**exponent * (1 if even else 0.5) * (1 + 1e-9)
         assert lists.changed == 0
     else:

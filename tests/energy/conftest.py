@@ -1,14 +1,16 @@
-"""Other projects' own code, to hold ours to: fetched once into the cache, without their dependencies; no stubs."""
+"""Other projects' own code, to compare ours with: fetched once into the cache, without their dependencies; no stubs."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uv
@@ -48,3 +50,10 @@ def neurobench() -> None:
 def spikingjelly() -> None:
     """SpikingJelly 2.0.0 can be imported."""
     fetched("spikingjelly-2.0.0", "spikingjelly==2.0.0", "loguru==0.7.3")
+
+
+@pytest.fixture(scope="session")
+def sanafe() -> Any:
+    """SANA-FE 2.2.9, the simulator."""
+    fetched("sanafe-2.2.9", "sanafe==2.2.9")
+    return importlib.import_module("sanafe")

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from neuroprompt.energy.comparison import compare_prices
-from neuroprompt.energy.estimate import NOTE, energy
+from neuroprompt.energy.comparison import PriceComparison, compare_prices
+from neuroprompt.energy.estimate import NOTE
+from neuroprompt.energy.lines import three_lines
 from neuroprompt.energy.tables import COLUMNS, comparison, left_out, refused
 from neuroprompt.energy.toml_prices import price_lists
 from neuroprompt.errors import Unpriced
@@ -17,42 +18,51 @@ GENERATOR = Activity(spikes=10, synops=40, updates=30, updates_active=10, reads=
 BACKBONE = Activity(macs=1000, reads=300, writes=20)
 
 
+def compared(*names: str, generator: Activity = GENERATOR) -> PriceComparison:
+    return compare_prices(generator, BACKBONE, price_lists(names), baked=True)
+
+
 def test_each_list_prices_what_it_can_and_is_the_same_as_alone() -> None:
-    lists = price_lists(["loihi", "truenorth", "darwin3", "horowitz-45nm-fp32", "horowitz-45nm-int8-memory"])
-    found = compare_prices(GENERATOR, BACKBONE, lists, baked=True)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert [line["prices"] for line in found["generator"]] == ["loihi", "truenorth", "horowitz-45nm-int8-memory"]
-    assert [line["prices"] for line in found["backbone"]] == ["horowitz-45nm-fp32", "horowitz-45nm-int8-memory"]
-    alone = energy(GENERATOR, BACKBONE, "loihi", "horowitz-45nm-fp32", baked=True)
-    assert (found["generator"][0], found["backbone"][0]) == (alone["generator"], alone["backbone"])
-    first = next(t for t in found["totals"] if (t["generator"], t["backbone"]) == ("loihi", "horowitz-45nm-fp32"))
-    assert alone["total"].items() <= first.items()
-    assert "truenorth" not in {t["generator"] for t in found["totals"]}, "an all-in price is added to none per term"
-    assert {line["note"] for part in ("generator", "backbone", "totals") for line in found[part]} == {NOTE}
+    result = compared("loihi", "truenorth", "darwin3", "horowitz-45nm-fp32", "horowitz-45nm-int8-memory")
+    assert [line.prices.name for line in result.generator] == ["loihi", "truenorth", "horowitz-45nm-int8-memory"]
+    assert [line.prices.name for line in result.backbone] == ["horowitz-45nm-fp32", "horowitz-45nm-int8-memory"]
+    alone = three_lines(GENERATOR, BACKBONE, "loihi", "horowitz-45nm-fp32", baked=True)
+    assert result.generator[0].json() == alone.generator.json()
+    assert result.backbone[0].json() == alone.backbone.json()
+    first = next(t for t in result.totals if t.generator.prices.name == "loihi")
+    assert first.json() == alone.total.json()
+    assert "truenorth" not in {t.generator.prices.name for t in result.totals}, "an all-in price is added to no other"
+
+
+def test_the_json_has_the_keys_that_it_always_had() -> None:
+    values = json.loads(json.dumps(compared("loihi", "darwin3", "horowitz-45nm-fp32").json(), allow_nan=False))
+    assert set(values) == {"generator", "backbone", "totals", "refused", "baked", "note"}
+    assert {line["note"] for part in ("generator", "backbone", "totals") for line in values[part]} == {NOTE}
+    assert (values["totals"][0]["generator"], values["totals"][0]["backbone"]) == ("loihi", "horowitz-45nm-fp32")
+    assert all(set(why) == {"part", "prices", "reason"} for why in values["refused"])
 
 
 def test_a_list_that_prices_nothing_is_named_with_the_term() -> None:
-    found = compare_prices(GENERATOR, BACKBONE, price_lists(["loihi", "darwin3"]), baked=True)
-    assert found["backbone"] == found["totals"] == []
-    (line,) = refused(found)
+    result = compared("loihi", "darwin3")
+    assert not result.backbone
+    assert not result.totals
+    (line,) = refused(result)
     assert "20 updates_inactive without a price in 'darwin3'" in line
     with pytest.raises(Unpriced, match="darwin3"):
-        compare_prices(GENERATOR, BACKBONE, price_lists(["darwin3"]), baked=True)
+        compared("darwin3")
 
 
 def test_the_table_has_a_row_for_each_line_and_few_totals() -> None:
-    two = compare_prices(GENERATOR, BACKBONE, price_lists(["loihi", "horowitz-45nm-fp32"]), baked=True)
-    assert [row[0] for row in comparison(two)] == ["generator", "backbone", "total"]
-    many = [*(f"horowitz-45nm-{kind}-memory" for kind in ("fp32", "fp16", "int8")), "loihi"]
-    found = compare_prices(GENERATOR, BACKBONE, price_lists(many), baked=True)
-    assert len(found["totals"]) == 12
-    assert {row[0] for row in comparison(found)} == {"generator", "backbone"}
-    assert {len(row) for row in comparison(found)} == {len(COLUMNS)}
-    assert len(left_out(found)) == 7
+    assert [row[0] for row in comparison(compared("loihi", "horowitz-45nm-fp32"))] == ["generator", "backbone", "total"]
+    result = compared(*(f"horowitz-45nm-{kind}-memory" for kind in ("fp32", "fp16", "int8")), "loihi")
+    assert len(result.totals) == 12
+    assert {row[0] for row in comparison(result)} == {"generator", "backbone"}
+    assert {len(row) for row in comparison(result)} == {len(COLUMNS)}
+    assert len(left_out(result)) == 7
 
 
 def test_a_part_that_did_nothing_has_no_line() -> None:
-    found = compare_prices(Activity(), BACKBONE, price_lists(["horowitz-45nm-int8"]), baked=True)
-    assert found["generator"] == []
-    assert found["refused"] == []
-    assert len(found["backbone"]) == 1
+    result = compared("horowitz-45nm-int8", generator=Activity())
+    assert not result.generator
+    assert not result.refused
+    assert len(result.backbone) == 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from float_bounds import near
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -90,8 +91,8 @@ def test_a_convolution_of_a_nir_graph_counts_its_edges() -> None:
     inputs = images.flatten(1).numpy().astype(np.float64)
     ours = counts_of_model(floats_of_graph(graph, inputs), inputs).generator
     theirs = dense(TorchModel(nn.Sequential(conv)), images)
-    assert ours.synops == pytest.approx(steps * theirs["Effective_ACs"])
-    assert ours.synops_dense == pytest.approx(steps * theirs["Dense"])
+    assert ours.synops == near(steps * theirs["Effective_ACs"])
+    assert ours.synops_dense == near(steps * theirs["Dense"])
     assert ours.synops_dense < steps * 4 * 64 * 18, "at the border there are fewer"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from float_bounds import near
 
 from neuroprompt.energy.estimate import estimate
 from neuroprompt.energy.toml_prices import price_lists, read_prices
@@ -49,8 +50,8 @@ def test_a_list_of_ones_own(file: Path) -> None:
     prices = read_prices(file)
     assert (prices.name, prices.title, prices.evidence) == ("ours", "A chip of ours", "datasheet")
     spent = estimate(Activity(spikes=2, synops=100, updates=10, updates_active=2), prices)
-    assert spent.joules == pytest.approx(300e-12, rel=1e-12)
-    assert list(spent.range) == pytest.approx([250e-12, 500e-12], rel=1e-12)
+    assert spent.joules == near(300e-12)
+    assert list(spent.range) == near([250e-12, 500e-12])
     assert set(spent.included) == {"spikes", "updates_inactive"}
     assert spent.json()["prices"] == "ours"
 
@@ -66,7 +67,7 @@ def test_names_files_and_folders_may_be_mixed(file: Path) -> None:
 def test_a_measured_power(file: Path) -> None:
     text = HEAD + '[watts]\nvalue = 5\nunit = "mW"\nsource = "measured, 2026"\n'
     file.write_text(text)
-    assert estimate(Activity(synops=1), read_prices(file), seconds=2.0).joules == pytest.approx(0.01)
+    assert estimate(Activity(synops=1), read_prices(file), seconds=2.0).joules == near(0.01)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +126,4 @@ def test_the_documentations_example_is_a_list(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "prices.md").read_text()
     (tmp_path / "mine.toml").write_text(page.split("```toml\n")[1].partition("```")[0])
     activity = Activity(spikes=1, synops=10, updates=4, updates_active=1)
-    assert estimate(activity, read_prices(tmp_path / "mine.toml")).joules == pytest.approx(160e-12)
+    assert estimate(activity, read_prices(tmp_path / "mine.toml")).joules == near(160e-12)

@@ -99,7 +99,7 @@ def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
 def _products(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     """sqrt(n + 2) |W| |x|: the operation itself on absolute values."""
     name = func.overloadpacket.__name__
-    n: int = args[1][0].numel() if name == "convolution" else args[1 if name in BIASED else 0].shape[-1] + (name in BIASED)
+    n: int = args[1][0].numel() if name == "convolution" else args[1 if name in BIASED else 0].shape[-1] + 1
     out: Tensor = func(*(a.abs() if isinstance(a, Tensor) else a for a in args), **kwargs)
     return out * math.sqrt(n + 2)
 
@@ -116,11 +116,22 @@ def _windows(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor
 
 
 def _sum_of_two(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
-    """|a| + |b| + |z|; 0 where all are integers, as the masks of shifted windows are made."""
+    """|a| + |b| + |z|; 0 where all are whole numbers, as the masks of shifted windows are made, and for x - x."""
     a, b = (torch.as_tensor(x, dtype=z.dtype) for x in args[:2])
     b = b * kwargs.get("alpha", 1)
     whole = (a == a.round()) & (b == b.round())
-    return torch.where(whole, 0, a.abs() + b.abs() + z.abs())
+    return torch.where(whole | (z == 0), 0, a.abs() + b.abs() + z.abs())
+
+
+def _product_of_two(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
+    """3 |z|; 0 where a factor is 1 or -1, as spikes and masks are."""
+    a, b = (torch.as_tensor(x, dtype=z.dtype) for x in args[:2])
+    return torch.where((a.abs() == 1) | (b.abs() == 1), 0, 3 * z.abs())
+
+
+def _quotient(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
+    """3 |z|; 0 where 1 or -1 divides."""
+    return torch.where(torch.as_tensor(args[1]).abs() == 1, 0, 3 * z.abs())
 
 
 def _between(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
@@ -190,7 +201,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys((*BIASED, "convolution", "mm", "bmm", "mv", "dot"), _products),
     **dict.fromkeys(("sum", "mean", "_adaptive_avg_pool2d"), _means),
     **dict.fromkeys(("add", "sub", "rsub"), _sum_of_two),
-    **dict.fromkeys(("mul", "div"), _times(3)),
+    "mul": _product_of_two,
+    "div": _quotient,
     **dict.fromkeys(("sqrt", "rsqrt", "reciprocal", "pow", "exp", "sigmoid", "tanh"), _times(CURVE)),
     **dict.fromkeys(("gelu", "silu", "erf", "hardswish"), _by_input),
     **dict.fromkeys(("_softmax", "_safe_softmax"), _softmax),

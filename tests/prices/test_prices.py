@@ -71,6 +71,16 @@ def test_a_list_is_whole(name: str) -> None:
         ("spinnaker", {"synops": "13300", "updates_active": "26000", "updates_inactive": "26000"}),
         ("spinnaker2", {"synops": "450", "updates_active": "2190", "updates_inactive": "2190"}),
         ("keras-spiking-loihi", {"synops": "27.1", "updates_active": "81", "updates_inactive": "81"}),
+        (
+            "sana-fe-loihi",
+            {
+                "synops": "35.5",
+                "synops_graded": "35.5",
+                "updates_active": "142.1",
+                "updates_inactive": "72.8",
+                "spikes": "111",
+            },
+        ),
         ("keras-spiking-cpu", {"macs": "8600"}),
         ("keras-spiking-gpu", {"macs": "300"}),
         ("keras-spiking-arm", {"macs": "900"}),

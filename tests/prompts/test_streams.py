@@ -65,6 +65,9 @@ def stream_of(prompt: Prompt) -> Stream:
         ({"lstm_hidden": 768}, 4_724_736),
         ({"memory": "slstm"}, 263_424),
         ({"memory": "lif"}, 768 * 64 + 64 + 64 * 768 + 768),
+        ({"memory": "none"}, 0),
+        ({"memory": "none", "spatial": False}, 0),
+        ({"spatial": False}, 263_424),
     ],
 )
 def test_parameters_of_lspt(settings: dict[str, Any], beside: int) -> None:
@@ -72,7 +75,7 @@ def test_parameters_of_lspt(settings: dict[str, Any], beside: int) -> None:
     assert sum(p.numel() for p in prompt.parameters()) == 50 * 768 + beside
     assert prompt.per_image
     assert prompt.tokens() is None
-    assert prompt.spiking == (settings.get("memory", "lstm") != "lstm")
+    assert prompt.spiking == (settings.get("memory") in ("slstm", "lif"))
 
 
 def test_parameters_of_gate_vpt() -> None:
@@ -170,6 +173,47 @@ def test_lspt_begins_as_spatial_coding_alone() -> None:
     prompt = Prompt.named("lspt", site=small().site)
     outputs, patches = torch.randn(2, 10, 24), torch.randn(2, 16, 24)
     assert torch.equal(stream_of(prompt).after(0, outputs, patches), outputs + patches.mean(1, keepdim=True))
+
+
+def test_lspt_without_its_memory_is_spatial_coding_alone() -> None:
+    prompt = prompt_for(small(), "lspt", memory="none")
+    stream = stream_of(prompt)
+    for _ in range(2):  # no state either
+        outputs, patches = torch.randn(2, 3, 24).double(), torch.randn(2, 16, 24).double()
+        assert torch.equal(stream.after(0, outputs, patches), outputs + patches.mean(1, keepdim=True))
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_lspt_without_spatial_coding_sees_no_patches(memory: str) -> None:
+    prompt = prompt_for(small(), "lspt", memory=memory, spatial=False)
+    coded = copy.deepcopy(prompt)
+    coded.spatial = True
+    outputs, patches = torch.randn(3, 2, 3, 24).double(), torch.randn(3, 2, 16, 24).double()
+    result = run(prompt, outputs, patches)
+    assert torch.equal(result, run(prompt, outputs, torch.randn_like(patches)))
+    # A sum with zeros is exact, so the same operations follow.
+    assert torch.equal(result, run(coded, outputs, torch.zeros_like(patches)))
+    assert not torch.equal(result, run(coded, outputs, patches))
+
+
+def test_lspt_without_both_parts_is_vpt_shallow() -> None:
+    backbone = small()
+    bare = prompt_for(backbone, "lspt", memory="none", spatial=False)
+    shallow = prompt_for(backbone, "vpt-shallow")
+    shallow.p.data.copy_(bare.p)
+    images = torch.rand(2, 3, 32, 32).double()
+    result, expected = backbone(images, bare.stream()), backbone(images, shallow.tokens())
+    bound = rounding(lambda x: backbone(x, shallow.tokens()), images)
+    assert_rounding_apart(result, expected, bound, bound)  # the same equations
+
+
+def test_gates_can_start_half_open() -> None:
+    site = small().site
+    stream = stream_of(Prompt.named("gate-vpt", site=site, gate_init=0.0).double())
+    entered, outputs = stream.enter(torch.randn(2, 16, 24).double()), torch.randn(2, 10, 24).double()
+    # lerp: a difference, its half, which is exact, and a sum.
+    limit = gamma(3) * (entered.abs() + outputs.abs())
+    assert bool(((stream.after(0, outputs, outputs) - (entered + outputs) / 2).abs() <= limit).all())
 
 
 def test_spiking_memories_are_the_same_in_training_and_in_eval_mode() -> None:

@@ -18,14 +18,17 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.predict import predict
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadBundle, BadData, UnknownName
-from neuroprompt.report.card import read_accuracy, write_card
+from neuroprompt.report.card import card as write_card
+from neuroprompt.report.card import read_accuracy
+from neuroprompt.training.accuracy import Accuracy
 from neuroprompt.training.config import configure
 from neuroprompt.training.dataset import load_data
 from neuroprompt.training.loop import train
 from neuroprompt.training.run_folder import Run
 
-ACCURACY = {"clean": 0.8125, "noise": {"gaussian:0.1": 0.5}, "images": 16}
+ACCURACY = Accuracy(0.8125, {"gaussian:0.1": 0.5}, 16)
 HEADINGS = [
     "Trained on",
     "Accuracy",
@@ -58,7 +61,7 @@ def exported(run: Run, tmp_path: Path) -> Exported:
 
 @pytest.mark.parametrize("target", ["onnx", "lava"])
 def test_a_card_says_it_all_and_the_bundle_stays_whole(exported: Exported, run: Run, target: str) -> None:
-    bundle = write_card(exported(target), ACCURACY, licence="mit")
+    bundle = write_card(exported(target), ACCURACY, licence="mit").bundle
     card = ModelCard.load(bundle.folder / "README.md")
     assert card.data.license == "mit"
     assert card.data.library_name == "neuroprompt"
@@ -75,16 +78,16 @@ def test_a_card_says_it_all_and_the_bundle_stays_whole(exported: Exported, run: 
 def test_a_card_does_not_tell_where_things_lay(run: Run, exported: Exported, tmp_path: Path) -> None:
     bundle = exported("lava")
     about = {**bundle.about, "run": {**bundle.about["run"], "data": f"folder:{tmp_path}/cats"}}
-    card = (write_card(Bundle(bundle.folder, "lava", about)).folder / "README.md").read_text()
+    card = write_card(Bundle(bundle.folder, "lava", about)).file.read_text()
     assert "folder:cats" in card
     assert str(tmp_path) not in card
 
 
 def test_the_code_of_a_card_runs_without_neuroprompt(exported: Exported, tmp_path: Path) -> None:
-    bundle = write_card(exported("onnx"))
+    bundle = write_card(exported("onnx")).bundle
     (code,) = re.findall(r"```python\n(.*?)```", (bundle.folder / "README.md").read_text(), flags=re.DOTALL)
     assert "neuroprompt" not in code
-    images = load_data("digits", (40, 50), "bicubic", 0).test
+    images = load_data("digits", Preprocess((40, 50)), 0).test
     for i in range(3):
         file = tmp_path / f"{i}.png"
         Image.fromarray(images[i][0].permute(1, 2, 0).numpy()).save(file)
@@ -99,7 +102,7 @@ def test_what_is_no_accuracy(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(BadData, match="'neuroprompt eval RUN --json' prints"):
             read_accuracy(file)
-    file.write_text(json.dumps(ACCURACY))
+    file.write_text(json.dumps(ACCURACY.json()))
     assert read_accuracy(file) == ACCURACY
 
 

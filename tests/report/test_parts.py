@@ -9,8 +9,9 @@ import pytest
 from neuroprompt.report import accuracy
 from neuroprompt.report._axes import plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
-from neuroprompt.report._subject import Subject
+from neuroprompt.report._subject import Measured, Subject
 from neuroprompt.robustness.corruptions import PARAMETERS
+from neuroprompt.training.accuracy import Accuracy, Corruption
 from neuroprompt.training.config import RunConfig
 
 EVIL = "\"><script>alert('$x')</script>&amp;"
@@ -72,8 +73,8 @@ def test_names_of_files(text: str, expected: str) -> None:
 def test_of_75_corruptions_the_means_of_their_types_are_drawn() -> None:
     noise = {f"{kind}:{severity}": severity / 10 for kind in PARAMETERS for severity in range(1, 6)}
     types = dict.fromkeys(PARAMETERS, 0.3)
-    found = {"clean": 0.9, "noise": {**noise, "jpeg:25": 0.5}, "images": 7, "corruption": {"types": types, "mean": 0.3}}
-    made = accuracy.section([Subject(RunConfig(), name="m", measured={"accuracy": found})])
-    assert {(row[1], row[2]) for row in made.plots[0].rows} == {("clean", 0.9), ("jpeg:25", 0.5), *types.items()}
-    (table,) = (part for part in made.parts if isinstance(part, Table))
+    result = Accuracy(0.9, {**noise, "jpeg:25": 0.5}, 7, Corruption(types, 0.3))
+    chapter = accuracy.section([Subject(RunConfig(), name="m", measured=Measured(accuracy=result))])
+    assert {(row[1], row[2]) for row in chapter.plots[0].rows} == {("clean", 0.9), ("jpeg:25", 0.5), *types.items()}
+    (table,) = (part for part in chapter.parts if isinstance(part, Table))
     assert len(table.rows) == 2 + 75

@@ -19,7 +19,8 @@ from neuroprompt.bundles.bundle import MANIFEST, Bundle, put_file
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, BadSetting, CannotWrite
-from neuroprompt.report.write import write_report
+from neuroprompt.report.write import Report
+from neuroprompt.report.write import report as write_report
 from neuroprompt.training.config import configure
 from neuroprompt.training.loop import train
 
@@ -50,21 +51,21 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def report(chain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def report(chain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     out = tmp_path_factory.mktemp("report") / "r.html"
     return out, write_report(list(chain.values()), out, command=["neuroprompt", "report", "<b>"], **QUICK)
 
 
-def test_every_figure_is_there_as_png_svg_and_csv(report: tuple[Path, dict[str, Any]]) -> None:
+def test_every_figure_is_there_as_png_svg_and_csv(report: tuple[Path, Report]) -> None:
     out, result = report
     folder = out.with_name("r_files")
-    assert result["report"] == str(out)
+    assert result.report == out
     assert {p.name for p in out.parent.iterdir()} == {"r.html", "r_files"}
     assert {p.name for p in folder.iterdir()} == {
         "measured.json",
-        *(f"{name}.{form}" for name in result["figures"] for form in ("png", "svg", "csv")),
+        *(f"{name}.{form}" for name in result.figures for form in ("png", "svg", "csv")),
     }
-    for name in result["figures"]:
+    for name in result.figures:
         with Image.open(folder / f"{name}.png") as image:
             image.verify()
         assert ElementTree.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
@@ -74,7 +75,7 @@ def test_every_figure_is_there_as_png_svg_and_csv(report: tuple[Path, dict[str, 
         assert {len(row) for row in rows} == {len(rows[0])}
 
 
-def test_the_numbers_are_those_that_were_measured(report: tuple[Path, dict[str, Any]]) -> None:
+def test_the_numbers_are_those_that_were_measured(report: tuple[Path, Report]) -> None:
     folder = report[0].with_name("r_files")
     with (folder / "accuracy-under-noise.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "spike-nvpt"]
@@ -84,16 +85,16 @@ def test_the_numbers_are_those_that_were_measured(report: tuple[Path, dict[str, 
     assert [row["noise"] for row in rows] == ["clean", *QUICK["noises"]]
 
 
-def test_what_is_not_there_is_said(report: tuple[Path, dict[str, Any]]) -> None:
+def test_what_is_not_there_is_said(report: tuple[Path, Report]) -> None:
     out, result = report
-    assert set(result["missing"]) == SECTIONS - {"glance", "accuracy", "provenance"}
+    assert set(result.missing) == SECTIONS - {"glance", "accuracy", "provenance"}
     page = out.read_text()
-    for lines in result["missing"].values():
-        assert lines == [line for line in lines if line.startswith("linear: ")]
+    for lines in result.missing.values():
+        assert list(lines) == [line for line in lines if line.startswith("linear: ")]
         assert all(line.split("(")[0].split("'")[0] in page for line in lines)
 
 
-def test_everything_of_the_users_is_escaped(report: tuple[Path, dict[str, Any]]) -> None:
+def test_everything_of_the_users_is_escaped(report: tuple[Path, Report]) -> None:
     page = report[0].read_text()
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
@@ -101,27 +102,25 @@ def test_everything_of_the_users_is_escaped(report: tuple[Path, dict[str, Any]])
 
 
 def test_a_second_report_measures_nothing(
-    report: tuple[Path, dict[str, Any]], chain: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    report: tuple[Path, Report], chain: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neuroprompt.report import _measured
-
-    def again(*_: Any, **__: Any) -> dict[str, Any]:
+    def again(*_: Any, **__: Any) -> None:
         raise AssertionError("measured again")
 
-    for name in ("evaluate", "bench_bundle", "verify"):
-        monkeypatch.setattr(_measured, name, again)
+    for place in ("training.evaluation.evaluate", "benchmarks.latency.bench", "report._measured.verify"):
+        monkeypatch.setattr(f"neuroprompt.{place}", again)
     before = report[0].read_text()
     write_report(list(chain.values()), report[0], command=["neuroprompt", "report", "<b>"], **QUICK)
     assert report[0].read_text().split("This report")[0] == before.split("This report")[0]
 
 
-def test_a_browser_shows_it(report: tuple[Path, dict[str, Any]], look: Any) -> None:
+def test_a_browser_shows_it(report: tuple[Path, Report], look: Any) -> None:
     out, result = report
     for width in (1280, 390):
         seen = look(out, width)
         assert seen.complaints == []
         assert [a for a in seen.addresses if not a.startswith("data:")] == [out.resolve().as_uri()]
-        assert [name for name, wide, high in seen.page["figures"] if wide > 200 and high > 80] == result["figures"]
+        assert [name for name, wide, high in seen.page["figures"] if wide > 200 and high > 80] == list(result.figures)
         assert seen.page["width"] <= width, "nothing is wider than the screen"
         assert seen.page["wide"] == []
         ids = seen.page["ids"]
@@ -131,7 +130,7 @@ def test_a_browser_shows_it(report: tuple[Path, dict[str, Any]], look: Any) -> N
         assert seen.screenshot[:4] == b"\x89PNG"
 
 
-def test_it_is_dark_where_the_reader_wants_it(report: tuple[Path, dict[str, Any]], look: Any, tmp_path: Path) -> None:
+def test_it_is_dark_where_the_reader_wants_it(report: tuple[Path, Report], look: Any, tmp_path: Path) -> None:
     light, dark = (Image.open(io.BytesIO(look(report[0], dark=on).screenshot)).convert("L") for on in (False, True))
     assert light.getpixel((3, 3)) == 255
     assert dark.getpixel((3, 3)) < 60  # type: ignore[operator]
@@ -142,8 +141,8 @@ def test_each_alone_makes_a_report(chain: dict[str, Path], given: str, tmp_path:
     skip = ["latency", "verify"]
     result = write_report([chain[given]], tmp_path / "r.html", skip=skip, noises=[], rounds=2)
     drawn = {"run": "training", "onnx": "energy-spike-nvpt", "lava": "membranes-spike-nvpt"}
-    assert drawn[given] in result["figures"]
-    assert any("--skip" in line or "none was given" in line for line in result["missing"]["latency"])
+    assert drawn[given] in result.figures
+    assert any("--skip" in line or "none was given" in line for line in result.missing["latency"])
 
 
 def test_chosen_neurons_are_drawn(chain: dict[str, Path], tmp_path: Path) -> None:

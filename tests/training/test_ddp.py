@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from float_bounds import of_training
 from safetensors.torch import load_file
 
-WORDS = "train --random-weights --image-size 16 --limit 21 --epochs 2 --batch 8 --tokens 2 --device cpu"
+WORDS = "train --random-weights --image-size 16 --limit 21 --epochs 2 --batch 8 --tokens 2 --optimiser sgd --device cpu"
 
 
 def trained(folder: Path, *more: str) -> dict[str, torch.Tensor]:
@@ -25,10 +26,12 @@ def trained(folder: Path, *more: str) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("method", ["spike-nvpt", "vpt-deep"])
 def test_two_processes_train_what_one_trains(method: str, tmp_path: Path) -> None:
     """An odd last row leaves one process without an image; the sum over images must still be the same."""
-    one = trained(tmp_path / "one", "--method", method)
-    two = trained(tmp_path / "two", "--method", method, "--devices", "2", "--strategy", "ddp")
+    before = trained(tmp_path / "before", "--method", method, "--lr", "1e-30")
+    one = trained(tmp_path / "one", "--method", method, "--lr", "0.05")
+    two = trained(tmp_path / "two", "--method", method, "--lr", "0.05", "--devices", "2", "--strategy", "ddp")
     assert one.keys() == two.keys()
     for name, value in one.items():
-        # AdamW divides by the root of the second moment: rounding of a gradient near 0 becomes a part of a step of lr.
-        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-4, msg=name)
-    assert not torch.equal(one["prompt.p"], torch.zeros_like(one["prompt.p"]))
+        limit = of_training(before[name], value, steps=6)
+        assert float((two[name] - value).abs().max()) <= limit, name
+        # One image of a batch of 8 that is lost or counted twice would show.
+        assert limit < float((value - before[name]).abs().max()) / 50, name

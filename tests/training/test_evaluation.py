@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from float_bounds import near
 from PIL import Image
 
 from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadData, BadSetting, CannotWrite
 from neuroprompt.robustness.corruptions import PARAMETERS
 from neuroprompt.robustness.noise import Noise
@@ -33,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def by_hand(run: Run, split: str, noise: str | None = None, seed: int = 0) -> float:
-    data = load_data("digits", (16, 16), "bicubic", 0, limit=40)
+    data = load_data("digits", Preprocess((16, 16)), 0, limit=40)
     images = getattr(data, split)
     images, labels = zip(*(images[i] for i in range(len(images))), strict=True)
     shown = [image / 255 for image in images]
@@ -84,7 +86,7 @@ def test_mean_corruption_accuracy_is_by_type_and_over_all(run: Run) -> None:
     fog = (noise["fog:1"] + noise["fog:5"]) / 2
     assert result.json()["corruption"] == {
         "types": {"fog": fog, "contrast": noise["contrast:5"]},
-        "mean": pytest.approx((fog + noise["contrast:5"]) / 2),
+        "mean": near((fog + noise["contrast:5"]) / 2),
     }
     assert noise["fog:5"] == by_hand(run, "test", "fog:5")
 
@@ -96,7 +98,7 @@ def test_all_of_imagenet_c(run: Run) -> None:
     assert len(result.noise) == 75
     assert result.corruption is not None
     assert list(result.corruption.types) == list(PARAMETERS)
-    assert result.corruption.mean == pytest.approx(sum(result.noise.values()) / 75)
+    assert result.corruption.mean == near(sum(result.noise.values()) / 75, 75)
     assert result.corruption.mean < result.clean
 
 
@@ -105,7 +107,7 @@ def test_all_of_imagenet_c(run: Run) -> None:
 
 def elsewhere(folder: Path, *names: str, count: int = 6) -> Path:
     """Test digits of these names as PNG files, a folder each."""
-    images = load_data("digits", (16, 16), "bicubic", 0).test
+    images = load_data("digits", Preprocess((16, 16)), 0).test
     for name in names:
         (folder / name).mkdir(parents=True)
         of_it = [i for i in range(len(images)) if str(images[i][1]) == name]  # type: ignore[arg-type]
@@ -165,8 +167,8 @@ def test_mean_and_sample_deviation_over_seeds(three: list[Run]) -> None:
     ]
     for name in ("gaussian:0.2", "fog:3"):
         accuracies = [single.noise[name] for single in singles]
-        assert result.mean.noise[name] == pytest.approx(sum(accuracies) / 3)
-        assert result.std.noise[name] == pytest.approx(np.std(accuracies, ddof=1))
+        assert result.mean.noise[name] == near(sum(accuracies) / 3)
+        assert result.std.noise[name] == statistics.stdev(accuracies)
     assert result.std.clean == statistics.stdev(single.clean for single in singles)
     assert set(result.json()["mean"]) == {"clean", "noise", "corruption"}
 

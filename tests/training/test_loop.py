@@ -15,11 +15,13 @@ from typing import TypeVar
 
 import pytest
 import torch
+from float_bounds import near, of_training
 from safetensors.torch import load_file
 
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite, UnknownName
 from neuroprompt.progress import Progress
+from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig, configure
 from neuroprompt.training.evaluation import evaluate
 from neuroprompt.training.loop import train
@@ -128,7 +130,8 @@ else:
 
 def kill(how: str, out: Path) -> None:
     """Train in a child process until a SIGKILL."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (here, here.parent / "helpers")))}
     child = subprocess.run([sys.executable, "-c", KILLED, how, str(out)], env=environment, check=False)
     assert child.returncode == -signal.SIGKILL
 
@@ -190,10 +193,14 @@ def test_sgd_goes_on_with_its_momentum(tmp_path: Path) -> None:
 def test_linear_probing_on_kept_features_is_training_the_whole_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = train(config("linear"), tmp_path / "kept", accelerator="cpu")
+    wanted = config("linear", optimiser="sgd", lr=0.05)
+    kept = train(wanted, tmp_path / "kept", accelerator="cpu")
+    before = build(kept.config).head.get_parameter("weight").detach()
     monkeypatch.setattr("neuroprompt.prompts.linear.Linear.enters", "tokens")
-    whole = train(config("linear"), tmp_path / "whole", accelerator="cpu")
-    torch.testing.assert_close(kept.model.head.weight, whole.model.head.weight, rtol=1e-4, atol=1e-6)
+    whole = train(wanted, tmp_path / "whole", accelerator="cpu")
+    one, other = (run.model.head.get_parameter("weight").detach() for run in (kept, whole))
+    limit = of_training(before, one, steps=6)
+    assert float((one - other).abs().max()) <= limit < float((one - before).abs().max()) / 50
     assert kept.metrics.val_accuracy == whole.metrics.val_accuracy
 
 
@@ -212,9 +219,9 @@ def test_rates_rise_and_end_at_nothing() -> None:
     for step in range(20):
         set_rate(optimiser, wanted, step, 4)
         prompt, head = (group["lr"] for group in optimiser.param_groups)
-        assert prompt == pytest.approx(10 * head)
+        assert prompt == near(10 * head)
         rates.append(head)
-    assert rates[:5] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1])
+    assert rates[:5] == near([0.02, 0.04, 0.06, 0.08, 0.1])
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
     assert rates[-1] < 0.002
 

@@ -1,0 +1,89 @@
+"""The figures of RESULTS.md: accuracy against the level of each noise, and the paired differences of every claim."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from evidence_claims import CLAIMS, CONFIRMED, CONTRADICTED, OPEN, SETS, SETTINGS, findings
+from evidence_results import Results, Run
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from neuroprompt.report.figures import LINES, new_figure, rendered
+from neuroprompt.training.statistics import interval
+
+TOKENS = {"vpt-deep": "VPT-deep", "spike-nvpt": "Spike-NVPT", "binary-vpt": "binary VPT", "sign": "signed bits"}
+PIXELS = {"pixels/linear": "linear", "pixels/lor-vp": "LoR-VP", "pixels/lpf": "LoRSP without spikes"}
+KINDS = {"gaussian": "sigma", "salt-pepper": "probability", "blur": "sigma (px)", "jpeg": "quality"}
+VERDICTS = {CONFIRMED: LINES[2], CONTRADICTED: LINES[1], OPEN: "#777777"}
+
+
+def write(results: Results, folder: Path) -> None:
+    """Write all figures as SVG."""
+    tokens = {name: {f"{key}/{method}": label for method, label in TOKENS.items()} for key, name in SETS.items()}
+    for name, figure in {
+        "results-tokens": noises(results, tokens),
+        "results-pixels": noises(results, {"EuroSAT": PIXELS}),
+        "results-differences": differences(results),
+    }.items():
+        (folder / f"{name}.svg").write_bytes(rendered(figure, "svg"))
+
+
+def noises(results: Results, rows: dict[str, dict[str, str]]) -> Figure:
+    """A row of panels for each data set, a panel for each kind of noise: means, and bands of their 95 % intervals."""
+    figure = new_figure(10, 0.6 + 2.2 * len(rows))
+    panels = figure.subplots(len(rows), len(KINDS), sharey="row", squeeze=False)
+    for (name, studies), row in zip(rows.items(), panels, strict=True):
+        for kind, axes in zip(KINDS, row, strict=True):
+            levels = [noise for noise in results.noises if noise.startswith(f"{kind}:")]
+            for i, study in enumerate(studies):
+                _band(axes, results.of(study), levels, LINES[i], studies[study])
+            axes.set_xticks(range(len(levels) + 1), ["clean", *(level.partition(":")[2] for level in levels)])
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(axis="y", color="#dddddd")
+            axes.set_title(f"{name}, {kind}", fontsize=10)
+            axes.set_xlabel(KINDS[kind], fontsize=9)
+        row[0].set_ylabel("accuracy (%)", fontsize=9)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
+    return figure
+
+
+def _band(axes: Axes, runs: list[Run], levels: list[str], colour: str, label: str) -> None:
+    by_level = [[100 * run.clean for run in runs], *([100 * run.noise[level] for run in runs] for level in levels)]
+    places = range(len(by_level))
+    axes.plot(places, [statistics.fmean(shares) for shares in by_level], color=colour, label=label, linewidth=1.5)
+    bands = [interval(shares) for shares in by_level]
+    axes.fill_between(
+        places, [band.low for band in bands], [band.high for band in bands], color=colour, alpha=0.18, linewidth=0
+    )
+
+
+def differences(results: Results) -> Figure:
+    """The interval of every finding, coloured by its verdict; the tick is the paper's size, where it gives one."""
+    rows = [(claim, finding) for claim in (*CLAIMS, *SETTINGS) for finding in findings(claim, results)]
+    figure = new_figure(10, 0.8 + 0.21 * (len(rows) + 0.6 * len(CLAIMS + SETTINGS)))
+    axes = figure.subplots()
+    place, labels, before = 0.0, {}, None
+    for claim, finding in rows:
+        place -= 1.0 if claim is before else 1.6
+        title = "" if claim is before else claim.text.replace("`", "") + ": "
+        labels[place], before = f"{title}{finding.where}{' ' * bool(finding.noise)}{finding.noise}", claim
+        colour, difference = VERDICTS[finding.verdict], finding.difference
+        axes.plot([difference.low, difference.high], [place, place], color=colour, linewidth=2)
+        axes.plot([difference.mean], [place], "o", color=colour, markersize=4)
+        if claim.size is not None:
+            axes.plot([claim.size], [place], "|", color="black", markersize=8)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(list(labels), list(labels.values()), fontsize=7.5)
+    axes.set_xlabel("difference in points of accuracy, with its interval")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="x", color="#dddddd")
+    axes.set_axisbelow(True)
+    axes.set_ylim(place - 1, 0)
+    for text, colour in VERDICTS.items():
+        axes.plot([], [], color=colour, linewidth=2, label=text)
+    axes.plot([], [], "|", color="black", markersize=8, linestyle="none", label="the paper's size, in its own setting")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure

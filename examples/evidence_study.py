@@ -1,0 +1,152 @@
+"""One study of evidence.py from its search to its tests, and the floor: a converged logistic regression."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from evidence_data import Study
+from evidence_runs import Team
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+import neuroprompt as npt
+from neuroprompt.training.model import PromptedModel
+
+LADDER = [float(f"{a}e{e}") for e in range(-6, 2) for a in (1, 3)]
+"""Rates that a search may try, one step at a time."""
+
+
+def logistic(features: Tensor, labels: Tensor, classes: int, c: float) -> tuple[Tensor, Tensor, float]:
+    """Weights and bias that minimise c sum of losses + |W|^2 / 2 (scikit-learn's objective), and the gradient's norm.
+
+    L-BFGS in float64 to convergence. The norm is that of the objective over c n.
+    """
+    x = features.double()
+    w = torch.zeros(classes, x.shape[1], dtype=x.dtype, device=x.device, requires_grad=True)
+    b = torch.zeros(classes, dtype=x.dtype, device=x.device, requires_grad=True)
+    solver = torch.optim.LBFGS([w, b], max_iter=3000, tolerance_grad=1e-7, tolerance_change=0.0, history_size=20,
+                               line_search_fn="strong_wolfe")  # fmt: skip
+
+    def loss() -> Any:
+        solver.zero_grad()
+        value = cross_entropy(x @ w.T + b, labels) + (w**2).sum() / (2 * c * len(x))
+        value.backward()
+        return value
+
+    solver.step(loss)
+    loss()
+    assert w.grad is not None
+    assert b.grad is not None
+    return w.detach(), b.detach(), float(max(w.grad.abs().max(), b.grad.abs().max()))
+
+
+def floor_row(backbone: Any, tensors: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row of the logistic regression: C chosen on validation, then fitted on all training images."""
+    began = time.monotonic()
+    classes = len(tensors["classes"])
+    normalise = PromptedModel(backbone, npt.Prompt.named("linear", site=backbone.site),
+                              npt.Head.named("linear", features=backbone.features, classes=classes))  # fmt: skip
+    normalise.to(next(backbone.parameters()).device)
+
+    @torch.no_grad()
+    def features(images: Tensor) -> Tensor:
+        parts = (x.float() / 255 if x.dtype == torch.uint8 else x for x in images.split(500))
+        return torch.cat([normalise.features(x) for x in parts])
+
+    (train, y), (val, z), (test, t) = ((features(tensors[s][0]), tensors[s][1]) for s in ("train", "val", "test"))
+
+    def share(w: Tensor, b: Tensor, x: Tensor, labels: Tensor) -> float:
+        return float(((x.double() @ w.T + b).argmax(1) == labels).double().mean())
+
+    tried = {c: share(*logistic(train, y, classes, c)[:2], val, z) for c in (10.0**e for e in range(-4, 4))}
+    best = max(tried, key=lambda c: tried[c])
+    w, b, slope = logistic(torch.cat([train, val]), torch.cat([y, z]), classes, best)
+    noise = {name: share(w, b, features(noisy), t) for name, noisy in tensors["noises"].items()}
+    yield {"kind": "final", "seed": 0, "clean": share(w, b, test, t), "noise": noise, "val": tried[best], "C": best,
+           "gradient": slope, "tried": {str(c): a for c, a in tried.items()}, "edge": best in (1e-4, 1e3),
+           "seconds": round(time.monotonic() - began, 2), "train_images": len(train) + len(val)}  # fmt: skip
+
+
+def search(study: Study, team: Any, tensors: dict[str, Any], known: dict[tuple[int, float, float], float]) -> Any:
+    """Yields rows, and ends with the best (prompt, head) and whether it is at an edge.
+
+    `team(runs)` gives an untrained Team; `known` has what an earlier call measured, and is added to.
+    """
+    wanted = [(p, h) for p in study.rates[0] for h in study.rates[1]]
+    p = h = 0.0
+    for _ in range(5):
+        new = [(s, p, h) for p, h in wanted for s in study.search_seeds if (s, p, h) not in known]
+        for i in range(0, len(new), study.side):
+            yield from _measured(study, team, tensors, new[i : i + study.side], known)
+        first = study.search_seeds[0]
+        means = {(p, h): sum(known[s, p, h] for s in study.search_seeds) for s, p, h in known if s == first}
+        p, h = max(sorted(means), key=lambda pair: means[pair])
+        prompts, heads = sorted({q for q, _ in means}), sorted({g for _, g in means})
+        wanted = [(q, g) for q in beyond(prompts, p) for g in around(heads, h)] if study.has_prompt else []
+        wanted += [(q, g) for g in beyond(heads, h) for q in (around(prompts, p) if study.has_prompt else prompts)]
+        if not wanted:
+            break
+    edge = (study.has_prompt and p in (prompts[0], prompts[-1])) or h in (heads[0], heads[-1])
+    return p, h, edge
+
+
+def beyond(rates: Sequence[float], best: float) -> list[float]:
+    """The next rate of the ladder, where the best is the least or the largest that was tried."""
+    i = LADDER.index(best)
+    ends = ([i - 1] if best == rates[0] else []) + ([i + 1] if best == rates[-1] else [])
+    return [LADDER[j] for j in ends if 0 <= j < len(LADDER)]
+
+
+def around(rates: Sequence[float], best: float) -> list[float]:
+    """The best rate and its neighbours, of those that were tried."""
+    i = rates.index(best)
+    return list(rates[max(0, i - 1) : i + 2])
+
+
+def _measured(study: Study, team: Any, tensors: dict[str, Any], runs: Any, known: Any) -> Iterator[dict[str, Any]]:
+    began = time.monotonic()
+    trained = team(runs)
+    trained.fit(*tensors["train"])
+    for (seed, p, h), share in zip(runs, trained.correct(*tensors["val"]), strict=True):
+        known[seed, p, h] = share
+        yield {"kind": "search", "seed": seed, "lr_prompt": p, "lr_head": h, "val": share,
+               "seconds": round((time.monotonic() - began) / len(runs), 2)}  # fmt: skip
+
+
+def run(study: Study, backbone: Any, tensors: dict[str, Any], done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All rows of a study that are not done; `done` are its rows of an earlier call."""
+    finals = {row["seed"]: row for row in done if row["kind"] == "final"}
+    if finals and set(study.seeds) <= finals.keys():
+        return
+    if study.method == "logistic":
+        if not finals:
+            yield from floor_row(backbone, tensors)
+        return
+    classes = len(tensors["classes"])
+    both = tuple(torch.cat([tensors["train"][i], tensors["val"][i]]) for i in (0, 1))
+
+    def team(runs: Sequence[tuple[int, float, float]], images: Any = None) -> Team:
+        untrained = Team(study, backbone, classes, runs)
+        if study.warm:
+            untrained.warm_start(images or tensors["train"], classes)
+        return untrained
+
+    known = {(r["seed"], r["lr_prompt"], r["lr_head"]): r["val"] for r in done if r["kind"] == "search"}
+    if finals:  # the other seeds get the same rates
+        earlier = next(iter(finals.values()))
+        p, h, edge = earlier["lr_prompt"], earlier["lr_head"], earlier["edge"]
+    else:
+        p, h, edge = yield from search(study, team, tensors, known)
+    left = [(seed, p, h) for seed in study.seeds if seed not in finals]
+    for i in range(0, len(left), study.side):
+        began, mine = time.monotonic(), left[i : i + study.side]
+        trained = team(mine, both)
+        trained.fit(*both)
+        fitted = time.monotonic() - began
+        for (seed, _, _), tested in zip(mine, trained.tested(tensors), strict=True):
+            yield {"kind": "final", "seed": seed, "lr_prompt": p, "lr_head": h, "edge": edge, **tested,
+                   "val": sum(known[s, p, h] for s in study.search_seeds) / len(study.search_seeds),
+                   "seconds": round(fitted / len(mine), 2), "train_images": len(both[0])}  # fmt: skip

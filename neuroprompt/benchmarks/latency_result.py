@@ -1,0 +1,70 @@
+"""What timing a model's graphs gave: milliseconds, ratios, and what each graph multiplies; read back from JSON too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from neuroprompt.benchmarks.rounds import Middles, from_json, medians, quartiles
+from neuroprompt.contracts.deployment import Prices
+from neuroprompt.energy.estimate import NOTE, estimate
+from neuroprompt.spiking.activity import Activity
+
+PRICES = "horowitz-45nm-fp32"
+PLAIN = ("max_abs_diff", "max_rel_diff", "top1_agreement", "batch", "rounds", "threads")
+
+
+@dataclass(frozen=True)
+class LatencyBenchmark:
+    """Five forms of one model, timed in turn: bare, naive, baked, lean and pytorch (`neuroprompt.benchmarks.latency`).
+
+    ms              milliseconds of a run of `batch` images, by form
+    ratio           baked_over_bare, naive_over_bare, lean_over_bare, pytorch_over_bare, baked_over_lean
+    nodes, macs     operators of each graph, and its multiply-accumulates an image
+    max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
+    top1_agreement  share of images whose class is the same
+    """
+
+    ms: Middles
+    ratio: Middles
+    nodes: Mapping[str, int]
+    macs: Mapping[str, int]
+    max_abs_diff: float
+    max_rel_diff: float
+    top1_agreement: float
+    batch: int
+    rounds: int
+    threads: int
+
+    @property
+    def joules(self) -> dict[str, float]:
+        """Estimated joules of each graph's multiply-accumulates alone, an image."""
+        prices = Prices.named(PRICES)
+        return {name: estimate(Activity(macs=macs), prices).joules for name, macs in self.macs.items()}
+
+    @property
+    def note(self) -> str:
+        """What the joules are."""
+        return f"joules an image: {NOTE.lower()}; {Prices.named(PRICES).title}, multiply-accumulates alone"
+
+    def json(self) -> dict[str, object]:
+        """The figures, quartiles beside medians."""
+        return {
+            "ratio": medians(self.ratio),
+            "ratio_quartiles": quartiles(self.ratio),
+            "ms": medians(self.ms),
+            "ms_quartiles": quartiles(self.ms),
+            "nodes": dict(self.nodes),
+            "macs": dict(self.macs),
+            **{key: getattr(self, key) for key in PLAIN},
+            "joules": self.joules,
+            "note": self.note,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What `json` wrote; raises KeyError, TypeError."""
+        times = from_json(values["ms"], values["ms_quartiles"])
+        ratios = from_json(values["ratio"], values["ratio_quartiles"])
+        return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN})

@@ -1,0 +1,46 @@
+"""A trained run or a NIR graph becomes an artefact that a target runs: what `neuroprompt export` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nir
+
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.errors import BadSetting
+from neuroprompt.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from neuroprompt.training.run_folder import Run
+
+
+def export(
+    what: Run | nir.NIRGraph | Path | str,
+    out: Path | str,
+    *,
+    target: str = "onnx",
+    inputs: Floats | None = None,
+    split_signs: bool = False,
+    progress: Progress = SILENT,
+) -> Exported:
+    """Export a run, opened or by its folder, or a NIR graph; both sides run and are compared before a bundle appears.
+
+    `target` names the artefact (`Exporter.names()`: lava, netx, nir, onnx). A graph is calibrated and checked on
+    `inputs` (T, n_in); `split_signs` puts its weights into one list of synapses for each sign.
+
+    Raises BadSetting for a graph without inputs or a run with them, and what the exporter raises: Unsupported,
+    ParityError, CannotWrite.
+    """
+    exporter = Exporter.named(target)
+    if isinstance(what, nir.NIRGraph):
+        if inputs is None:
+            raise BadSetting("a NIR graph without inputs", "inputs of shape (steps, input lines)")
+        return exporter.export_graph(what, out, inputs, split_signs=split_signs, progress=progress)
+    if inputs is not None or split_signs:
+        raise BadSetting("inputs or split_signs with a run", "a NIR graph")
+    if isinstance(what, (Path, str)):
+        from neuroprompt.training.run_folder import Run
+
+        what = Run.load(what)
+    return exporter.export(what, out, progress=progress)
