@@ -35,7 +35,7 @@ def write_labels(classify: Classify, files: ImageFiles, out: Path, of: dict[str,
     check_form(out)
     header = {"format": FORMAT, "batch": classify.batch, **of}
     with _part(out) as stream:
-        done, failed = _resume(stream, header, files, classify.batch)
+        done, failed = _resume(stream, part_of(out), header, files, classify.batch)
         if done:
             progress.say(f"going on after {done:,} images of {files.count:,}")
         started = time.perf_counter()
@@ -91,13 +91,13 @@ def _lock(stream: IO[bytes], part: Path) -> None:
             raise CannotWrite(f"another run writes {part}", "one at a time", "wait for it, or stop it") from error
 
 
-def _resume(stream: IO[bytes], header: dict[str, Any], files: ImageFiles, batch: int) -> tuple[int, int]:
+def _resume(stream: IO[bytes], part: Path, header: dict[str, Any], files: ImageFiles, batch: int) -> tuple[int, int]:
     """Keep the whole batches of an earlier run, if there are any; how many rows those are, and how many failed."""
     first = stream.readline()
     if first != _line(header):
         if not _line(header).startswith(first):
-            got = f"{stream.name} is of another bundle or other settings"
-            raise BadCheckpoint(got, "those of this run", f"delete {stream.name} to start again")
+            got = f"{part} is of another bundle or other settings"
+            raise BadCheckpoint(got, "those of this run", f"delete {part} to start again")
         stream.seek(0)
         stream.truncate()
         stream.write(_line(header))
@@ -112,8 +112,8 @@ def _resume(stream: IO[bytes], header: dict[str, Any], files: ImageFiles, batch:
             break
         file = next(left, None)
         if row["file"] != str(file):
-            got = f"row {rows + 1} of {stream.name} is of {row['file']}, and image {rows + 1} is now {file}"
-            raise BadCheckpoint(got, "the same images as before", f"delete {stream.name} to start again")
+            got = f"row {rows + 1} of {part} is of {row['file']}, and image {rows + 1} is now {file}"
+            raise BadCheckpoint(got, "the same images as before", f"delete {part} to start again")
         rows, failed, end = rows + 1, failed + ("error" in row), end + len(line)
         if rows % batch == 0 or rows == files.count:
             kept, place = (rows, failed), end

@@ -89,9 +89,8 @@ class TerminalProgress(Progress):
             if now - said >= LINE_SECONDS:
                 said = now
                 a_second = count / (now - started)
-                of_total = (
-                    f" of {total:,}, {timedelta(seconds=round((total - count) / a_second))} left" if total else ""
-                )
+                left = timedelta(seconds=round(((total or count) - count) / a_second))
+                of_total = f" of {total:,}, {left} left" if total else ""
                 self.say(f"{what}: {count:,}{of_total} ({_speed(a_second)})")
 
     def say(self, line: str) -> None:
