@@ -19,6 +19,7 @@ from torch import Tensor
 
 import neuroprompt as npt
 from neuroprompt.contracts.learning import Images, Labelled
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.robustness.noise import parse_noises
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.dataset import load_data, size_of
@@ -117,7 +118,7 @@ def prepare(assets: Path, folder: Path, job: tuple[str, int, int, int]) -> None:
 
 def read_images(assets: Path, data: str, size: int) -> Labelled:
     """A data set of the assets, its images at `size`."""
-    return load_data(f"folder:{assets / 'data' / data}", (size, size), "bicubic", seed=0, limit=None)
+    return load_data(f"folder:{assets / 'data' / data}", Preprocess((size, size)), seed=0)
 
 
 def _elsewhere(other: Labelled, classes: Sequence[str], names: dict[str, str]) -> Split:

@@ -10,6 +10,7 @@ from torch import nn
 
 import neuroprompt as npt
 from neuroprompt.contracts.deployment import SpikingTarget
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.spiking.neurons import LIF
 
 STEPS = 16
@@ -46,7 +47,7 @@ def train(chain: nn.Sequential, epochs: int, lr: float) -> None:
     print(f"{type(chain).__name__}: accuracy {right:.1%}")
 
 
-digits = npt.Data.named("digits").load((8, 8), "nearest", seed=0)
+digits = npt.Data.named("digits").load(Preprocess((8, 8), interpolation="nearest"), seed=0)
 (spikes, labels), (test_spikes, test_labels) = images(digits.train), images(digits.test)
 
 chain = nn.Sequential(nn.Linear(64, 64, bias=False), LIF(2.0), nn.Linear(64, 10, bias=False), LIF(2.0))

@@ -14,8 +14,8 @@ from neuroprompt.bundles.lava_readme import add_script, figures_of, graph_readme
 from neuroprompt.bundles.neurons import GraphNeurons, Neurons
 from neuroprompt.bundles.pipeline import Hybrid
 from neuroprompt.compiler.compile import model_of_graph
-from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.place import place
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
 from neuroprompt.errors import ParityError
@@ -88,9 +88,11 @@ class Lava(Exporter):
 
 
 def _of_graph(graph: nir.NIRGraph, name: str, model: SpikingModel) -> dict[str, Any]:
+    reading = reading_of(graph)
     return {
         "graph": name,
-        "dt_s": dt_of(graph),
+        "dt_s": reading.dt,
+        "reading": reading.json(),
         "steps": model.steps,
         "inputs": model.float_program.inputs,
         "neurons": sum(p.size for p in model.fixed_program.populations),

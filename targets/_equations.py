@@ -9,21 +9,25 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from neuroprompt.compiler.conventions import Reading
+
 Array = NDArray[np.float64]
 
 
 class Neurons:
-    """Neurons with their state, from rest, with dt/tau as the share of a step (forward Euler):
+    """Neurons with their state, from rest, with dt/tau as the share of a step (forward Euler), in NIR's own words:
 
     IF, I             v <- v + r x
     LIF, LI           v <- v + (v_leak - v + r x) dt/tau
     CubaLIF, CubaLI   i <- i + (w_in x - i) dt/tau_syn;  v <- v + (v_leak - v + r i) dt/tau_mem,  with the new i
     Threshold         v = x, and nothing of it is kept
     those that fire   spike if v > v_threshold, then v <- v_reset
+
+    A graph in another convention has other time constants, shares and weights of x and i, each as it says.
     """
 
-    def __init__(self, node: Any, dt: float) -> None:
-        self.node, self.dt = node, dt
+    def __init__(self, node: Any, reading: Reading) -> None:
+        self.node, self.says, self.dt = node, reading.convention, reading.dt
         self.i: Any = 0.0
         self.v: Any = 0.0
 
@@ -35,14 +39,15 @@ class Neurons:
             self.v = np.where(fired, 0.0, x)
             return np.where(fired, 1.0, 0.0)
         if isinstance(node, (nir.IF, nir.I)):
-            self.v = self.v + node.r * x
+            self.v = self.v + (node.r * self.dt if self.says.if_gain == "r dt" else node.r) * x
         elif isinstance(node, (nir.LIF, nir.LI)):
             leak = self._share(node.tau)
-            self.v = (1 - leak) * self.v + (node.v_leak + node.r * x) * leak
+            rule = self.says.lif_gain if isinstance(node, nir.LIF) else self.says.li_gain
+            self.v = (1 - leak) * self.v + node.v_leak * leak + _weight(rule, node.r, leak) * x
         else:
             decay, leak = self._share(node.tau_syn), self._share(node.tau_mem)
-            self.i = (1 - decay) * self.i + node.w_in * x * decay
-            self.v = (1 - leak) * self.v + (node.v_leak + node.r * self.i) * leak
+            self.i = (1 - decay) * self.i + _weight(self.says.syn_gain, node.w_in, decay) * x
+            self.v = (1 - leak) * self.v + node.v_leak * leak + _weight(self.says.mem_gain, node.r, leak) * self.i
         if isinstance(node, (nir.I, nir.LI, nir.CubaLI)):
             return np.asarray(self.v, np.float64)
         fired = self.v > node.v_threshold
@@ -50,7 +55,18 @@ class Neurons:
         return np.where(fired, 1.0, 0.0)
 
     def _share(self, tau: Any) -> Any:
-        return np.minimum(self.dt / np.asarray(tau, np.float64), 1.0)
+        """The part of a state that a step takes away."""
+        share = self.dt / np.asarray(tau, np.float64)
+        if self.says.tau == "tau / dt":
+            share = share * self.dt
+        return 1 - np.exp(-share) if self.says.share == "exact" else np.minimum(share, 1.0)
+
+
+def _weight(rule: str, parameter: Any, share: Any) -> Any:
+    """What an input of 1 adds to a state of which a step takes `share` away."""
+    if rule == "1":
+        return 1.0
+    return 1 - share if rule == "rest" else np.asarray(parameter, np.float64) * share
 
 
 class Delay:
@@ -76,8 +92,7 @@ class Delay:
 
 def shape_of(node: Any) -> tuple[int, ...]:
     """The shape that a node of neurons, or a Delay, has by its parameters; () where they are single numbers."""
-    key = "delay" if isinstance(node, nir.Delay) else "threshold" if isinstance(node, nir.Threshold) else "r"
-    return np.shape(getattr(node, key))
+    return np.broadcast_shapes(*(np.shape(value) for value in vars(node).values() if isinstance(value, np.ndarray)))
 
 
 def passed_on(node: Any, x: Array) -> Array:

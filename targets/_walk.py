@@ -76,7 +76,7 @@ def _unfold(prefix: str, graph: nir.NIRGraph) -> tuple[dict[str, Any], set[Edge]
     edges: set[Edge] = set()
     entry: dict[str, str] = {}
     leave: dict[str, str] = {}
-    for name, node in graph.nodes.items():
+    for name, node in ((str(name), node) for name, node in graph.nodes.items()):
         full = entry[name] = leave[name] = prefix + name
         if isinstance(node, nir.NIRGraph):
             inner_nodes, inner_edges = _unfold(full + ".", node)
@@ -86,7 +86,7 @@ def _unfold(prefix: str, graph: nir.NIRGraph) -> tuple[dict[str, Any], set[Edge]
             (leave[name],) = (f"{full}.{n}" for n, v in node.nodes.items() if isinstance(v, nir.Output))
         else:
             nodes[full] = node
-    return nodes, edges | {(leave[source], entry[target]) for source, target in graph.edges}
+    return nodes, edges | {(leave[str(source)], entry[str(target)]) for source, target in graph.edges}
 
 
 def _waits(node: Any, dt: float) -> bool:

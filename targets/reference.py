@@ -10,10 +10,11 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.compiler.conventions import Reading
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
 from neuroprompt.spiking.program import SpikingModel
-from neuroprompt.spiking.time_step import DT_SECONDS
 
 from ._equations import Delay, Neurons, passed_on, shape_of
 from ._walk import FIRING, NEURONS, Visit, Walk, walk
@@ -25,7 +26,8 @@ class Reference(SpikingTarget):
     """Every node of the graph computed as NIR defines it, with the equations of `_equations.Neurons`.
 
     Values reach the next node in the same step; in a circle, those that leave neurons a step later (`_walk.walk`).
-    Linear nodes are computed as they stand, and never multiplied out. Nothing of the compiler is used, so that
+    Linear nodes are computed as they stand, and never multiplied out. Of the
+    compiler nothing is used but how the graph's numbers are to be read (`neuroprompt.compiler.reading`), so that
     comparing a target with this one also checks the compiler.
     """
 
@@ -38,15 +40,15 @@ class Reference(SpikingTarget):
 
     def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the graph on `inputs` (T, n_in); raises Unsupported. Potentials are those after the reset."""
-        dt = float(model.graph.metadata.get("dt", DT_SECONDS))
-        way = walk(model.graph, dt)
+        reading = reading_of(model.graph)
+        way = walk(model.graph, reading.dt)
         nodes = {visit.name: visit.node for visit in way.visits}
         sizes = [int(np.prod(nodes[name].input_type["input"])) for name in way.inputs]
         if inputs.ndim != 2 or inputs.shape[1] != sum(sizes):
             raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {sum(sizes)})")
         start = time.perf_counter()
         parts = np.split(inputs.astype(np.float64), np.cumsum(sizes)[:-1], axis=1)
-        emitted, potentials = _run(way, dict(zip(way.inputs, parts, strict=True)), dt, len(inputs))
+        emitted, potentials = _run(way, dict(zip(way.inputs, parts, strict=True)), reading, len(inputs))
         seconds = time.perf_counter() - start
         firing = [name for name, node in nodes.items() if isinstance(node, FIRING)]
         graded = [name for name, node in nodes.items() if isinstance(node, NEURONS) and name not in firing]
@@ -58,12 +60,14 @@ class Reference(SpikingTarget):
         )
 
 
-def _run(way: Walk, inputs: dict[str, Array], dt: float, steps: int) -> tuple[dict[str, Array], dict[str, Array]]:
+def _run(
+    way: Walk, inputs: dict[str, Array], reading: Reading, steps: int
+) -> tuple[dict[str, Array], dict[str, Array]]:
     """What neurons and readouts gave, (T, n), and the potentials of neurons."""
     nodes = {visit.name: visit.node for visit in way.visits}
-    neurons = {name: Neurons(node, dt) for name, node in nodes.items() if isinstance(node, NEURONS)}
+    neurons = {name: Neurons(node, reading) for name, node in nodes.items() if isinstance(node, NEURONS)}
     delays = {
-        name: Delay(np.rint(np.asarray(node.delay, np.float64) / dt).astype(np.int64))
+        name: Delay(np.rint(np.asarray(node.delay, np.float64) / reading.dt).astype(np.int64))
         for name, node in nodes.items()
         if isinstance(node, nir.Delay)
     }

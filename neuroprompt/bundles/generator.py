@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import GRAPH
-from neuroprompt.compiler.flatten import dt_of
 from neuroprompt.compiler.read import read_graph
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.contracts.deployment import Exported
 from neuroprompt.errors import Unsupported
 from neuroprompt.spiking.chain import to_nir
@@ -30,7 +30,12 @@ def write_generator(run: Run, out: Path | str) -> Exported:
     if generator is None:
         raise Unsupported(f"{prompt.name!r} has no spiking generator", "a run of a spiking prompt")
     graph, inputs = to_nir(generator), None
-    about: dict[str, Any] = {"method": prompt.name, "steps": generator.steps, "dt_s": dt_of(graph), "file": GRAPH}
+    about: dict[str, Any] = {
+        "method": prompt.name,
+        "steps": generator.steps,
+        "dt_s": reading_of(graph).dt,
+        "file": GRAPH,
+    }
     if prompt.per_image:
         images, origin = sample_images(run, 2)
         about |= {"image_source": origin}

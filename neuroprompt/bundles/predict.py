@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from neuroprompt.bundles.artefact import Artefact, Settings
 from neuroprompt.bundles.bundle import Bundle
@@ -16,11 +15,11 @@ from neuroprompt.bundles.results import Prediction, Predictions, Unread
 from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.padding import margins
 from neuroprompt.errors import BadData, BadSetting
+from neuroprompt.images import SUFFIXES, pixels, read_rgb
 from neuroprompt.onnxgraph.snippet import SNIPPET
 from neuroprompt.progress import SILENT, Progress
 
 MODEL = "model.onnx"
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 
 class Classifier(Artefact):
@@ -114,16 +113,11 @@ def _read(file: Path, preprocess: Mapping[str, Any]) -> Floats | Unread:
 def read_image(file: Path, preprocess: Mapping[str, Any]) -> Floats:
     """One image as the file's input (3, H, W): see `Preprocess`; raises BadData."""
     height, width = preprocess["size"]
-    try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadData(f"{file} cannot be read as an image ({error})", "a whole image") from error
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling[preprocess["interpolation"].upper()])
-    pixels = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255
+    # Bundles of versions that did not turn images do not say so.
+    image = pixels(read_rgb(file, preprocess.get("exif", False)), (height, width), preprocess["interpolation"])
+    scaled = image.transpose(2, 0, 1).astype(np.float32) / 255
     mean, std = (np.asarray(preprocess[key], dtype=np.float32)[:, None, None] for key in ("mean", "std"))
-    normalised: Floats = (pixels - mean) / std
+    normalised: Floats = (scaled - mean) / std
     if preprocess.get("canvas"):
         left, right, top, bottom = margins((height, width), preprocess["canvas"])
         normalised = np.pad(normalised, ((0, 0), (top, bottom), (left, right)))

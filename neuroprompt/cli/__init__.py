@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from neuroprompt.errors import NeuropromptError
+from neuroprompt.errors import NeuropromptError, printable
 from neuroprompt.extras import missing
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        place = f" {error.filename}" if error.filename else ""
+        place = f" {printable(str(error.filename))}" if error.filename else ""
         _stop(f"error: cannot write{place} ({error.strerror}); free some room or choose another place", 2)
 
 

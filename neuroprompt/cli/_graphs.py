@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuroprompt.cli._output import notes
+
 if TYPE_CHECKING:
+    from neuroprompt.compiler.conventions import Reading
     from neuroprompt.compiler.flatten import Flat
     from neuroprompt.contracts.deployment import Floats
 
@@ -18,8 +21,34 @@ SplitSigns = Annotated[
 ]
 
 
-def driven_graph(file: Path, steps: int | None, drive: str, dt: float | None, seed: int) -> tuple[Flat, Floats]:
-    """A checked graph in flat form, and inputs (T, n_in) for it: `drive` as in `neuroprompt.compiler.stimuli`."""
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="LIBRARY",
+        help="Whose numbers a .nir file holds: nir, snntorch, norse, sinabs, spikingjelly, rockpool or spyx.",
+    ),
+]
+Dt = Annotated[
+    float | None,
+    typer.Option(help="A graph's time step in seconds (default: its own, or its library's, or 1e-4)."),
+]
+
+
+def graph_with_inputs(
+    file: Path, steps: int | None, stimulus: str, dt: float | None, seed: int, library: str | None
+) -> tuple[Flat, Floats]:
+    """A checked graph in flat form, and inputs (T, n_in) for it; how its numbers are read goes to stderr."""
     from neuroprompt.compiler.stimuli import flat_with_inputs
 
-    return flat_with_inputs(file, steps, drive, dt, seed)
+    flat, inputs = flat_with_inputs(file, steps, stimulus, dt, seed, convention=library)
+    print_reading(flat.reading)
+    return flat, inputs
+
+
+def print_reading(reading: Reading) -> None:
+    """What was assumed of a graph's numbers, and what looks like another library's, on stderr."""
+    if reading.assumed:
+        notes.print(f"read as {reading.convention.name}, dt {reading.dt:g} s: {reading.assumed}", markup=False)
+    for hint in reading.hints:
+        notes.print(f"check: {hint}", markup=False)

@@ -10,12 +10,13 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from neuroprompt.cli._table import fitting_table
-from neuroprompt.errors import BadSetting
+from neuroprompt.cli._table import fitting_table, harmless
+from neuroprompt.errors import BadSetting, printable
 from neuroprompt.progress import Progress
 
 T = TypeVar("T")
@@ -49,11 +50,11 @@ class TerminalProgress(Progress):
             console=notes,
             transient=True,
         ) as bars:
-            yield from bars.track(items, description=what, total=total)
+            yield from bars.track(items, description=escape(printable(what)), total=total)
 
     def say(self, line: str) -> None:
         """One line on stderr."""
-        notes.print(line, markup=False)
+        notes.print(harmless(line), markup=False)
 
 
 def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
@@ -63,7 +64,7 @@ def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
         return
     screen = Console(highlight=False)
     for part in tables:
-        screen.print(part, markup=False) if isinstance(part, str) else screen.print(part)
+        screen.print(harmless(part), markup=False) if isinstance(part, str) else screen.print(part)
 
 
 def plain(value: object) -> str:
@@ -82,13 +83,13 @@ def facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def settings(pairs: Sequence[str], option: str = "--set", example: str = "steps=8") -> dict[str, str]:
     """`KEY=VALUE` words of `option` as a mapping; raises BadSetting."""
-    found = {}
+    words = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise BadSetting(f"{option} {pair!r}", "KEY=VALUE", f"for example {option} {example}")
-        found[key.strip().replace("-", "_")] = value.strip()
-    return found
+        words[key.strip().replace("-", "_")] = value.strip()
+    return words
 
 
 @contextmanager

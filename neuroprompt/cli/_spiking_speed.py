@@ -28,7 +28,7 @@ def show(result: SpikingBenchmark, json: bool) -> None:
         json,
         table(f"{nets}: seconds, median of {result.rounds} rounds, equal spikes", ("run", "s"), seconds),
         *([table("ratios within a round", ("ratio", "median", "middle half"), ratios)] if ratios else []),
-        table("images in lanes: ms an image", ("lanes", *RUNS), images),
+        table("images in one batch: ms an image", ("batch", *RUNS), images),
         table("ms a step as nets grow (start included)", ("width", "depth", *RUNS), grid),
         table("emulator: ms a step by rate", ("steps", "rate", "ms", "over 50 %", "middle half"), sparse),
         *([] if result.lava is None else [f"Lava is not timed, its runtime is not built: {result.lava}"]),

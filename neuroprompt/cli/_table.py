@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from neuroprompt.errors import printable
+
 NUMBER = r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?%?"
 WORD = re.compile(rf"\s*(?:{NUMBER} [pnµm]?J\b[,;:]?|\S+)\s*")
 """What stays on one line, with the spaces around it: a word, or a number with its unit."""
@@ -21,16 +23,16 @@ Column = tuple[str, ...]
 
 
 def fitting_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table for a person; columns of numbers are right-aligned.
+    """A table for a person; columns of numbers are right-aligned, and control characters are written out.
 
     Where not all columns fit the terminal side by side, the others follow below, again beside the first column.
     """
     texts: list[Column] = [(head,) for head in columns]
     for row in rows:
-        texts = [(*column, str(cell)) for column, cell in zip(texts, row, strict=True)]
-    width = Console().width
+        texts = [(*column, harmless(str(cell))) for column, cell in zip(texts, row, strict=True)]
+    title, width = printable(title), Console().width
     tables = [_block(block, width) for block in _blocks(texts, width)]
-    tables[0].title, tables[0].title_justify, tables[0].title_style = title, "left", "bold"
+    tables[0].title, tables[0].title_justify, tables[0].title_style = escape(title), "left", "bold"
     tables[0].min_width = min(len(title), width)
     if len(tables) == 1:
         return tables[0]
@@ -38,6 +40,11 @@ def fitting_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[ob
     for part in tables:
         stack.add_row(part)
     return stack
+
+
+def harmless(text: str) -> str:
+    """`text` with its control characters written out, but for the ends of lines: a file's name may hold any."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def wrapped(text: str, width: int) -> str:

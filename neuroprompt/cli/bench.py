@@ -60,7 +60,7 @@ def bench(
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
     alone costs. pytorch: the model as trained, in PyTorch. With --spiking: our Lava run beside that of a plain
-    converter, our emulator beside Lava, images in lanes, growing nets, and sparse spikes.
+    converter, our emulator beside Lava, batches of images, growing nets, and sparse spikes.
     """
     if spiking and (bundle or backbone or training):
         raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")

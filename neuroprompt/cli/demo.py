@@ -6,21 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+import neuroprompt as npt
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import RuntimeMissing
-
-if TYPE_CHECKING:
-    from neuroprompt.benchmarks.latency_result import LatencyBenchmark
-    from neuroprompt.contracts.deployment import Exported
-    from neuroprompt.energy.lines import EnergyEstimate
-    from neuroprompt.report.write import Report
-    from neuroprompt.simulators.verify import Verification
-    from neuroprompt.training.accuracy import Accuracy
 
 METHODS = ("linear", "spike-nvpt")
 PROMPT = METHODS[1]
@@ -45,13 +38,13 @@ def demo(
 class Demo:
     """What every verb gave, and the seconds of all of them."""
 
-    accuracy: Mapping[str, Accuracy]
-    exported: Mapping[str, Exported]
-    verify: Verification
-    bench: LatencyBenchmark
-    energy: EnergyEstimate
+    accuracy: Mapping[str, npt.Accuracy]
+    exported: Mapping[str, npt.Exported]
+    verify: npt.Verification
+    bench: npt.LatencyBenchmark
+    energy: npt.EnergyEstimate
     same_bits: bool
-    report: Report
+    report: npt.Report
     seconds: float
 
     def json(self) -> dict[str, object]:
@@ -82,7 +75,7 @@ class Demo:
         rows += [(f"{name} against the reference", f"FAILED: {why}") for name, why in self.verify.failed.items()]
         if self.verify.skipped:
             skipped = ", ".join(self.verify.skipped)
-            rows.append(("not run", f"{skipped} ('neuroprompt verify' of the bundle says why)"))
+            rows.append(("not run", f"{skipped} (see 'neuroprompt verify' of the bundle)"))
         baked, naive = (self.bench.ratio[f"{form}_over_bare"].median for form in ("baked", "naive"))
         return [
             *rows,
@@ -96,39 +89,30 @@ class Demo:
 
 
 def _demo(out: Path, seed: int, progress: TerminalProgress) -> Demo:
-    from neuroprompt.benchmarks.latency import bench
-    from neuroprompt.bundles.bundle import Bundle
-    from neuroprompt.bundles.contents import load_model
-    from neuroprompt.contracts.deployment import Exporter
-    from neuroprompt.energy.energy import energy
-    from neuroprompt.report.write import NOISES, ROUNDS, report
-    from neuroprompt.simulators.verify import verify
-    from neuroprompt.training.config import configure
-    from neuroprompt.training.evaluation import evaluate
-    from neuroprompt.training.loop import train
+    from neuroprompt.report.write import NOISES, ROUNDS
 
     started = time.perf_counter()
     progress.say("1/7  train: a spiking prompt and, for comparison, a linear probe")
     runs, accuracy = {}, {}
     for method in METHODS:
-        runs[method] = train(configure(method=method, seed=seed, epochs=6, batch=32), out / "runs" / method, progress)
-        accuracy[method] = evaluate(runs[method], NOISES, progress=progress)
+        config = npt.configure(method=method, seed=seed, epochs=6, batch=32)
+        runs[method] = npt.train(config, out / "runs" / method, progress)
+        accuracy[method] = npt.evaluate(runs[method], NOISES, progress=progress)
     progress.say("2/7  export: the backbone with the prompt baked in, and the spiking part")
     exported = {
-        target: Exporter.named(target).export(runs[PROMPT], out / target, progress=progress)
-        for target in ("onnx", "lava")
+        target: npt.export(runs[PROMPT], out / target, target=target, progress=progress) for target in ("onnx", "lava")
     }
-    onnx, lava = (Bundle.open(out / target, target) for target in ("onnx", "lava"))
+    onnx, lava = (npt.Bundle.open(out / target) for target in exported)
     progress.say("3/7  Lava's runtime: built once, in your cache folder")
     _install_lava(progress)
-    progress.say("4/7  verify: every target at hand against the reference, spike by spike")
-    verified = verify(load_model(lava), progress=progress)
+    progress.say("4/7  verify: every available target against the reference, spike by spike")
+    verified = npt.verify(npt.load_model(lava), progress=progress)
     progress.say("5/7  bench: baked beside naive and bare")
-    timed = bench(onnx, rounds=ROUNDS, progress=progress)
+    timed = npt.bench(onnx, rounds=ROUNDS, progress=progress)
     progress.say("6/7  energy: estimated from counts, not measured")
-    priced = energy(lava)
+    priced = npt.energy(lava)
     progress.say("7/7  report: all of it on one page")
-    written = report(
+    written = npt.report(
         [runs[PROMPT].folder, onnx.folder, lava.folder, runs["linear"].folder],
         out / "report.html",
         known={
@@ -145,10 +129,9 @@ def _demo(out: Path, seed: int, progress: TerminalProgress) -> Demo:
 
 
 def _install_lava(progress: TerminalProgress) -> None:
-    from neuroprompt.contracts.deployment import Target
-
-    if not Target.part("lava").available().ok:
+    lava = npt.Target.part("lava")
+    if not lava.available().ok:
         try:
-            Target.part("lava").install()
+            lava.install()
         except RuntimeMissing as error:
             progress.say(f"     left out: {error}")

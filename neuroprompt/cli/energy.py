@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from neuroprompt.cli._app import app
+from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def energy(
     stimulus: Annotated[
         str, typer.Option("--input", metavar="poisson:RATE|FILE", help="The input of a .nir file.")
     ] = "poisson:0.5",
+    library: From = None,
+    dt: Dt = None,
     by_node: Annotated[bool, typer.Option("--by-node", help="Also show the generator's counts node by node.")] = False,
     json: Json = False,
 ) -> None:
@@ -72,9 +75,13 @@ def energy(
             precision=precision,
             steps=steps,
             stimulus=stimulus,
+            convention=library,
+            dt=dt,
             images=images or (),
             measure=measure,
         )
+        if counts.reading is not None:
+            print_reading(counts.reading)
         result: EnergyEstimate | PriceComparison
         if lists := [word for word in prices.split(",") if word]:
             result = energy_by_list(counts, lists, seconds=seconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import SplitSigns, driven_graph
+from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -36,11 +36,12 @@ def export(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps of a graph, where it does not say.")] = None,
-    drive: Annotated[
+    stimulus: Annotated[
         str,
         typer.Option("--input", metavar="poisson:RATE|FILE", help="What a graph is fitted and tried on: as in verify."),
     ] = "poisson:0.5",
-    dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
+    library: From = None,
+    dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
     encode: Annotated[
         str | None,
@@ -60,9 +61,9 @@ def export(
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
-    if what.suffix == ".nir":
+    if what.is_file() or what.suffix in (".nir", ".hdf5", ".h5"):
         with stdout_is_ours():
-            flat, inputs = driven_graph(what, steps, drive, dt, seed)
+            flat, inputs = graph_with_inputs(what, steps, stimulus, dt, seed, library)
             if encode is not None:
                 from neuroprompt.compiler.encode import encoded
 
@@ -86,8 +87,9 @@ def export(
         for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
-        if show or split_signs or encode is not None:
-            got = f"{'--dump' if show else '--split-signs' if split_signs else '--encode'} of a run"
+        of_graphs = {"--dump": show, "--split-signs": split_signs, "--encode": encode, "--from": library, "--dt": dt}
+        if given := [option for option, value in of_graphs.items() if value]:
+            got = f"{given[0]} of a run"
             raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
             from neuroprompt.training.run_folder import Run

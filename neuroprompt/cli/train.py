@@ -60,7 +60,9 @@ def train(
         "runs/spike-nvpt"
     ),
     method: Annotated[str, typer.Option(help=_one_of("neuroprompt.prompts"))] = "spike-nvpt",
-    data: Annotated[str, typer.Option(help="digits, folder:PATH or torchvision:NAME.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help="digits, folder:PATH or torchvision:NAME (EMNIST/letters where there are variants).")
+    ] = "digits",
     backbone: Annotated[str, typer.Option(help="embedded, or a timm ViT, Swin, ResNet or EfficientNet.")] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Leave the backbone random.")] = False,
@@ -78,6 +80,9 @@ def train(
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay (default: 0.0001).")] = None,
     optimiser: Annotated[str | None, typer.Option(help="adamw (default) or sgd.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images of each split.")] = None,
+    no_exif: Annotated[
+        bool, typer.Option("--no-exif", help="Leave images as they are stored, not turned as their EXIF says.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps (Lightning Fabric's accelerator).")] = "auto",
     devices: Annotated[str, typer.Option(help="How many devices, or 'auto'.")] = "1",
@@ -115,6 +120,7 @@ def train(
         backbone=BackboneSpec(backbone, str(weights) if weights else None, image_size, random_weights),
         data=data,
         seed=seed,
+        exif=not no_exif,
         **{key: value for key, value in options.items() if value is not None},
     )
     with stdout_is_ours():

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import SplitSigns, driven_graph
+from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
+    from neuroprompt.compiler.conventions import Reading
     from neuroprompt.contracts.deployment import Floats
     from neuroprompt.simulators.compare import NodeAgreement
     from neuroprompt.simulators.verify import TargetAgreement
@@ -28,6 +29,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify out/lava",
         "verify out/lava --targets snntorch,lava --json",
         "verify graph.nir --steps 100 --input poisson:0.2",
+        "verify graph.nir --steps 100 --from spikingjelly --dt 1e-3",
         "verify graph.nir --input spikes.npy --figure verify.png",
     )
 )
@@ -35,7 +37,7 @@ def verify(
     what: Annotated[Path, typer.Argument(metavar="BUNDLE|GRAPH.nir", help="A Lava bundle, or a NIR file.")],
     targets: Annotated[str | None, typer.Option(help="Only these, comma-separated (default: all at hand).")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps, for a .nir file and random spikes.")] = None,
-    drive: Annotated[
+    stimulus: Annotated[
         str | None,
         typer.Option(
             "--input",
@@ -43,7 +45,8 @@ def verify(
             help="Random spikes, or a .npy (T, n) (default: poisson:0.5 for a .nir file, a bundle's own for a bundle).",
         ),
     ] = None,
-    dt: Annotated[float | None, typer.Option(help="A graph's time step, seconds (default: its own, or 1e-4).")] = None,
+    library: From = None,
+    dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
     split_signs: SplitSigns = False,
     figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
@@ -53,6 +56,8 @@ def verify(
 
     Exit code 1 where a float target differs from the reference, Lava's integers from our emulator's, or a target broke.
     """
+    from neuroprompt.compiler.reading import activity_hints
+    from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
     if figure is not None:
@@ -61,11 +66,12 @@ def verify(
         if figure.suffix not in FORMS:
             raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
     with stdout_is_ours():
-        model, inputs = _model(what, steps, drive, dt, seed, split_signs)
+        model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, split_signs)
         names = [name.strip() for name in targets.split(",")] if targets else None
         result = verify_model(model, inputs, names, TerminalProgress())
         if figure is not None:
             draw_verified(result, figure)
+    suspicious = [] if reading is None else activity_hints(reading, result.recordings[REFERENCE].spikes)
     rows = [row for name, agreement in result.targets.items() for row in _rows(name, agreement)]
     lines = [line for name, agreement in result.targets.items() for line in _differences(name, agreement)]
     lines += [*_unlike_values(result.targets), *_of_the_chip(result.targets)]
@@ -73,26 +79,35 @@ def verify(
     lines += [f"failed {name}: {why}" for name, why in result.failed.items()]
     lines += [f"figure in {figure}"] if figure is not None else []
     title = f"against the reference ({result.reference.spikes} spikes in {result.reference.steps} steps)"
-    emit(result.json(), json, table(title, COLUMNS, rows), ENTRIES, *lines)
+    of_graph = {} if reading is None else {"reading": reading.json() | {"activity": suspicious}}
+    emit(result.json() | of_graph, json, table(title, COLUMNS, rows), ENTRIES, *lines, *suspicious)
     if not result.agrees:
         raise typer.Exit(1)
 
 
 def _model(
-    what: Path, steps: int | None, drive: str | None, dt: float | None, seed: int, split_signs: bool
-) -> tuple[SpikingModel, Floats | None]:
+    what: Path,
+    steps: int | None,
+    stimulus: str | None,
+    units: tuple[float | None, str | None],
+    seed: int,
+    split_signs: bool,
+) -> tuple[SpikingModel, Floats | None, Reading | None]:
+    """The model, its inputs where they are not its own, and how its numbers were read where it is a NIR file."""
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_tried
     from neuroprompt.compiler.compile import floats_of_graph
     from neuroprompt.compiler.stimuli import inputs_of
 
     if not what.is_dir():
-        flat, inputs = driven_graph(what, steps, drive or "poisson:0.5", dt, seed)
-        return floats_of_graph(flat, inputs, split_signs=split_signs), inputs
-    if dt is not None or split_signs or (steps is not None and drive is None):
-        raise BadSetting("--dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own")
+        flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", units[0], seed, units[1])
+        return floats_of_graph(flat, inputs, split_signs=split_signs), inputs, flat.reading
+    if units != (None, None) or split_signs or (steps is not None and stimulus is None):
+        raise BadSetting("--from, --dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own")
     model, own, _ = load_tried(Bundle.open(what))
-    return model, own if drive is None else inputs_of(drive, model.float_program.inputs, model.steps, seed)
+    if stimulus is None:
+        return model, own, None
+    return model, inputs_of(stimulus, model.float_program.inputs, model.steps, seed), None
 
 
 def _rows(target: str, agreement: TargetAgreement) -> list[tuple[object, ...]]:

@@ -8,6 +8,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.compiler.conventions import Reading
 from neuroprompt.errors import BadGraph, Unsupported
 
 Array = NDArray[Any]
@@ -39,10 +40,10 @@ MOST_NEURONS = 10_000_000
 MOST_SYNAPSES = 50_000_000
 
 
-def check_node(name: str, node: Any, dt: float) -> None:
+def check_node(name: str, node: Any, reading: Reading) -> None:
     """Raise BadGraph where a node's own parameters cannot be, Unsupported where nothing here runs it.
 
-    dt (s): a time constant must be at least one time step, a delay whole steps.
+    With Euler steps a time constant must be at least one of them.
     """
     if not isinstance(node, KNOWN):
         known = ", ".join(kind.__name__ for kind in KNOWN)
@@ -56,7 +57,7 @@ def check_node(name: str, node: Any, dt: float) -> None:
             raise BadGraph(f"node {name!r} has parameters of shapes {sorted(shapes)}", "one shape, the node's")
     for key in ("tau", "tau_syn", "tau_mem"):
         if key in parameters:
-            _time_constant(name, key, np.asarray(getattr(node, key)), dt)
+            _time_constant(name, key, np.asarray(getattr(node, key)), reading)
     if isinstance(node, nir.Delay) and np.any(np.asarray(node.delay) < 0):
         raise BadGraph(f"node {name!r} has delay = {np.min(node.delay)} s", "at least 0")
     if isinstance(node, (nir.Affine, nir.Linear)) and node.weight.ndim < 2:
@@ -76,9 +77,12 @@ def _numbers(name: str, key: str, value: Any) -> None:
         raise BadGraph(f"node {name!r} has {key} = {bad}", "finite parameters")
 
 
-def _time_constant(name: str, key: str, tau: Array, dt: float) -> None:
+def _time_constant(name: str, key: str, tau: Array, reading: Reading) -> None:
     if tau.size and not np.all(tau > 0):
         raise BadGraph(f"node {name!r} has {key} = {tau.min()}", "time constants above 0 seconds")
+    convention, dt = reading.convention, reading.dt
+    seconds = tau / dt if convention.tau == "tau / dt" else tau
     # The least share by which a time constant may be below a step: float32 files hold dt itself with such an error.
-    if tau.size and np.any(tau < dt * (1 - 1e-6)):
-        raise Unsupported(f"node {name!r} has {key} = {tau.min():g} s", f"at least one time step of {dt:g} s")
+    if tau.size and convention.share == "euler" and np.any(seconds < dt * (1 - 1e-6)):
+        fix = "Norse 1.1.0 writes time constants times dt: --from norse" if convention.name == "neuroprompt" else ""
+        raise Unsupported(f"node {name!r} has {key} = {seconds.min():g} s", f"at least one time step of {dt:g} s", fix)

@@ -12,10 +12,11 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from neuroprompt.compiler.check import LINEAR, MOST_NEURONS, NEURONS, check_node
+from neuroprompt.compiler.check import LINEAR, MOST_NEURONS, NEURONS, PARAMETERS, check_node
+from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.linear import Shape, shape_after
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.errors import BadGraph, Unsupported
-from neuroprompt.spiking.time_step import DT_SECONDS
 
 WHOLE = 1e-3
 """How far from a whole number of steps a delay may be, in steps."""
@@ -41,7 +42,7 @@ class FlatNode:
 
 @dataclass(frozen=True)
 class Flat:
-    """All nodes in the order in which a step computes them, dt in seconds, and the graph that they come from.
+    """All nodes in the order in which a step computes them, how their numbers are read, and the graph they come from.
 
     In step t a node takes the sum of what its sources gave in step t - lag (0 before the first). lag is 0, or 1 on
     every edge that leaves a neuron and stays in a cycle: NIR is continuous in time, where a loop has no order, and this
@@ -49,8 +50,13 @@ class Flat:
     """
 
     nodes: tuple[FlatNode, ...]
-    dt: float
+    reading: Reading
     graph: nir.NIRGraph = field(repr=False, compare=False)
+
+    @property
+    def dt(self) -> float:
+        """Seconds of a step."""
+        return self.reading.dt
 
     @property
     def inputs(self) -> tuple[FlatNode, ...]:
@@ -82,23 +88,13 @@ class Flat:
         return tuple(n for n in self.outputs if not made_by_neurons(n))
 
 
-def dt_of(graph: nir.NIRGraph) -> float:
-    """The time step in seconds that the graph was made for; 1e-4 where it does not say. Raises BadGraph."""
-    try:
-        dt = float(graph.metadata.get("dt", DT_SECONDS))
-    except (TypeError, ValueError):
-        dt = -1.0
-    if not (0 < dt < np.inf):
-        raise BadGraph(f"the graph's dt is {graph.metadata['dt']!r}", "seconds above 0")
-    return dt
-
-
 def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
     """`graph` in flat form; raises BadGraph where it cannot be, Unsupported where nothing here runs it."""
-    dt = dt_of(graph) if dt is None else dt
+    reading = reading_of(graph, dt)
+    dt = reading.dt
     nodes, edges = _unnested(graph)
     for name, node in nodes.items():
-        check_node(name, node, dt)
+        check_node(name, node, reading)
     before: dict[str, list[str]] = {name: [] for name in nodes}
     for source, target in sorted(edges):
         before[target].append(source)
@@ -109,8 +105,7 @@ def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
     lags = _lags(nodes, before, delays)
     order = _order(nodes, before, lags)
     placed: dict[str, FlatNode] = {}
-    sized = (*NEURONS, nir.Delay)
-    shapes = {name: np.shape(_parameter(node)) for name, node in nodes.items() if isinstance(node, sized)}
+    shapes = {name: _shape_of(node) for name, node in nodes.items()}
     for name in order:
         node = nodes[name]
         sources = tuple((source, lags.get((source, name), 0)) for source in before[name])
@@ -120,7 +115,7 @@ def flatten(graph: nir.NIRGraph, dt: float | None = None) -> Flat:
         placed[name] = FlatNode(name, node, sources, shape_in, shape, _left(name, delays, sources))
     if sum(n.size for n in placed.values()) > MOST_NEURONS:
         raise Unsupported(f"a graph of {sum(n.size for n in placed.values()):,} values", f"at most {MOST_NEURONS:,}")
-    flat = Flat(tuple(placed.values()), dt, graph)
+    flat = Flat(tuple(placed.values()), reading, graph)
     for n in flat.nodes:
         for source, _ in n.sources:
             if placed[source].size != prod(n.shape_in):
@@ -143,6 +138,7 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
         prefix, inner, depth = stack.pop()
         if depth > DEEPEST:
             raise BadGraph(f"graphs nest deeper than {DEEPEST}", "fewer graphs in graphs")
+        named = {str(name) for name in inner.nodes}
         for name, node in inner.nodes.items():
             full = f"{prefix}{name}"
             if full in nodes or full in doors:
@@ -157,7 +153,7 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
         for edge in inner.edges:
             source, target = (str(end) for end in edge)
             for end in (source, target):
-                if end not in inner.nodes:
+                if end not in named:
                     raise BadGraph(f"an edge joins {source!r} to {target!r}", "edges between nodes of the graph")
             raw.append((f"{prefix}{source}", f"{prefix}{target}"))
     for source, target in raw:
@@ -230,8 +226,12 @@ def _order(nodes: dict[str, Any], before: dict[str, list[str]], lags: dict[tuple
     return order
 
 
-def _parameter(node: Any) -> Any:
-    return node.delay if isinstance(node, nir.Delay) else node.threshold if isinstance(node, nir.Threshold) else node.r
+def _shape_of(node: Any) -> Shape:
+    """The shape of neurons, or a Delay, by any parameter that is not a single number; () where all are."""
+    if not isinstance(node, (*NEURONS, nir.Delay)):
+        return ()
+    shapes = (np.shape(getattr(node, key)) for key in PARAMETERS[type(node)])
+    return next((shape for shape in shapes if shape), ())
 
 
 def _shape_in(name: str, node: Any, known: list[Shape]) -> Shape:
@@ -239,7 +239,9 @@ def _shape_in(name: str, node: Any, known: list[Shape]) -> Shape:
         return known[0]
     if isinstance(node, nir.Input):
         return _declared(name, node.input_type, "input")
-    shape: Shape = np.shape(_parameter(node)) if isinstance(node, (*NEURONS, nir.Delay)) else ()
+    shape: Shape = _shape_of(node)
+    if isinstance(node, (nir.Affine, nir.Linear)):
+        shape = (*node.weight.shape[:-2], node.weight.shape[-1])
     if not shape:
         raise BadGraph(f"the size of node {name!r} is not known", "parameters that are vectors")
     return shape
@@ -254,7 +256,7 @@ def _shape(name: str, node: Any, shape_in: Shape) -> Shape:
         declared = node.output_type.get("output") if isinstance(node.output_type, dict) else None
         shape = shape_in if declared is None else _declared(name, node.output_type, "output")
     else:
-        shape = np.shape(_parameter(node)) or shape_in
+        shape = _shape_of(node) or shape_in
     if prod(shape) != prod(shape_in):
         raise BadGraph(f"node {name!r} takes {prod(shape)} values and gets {prod(shape_in)}", "nodes of matching sizes")
     return shape

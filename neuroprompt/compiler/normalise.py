@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, issparse
 
 from neuroprompt.compiler.check import FIRING, MOST_SYNAPSES, NEURONS
+from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.flatten import Flat, FlatNode
 from neuroprompt.compiler.linear import identity, matrix_of
 from neuroprompt.errors import BadGraph, BadSetting, Unsupported
@@ -81,6 +82,8 @@ def normalise(flat: Flat, steps: int) -> Program:
     CubaLIF, CubaLI   du = dt/tau_syn, dv = dt/tau_mem   a = r dv w_in du x,  bias = dv v_leak
     Threshold         dv = 1                          a = x              (du = 1, no memory, where not said)
 
+    Other conventions have other shares and gains (`neuroprompt.compiler.conventions`).
+
     I, LI and CubaLI never fire and emit their potential. An output that is no neuron's becomes a population without
     memory that never fires (v = x). Raises BadSetting, Unsupported.
     """
@@ -90,7 +93,7 @@ def normalise(flat: Flat, steps: int) -> Program:
     populations: list[Population] = []
     projections: list[Projection] = []
     for node in flat.nodes:
-        neurons = _neurons(node, flat.dt) if isinstance(node.node, NEURONS) else None
+        neurons = _neurons(node, flat.reading) if isinstance(node.node, NEURONS) else None
         if neurons is None and node in readouts:
             ones = np.ones(node.size)
             neurons = _Neurons(1.0, 1.0, np.inf, 0.0, ones, np.zeros(node.size), False)
@@ -122,8 +125,8 @@ class _Neurons:
     fires: bool
 
 
-def _neurons(flat: FlatNode, dt: float) -> _Neurons:
-    node = flat.node
+def _neurons(flat: FlatNode, reading: Reading) -> _Neurons:
+    node, convention, dt = flat.node, reading.convention, reading.dt
 
     def vector(key: str) -> Vector:
         return np.broadcast_to(np.asarray(getattr(node, key), np.float64), flat.shape).reshape(-1).copy()
@@ -136,14 +139,25 @@ def _neurons(flat: FlatNode, dt: float) -> _Neurons:
     if threshold:
         return _Neurons(1.0, 1.0, _one(vth), 0.0, ones, zeros, fires)
     if isinstance(node, (nir.IF, nir.I)):
-        return _Neurons(1.0, 0.0, _one(vth), _one(v_reset), vector("r"), zeros, fires)
+        gain = vector("r") * (dt if convention.if_gain == "r dt" else 1.0)
+        return _Neurons(1.0, 0.0, _one(vth), _one(v_reset), gain, zeros, fires)
+
+    def share(key: str) -> Vector:
+        tau = vector(key) / (dt if convention.tau == "tau / dt" else 1.0)
+        return np.minimum(dt / tau, 1.0) if convention.share == "euler" else -np.expm1(-dt / tau)
+
+    def gain_of(rule: str, key: str, leak: Vector) -> Vector:
+        return ones if rule == "1" else 1 - leak if rule == "rest" else vector(key) * leak
+
     cuba = isinstance(node, (nir.CubaLIF, nir.CubaLI))
-    dv = np.minimum(dt / vector("tau_mem" if cuba else "tau"), 1.0)
-    gain, bias = vector("r") * dv, dv * vector("v_leak")
+    dv = share("tau_mem" if cuba else "tau")
+    rule = convention.mem_gain if cuba else convention.lif_gain if fires else convention.li_gain
+    gain, bias = gain_of(rule, "r", dv), dv * vector("v_leak")
     if not cuba:
         return _Neurons(1.0, _one(dv), _one(vth), _one(v_reset), gain, bias, fires)
-    du = np.minimum(dt / vector("tau_syn"), 1.0)
-    return _Neurons(_one(du), _one(dv), _one(vth), _one(v_reset), gain * vector("w_in") * du, bias, fires)
+    du = share("tau_syn")
+    gain = gain * gain_of(convention.syn_gain, "w_in", du)
+    return _Neurons(_one(du), _one(dv), _one(vth), _one(v_reset), gain, bias, fires)
 
 
 def _check_size(name: str, values: Any) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import nir
 import numpy as np
 
+from neuroprompt.compiler.check import PARAMETERS
+from neuroprompt.compiler.conventions import declare
 from neuroprompt.errors import BadGraph, BadSetting
 from neuroprompt.workers import read_hdf5
 
@@ -22,10 +24,12 @@ SECONDS = 20.0
 """What reading may take, and a second for every 10 MB beside it."""
 
 
-def read_graph(path: Path | str, dt: float | None = None) -> nir.NIRGraph:
-    """Read a NIR file; with `dt` the graph's time step becomes that, in seconds. Raises BadGraph, BadSetting.
+def read_graph(path: Path | str, dt: float | None = None, convention: str | None = None) -> nir.NIRGraph:
+    """Read a NIR file; with `dt` the graph's time step becomes that, in seconds, and with `convention` it is of that.
 
-    Refused: arrays of more than 2 GiB in all, graphs nested deeper than 50, links to other files or to a group that
+    `convention` is a name of `neuroprompt.compiler.conventions`. Raises BadGraph, BadSetting, UnknownName.
+
+    Rejected: arrays of more than 2 GiB in all, graphs nested deeper than 50, links to other files or to a group that
     holds them, and what cannot be read in 20 s. Nodes are not checked against each other here: `flatten` does.
     """
     path = Path(path)
@@ -34,7 +38,7 @@ def read_graph(path: Path | str, dt: float | None = None) -> nir.NIRGraph:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            graph = nir.dict2NIRNode(_plain(path) | {"type_check": False})
+            graph = nir.dict2NIRNode(_named(_plain(path)) | {"type_check": False})
     except BadGraph:
         raise
     except (Exception, RecursionError) as error:  # nir raises whatever the values lead it to
@@ -42,10 +46,9 @@ def read_graph(path: Path | str, dt: float | None = None) -> nir.NIRGraph:
         raise BadGraph(got, "a whole NIR file") from error
     if not isinstance(graph, nir.NIRGraph):
         raise BadGraph(f"{path} holds a single {type(graph).__name__}", "a graph")
-    if dt is not None:
-        if not 0 < dt < np.inf:
-            raise BadSetting(f"dt {dt}", "seconds above 0")
-        graph.metadata = graph.metadata | {"dt": dt}
+    if dt is not None and not 0 < dt < np.inf:
+        raise BadSetting(f"dt {dt}", "seconds above 0")
+    declare(graph, convention, dt)
     return graph
 
 
@@ -62,10 +65,34 @@ def _plain(path: Path) -> dict[str, Any]:
                 inner = inner.setdefault(name, {})
             value = file[str(i)]
             if place[-1]:
-                inner[place[-1]] = value if value.ndim else value.item()
+                # sinabs, and snnTorch of before 1.0, write parameters of no dimension: nir wants arrays all the same.
+                inner[place[-1]] = value if value.ndim or place[-1] in NUMBERS else value.item()
                 if isinstance(inner[place[-1]], bytes):
                     inner[place[-1]] = inner[place[-1]].decode("utf8")
     return plain
+
+
+def _named(plain: dict[str, Any]) -> dict[str, Any]:
+    """A graph whose nodes "a/b", which HDF5 takes for a group in a group, have their names again."""
+    if not isinstance(plain.get("nodes"), dict):
+        return plain
+    nodes: dict[str, Any] = {}
+    stack = list(plain["nodes"].items())
+    while stack:
+        name, values = stack.pop()
+        if not isinstance(values, dict):
+            raise BadGraph(f"node {name!r} is no node", "a group with a type")
+        inner = {k: v for k, v in values.items() if isinstance(v, dict) and k not in GROUPS}
+        stack += [(f"{name}/{key}", value) for key, value in inner.items()]
+        if "type" in values:
+            nodes[name] = _named({k: v for k, v in values.items() if k not in inner})
+    return plain | {"nodes": nodes}
+
+
+GROUPS = ("nodes", "metadata", "input_type", "output_type")
+"""The groups of a node that are part of it."""
+NUMBERS = {key for keys in PARAMETERS.values() for key in keys}
+"""The names of all parameters that are numbers."""
 
 
 class _Reader:

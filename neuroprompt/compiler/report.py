@@ -19,7 +19,7 @@ def population_report(task: Task, fitted: Fitted) -> dict[str, Any]:
     """Scale, threshold, decays and biases of a population, and what rounding them changed."""
     population, fixed, trace, spikes = task.population, fitted.population, fitted.trace, task.wanted.spikes
     exact = population.bias * fitted.scale
-    moved = bool(population.bias.any() and not fixed.bias.any() and fixed.currents)
+    moved = 0 in dict(fixed.currents) and 0 not in dict(population.currents)  # the bias, to the currents
     saturated = ((exact > MANTISSA[1]) | (exact < MANTISSA[0])) & (not moved)
     same = (trace.spikes == spikes).all(axis=0)
     bias = dict(fixed.currents)[0] if moved else fixed.bias

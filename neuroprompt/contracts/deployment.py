@@ -153,7 +153,7 @@ class Exporter(Plugin, ABC):
 
 @dataclass(frozen=True)
 class Price:
-    """Joules for one counted event, and where the figure stands in its paper.
+    """Joules for one counted event, and where its paper gives the figure.
 
     `low` and `high` are the range that the source gives; None where it gives one figure.
     """
@@ -172,12 +172,13 @@ class Price:
 class Prices(Plugin, ABC):
     """A price list; one file per list in `prices/`, each constant beside its paper.
 
-    `prices` is by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes, states
-    (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out. `includes` names events
-    that the figures hold already, each with what the source says of it: they cost nothing more. `watts` is for a chip
-    of which power was measured and no joules per event: watts instead of joules, times the seconds of a run on it.
-    `scope`: "per term" (may be added to other terms) or "all-in" (a price holds the chip's other work too).
-    `evidence`: measured, simulated, datasheet, or estimated by the author.
+    prices      joules by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes,
+                states (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out
+    includes    events that the figures include already, each with what the source says: they cost nothing more
+    watts       for a chip whose power was measured, and no joules per event: times the seconds of a run on it
+    scope       "per term": may be added to other terms; "all-in": a price includes the chip's other work too
+    evidence    how the source got its figures; "estimated" by its author
+    technology, voltage, leaves_out    what the figures are of, and what they do not include
     """
 
     kind = "price list"

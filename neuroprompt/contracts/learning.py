@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from neuroprompt.contracts.specs import BackboneSpec, Preprocess, PromptSite
 from neuroprompt.errors import Unsupported
 from neuroprompt.plugin import Plugin
+from neuroprompt.progress import SILENT, Progress
 
 __all__ = [
     "Backbone",
@@ -238,5 +239,8 @@ class Data(Plugin, ABC):
     folder = "neuroprompt.data"
 
     @abstractmethod
-    def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:
-        """Decode, resize and split; raises BadData."""
+    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT) -> Labelled:
+        """Decode, resize as `preprocess` says, and split by `seed`; raises BadData.
+
+        What a user should know, such as files that are passed over, goes to `progress`.
+        """

@@ -26,14 +26,16 @@ class BackboneSpec:
 class Preprocess:
     """How an image becomes the backbone's input: resized to `size`, scaled to [0, 1], then (x - mean) / std.
 
-    Where there is a `canvas` (height, width), the result stands in the middle of so many zeros.
+    Where there is a `canvas` (height, width), the result stands in the middle of so many zeros. `exif`: a file is
+    turned first as its EXIF says, so that it is read as people see it.
     """
 
     size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    interpolation: str = "bicubic"
     canvas: tuple[int, int] | None = None
+    exif: bool = True
 
 
 @dataclass(frozen=True)

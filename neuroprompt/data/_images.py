@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -12,32 +14,22 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from neuroprompt.contracts.learning import Labelled
-from neuroprompt.errors import BadData, BadSetting
+from neuroprompt.contracts.learning import Labelled, Preprocess
+from neuroprompt.errors import BadData
+from neuroprompt.images import pixels
+from neuroprompt.progress import Progress
 
 MEMORY_BYTES = 1_000_000_000
 """Images that need less than this stay decoded in memory; others are decoded each time."""
-
-_FILTERS = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "bilinear": Image.Resampling.BILINEAR,
-    "nearest": Image.Resampling.NEAREST,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 Indices = NDArray[np.int64]
 
 
 class ImageList(Dataset[tuple[Tensor, int]]):
-    """A map-style set of (image uint8 (3, H, W), label): `opened(i)` is image i; resized plainly, without a crop."""
+    """A map-style set of (image uint8 (3, H, W), label): `opened(i)` is image i in RGB, and any size."""
 
-    def __init__(
-        self, opened: Callable[[int], Image.Image], labels: Sequence[int], size: tuple[int, int], interpolation: str
-    ) -> None:
-        if interpolation not in _FILTERS:
-            raise BadSetting(f"interpolation {interpolation!r}", f"one of {', '.join(_FILTERS)}")
-        self.opened, self.labels, self.size = opened, np.asarray(labels, dtype=np.int64), size
-        self.filter = _FILTERS[interpolation]
+    def __init__(self, opened: Callable[[int], Image.Image], labels: Sequence[int], preprocess: Preprocess) -> None:
+        self.opened, self.labels, self.preprocess = opened, np.asarray(labels, dtype=np.int64), preprocess
         self.decoded: Tensor | None = None
 
     def __len__(self) -> int:
@@ -55,18 +47,18 @@ class ImageList(Dataset[tuple[Tensor, int]]):
         part.decoded = None if self.decoded is None else self.decoded[torch.from_numpy(indices)]
         return part
 
-    def ready(self) -> ImageList:
+    def ready(self, progress: Progress, what: str) -> ImageList:
         """Decode all images now if they fit in memory, so that a broken one is found before work begins."""
-        if len(self) and len(self) * 3 * self.size[0] * self.size[1] < MEMORY_BYTES:
-            self.decoded = torch.stack([self._decode(i) for i in range(len(self))])
+        height, width = self.preprocess.size
+        if len(self) and len(self) * 3 * height * width < MEMORY_BYTES:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets go of Python's lock while it decodes
+                images = pool.map(self._decode, range(len(self)))
+                self.decoded = torch.stack(list(progress.track(images, what, len(self))))
         return self
 
     def _decode(self, i: int) -> Tensor:
-        height, width = self.size
-        image = self.opened(i).convert("RGB")
-        if image.size != (width, height):
-            image = image.resize((width, height), self.filter)
-        return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).contiguous()
+        image = pixels(self.opened(i), self.preprocess.size, self.preprocess.interpolation)
+        return torch.from_numpy(image).permute(2, 0, 1).contiguous()
 
 
 def split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[Indices, Indices]:
@@ -97,22 +89,31 @@ def labelled(
     test: ImageList,
     classes: Sequence[str],
     *,
+    val: ImageList | None = None,
     seed: int,
     limit: int,
+    progress: Progress,
     drawn: bool = False,
     fix: str = "",
 ) -> Labelled:
-    """The three splits: a fifth of the training images validates; `limit` > 0 keeps at most so many of each split."""
+    """The three splits, decoded where they fit in memory; without `val` a fifth of every class validates.
+
+    That fifth is drawn by `seed`. `limit` > 0 keeps at most so many images of each split. Raises BadData, with `fix`,
+    where a split has no image or a class too few to train with.
+    """
     if len(classes) < 2:
-        raise BadData(f"only {len(classes)} class of images", "at least two", fix)
+        raise BadData(f"images of {len(classes)} class", "at least two classes", fix)
     few = int(np.bincount(train.labels, minlength=len(classes)).argmin())
-    if (train.labels == few).sum() < 2:
-        raise BadData(f"class {classes[few]!r} has fewer than two training images", "two, one to validate with", fix)
-    if not len(test):
-        raise BadData("there are no test images", "at least one", fix)
-    rest, val = split(train.labels, 0.2, seed)
-    parts = []
-    for images, indices in ((train, rest), (train, val), (test, np.arange(len(test)))):
-        kept = indices[thin(images.labels[indices], limit, seed)] if limit else indices
-        parts.append(images.some(kept).ready())
-    return Labelled(parts[0], parts[1], parts[2], tuple(classes), drawn)
+    least, expected = (2, "two, one to validate with") if val is None else (1, "at least one")
+    if (train.labels == few).sum() < least:
+        got = f"class {classes[few]!r} has fewer than {('one', 'two')[least - 1]} training images"
+        raise BadData(got, expected, fix)
+    if val is None:
+        train, val = (train.some(part) for part in split(train.labels, 0.2, seed))
+    ready = []
+    for name, images in (("training", train), ("validation", val), ("test", test)):
+        if not len(images):
+            raise BadData(f"there are no {name} images", "at least one", fix)
+        kept = images.some(thin(images.labels, limit, seed)) if limit else images
+        ready.append(kept.ready(progress, f"{name} images"))
+    return Labelled(ready[0], ready[1], ready[2], tuple(classes), drawn)

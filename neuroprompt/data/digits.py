@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from neuroprompt.contracts.learning import Data, Labelled
+from neuroprompt.contracts.learning import Data, Labelled, Preprocess
 from neuroprompt.data._images import ImageList, labelled, split
+from neuroprompt.images import as_rgb
+from neuroprompt.progress import SILENT, Progress
 
 
 class Digits(Data):
@@ -21,11 +23,11 @@ class Digits(Data):
     def __init__(self, limit: Annotated[int, "at most so many images of each split; 0: all"] = 0) -> None:
         self.limit = limit
 
-    def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:
-        """The digits at `size`."""
+    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT) -> Labelled:
+        """The digits, resized as `preprocess` says."""
         grey, labels = load_digits(return_X_y=True)
-        pixels = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-        whole = ImageList(lambda i: Image.fromarray(pixels[i]), labels, size, interpolation)
+        images = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+        whole = ImageList(lambda i: as_rgb(Image.fromarray(images[i])), labels, preprocess)
         train, test = (whole.some(part) for part in split(whole.labels, share=0.25, seed=0))
         classes = [str(digit) for digit in range(10)]
-        return labelled(train, test, classes, seed=seed, limit=self.limit, drawn=True)
+        return labelled(train, test, classes, seed=seed, limit=self.limit, progress=progress, drawn=True)

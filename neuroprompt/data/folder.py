@@ -1,26 +1,28 @@
-"""Images in folders named after their classes: PATH/train|test/CLASS/* or PATH/CLASS/*."""
+"""Images in folders named after their classes: PATH/CLASS/*, or PATH/train/CLASS/* with val and test beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from PIL import Image, UnidentifiedImageError
-
-from neuroprompt.contracts.learning import Data, Labelled
+from neuroprompt.contracts.learning import Data, Labelled, Preprocess
+from neuroprompt.data._folders import class_folders, labelled_files, split_folders, visible_folders
 from neuroprompt.data._images import ImageList, labelled, split
 from neuroprompt.errors import BadData
+from neuroprompt.images import read_rgb
+from neuroprompt.progress import SILENT, Progress
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-LAYOUT = "PATH/train/CLASS/*.jpg with PATH/test/CLASS/*.jpg, or PATH/CLASS/*.jpg"
+LAYOUT = "PATH/train/CLASS/*.jpg with PATH/val and PATH/test like it, or PATH/CLASS/*.jpg"
 
 
 class Folder(Data):
-    """A folder of images. Files of no image's suffix and names that begin with a dot are passed over.
+    """A folder of images, read as torchvision's ImageFolder reads one: a folder a class, with any folders inside.
 
-    Without a `test` folder a fifth of each class is the test split, always the same one. A fifth of the training
-    images, drawn by the seed, validates.
+    PATH/train stands beside PATH/val (or valid, validation), PATH/test or both. Without a `test` folder the validation
+    images are the test split, as is usual with ImageNet; without both, a fifth of each class is, always the same one.
+    Without a folder of its own, a fifth of the training images, drawn by the seed, validates.
+
+    Names that begin with a dot and files of no image's suffix are passed over. A class without images is an error.
     """
 
     def __init__(
@@ -30,58 +32,51 @@ class Folder(Data):
     ) -> None:
         self.path, self.limit = Path(path), limit
 
-    def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:
-        """Every image at `size`; raises BadData that names the folder or file and the fix."""
+    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT) -> Labelled:
+        """Every image, resized as `preprocess` says; raises BadData that names the folder or file and the fix."""
         if not self.path.is_dir():
             raise BadData(f"there is no folder {self.path}", LAYOUT, "check --data")
-        two = (self.path / "train").is_dir() and (self.path / "test").is_dir()
-        train_folder = self.path / "train" if two else self.path
-        classes = _classes(train_folder)
-        files, labels = _files(train_folder, classes)
-        if two:
-            extra = sorted(set(_classes(self.path / "test")) - set(classes))
-            if extra:
-                got = f"{self.path / 'test'} has a class {extra[0]!r} that {train_folder} has not"
-                raise BadData(got, "the same classes in both", "add training images, or remove it")
-            train = ImageList(lambda i: _open(files[i]), labels, size, interpolation)
-            test_files, test_labels = _files(self.path / "test", classes)
-            test = ImageList(lambda i: _open(test_files[i]), test_labels, size, interpolation)
-        else:
-            whole = ImageList(lambda i: _open(files[i]), labels, size, interpolation)
-            train, test = (whole.some(part) for part in split(whole.labels, share=0.2, seed=0))
+        splits = split_folders(self.path)
+        train_folder = splits.get("train", self.path)
+        folders = class_folders(train_folder, LAYOUT)
+        classes = list(folders)
         fix = f"add images to {train_folder}"
-        return labelled(train, test, classes, seed=seed, limit=self.limit, drawn=not two, fix=fix)
+        if len(classes) == 1:
+            got = f"{train_folder} holds images of one class only, {classes[0]!r}"
+            raise BadData(got, "at least two classes", "add a folder of images of another class")
 
+        def images(of: dict[str, Path]) -> ImageList:
+            found = labelled_files(of, classes, progress)
+            return ImageList(lambda i: read_rgb(found.files[i], preprocess.exif), found.labels, preprocess)
 
-def _classes(folder: Path) -> list[str]:
-    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    classes = [name for name in found if next(_images(folder / name), None) is not None]
-    if not classes:
-        raise BadData(f"{folder} holds no images in folders of classes", LAYOUT, "put images there")
-    if len(classes) == 1:
-        got = f"{folder} holds images of one class only, {classes[0]!r}"
-        raise BadData(got, "at least two classes", "add a folder of images of another class")
-    return classes
+        train, others = images(folders), {}
+        for name in splits.keys() - {"train"}:
+            others[name] = images(self._same_classes(splits[name], classes, train_folder))
+        if set(splits) <= {"train"}:
+            train, test = (train.some(part) for part in split(train.labels, share=0.2, seed=0))
+            return labelled(train, test, classes, seed=seed, limit=self.limit, progress=progress, drawn=True, fix=fix)
+        for beside in visible_folders(self.path):
+            if beside not in splits.values():
+                progress.say(f"passed over {beside}, which is no split")
+        if "test" not in others:
+            progress.say(f"{splits['validation']} is the test split, because there is no folder called test")
+            others["test"] = others.pop("validation")
+        return labelled(
+            train,
+            others["test"],
+            classes,
+            val=others.get("validation"),
+            seed=seed,
+            limit=self.limit,
+            progress=progress,
+            fix=fix,
+        )
 
-
-def _files(folder: Path, classes: list[str]) -> tuple[list[Path], list[int]]:
-    files, labels = [], []
-    for label, name in enumerate(classes):
-        found = sorted(_images(folder / name)) if (folder / name).is_dir() else []
-        files += found
-        labels += [label] * len(found)
-    return files, labels
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
-
-
-def _open(file: Path) -> Image.Image:
-    try:
-        with Image.open(file) as image:
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadData(
-            f"{file} cannot be read as an image ({error})", "a whole image", "replace or remove it"
-        ) from error
+    def _same_classes(self, folder: Path, classes: list[str], train_folder: Path) -> dict[str, Path]:
+        """The classes' folders in `folder`; raises BadData for one without training images."""
+        folders = class_folders(folder, LAYOUT)
+        extra = sorted(folders.keys() - set(classes))
+        if extra:
+            got = f"{folder} has a class {extra[0]!r} that {train_folder} has not"
+            raise BadData(got, "the same classes in both", "add training images, or remove it")
+        return folders

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,76 +12,146 @@ from typing import Annotated, Any
 import numpy as np
 import platformdirs
 import torchvision.datasets
+from PIL import Image
 
-from neuroprompt.contracts.learning import Data, Labelled
+from neuroprompt.contracts.learning import Data, Labelled, Preprocess
 from neuroprompt.data._images import ImageList, labelled, split
-from neuroprompt.errors import BadData, CannotWrite, UnknownName
+from neuroprompt.data._torchvision_sets import SETS, UNSUPPORTED, VARIANTS, Options
+from neuroprompt.errors import BadData, CannotWrite, UnknownName, Unsupported
+from neuroprompt.images import as_rgb, readable
+from neuroprompt.progress import SILENT, Progress
 
 
 class Torchvision(Data):
     """A set of `torchvision.datasets`, downloaded once into `root` (the user's cache folder by default).
 
-    The set's own test split is the test split; where it has none a fifth of each class is, always the same one. A
-    fifth of the training images, drawn by the seed, validates.
+    Training, validation and test split are the set's own; `_torchvision_sets` has what each gives. Where it has no test
+    split, a fifth of each class is, always the same one. Without a validation split a fifth of the training images,
+    drawn by the seed, validates. Classes of which the set has no image are left out.
     """
 
     def __init__(
         self,
-        dataset: Annotated[str, "class of torchvision.datasets"],
-        root: Annotated[str, "where it is or is downloaded to"] = "",
+        dataset: Annotated[
+            str, "class of torchvision.datasets, with its variant where there are several: EMNIST/letters"
+        ],
+        root: Annotated[str, "where it is, or is downloaded to; empty: the user's cache folder"] = "",
         limit: Annotated[int, "at most so many images of each split; 0: all"] = 0,
     ) -> None:
-        self.dataset = dataset
+        self.dataset, _, self.variant = dataset.partition("/")
         self.root = Path(root) if root else platformdirs.user_cache_path("neuroprompt") / "torchvision"
         self.limit = limit
 
-    def load(self, size: tuple[int, int], interpolation: str, seed: int) -> Labelled:
-        """Download where needed, and resize; raises UnknownName, BadData, CannotWrite."""
-        sets = self._sets()
-        lists = []
-        for one in sets:
-            lists.append(ImageList(lambda i, one=one: one[i][0], _labels(one), size, interpolation))  # type: ignore[misc]
-        if len(lists) == 1:
-            lists = [lists[0].some(part) for part in split(lists[0].labels, share=0.2, seed=0)]
-        train, test = lists
-        names = getattr(sets[0], "classes", None) or range(int(train.labels.max()) + 1)
-        classes = [str(name) for name in names]
-        return labelled(train, test, classes, seed=seed, limit=self.limit, fix="choose another data set")
+    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT) -> Labelled:
+        """Download where needed, and resize; raises UnknownName, Unsupported, BadData, CannotWrite."""
+        sets = self._sets(progress)
+        labels = [_labels(images) for images in sets]
+        there = sorted(set().union(*labels))
+        place = {label: i for i, label in enumerate(there)}
 
-    def _sets(self) -> list[Any]:
-        """The set's training and test split, or all of it where it is not split."""
-        known = torchvision.datasets.__all__
-        if self.dataset not in known:
-            near = difflib.get_close_matches(self.dataset, known, n=4, cutoff=0.3) or ["CIFAR10", "CIFAR100"]
-            raise UnknownName(f"torchvision has no data set {self.dataset!r}", f"one such as: {', '.join(near)}")
+        def listed(images: Any, of_set: list[int]) -> ImageList:
+            def opened(i: int) -> Image.Image:
+                name = f"image {i} of torchvision's {self.dataset} in {self.root}"
+                with readable(name):
+                    image = images[i][0]
+                return as_rgb(image, name, preprocess.exif)
+
+            return ImageList(opened, [place[label] for label in of_set], preprocess)
+
+        lists = [listed(images, of_set) for images, of_set in zip(sets, labels, strict=True)]
+        drawn = len(lists) == 1
+        if drawn:
+            lists = [lists[0].some(part) for part in split(lists[0].labels, share=0.2, seed=0)]
+        return labelled(
+            lists[0],
+            lists[-1],
+            _names(sets[0], there),
+            val=lists[1] if len(lists) == 3 else None,
+            seed=seed,
+            limit=self.limit,
+            progress=progress,
+            drawn=drawn,
+            fix="choose another data set",
+        )
+
+    def _sets(self, progress: Progress) -> list[Any]:
+        """The set's splits in the order of SETS, from the disk or downloaded."""
+        splits = self._splits()
         kind = getattr(torchvision.datasets, self.dataset)
         parameters = inspect.signature(kind.__init__).parameters
-        options: dict[str, Any] = {"download": True} if "download" in parameters else {}
-        options |= {"root": str(self.root)} if "root" in parameters else {}
-        splits: list[dict[str, Any]] = [{}]
-        if "train" in parameters:
-            splits = [{"train": True}, {"train": False}]
-        elif "split" in parameters:
-            splits = [{"split": parameters["split"].default}, {"split": "test"}]
+        where: Options = {"root": str(self.root)} if "root" in parameters else {}
+        # EMNIST and QMNIST hand what they do not know on to MNIST; ImageNet's download is no more.
+        downloads = "download" in parameters or self.dataset in ("EMNIST", "QMNIST")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CannotWrite(f"cannot write {self.root} ({error.strerror})", "a writable folder") from error
-        try:
-            return [kind(**options, **one) for one in splits]
-        except (OSError, RuntimeError, ValueError, TypeError, ImportError) as error:
-            got = f"torchvision's {self.dataset} cannot be had ({type(error).__name__}: {error})"
-            fix = f"download it where there is a network and put it in {self.root}, or use --data folder:PATH"
-            raise BadData(got, "a classification set that is there or can be downloaded", fix) from error
+        sets = []
+        for options in splits:
+            try:
+                sets.append(kind(**where, **({"download": False} if downloads else {}), **options))
+            except (
+                ValueError,
+                ImportError,
+                EOFError,
+                KeyError,
+                IndexError,
+            ) as error:  # its files are not as they should be
+                raise self._missing(error) from error
+            except (OSError, RuntimeError) as error:  # it is not there, or not whole
+                if not downloads:
+                    raise self._missing(error) from error
+                progress.say(f"downloading {self.dataset} into {self.root}")
+                try:
+                    sets.append(kind(**where, download=True, **options))
+                except (OSError, RuntimeError, ValueError, ImportError) as failed:
+                    raise self._missing(failed) from failed
+        return sets
+
+    def _splits(self) -> list[Options]:
+        """The arguments of every split, with those of the variant; raises UnknownName, Unsupported."""
+        if self.dataset in UNSUPPORTED:
+            got = f"torchvision's {self.dataset} cannot be trained on: {UNSUPPORTED[self.dataset]}"
+            raise Unsupported(got, "a classification set", f"one of {', '.join(SETS)}")
+        if self.dataset not in SETS:
+            by_lower = {name.lower(): name for name in SETS}
+            near = difflib.get_close_matches(self.dataset.lower(), by_lower, n=4, cutoff=0.5)
+            names = [by_lower[name] for name in near] or list(SETS)
+            raise UnknownName(f"torchvision has no data set {self.dataset!r}", f"one such as: {', '.join(names)}")
+        variants = VARIANTS.get(self.dataset, {"": {}})
+        variant = self.variant or next(iter(variants))
+        if variant not in variants:
+            got = f"torchvision's {self.dataset} has no variant {variant!r}"
+            raise UnknownName(got, f"one of: {', '.join(variants)}" if "" not in variants else "its name alone")
+        return [{**options, **variants[variant]} for options in SETS[self.dataset]]
+
+    def _missing(self, error: Exception) -> BadData:
+        got = f"torchvision's {self.dataset} cannot be had ({type(error).__name__}: {error})"
+        fix = f"download it where there is a network and put it in {self.root}, or use --data folder:PATH"
+        return BadData(got, "a set that is there or can be downloaded", fix)
 
 
-def _labels(images: Any) -> Sequence[int]:
+def _labels(images: Any) -> list[int]:
     """The labels without decoding an image, where the set keeps them; its attribute has no one name."""
     for name in ("targets", "labels", "_labels", "y"):
         values = np.asarray(getattr(images, name, ()))
         if values.shape == (len(images),) and values.dtype.kind in "iu":
             return [int(value) for value in values]
-    try:
-        return [int(images[i][1]) for i in range(len(images))]
-    except (TypeError, ValueError) as error:
-        raise BadData(f"torchvision's {type(images).__name__} has no class labels", "a classification set") from error
+    for name, place in (("_samples", 1), ("index", 0), ("_flat_character_images", 1)):
+        rows = getattr(images, name, ())
+        if isinstance(rows, list) and len(rows) == len(images):
+            return [int(row[place]) for row in rows]
+    return [int(images[i][1]) for i in range(len(images))]
+
+
+def _names(images: Any, labels: Sequence[int]) -> list[str]:
+    """The name of every label; the label itself where the set has no names, and beside a name that two have."""
+    known: Any = None
+    for attribute in ("classes", "categories", "all_categories"):
+        known = known or getattr(images, attribute, None)
+    names = []
+    for label in labels:
+        name = known[label] if known and 0 <= label < len(known) else str(label)
+        names.append(name if isinstance(name, str) else ", ".join(name))
+    count = Counter(names)
+    return [name if count[name] == 1 else f"{name} ({label})" for name, label in zip(names, labels, strict=True)]

@@ -10,6 +10,7 @@ from operator import add
 from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model
+from neuroprompt.compiler.conventions import Reading
 from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.energy.break_even import BreakEven, break_even_of
 from neuroprompt.energy.count_spikes import ProgramCounts, by_image, count
@@ -33,6 +34,7 @@ class Counts:
     delays     whether something that was emitted arrives in a later step: recurrence, or delays of the graph
     effective  the backbone's operations with two factors that are not 0, where images to count them on were given
     measured   what the backbone's files use on this machine, where that was asked for
+    reading    how the numbers of a NIR file were read, where it is one
     """
 
     generator: Activity
@@ -43,6 +45,7 @@ class Counts:
     delays: bool = False
     effective: EffectiveCounts | None = None
     measured: MeasuredEnergy | None = None
+    reading: Reading | None = None
 
     @property
     def break_even(self) -> BreakEven | None:
@@ -53,7 +56,7 @@ class Counts:
 
     def json(self) -> dict[str, object]:
         """What does not depend on the choice of prices: counts by image and node, by file and operator, break-even."""
-        asked = {"effective": self.effective, "measured": self.measured}
+        asked = {"effective": self.effective, "measured": self.measured, "reading": self.reading}
         return {
             "counted": {
                 "images": [image.json() for image in self.images],

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.compiler.compile import floats_of_graph
+from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.stimuli import flat_with_inputs
-from neuroprompt.contracts.deployment import Prices
+from neuroprompt.contracts.deployment import Floats, Prices
 from neuroprompt.energy.comparison import PriceComparison, compare_prices
 from neuroprompt.energy.count_bundle import Counts, counts, counts_of_model
 from neuroprompt.energy.effective import effective_of
@@ -30,6 +31,8 @@ def count(
     precision: str | None = None,
     steps: int | None = None,
     stimulus: str = "poisson:0.5",
+    convention: str | None = None,
+    dt: float | None = None,
     images: Sequence[Path | str] = (),
     measure: bool = False,
 ) -> Counts:
@@ -39,6 +42,7 @@ def count(
     target     what the spiking part runs on, in `precision`: by default our emulator in fixed, for a .nir file the
                reference in float
     stimulus   the input of a .nir file, for `steps` steps: poisson:RATE, or a .npy file (T, n_in)
+    convention whose numbers a .nir file holds, and `dt` its time step (`neuroprompt.compiler.read.read_graph`)
     images     image files and folders, to count the ONNX file's effective operations on
     measure    also run the ONNX files, and read this machine's energy counters
 
@@ -49,7 +53,8 @@ def count(
     if not isinstance(what, Bundle) and not Path(what).is_dir():
         if onnx or images or measure:
             raise BadSetting(f"--onnx, --images or --measure with {what}", "a bundle: a graph has no backbone")
-        return _of_graph(Path(what), steps, stimulus, target or "reference", precision or "float")
+        flat, inputs = flat_with_inputs(Path(what), steps, stimulus, dt, convention=convention)
+        return _of_graph(flat, inputs, target or "reference", precision or "float")
     bundle = what if isinstance(what, Bundle) else Bundle.open(what)
     other = onnx if onnx is None or isinstance(onnx, Bundle) else Bundle.open(onnx, "onnx")
     backbone = other or bundle
@@ -87,6 +92,5 @@ def energy_by_list(what: Countable, prices: Iterable[str], *, seconds: float | N
     return replace(lines, counts=counted)
 
 
-def _of_graph(file: Path, steps: int | None, stimulus: str, target: str, precision: str) -> Counts:
-    flat, inputs = flat_with_inputs(file, steps, stimulus)
-    return counts_of_model(floats_of_graph(flat, inputs), inputs, target, precision)
+def _of_graph(flat: Flat, inputs: Floats, target: str, precision: str) -> Counts:
+    return replace(counts_of_model(floats_of_graph(flat, inputs), inputs, target, precision), reading=flat.reading)

@@ -1,4 +1,4 @@
-"""Price lists by name or from a user's TOML files: the same contract, without touching code."""
+"""Price lists by name, or from a user's own TOML files, which need no code."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def price_lists(words: Iterable[str]) -> list[Prices]:
     [includes] with EVENT = what the source says of it. A measured power is [watts] with value, unit (mW ...) and source
     instead of prices. Raises UnknownName, BadSetting.
     """
-    found: list[Prices] = []
+    lists: list[Prices] = []
     for word in words:
         path = Path(word)
         if path.is_dir():
             files = sorted(path.glob("*.toml"))
             if not files:
                 raise BadSetting(f"{path} holds no price list", "a folder of .toml files")
-            found += [read_prices(file) for file in files]
+            lists += [read_prices(file) for file in files]
         else:
-            found.append(price_list(word))
-    names = [prices.name for prices in found]
+            lists.append(price_list(word))
+    names = [prices.name for prices in lists]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise BadSetting(f"price list {twice[0]!r} twice", "each once")
-    return found
+    return lists
 
 
 def price_list(word: str) -> Prices:
@@ -71,8 +71,8 @@ def read_prices(file: Path) -> Prices:
     body["watts"] = _price(file, "watts", values["watts"], WATTS) if "watts" in values else None
     if not body["prices"] and body["watts"] is None:
         raise BadSetting(f"{file} prices nothing", "a table for each event", EXAMPLE)
-    made: Prices = type("UserPrices", (Prices,), body | {"name": file.stem, "__module__": __name__})()
-    return made
+    prices: Prices = type("UserPrices", (Prices,), body | {"name": file.stem, "__module__": __name__})()
+    return prices
 
 
 def _price(file: Path, where: str, given: Any, units: Mapping[str, float]) -> Price:

@@ -8,14 +8,16 @@ import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession("model.onnx")
 about = session.get_modelmeta().custom_metadata_map
 height, width = json.loads(about["size"])
 mean, std = (np.array(json.loads(about[key]), np.float32) for key in ("mean", "std"))
 resampling = Image.Resampling[about["interpolation"].upper()]
-image = Image.open(sys.argv[1]).convert("RGB").resize((width, height), resampling)
+image = Image.open(sys.argv[1])  # of 8 bits a channel
+image = ImageOps.exif_transpose(image) if json.loads(about["exif"]) else image
+image = image.convert("RGB").resize((width, height), resampling)
 image = ((np.asarray(image, np.float32) / 255 - mean) / std).transpose(2, 0, 1)
 canvas = json.loads(about["canvas"])  # where not null: zeros around the image
 if canvas:

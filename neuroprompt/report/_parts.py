@@ -39,7 +39,7 @@ class Plot:
         )
         width = float(self.figure.get_figwidth()) * 96
         size = rf'<svg role="img" aria-label="{escape(self.caption)}" style="max-width:{width:.0f}px" '
-        drawn = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', lambda found: f"{size}{found[1]}>", drawn, count=1)
+        drawn = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', lambda tag: f"{size}{tag[1]}>", drawn, count=1)
         return (
             f'<figure id="{self.name}">{drawn}<figcaption>{escape(self.caption)}{self._links()}</figcaption></figure>'
         )

@@ -63,7 +63,7 @@ def card(
 def card_text(bundle: Bundle, accuracy: Accuracy | None, prices: tuple[str, str], licence: str | None) -> str:
     """The card in Markdown, with the front matter that the Hugging Face hub reads; raises as `card`."""
     opened = artefact(bundle)
-    if not opened.summary:
+    if not opened.summary and "graph" not in bundle.about:  # config_of names the graph
         got = f"{bundle.folder} is a bundle for {bundle.kind!r} that holds no prompt"
         raise BadBundle(got, "one of a training run, for onnx or lava")
     config = config_of(bundle)

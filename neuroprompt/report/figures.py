@@ -23,7 +23,7 @@ Curves = Mapping[str, Mapping[str, float]]
 
 DPI, RENDERED = 100, 160
 INK, PAPER = "#0b3c5d", "#f4f1ea"
-# Okabe and Ito's palette, told apart by the colour-blind. One marker more than colours: 56 different lines.
+# Okabe and Ito's palette, which the colour-blind can tell apart. One marker more than colours: 56 different lines.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^Dv<>P"
 
@@ -62,7 +62,7 @@ def draw_raster(axes: Axes, spikes: Array, max_neurons: int = 60) -> None:
     steps, neurons = spikes.shape
     shown = spread(neurons, max_neurons)
     _cells(axes, spikes[:, shown].T, first=1)
-    # White gaps, so that spikes side by side are told apart, where there is room for them.
+    # White gaps separate spikes that are side by side, where there is room for them.
     for step in range(1, steps if steps <= 50 else 0):
         axes.axvline(step + 0.5, color="white", linewidth=6 if steps <= 12 else 1)
     for neuron in range(1, len(shown) if len(shown) <= 100 else 0):
@@ -138,8 +138,14 @@ def new_figure(width: float, height: float) -> Figure:
 def rendered(figure: Figure, form: Literal["png", "svg"], *, see_through: bool = False) -> bytes:
     """The figure as a PNG or SVG file's bytes, the same every time; text in an SVG stays text."""
     drawn = io.BytesIO()
-    paper: dict[str, Any] = {"facecolor": "none", "transparent": True} if see_through else {"facecolor": "white"}
+    undated: Any = {"Date": None} if form == "svg" else None
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "neuroprompt"}):
-        undated: Any = {"Date": None} if form == "svg" else None
-        figure.savefig(drawn, format=form, dpi=RENDERED, metadata=undated, **paper)
+        figure.savefig(
+            drawn,
+            format=form,
+            dpi=RENDERED,
+            metadata=undated,
+            transparent=see_through,
+            facecolor="none" if see_through else "white",
+        )
     return drawn.getvalue()

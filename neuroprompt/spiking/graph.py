@@ -18,8 +18,15 @@ RESET = "zero, same step"
 def write_graph(graph: nir.NIRGraph, path: Path | str) -> None:
     """Write `graph` as HDF5, whole or not at all; raises CannotWrite."""
     buffer = io.BytesIO()
-    nir.write(buffer, graph)
+    nir.write(buffer, _with_names(graph))
     write_whole(Path(path), buffer.getvalue())
+
+
+def _with_names(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """The graph with every name a text, as HDF5 takes them."""
+    nodes = {str(k): _with_names(v) if isinstance(v, nir.NIRGraph) else v for k, v in graph.nodes.items()}
+    edges = [(str(source), str(target)) for source, target in graph.edges]
+    return nir.NIRGraph(nodes, edges, metadata=graph.metadata, type_check=False)
 
 
 def steps_of(graph: nir.NIRGraph) -> int:

@@ -14,6 +14,7 @@ import torch
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadCheckpoint
 from neuroprompt.files import sha256
+from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone, load_classifier
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
@@ -55,8 +56,11 @@ def make_head(config: RunConfig, backbone: Backbone) -> Head:
     return Head.named(config.head, **options, **config.head_settings)
 
 
-def load_backbone_of(config: RunConfig, weights: Path | None = None) -> Backbone:
-    """The backbone of a configuration, checked against its SHA-256 if it has one; `weights` takes the file's place."""
+def load_backbone_of(config: RunConfig, weights: Path | None = None, progress: Progress = SILENT) -> Backbone:
+    """The backbone of a configuration with its preprocessing; `weights` takes the place of the file of its weights.
+
+    Raises BadCheckpoint where their SHA-256 is not that of the configuration, if it has one.
+    """
     spec, expected = config.backbone, config.weights_sha256
     fix = "give the file it was trained with: --weights FILE.safetensors"
     if expected and spec.weights is not None:
@@ -65,7 +69,8 @@ def load_backbone_of(config: RunConfig, weights: Path | None = None) -> Backbone
             raise BadCheckpoint(f"the backbone's weights are not at {file}", "the file of training", fix)
         if sha256(file) != expected:
             raise BadCheckpoint(f"{file} is not what the prompt was trained on", f"SHA-256 {expected[:12]}...", fix)
-    backbone = load_backbone(dataclasses.replace(spec, weights=str(weights)) if weights else spec)
+    backbone = load_backbone(dataclasses.replace(spec, weights=str(weights)) if weights else spec, progress)
+    backbone.preprocess = dataclasses.replace(backbone.preprocess, exif=config.exif)
     if expected and spec.weights is None and digest_of(spec, backbone) != expected:
         got = f"the weights of backbone {spec.name!r} are not those that the prompt was trained on"
         raise BadCheckpoint(got, f"SHA-256 {expected[:12]}...", f"{fix}, or train again")

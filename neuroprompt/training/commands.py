@@ -28,6 +28,8 @@ def train_command(config: RunConfig, *, private: bool = False) -> str:
     for key in _OPTIONS:
         if getattr(config, key) != getattr(_BARE, key):
             words += [f"--{key.replace('_', '-')}", str(getattr(config, key))]
+    if not config.exif:
+        words += ["--no-exif"]
     for option, settings in (("--set", config.settings), ("--head-set", config.head_settings)):
         for key, value in settings.items():
             words += [option, f"{key}={value}"]

@@ -23,8 +23,9 @@ class RunConfig:
 
     `head` names the output mapping, with its `head_settings`. `epochs`, `warmup` (epochs of linear rise before the
     cosine), `batch` (images a step), `lr` (peak), and `prompt_lr_scale` (the prompt's step is lr times it). `limit`:
-    at most so many images a split. `classes` and `weights_sha256` are filled in by training: the latter is of the
-    file `backbone.weights`, or of the loaded tensors where there is no file. Raises BadSetting.
+    at most so many images a split. `exif`: image files are turned as their EXIF says. `classes` and `weights_sha256`
+    are filled in by training: the latter is of the file `backbone.weights`, or of the loaded tensors where there is no
+    file. Raises BadSetting.
     """
 
     method: str = "spike-nvpt"
@@ -43,6 +44,7 @@ class RunConfig:
     head: str = "linear"
     head_settings: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "32-true"
+    exif: bool = True
     classes: tuple[str, ...] = ()
     weights_sha256: str = ""
 

@@ -12,22 +12,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neuroprompt.contracts.learning import Data, Images, Labelled
+from neuroprompt.contracts.learning import Data, Images, Labelled, Preprocess
 from neuroprompt.errors import BadSetting
+from neuroprompt.progress import SILENT, Progress
 
 
 def load_data(
-    name: str, size: tuple[int, int], interpolation: str, seed: int, limit: int | None = None, **settings: Any
+    name: str,
+    preprocess: Preprocess,
+    seed: int,
+    limit: int | None = None,
+    progress: Progress = SILENT,
+    **settings: Any,
 ) -> Labelled:
-    """The data set called `name` at (height, width) `size`.
+    """The data set called `name`, its images resized as `preprocess` says.
 
     `limit` keeps at most so many images of each split, the same share of every class, chosen by `seed`. Raises
     UnknownName, BadSetting, BadData.
     """
-    kind, given = parse(name)
+    kind, argument = parse(name)
     if limit is not None:
         settings["limit"] = limit
-    return Data.named(kind, **given, **settings).load(size, interpolation, seed)
+    return Data.named(kind, **argument, **settings).load(preprocess, seed, progress)
 
 
 def parse(name: str) -> tuple[str, dict[str, str]]:
@@ -42,8 +48,8 @@ def parse(name: str) -> tuple[str, dict[str, str]]:
 
 def absolute(name: str) -> str:
     """`name` with a path in it made absolute, so that it holds from every folder."""
-    kind, given = parse(name)
-    return f"{kind}:{Path(given['path']).resolve()}" if "path" in given else name
+    kind, argument = parse(name)
+    return f"{kind}:{Path(argument['path']).resolve()}" if "path" in argument else name
 
 
 def size_of(images: Images) -> int:

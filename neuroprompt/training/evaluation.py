@@ -47,14 +47,12 @@ def evaluate(
         raise BadSetting(f"split {split!r}", "test, val or train")
     wanted = parse_noises(noises)
     config, preprocess = run.config, run.model.preprocess
-    labelled = load_data(
-        data or config.data, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit
-    )
+    labelled = load_data(data or config.data, preprocess, config.seed, config.limit, progress)
     if labelled.classes != config.classes:
         got = f"data {data or config.data!r} has the classes {_few(labelled.classes)}"
         raise BadData(got, _few(config.classes), "evaluate on the classes that the run was trained on")
     images: Images = getattr(labelled, split)
-    elsewhere = {name: _elsewhere(run, name) for name in ood}
+    elsewhere = {name: _elsewhere(run, name, progress) for name in ood}
     home = run.model.mean.device
     device = torch.device("cuda") if torch.cuda.is_available() else home
     model = run.model.to(device).eval()
@@ -89,10 +87,10 @@ def _means(accuracies: Mapping[Noise, float]) -> Corruption | None:
     return Corruption(types, sum(types.values()) / len(types)) if types else None
 
 
-def _elsewhere(run: Run, name: str) -> tuple[Images, list[int]]:
+def _elsewhere(run: Run, name: str, progress: Progress) -> tuple[Images, list[int]]:
     """The images of another data set, and which classes of the run its classes are."""
-    config, preprocess = run.config, run.model.preprocess
-    other = load_data(name, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit)
+    config = run.config
+    other = load_data(name, run.model.preprocess, config.seed, config.limit, progress)
     place = {label: i for i, label in enumerate(config.classes)}
     strange = [label for label in other.classes if label not in place]
     if strange:

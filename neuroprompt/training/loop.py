@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 
 from neuroprompt.contracts.learning import Labelled
-from neuroprompt.errors import BadCheckpoint, BadSetting
+from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
+from neuroprompt.files import one_writer
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head, make_prompt, seeded
 from neuroprompt.training.checkpoint import load_state
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
 from neuroprompt.training.devices import launch
-from neuroprompt.training.model import PromptedModel
+from neuroprompt.training.model import PromptedModel, preprocess_for
 from neuroprompt.training.run_files import is_finished, load_config
 from neuroprompt.training.run_folder import Run
 from neuroprompt.training.saver import Saver
@@ -49,6 +53,12 @@ def train(
     out = Path(out)
     fabric = launch(accelerator, devices, strategy, precision or config.precision)
     config = _settled(config, str(fabric.strategy.precision.precision))
+    with _only_writer(fabric, out):
+        return _train(fabric, config, out, progress, resume=resume, every=checkpoint_seconds)
+
+
+def _train(fabric: Fabric, config: RunConfig, out: Path, progress: Progress, *, resume: bool, every: float) -> Run:
+    progress = progress if fabric.is_global_zero else SILENT
     earlier = load_config(out) if resume else None
     if earlier is not None:
         # Classes and weights are known once data and backbone are loaded.
@@ -56,17 +66,33 @@ def train(
         _check_same(out, earlier, known)
         if is_finished(out):
             return Run.load(out)
-    config, model, data = _prepare(config)
+    config, model, data = _prepare(config, progress)
     if earlier is not None:
         _check_same(out, earlier, config)
     state = load_state(out, config) if earlier is not None else None
     with torch.random.fork_rng(devices=[]):
-        saver = Saver(fabric, config, model, out, checkpoint_seconds)
+        saver = Saver(fabric, config, model, out, every)
         fabric.barrier()  # every process has read the folder before one writes into it
         saver.start(state)
         Steps(fabric, config, model, saver, progress).run(data.train, data.val)
     fabric.barrier()
     return Run.load(out)
+
+
+@contextmanager
+def _only_writer(fabric: Fabric, out: Path) -> Iterator[None]:
+    """Raises CannotWrite, in every process of this run, where another run writes to `out`."""
+    with ExitStack() as stack:
+        refusal: CannotWrite | None = None
+        if fabric.is_global_zero:
+            try:
+                stack.enter_context(one_writer(out))
+            except CannotWrite as error:
+                refusal = error
+        refusal = fabric.broadcast(refusal)
+        if refusal is not None:
+            raise refusal
+        yield
 
 
 def _settled(config: RunConfig, precision: str) -> RunConfig:
@@ -78,16 +104,15 @@ def _settled(config: RunConfig, precision: str) -> RunConfig:
     return dataclasses.replace(config, backbone=backbone, data=data, precision=precision, classes=(), weights_sha256="")
 
 
-def _prepare(config: RunConfig) -> tuple[RunConfig, PromptedModel, Labelled]:
+def _prepare(config: RunConfig, progress: Progress) -> tuple[RunConfig, PromptedModel, Labelled]:
     """All that training needs, each made once: backbone, prompt, data of the prompt's image size, head.
 
     The configuration comes back with the classes and the weights' SHA-256. Raises BadSetting where nothing learns.
     """
-    backbone = load_backbone_of(config)
+    backbone = load_backbone_of(config, progress=progress)
     with seeded(config.seed):  # data draw nothing from torch's generator
         prompt = make_prompt(config, backbone)
-        size = prompt.image_size() or backbone.preprocess.size
-        data = load_data(config.data, size, backbone.preprocess.interpolation, config.seed, config.limit)
+        data = load_data(config.data, preprocess_for(backbone, prompt), config.seed, config.limit, progress)
         digest = digest_of(config.backbone, backbone)
         config = dataclasses.replace(config, classes=data.classes, weights_sha256=digest)
         model = PromptedModel(backbone, prompt, make_head(config, backbone))

@@ -12,6 +12,14 @@ from neuroprompt.contracts.learning import Backbone, Head, Preprocess, Prompt, S
 from neuroprompt.contracts.padding import margins
 
 
+def preprocess_for(backbone: Backbone, prompt: Prompt) -> Preprocess:
+    """The backbone's preprocessing, to the prompt's image size where it has one; the rest is canvas."""
+    usual, image = backbone.preprocess, prompt.image_size()
+    if image is None or image == usual.size:
+        return usual
+    return dataclasses.replace(usual, size=image, canvas=usual.size)
+
+
 class PromptedModel(nn.Module):
     """logits = head(backbone(normalise(prompt.pixels(images)), prompt tokens)); prompt and head learn.
 
@@ -27,13 +35,10 @@ class PromptedModel(nn.Module):
         self.backbone = backbone.requires_grad_(prompt.tunes_backbone).eval()
         self.prompt = prompt
         self.head = head
-        usual = backbone.preprocess
-        self.register_buffer("mean", torch.tensor(usual.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(usual.std).view(3, 1, 1), persistent=False)
-        image = prompt.image_size()
-        canvas = None if image in (None, usual.size) else usual.size
-        self.preprocess: Preprocess = dataclasses.replace(usual, size=image or usual.size, canvas=canvas)
-        self._margins = margins(self.preprocess.size, usual.size)
+        self.preprocess = preprocess_for(backbone, prompt)
+        self.register_buffer("mean", torch.tensor(self.preprocess.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.preprocess.std).view(3, 1, 1), persistent=False)
+        self._margins = margins(self.preprocess.size, backbone.preprocess.size)
 
     def normalise(self, images: Tensor) -> Tensor:
         """(images - mean) / std, for images in [0, 1]."""

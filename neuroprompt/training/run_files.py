@@ -18,7 +18,7 @@ from neuroprompt.files import write_whole
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import TrainingMetrics
 
-FORMAT = "neuroprompt-run-1"
+FORMAT = "neuroprompt-run-2"
 RUN, PROMPT, METRICS, STATE = "run.json", "prompt.safetensors", "metrics.json", "state.safetensors"
 
 

@@ -21,7 +21,7 @@ def sample_images(run: Run, count: int) -> tuple[Tensor, str]:
     """
     config, preprocess = run.config, run.model.preprocess
     try:
-        test = load_data(config.data, preprocess.size, preprocess.interpolation, config.seed, limit=config.limit).test
+        test = load_data(config.data, preprocess, config.seed, config.limit).test
     except BadData as error:
         noise = torch.rand(count, 3, *preprocess.size, generator=torch.Generator().manual_seed(0))
         return noise, f"seeded noise, because the run's data cannot be read: {error}"

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from neuroprompt.contracts.learning import Images
 from neuroprompt.errors import BadSetting
-from neuroprompt.progress import SILENT, Progress
+from neuroprompt.progress import Progress
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import as_floats, batches, size_of
 from neuroprompt.training.evaluation import correct
@@ -31,7 +31,7 @@ class Steps:
         self, fabric: Fabric, config: RunConfig, model: PromptedModel, saver: Saver, progress: Progress
     ) -> None:
         self.fabric, self.config, self.model, self.saver = fabric, config, model, saver
-        self.progress = progress if fabric.is_global_zero else SILENT
+        self.progress = progress
         # Where nothing in front of the head learns, its inputs are computed once, and take the images' place.
         self.head_only = model.prompt.enters == "nowhere" and not model.prompt.tunes_backbone
         self.part: nn.Module = model.head if self.head_only else model

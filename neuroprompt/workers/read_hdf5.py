@@ -28,6 +28,9 @@ def read(path: str) -> tuple[list[list[str]], bytes]:
     """The places of all arrays below /node, and the arrays; a text is an array of bytes. Raises Refused."""
     with h5py.File(path, "r") as file:
         survey(file)
+        if "node" not in file:
+            netx = "is a network of lava-dl's netx, integers for the chip, and holds no NIR graph"
+            raise Refused(netx if "layer" in file else "holds no NIR graph", "a NIR file")
         places: list[list[str]] = []
         arrays: dict[str, Any] = {}
         stack: list[tuple[list[str], Any]] = [([], file["node"])]

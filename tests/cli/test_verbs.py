@@ -16,6 +16,7 @@ from PIL import Image
 from neuroprompt.cli._app import VERBS
 from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
 from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.onnxgraph.parity import TOLERANCE
 from neuroprompt.training.dataset import load_data
 
@@ -72,7 +73,7 @@ def test_eval_without_corruptions_or_other_data_has_the_keys_it_always_had(comma
 
 
 def digits_in_folders(folder: Path, *names: str) -> Path:
-    images = load_data("digits", (16, 16), "bicubic", 0).test
+    images = load_data("digits", Preprocess((16, 16)), 0).test
     for i in range(60):
         image, label = images[i]
         if str(label) in names:

@@ -172,6 +172,14 @@ def test_a_bias_beyond_its_mantissa_comes_with_the_currents() -> None:
     assert np.array_equal(simulate(fixed, inputs)["p"].spikes, simulate(program, inputs)["p"].spikes)
 
 
+def test_a_bias_that_becomes_0_beside_a_current_is_reported() -> None:
+    program = dense(np.random.default_rng(0).normal(0, 1, (20, 30)), bias=1e-9)
+    population = replace(program.populations[0], currents=((3, np.full(20, 0.2)),))
+    inputs = np.random.default_rng(1).random((program.steps, 30))
+    _, report = quantise(replace(program, populations=(population,)), inputs)
+    assert report["populations"]["p"]["zeroed"] == 20
+
+
 @given(seed=st.integers(0, 2**32 - 1), split=st.booleans(), late=st.booleans())
 @settings(deadline=None, max_examples=15)
 def test_numbers_may_reach_a_node_twice(*, seed: int, split: bool, late: bool) -> None:

@@ -11,14 +11,16 @@ import torch
 from PIL import Image
 
 from neuroprompt.contracts.learning import Images, Labelled
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadData, BadSetting, NeuropromptError, UnknownName
 from neuroprompt.training.dataset import absolute, batches, load_data
 
 SIZE = (8, 12)
+PREPROCESS = Preprocess(SIZE)
 
 
 def load(name: str, seed: int = 0, **options: object) -> Labelled:
-    return load_data(name, SIZE, "bicubic", seed, **options)  # type: ignore[arg-type]
+    return load_data(name, PREPROCESS, seed, **options)  # type: ignore[arg-type]
 
 
 def labels(images: Images) -> list[int]:
@@ -79,7 +81,7 @@ def test_images_are_resized_by_pillow_without_a_crop(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for i in range(4):
             Image.fromarray(random).save(tmp_path / name / f"{i}.png")
-    data = load_data(f"folder:{tmp_path}", (8, 12), "bilinear", 0)
+    data = load_data(f"folder:{tmp_path}", Preprocess(SIZE, interpolation="bilinear"), 0)
     expected = np.asarray(Image.fromarray(random).resize((12, 8), Image.Resampling.BILINEAR))
     assert torch.equal(data.train[0][0], torch.from_numpy(expected.copy()).permute(2, 0, 1))
 
@@ -126,7 +128,6 @@ def test_folder_that_is_empty(tmp_path: Path) -> None:
 
 def test_folder_of_one_class(tmp_path: Path) -> None:
     fill(tmp_path / "ant", 5, 0)
-    (tmp_path / "empty").mkdir()
     with pytest.raises(BadData, match="one class only, 'ant'"):
         load(f"folder:{tmp_path}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from neuroprompt.bundles.predict import predict, read_image
 from neuroprompt.bundles.results import Prediction, Unread
 from neuroprompt.contracts.deployment import Exported, Exporter
 from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadBundle, BadData, ParityError
 from neuroprompt.onnxgraph.deployable import Unbaked, deployed
 from neuroprompt.onnxgraph.file import metadata, operators
@@ -172,11 +174,11 @@ def test_a_bundle_predicts_what_the_run_does(spiking: Run, exported: tuple[Bundl
 
 def test_images_are_read_as_training_reads_them(shared: Path) -> None:
     folder = shared / "assets" / "data" / "eurosat10"
-    data = load_data(f"folder:{folder}", (24, 24), "bicubic", 0, limit=20)
+    data = load_data(f"folder:{folder}", Preprocess((24, 24)), 0, limit=20)
     file = sorted((folder / "test" / data.classes[0]).iterdir())[0]
-    about = {"size": [24, 24], "mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bicubic"}
+    about = asdict(Preprocess((24, 24)))
     mine = torch.from_numpy(np.asarray(read_image(file, about)))
-    whole = load_data(f"folder:{folder}", (24, 24), "bicubic", 0).test
+    whole = load_data(f"folder:{folder}", Preprocess((24, 24)), 0).test
     assert torch.equal(mine, whole[0][0].float() / 255)
 
 

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuroprompt.contracts.learning import BackboneSpec, Head
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import assemble
@@ -190,7 +191,7 @@ def test_the_mapping_is_what_the_prompted_backbone_says(fits: list[list[list[int
     run = train(config("frequency", epochs=1), tmp_path / "run", accelerator="cpu")
     from neuroprompt.training.dataset import load_data
 
-    images = load_data("digits", (32, 32), "bicubic", 0, limit=20).train
+    images = load_data("digits", Preprocess((32, 32)), 0, limit=20).train
     fresh = assemble(run.config, load_backbone(run.config.backbone)).eval()
     counts = torch.zeros(1000, 10)
     with torch.no_grad():

@@ -43,7 +43,7 @@ def test_train_export_predict(memory: str, tmp_path: Path, monkeypatch: pytest.M
     found = operators(tmp_path / "bundle" / "model.onnx")
     assert found["Tanh"] == (0 if memory == "lif" else 2 * 2)  # two tanh a cell, one cell between two blocks: unrolled
     assert found["Greater"] == (0 if memory == "lstm" else 2)
-    test = load_data("digits", (16, 16), run.model.preprocess.interpolation, 0, limit=30).test
+    test = load_data("digits", run.model.preprocess, 0, limit=30).test
     for i in range(5):
         Image.fromarray(np.asarray(test[i][0].permute(1, 2, 0))).save(tmp_path / f"{i}.png")
     rows = predict(Bundle.open(tmp_path / "bundle", "onnx"), [tmp_path / f"{i}.png" for i in range(5)]).images

@@ -18,6 +18,7 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.predict import predict
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadBundle, BadData, UnknownName
 from neuroprompt.report.card import card as write_card
 from neuroprompt.report.card import read_accuracy
@@ -86,7 +87,7 @@ def test_the_code_of_a_card_runs_without_neuroprompt(exported: Exported, tmp_pat
     bundle = write_card(exported("onnx")).bundle
     (code,) = re.findall(r"```python\n(.*?)```", (bundle.folder / "README.md").read_text(), flags=re.DOTALL)
     assert "neuroprompt" not in code
-    images = load_data("digits", (40, 50), "bicubic", 0).test
+    images = load_data("digits", Preprocess((40, 50)), 0).test
     for i in range(3):
         file = tmp_path / f"{i}.png"
         Image.fromarray(images[i][0].permute(1, 2, 0).numpy()).save(file)

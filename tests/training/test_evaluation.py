@@ -15,6 +15,7 @@ from float_bounds import near
 from PIL import Image
 
 from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadData, BadSetting, CannotWrite
 from neuroprompt.robustness.corruptions import PARAMETERS
 from neuroprompt.robustness.noise import Noise
@@ -34,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def by_hand(run: Run, split: str, noise: str | None = None, seed: int = 0) -> float:
-    data = load_data("digits", (16, 16), "bicubic", 0, limit=40)
+    data = load_data("digits", Preprocess((16, 16)), 0, limit=40)
     images = getattr(data, split)
     images, labels = zip(*(images[i] for i in range(len(images))), strict=True)
     shown = [image / 255 for image in images]
@@ -106,7 +107,7 @@ def test_all_of_imagenet_c(run: Run) -> None:
 
 def elsewhere(folder: Path, *names: str, count: int = 6) -> Path:
     """Test digits of these names as PNG files, a folder each."""
-    images = load_data("digits", (16, 16), "bicubic", 0).test
+    images = load_data("digits", Preprocess((16, 16)), 0).test
     for name in names:
         (folder / name).mkdir(parents=True)
         of_it = [i for i in range(len(images)) if str(images[i][1]) == name]  # type: ignore[arg-type]

@@ -110,7 +110,7 @@ def test_foreign_and_truncated_files(run: Path) -> None:
     refused(run, "run.json cannot be read")
     (run / "run.json").write_text("[]")
     refused(run, "not a JSON object")
-    (run / "run.json").write_text('{"format": "neuroprompt-run-1", "config": {"lr": 1}}')
+    (run / "run.json").write_text('{"format": "neuroprompt-run-2", "config": {"lr": 1}}')
     refused(run, "not whole")
     (run / "run.json").write_text('{"format": "neuroprompt-run-0"}')
     refused(run, "neuroprompt-run-0")

@@ -1,0 +1,165 @@
+"""How a graph is read: by the convention that it declares, or that its numbers leave no doubt of, or the default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroprompt.compiler.conventions import CONVENTIONS, DEFAULT, KEY, Reading, convention_called
+from neuroprompt.compiler.said import check_said
+from neuroprompt.errors import BadGraph
+from neuroprompt.spiking.time_step import DT_SECONDS
+
+Array = NDArray[np.float64]
+BUSY = 0.9
+"""The share of (step, neuron) entries with a spike above which a node is likely fed too much."""
+EXACT = 1e-6
+"""How near numbers of float32 files must be to what an exporter computes, relative to 1 or to themselves."""
+
+
+def reading_of(graph: nir.NIRGraph, dt: float | None = None) -> Reading:
+    """How `graph` is read: as its metadata say, else by what its numbers leave no doubt of, else by the default.
+
+    `dt` overrides the time step of the metadata. Raises BadGraph, UnknownName, and Unsupported for another reset.
+    """
+    nodes = dict(_nodes(graph))
+    metadata = {"": graph.metadata} | {name: node.metadata for name, node in nodes.items()}
+    words = tuple(line for name, said in metadata.items() for line in check_said(name, said))
+    said = _dt(graph) if dt is None else dt
+    name = graph.metadata.get(KEY)
+    if name is not None:
+        convention = convention_called(str(name))
+        return Reading(convention, convention.dt if said is None else said, hints=words, declared=True)
+    recognised = _recognise(nodes, said)
+    if recognised is not None:
+        return replace(recognised, hints=words)
+    dt = DT_SECONDS if said is None else said
+    return Reading(DEFAULT, dt, hints=(*words, *_hints(nodes, dt)))
+
+
+def activity_hints(reading: Reading, spikes: Mapping[str, NDArray[np.bool_]]) -> list[str]:
+    """What is odd about the spikes (T, n) of a graph whose units nobody declared, and none was recognised."""
+    if reading.declared or reading.assumed:
+        return []
+    rates = {name: float(fired.mean()) for name, fired in spikes.items() if fired.size}
+    odd = {name: "never fires" for name, rate in rates.items() if rate == 0}
+    odd |= {name: f"fires in {rate:.0%} of all steps" for name, rate in rates.items() if rate > BUSY}
+    advice = "its numbers may be in a library's own units: --from"
+    return [f"check: node {name!r} {what}; {advice}" for name, what in odd.items()]
+
+
+def _nodes(graph: nir.NIRGraph) -> Iterator[tuple[str, Any]]:
+    stack = [("", graph)]
+    while stack:
+        prefix, inner = stack.pop()
+        for name, node in inner.nodes.items():
+            if isinstance(node, nir.NIRGraph):
+                stack.append((f"{prefix}{name}.", node))
+            else:
+                yield f"{prefix}{name}", node
+
+
+def _dt(graph: nir.NIRGraph) -> float | None:
+    """The seconds of a step that the metadata say, or None; raises BadGraph."""
+    if "dt" not in graph.metadata:
+        return None
+    try:
+        dt = float(graph.metadata["dt"])
+    except (TypeError, ValueError):
+        dt = -1.0
+    if not 0 < dt < np.inf:
+        raise BadGraph(f"the graph's dt is {graph.metadata['dt']!r}", "seconds above 0")
+    return dt
+
+
+# --- recognised by their numbers --------------------------------------------------------------------------------------
+
+
+def _recognise(nodes: Mapping[str, Any], said: float | None) -> Reading | None:
+    """SpikingJelly by r = 1/dt of IF, Spyx by r = 1 - dt/tau, Rockpool by r = tau exp(-dt/tau) / dt; else None.
+
+    Each follows from its exporter's own formula, and a number of another origin meets none of them by chance.
+    """
+    dt = DT_SECONDS if said is None else said
+    integrators = [n for n in nodes.values() if isinstance(n, (nir.IF, nir.I))]
+    if integrators and all(_close(_of(n, "r") * dt, 1.0) and not _close(_of(n, "r"), 1.0) for n in integrators):
+        return Reading(CONVENTIONS["spikingjelly"], dt, f"IF has r = 1/dt = {1 / dt:g}, as SpikingJelly writes it")
+    cuba = [n for n in nodes.values() if isinstance(n, (nir.CubaLIF, nir.CubaLI))]
+    step = _step_of(cuba) if cuba and said is None else dt
+    if not _close(np.asarray(step / dt), 1.0):
+        words = f"{type(cuba[0]).__name__} has r = tau_mem/dt and w_in = tau_syn/dt for steps of {step:g} s"
+        return Reading(DEFAULT, step, words)
+    leaky = [n for n in nodes.values() if isinstance(n, (nir.LIF, nir.CubaLIF))]
+    if any(isinstance(n, nir.CubaLIF) and not _close(_of(n, "w_in"), 1.0) for n in leaky):
+        return None
+    for name, library, words, formula in LEAKY:
+        for step in (CONVENTIONS[name].dt, dt) if said is None else (said,):
+            if leaky and all(_close(_of(n, "r"), formula(step / _of(n, "tau"))) for n in leaky):
+                kind = type(leaky[0]).__name__
+                assumed = f"{kind} has {words} for steps of {step:g} s, as {library} writes it"
+                return Reading(CONVENTIONS[name], step, assumed)
+    return None
+
+
+def _spyx(share: Array) -> Array:
+    return 1 - share
+
+
+def _rockpool(share: Array) -> Array:
+    return np.exp(-share) / share
+
+
+LEAKY = (
+    ("spyx", "Spyx", "r = 1 - dt/tau", _spyx),
+    ("rockpool", "Rockpool", "r = tau exp(-dt/tau) / dt", _rockpool),
+)
+"""The r of leaky neurons by dt/tau, where an exporter has a formula of its own."""
+
+
+def _step_of(cuba: Sequence[Any]) -> float:
+    """The dt of which r = tau_mem/dt and w_in = tau_syn/dt, if it is the same for all; else the usual one."""
+    ratios = [_of(n, "tau") / _of(n, "r") for n in cuba] + [np.asarray(n.tau_syn / n.w_in, np.float64) for n in cuba]
+    step = float(ratios[0].flat[0]) if ratios[0].size else DT_SECONDS
+    same = step > 0 and all(_close(ratio / step, 1.0) for ratio in ratios)
+    return float(f"{step:.6g}") if same else DT_SECONDS
+
+
+def _of(node: Any, key: str) -> Array:
+    """A parameter; `tau` is tau_mem of a CubaLIF. Time constants that cannot be give nan, which is near nothing."""
+    key = "tau_mem" if key == "tau" and isinstance(node, (nir.CubaLIF, nir.CubaLI)) else key
+    values = np.asarray(getattr(node, key), np.float64)
+    return np.where(values > 0, values, np.nan) if key.startswith("tau") else values
+
+
+def _close(values: Array, expected: Any) -> bool:
+    return bool(np.size(values)) and bool(
+        np.all(np.abs(values - expected) <= EXACT * np.maximum(1.0, np.abs(expected)))
+    )
+
+
+def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
+    """Numbers that are sound as they stand, and more likely another library's."""
+    for name, node in sorted(nodes.items()):
+        tau = np.asarray(getattr(node, "tau", getattr(node, "tau_mem", 0.0)))
+        if isinstance(node, (nir.IF, nir.I)) and np.max(np.abs(node.r), initial=0) >= 100:
+            r = float(np.max(np.abs(node.r)))
+            yield (
+                f"node {name!r} has r = {r:g}, taken for what an input of 1 adds in a step; where it is for a second: "
+                f"--from nir and the --dt of its exporter (of SpikingJelly 1/r = {1 / r:g})"
+            )
+        elif isinstance(node, (nir.LIF, nir.LI, nir.CubaLIF)) and tau.min(initial=np.inf) >= 1 and dt < 0.1:
+            yield (
+                f"node {name!r} has a time constant of {tau.min():g} s, {tau.min() / dt:g} steps of {dt:g} s; "
+                "sinabs and Spyx write steps: --from sinabs, or spyx"
+            )
+        elif isinstance(node, (nir.CubaLIF, nir.CubaLI)) and np.all(node.w_in == 1) and np.any(node.tau_syn > 2 * dt):
+            share = dt / float(np.max(node.tau_syn))
+            yield (
+                f"node {name!r} has w_in = 1, so an input of 1 adds dt/tau_syn = {share:.2g} to its current; "
+                "Norse and Rockpool mean 1: --from norse, or rockpool"
+            )

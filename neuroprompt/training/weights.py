@@ -1,0 +1,90 @@
+"""Backbone weights from a safetensors file of any layout that timm knows, in timm's own names."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from neuroprompt.errors import BadWeights
+from neuroprompt.progress import SILENT, Progress
+
+Weights = dict[str, Tensor]
+
+
+def read_weights(file: Path) -> Weights:
+    """The tensors of a safetensors file, in float32; raises BadWeights."""
+    if not file.is_file():
+        fix = "give --weights FILE.safetensors, or --random-weights"
+        raise BadWeights(f"there are no weights at {file}", "a safetensors file", fix)
+    if file.suffix in {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"}:
+        fix = "convert it: safetensors.torch.save_file(state_dict, 'weights.safetensors')"
+        raise BadWeights(f"{file} is a pickle, which can run code when it is read", "a safetensors file", fix)
+    try:
+        return {key: value.float() for key, value in load_file(file).items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BadWeights(f"{file} cannot be read ({error})", "a safetensors file") from error
+
+
+def weights_for(model: nn.Module, file: Path, progress: Progress = SILENT) -> Weights:
+    """The weights of a timm model and its classifier, in timm's names; raises BadWeights.
+
+    A wrapper's prefix (`module.`, `backbone.`, `model_ema.`, ...) is left out, and `progress` says so. Then timm's own
+    filter for checkpoints of other layouts renames and resamples.
+    """
+    weights = read_weights(file)
+    prefix = wrapper(weights, model.state_dict().keys())
+    if prefix:
+        under = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        others = len(weights) - len(under)
+        rest = f"; {others} other tensors are left out" if others else ""
+        progress.say(f"{file}: the weights are those under '{prefix}'{rest}")
+        weights = under
+    adapt: Callable[[Weights, Any], Weights] | None = getattr(
+        sys.modules[type(model).__module__], "checkpoint_filter_fn", None
+    )
+    if adapt is not None:
+        with fits(file, "this model"):
+            weights = adapt(weights, model)
+    for key, value in weights.items():
+        strange = int((~torch.isfinite(value)).sum()) if value.is_floating_point() else 0
+        if strange:
+            got = f"{file} holds {strange} of {value.numel()} values in {key} that are not finite (NaN or infinite)"
+            raise BadWeights(got, "weights that are numbers", "take a checkpoint from before training diverged")
+    return weights
+
+
+def wrapper(keys: Collection[str], names: Collection[str]) -> str:
+    """What stands before a model's `names` in the `keys` of a file: the prefix of most, and of half of them at least.
+
+    Empty where there is none. Of two prefixes with as many names an average of the weights comes first (EMA), as in
+    timm.
+    """
+    wanted, count = set(names), Counter[str]()
+    for key in keys:
+        parts = key.split(".")
+        for i in range(len(parts)):
+            if ".".join(parts[i:]) in wanted:
+                count[".".join([*parts[:i], ""]) if i else ""] += 1
+    best = max(count, key=lambda prefix: (count[prefix], "ema" in prefix, -len(prefix)), default="")
+    return best if 2 * count[best] >= len(wanted) else ""
+
+
+@contextmanager
+def fits(file: Path | str, name: str) -> Iterator[None]:
+    """Whatever is raised within as BadWeights: the first key that does not fit, and both shapes."""
+    try:
+        yield
+    except (RuntimeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        lines = str(error).replace("torch.Size(", "").replace("])", "]").splitlines() or [type(error).__name__]
+        first = next((line for line in lines if "loading state_dict" not in line), lines[-1]).strip()
+        first = first if len(first) < 200 else first[:200].rpartition(",")[0] + ", ..."
+        raise BadWeights(f"weights {file} do not fit {name!r}: {first}", "weights of this model") from error
