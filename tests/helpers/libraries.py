@@ -45,9 +45,9 @@ NETS = (
     Net("snntorch", "leaky_zero_at_once", 'Leaky, "zero", reset_delay=False'),
     Net("snntorch", "leaky_subtract", 'Leaky, "subtract" (its default)', reproducible=False),
     Net("snntorch", "rleaky_zero_at_once", 'RLeaky, "zero", reset_delay=False'),
-    Net("snntorch", "rleaky_zero", 'RLeaky, "zero"', reproducible=False),
+    Net("snntorch", "rleaky_zero", 'RLeaky, "zero"', "snntorch"),
     Net("snntorch", "synaptic_zero_at_once", 'Synaptic, "zero", reset_delay=False'),
-    Net("snntorch", "synaptic_zero", 'Synaptic, "zero"', reproducible=False),
+    Net("snntorch", "synaptic_zero", 'Synaptic, "zero"', "snntorch"),
     Net("norse", "if", "IAFCell"),
     Net("norse", "lif", "LIFBoxCell", "norse"),
     Net("norse", "cuba", "LIFCell", "norse"),
@@ -139,12 +139,13 @@ def _row(net: Net, folder: Path) -> Row:
     if net.silent:
         theirs, potential = recorded["potential1"], next(iter(ours.v.values()))
         return Row(net, reading.assumed, reading.hints, difference=float(np.abs(potential - theirs).max()))
-    spikes, matching = [], []
+    counts: list[tuple[int, int]] = []
+    matching: list[float] = []
     for layer, fired in zip(("layer1", "layer2"), ours.spikes.values(), strict=True):
         library = recorded[layer] > 0
-        spikes.append((int(library.sum()), int(fired.sum())))
+        counts.append((int(library.sum()), int(fired.sum())))
         matching.append(float((library == fired).mean()))
-    return Row(net, reading.assumed, reading.hints, tuple(spikes), tuple(matching))
+    return Row(net, reading.assumed, reading.hints, tuple(counts), tuple(matching))
 
 
 def main() -> None:
