@@ -142,6 +142,11 @@ def _close(values: Array, expected: Any) -> bool:
     )
 
 
+def _gains_of_1(cuba: Any, dt: float) -> bool:
+    """Whether an input of 1 adds 1 to the current, and a current of 1 adds 1 to the potential."""
+    return _close(_of(cuba, "r") * dt / _of(cuba, "tau"), 1.0) and _close(cuba.w_in * dt / cuba.tau_syn, 1.0)
+
+
 def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
     """Numbers that are sound as they stand, and more likely another library's."""
     for name, node in sorted(nodes.items()):
@@ -156,6 +161,11 @@ def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
             yield (
                 f"node {name!r} has a time constant of {tau.min():g} s, {tau.min() / dt:g} steps of {dt:g} s; "
                 "sinabs and Spyx write steps: --from sinabs, or spyx"
+            )
+        elif f"{name.removesuffix('lif')}w_rec" in nodes or (isinstance(node, nir.CubaLIF) and _gains_of_1(node, dt)):
+            yield (
+                f"node {name!r}: if snnTorch wrote it with a reset to zero and reset_delay=True, its default, the "
+                "potential rests in the step after a spike: --from snntorch"
             )
         elif isinstance(node, (nir.CubaLIF, nir.CubaLI)) and np.all(node.w_in == 1) and np.any(node.tau_syn > 2 * dt):
             share = dt / float(np.max(node.tau_syn))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -18,8 +19,21 @@ RESET = "zero, same step"
 def write_graph(graph: nir.NIRGraph, path: Path | str) -> None:
     """Write `graph` as HDF5, whole or not at all; raises CannotWrite."""
     buffer = io.BytesIO()
-    nir.write(buffer, _with_names(graph))
+    graph = _with_names(graph)
+    # HDF5 compresses no arrays of no dimension, which some libraries' files hold.
+    nir.write(buffer, graph, compression=None if _has_numbers(graph) else "gzip")
     write_whole(Path(path), buffer.getvalue())
+
+
+def _has_numbers(graph: nir.NIRGraph) -> bool:
+    return any(
+        _has_numbers(node) if isinstance(node, nir.NIRGraph) else any(np.shape(v) == () for v in _arrays(node))
+        for node in graph.nodes.values()
+    )
+
+
+def _arrays(node: nir.NIRNode) -> list[Any]:
+    return [value for value in vars(node).values() if isinstance(value, (np.ndarray, np.generic, float))]
 
 
 def _with_names(graph: nir.NIRGraph) -> nir.NIRGraph:
