@@ -74,15 +74,14 @@ def _inside(folder: Path, entered: set[str]) -> Iterator[Path]:
     entered.add(real)
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+            shown = sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise BadData(f"{folder} cannot be read ({error.strerror})", "a folder that you may read") from error
-    for name in names:
-        path = folder / name
-        if path.is_dir():
-            yield from _inside(path, entered)
-        elif path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists()):
-            yield path
+    for entry in shown:  # an entry knows what it is without being asked for, but for a link
+        if entry.is_dir():
+            yield from _inside(folder / entry.name, entered)
+        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and (entry.is_file() or not os.path.exists(entry)):
+            yield folder / entry.name
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
