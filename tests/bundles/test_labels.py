@@ -164,7 +164,7 @@ class Killed(Exception):
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 40), st.integers(1, 7), st.integers(0, 200), st.data())
+@given(count=st.integers(0, 40), batch=st.integers(1, 7), torn=st.integers(0, 200), data=st.data())
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     count: int, batch: int, torn: int, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
