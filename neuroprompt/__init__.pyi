@@ -8,6 +8,7 @@ from .bundles.contents import load_model as load_model
 from .bundles.export import export as export
 from .bundles.hub import pull as pull
 from .bundles.hub import push as push
+from .bundles.results import Labels as Labels
 from .bundles.results import Predictions as Predictions
 from .bundles.results import SpikeRun as SpikeRun
 from .compiler.compile import model_of_graph as model_of_graph

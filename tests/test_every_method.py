@@ -155,4 +155,4 @@ def test_the_exported_file_is_the_trained_model(method: str, family: str, tmp_pa
     to_onnx(baked, model.backbone.site.image, tmp_path / "model.onnx")
     inputs = model.inputs(images)
     result = check_file(tmp_path / "model.onnx", unbaked, inputs)
-    assert result["max_abs_diff"] <= rounding(unbaked, inputs) + rounding(baked, inputs)
+    assert result.max_abs_diff <= rounding(unbaked, inputs) + rounding(baked, inputs)

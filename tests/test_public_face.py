@@ -27,7 +27,9 @@ VERBS = {
     "pull": "repo out revision progress",
 }
 """A function for each verb of the command, and its parameters."""
-RESULTS = "Accuracy Card EnergyEstimate Exported LatencyBenchmark Predictions Recording Report SpikeRun Verification"
+RESULTS = """
+    Accuracy Card EnergyEstimate Exported Labels LatencyBenchmark Predictions Recording Report SpikeRun Verification
+"""
 OTHERS = """
     Activity Backbone BackboneSpec Bundle Data Exporter Head NeuropromptError Prices Progress Prompt Run RunConfig
     SpikingModel SpikingTarget Target __version__ compare configure load_model loihi_aware model_of_graph read_graph

@@ -68,7 +68,7 @@ def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
         parity = check_file(folder / MODEL, Unbaked(model, tokens), model.inputs(images))
         return about | {
             "nodes": {"baked": sum(nodes.values())},
-            "parity": parity | {"source": origin},
+            "parity": parity.json() | {"source": origin},
             "spiking": None if spikes is None else spikes.json(),
         }
 

@@ -72,7 +72,7 @@ def write_bundle(out: Path | str, kind: str, fill: Callable[[Path], dict[str, An
 
 
 def put_file(bundle: Bundle, name: str, data: bytes) -> Bundle:
-    """The same bundle with `data` as its file `name`, new or in place of the old one, and a manifest that says so.
+    """The same bundle with `data` as its file `name`, new or in place of the old one, and its manifest.
 
     The folder is replaced as a whole; its other files are checked first. Raises BadBundle, CannotWrite.
     """

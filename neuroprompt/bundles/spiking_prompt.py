@@ -168,7 +168,7 @@ def _check_hybrid(run: Run, bundle: Bundle) -> dict[str, Any]:
     floats, fixed = (Pipeline(bundle, "loihi", precision).run(inputs) for precision in ("float", "fixed"))
     difference = float(np.abs(fixed.logits - expected).max())
     return {
-        "parity": compare(floats.logits, expected),
+        "parity": compare(floats.logits, expected).json(),
         "fixed": {
             "max_abs_diff": difference,
             "max_rel_diff": difference / float(np.ptp(expected)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -43,10 +44,10 @@ class GraphCounts:
 
     def by_operator(self) -> dict[str, int]:
         """Multiply-accumulates by operator."""
-        found: dict[str, int] = {}
+        macs: Counter[str] = Counter()
         for product in self.products:
-            found[product.operator] = found.get(product.operator, 0) + product.activity.macs
-        return found
+            macs[product.operator] += product.activity.macs
+        return dict(macs)
 
 
 def count_graph(file: Path | str) -> GraphCounts:

@@ -39,9 +39,9 @@ def for_one(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def shapes_of(model: onnx.ModelProto, wanted: Container[str]) -> dict[str, Shape]:
-    """Shapes by name, those of what operators in `wanted` take among them where that can be.
+    """Shapes by name, with those of what the operators in `wanted` take, as far as they can be known.
 
-    Where a shape is reckoned by nodes that onnx's inference does not follow, they are run, and it goes on.
+    Where nodes compute a shape that onnx's inference does not follow, they are run, and the inference goes on.
     """
     while True:
         inferred = shape_inference.infer_shapes(model, data_prop=True).graph
@@ -53,7 +53,7 @@ def shapes_of(model: onnx.ModelProto, wanted: Container[str]) -> dict[str, Shape
 
 
 def _fold(graph: onnx.GraphProto, shapes: Mapping[str, Shape], kept: Container[str]) -> bool:
-    """Put numbers in the place of nodes that reckon with shapes alone, `kept` aside; whether there were any."""
+    """Replace nodes that depend on shapes alone by their values, but for `kept`; whether there were any."""
     known = {t.name: numpy_helper.to_array(t) for t in graph.initializer if prod(t.dims) <= SMALL}
     folded = []
     for node in graph.node:
@@ -64,8 +64,8 @@ def _fold(graph: onnx.GraphProto, shapes: Mapping[str, Shape], kept: Container[s
             ends = {a.name: helper.get_attribute_value(a) for a in node.attribute}
             known[node.output[0]] = values[ends.get("start", 0) : ends.get("end")]
         elif len(node.output) == 1 and node.input and all(name in known for name in node.input):
-            (made,) = ReferenceEvaluator(node).run(None, {name: known[name] for name in node.input})
-            known[node.output[0]] = np.asarray(made)
+            (value,) = ReferenceEvaluator(node).run(None, {name: known[name] for name in node.input})
+            known[node.output[0]] = np.asarray(value)
         else:
             continue
         if known[node.output[0]].size > SMALL:
@@ -80,9 +80,9 @@ def _fold(graph: onnx.GraphProto, shapes: Mapping[str, Shape], kept: Container[s
 
 def _known_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
     """The shapes that are known in full, by name."""
-    found: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
         if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
-            found[value.name] = tuple(dim.dim_value for dim in kind.shape.dim)
-    return found
+            shapes[value.name] = tuple(dim.dim_value for dim in kind.shape.dim)
+    return shapes

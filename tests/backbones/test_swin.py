@@ -207,7 +207,7 @@ def test_the_exported_file_agrees_at_every_batch(tmp_path: Path) -> None:
             return out
 
     bound = rounding(backbone, images, tokens) + rounding(backbone.baked(tokens), images)
-    assert check_file(file, Unbaked(), images)["max_abs_diff"] <= bound
+    assert check_file(file, Unbaked(), images).max_abs_diff <= bound
     assert not operators(file).keys() & {"Loop", "Scan", "If", "Tile"}
 
 

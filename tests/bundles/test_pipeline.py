@@ -100,7 +100,7 @@ def test_every_way_through_it_gives_one_prediction(
     floats = Pipeline(out, "loihi", "float").run(inputs)
     numbers = torch.from_numpy(inputs)
     bound = rounding(deployed(run.model), numbers)  # the same operations in one graph and in three parts
-    assert compare(floats.logits, unrolled)["max_abs_diff"] <= 2 * bound
+    assert compare(floats.logits, unrolled).max_abs_diff <= 2 * bound
     prompt, seen = cast(Any, run.model.prompt), run.model.images(numbers)
     assert np.array_equal(floats.spikes, prompt.spikes(seen).flatten(2).numpy())
     assert floats.report()["spike_density"] == near(prompt.report(seen)["spike_density"], u=U32)

@@ -83,7 +83,7 @@ def test_the_file_agrees_with_unbaked_pytorch(spiking: Run, exported: tuple[Bund
     unbaked = Unbaked(spiking.model, tokens)
     inputs = torch.randn(6, 3, 16, 16)
     again = check_file(bundle.folder / "model.onnx", unbaked, inputs, batches=(5, 1))
-    assert again["max_abs_diff"] <= rounding(unbaked, inputs) + rounding(deployed(spiking.model, tokens), inputs)
+    assert again.max_abs_diff <= rounding(unbaked, inputs) + rounding(deployed(spiking.model, tokens), inputs)
 
 
 def test_what_the_bundle_says(spiking: Run, exported: tuple[Bundle, Exported]) -> None:
@@ -218,12 +218,12 @@ def test_a_file_that_differs_never_appears(spiking: Run, tmp_path: Path, monkeyp
 
 def test_parity_names_what_differs() -> None:
     expected = np.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]], dtype=np.float32)
-    assert compare(expected, expected)["max_abs_diff"] == 0
+    assert compare(expected, expected).max_abs_diff == 0
     with pytest.raises(ParityError, match="of the logits' range"):
         compare(expected + np.float32(0.1), expected)
     with pytest.raises(ParityError):
         compare(np.full_like(expected, np.nan), expected)
     close = np.array([[0.0, 1.0, 1.00001]], dtype=np.float32)
-    assert compare(close[:, [0, 2, 1]], close, tolerance=1e-4)["top1_agreement"] == 0  # a tie within the difference
+    assert compare(close[:, [0, 2, 1]], close, tolerance=1e-4).top1_agreement == 0  # a tie within the difference
     with pytest.raises(BadData, match="at least 12"):
         check_file(Path("x"), nn.Identity(), torch.zeros(3, 3, 4, 4))

@@ -63,7 +63,7 @@ def test_the_exported_file_maps_by_a_constant(
     to_onnx(deployed(model), model.backbone.site.image, file)
     inputs = model.inputs(torch.rand(12, 3, 32, 32))
     bound = rounding(Unbaked(model), inputs) + rounding(deployed(model), inputs)
-    assert check_file(file, Unbaked(model), inputs)["max_abs_diff"] <= bound
+    assert check_file(file, Unbaked(model), inputs).max_abs_diff <= bound
     assert operators(file) - plain == more
     assert not plain - operators(file)
     if name != "full":
