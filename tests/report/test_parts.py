@@ -6,11 +6,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+from neuroprompt.energy.break_even import break_even
 from neuroprompt.report import accuracy
 from neuroprompt.report._axes import plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Measured, Subject
+from neuroprompt.report.break_even import plot as drawn_rates
 from neuroprompt.robustness.corruptions import PARAMETERS
+from neuroprompt.spiking.activity import Activity
 from neuroprompt.training.accuracy import Accuracy, Corruption
 from neuroprompt.training.config import RunConfig
 
@@ -78,3 +81,17 @@ def test_of_75_corruptions_the_means_of_their_types_are_drawn() -> None:
     assert {(row[1], row[2]) for row in chapter.plots[0].rows} == {("clean", 0.9), ("jpeg:25", 0.5), *types.items()}
     (table,) = (part for part in chapter.parts if isinstance(part, Table))
     assert len(table.rows) == 2 + 75
+
+
+def test_break_even_is_drawn_where_there_are_synapses() -> None:
+    synapses = Activity(synops=2000, updates=40, synops_dense=4000, reads=2000, states=80)
+    result = break_even(synapses, 10, 4, "horowitz-45nm-int8-memory")
+    drawn = drawn_rates("a net", result)
+    assert drawn is not None
+    assert drawn.name == "break-even-a-net"
+    low, high = result.break_even_rate
+    assert low is not None
+    assert high is not None
+    cheaper = [float(str(row[0])) for row in drawn.rows if float(str(row[1])) < float(str(row[3]))]
+    assert max(cheaper) == pytest.approx(high, abs=0.01), "rates go by hundredths"
+    assert drawn_rates("none", break_even(Activity(updates=40, states=80), 10, 4, "horowitz-45nm-int8-memory")) is None
