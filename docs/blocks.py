@@ -253,7 +253,9 @@ def run_command(command: str) -> tuple[str, int]:
     if file:
         Path(file.strip()).write_text(out.getvalue())
         return "", int(code)
-    return out.getvalue() if code == 0 else err.getvalue(), int(code)
+    if code:  # its last line; what was said on the way there is not compared
+        return err.getvalue()[max(0, err.getvalue().rfind("error: ")) :], int(code)
+    return out.getvalue(), 0
 
 
 def _shell(script: str) -> subprocess.CompletedProcess[str]:

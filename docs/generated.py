@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import json
@@ -58,31 +59,32 @@ def verbs() -> str:
 
 def python() -> str:
     """Every public name, with its signature and docstring; kinds of parts and errors have their own pages."""
+    from neuroprompt.cli._app import VERBS
+
     public = [getattr(neuroprompt, name) for name in sorted(neuroprompt.__all__, key=str.lower)]
     functions = [value for value in public if inspect.isfunction(value)]
+    verbs = {"evaluate" if verb == "eval" else verb: "" for verb in VERBS}
+    functions.sort(key=lambda function: list(verbs).index(function.__name__) if function.__name__ in verbs else 99)
     classes = [value for value in public if inspect.isclass(value) and not issubclass(value, (Plugin, Exception))]
-    results = [value for value in map(_result, functions) if value is not None and value not in classes]
-    named = ", ".join(f"[`{kind.__name__}`](#contract-{_slug(kind)})" for kind in kinds())
-    return "\n".join(
-        [
-            "# Python",
-            "",
-            "Names are imported at their first use, so `import neuroprompt as npt` takes no time. Progress goes to a",
-            "`Progress` that you may pass; by default nothing is printed.",
-            "",
-            "## Functions",
-            "",
-            *(_directive("function", function) for function in functions),
-            *(["## Results", ""] if results else []),
-            *(_directive("class", result, "members") for result in dict.fromkeys(results)),
-            "## Classes",
-            "",
-            *(_directive("class", value, "members") for value in classes),
-            "## Kinds of parts",
-            "",
-            f'{named}: `Target.named("loihi")` gives a part, `Target.names()` lists them.',
-        ]
-    )
+    returned = [value for value in map(_result, functions) if value is not None]
+    results = list(dict.fromkeys([*returned, *(value for value in classes if dataclasses.is_dataclass(value))]))
+    groups: dict[str, list[str]] = {
+        "Verbs": [_directive("function", value) for value in functions if value.__name__ in verbs],
+        "Other functions": [_directive("function", value) for value in functions if value.__name__ not in verbs],
+        "Results and what verbs take": [_directive("class", value, "members") for value in results],
+        "Other classes": [_directive("class", value, "members") for value in classes if value not in results],
+    }
+    sections = [line for title, entries in groups.items() if entries for line in (f"## {title}", "", *entries)]
+    named = ", ".join(f"[`{kind.__name__}`](#contract-{_slug(kind)})" for kind in contract_classes())
+    return "\n".join([PYTHON, *sections, "## Kinds of parts", "", f'{named}: `Target.named("loihi")` gives a part.'])
+
+
+PYTHON = """# Python
+
+A function for each verb of the command, and a typed result with `.json()` for each. Names are imported at first use,
+so `import neuroprompt as npt` takes no time. By default nothing is printed: pass a `Progress` to see how far a call
+is. [Do it in Python](../../how-to/python.md) has an example.
+"""
 
 
 def _result(function: Any) -> type | None:
@@ -94,12 +96,19 @@ def _result(function: Any) -> type | None:
     return value if inspect.isclass(value) and value.__module__.startswith("neuroprompt.") else None
 
 
+def contract_classes() -> list[type[Plugin]]:
+    """The kinds of parts, and the narrower classes beside them that a part may derive from."""
+    values = [value for page in (learning, deployment) for value in vars(page).values() if inspect.isclass(value)]
+    return list(dict.fromkeys(value for value in values if issubclass(value, Plugin) and value is not Plugin))
+
+
 def contracts() -> str:
     """What each kind of part promises."""
-    entries = [
-        f"(contract-{_slug(kind)})=\n## {kind.__name__}\n\n{_directive('class', kind, 'members')}" for kind in kinds()
-    ]
     opening = "A part is one class in one file. These are the classes that it may derive from.\n"
+    entries = [
+        f"(contract-{_slug(kind)})=\n## {kind.__name__}\n\n{_directive('class', kind, 'members')}"
+        for kind in contract_classes()
+    ]
     return "\n".join(["# Contracts of parts", "", opening, *entries])
 
 

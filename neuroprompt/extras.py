@@ -19,6 +19,7 @@ EXTRAS = {
     "huggingface_hub": "hub",
     "uv": "runtimes",
     "norse": "simulators",
+    "pyarrow": "parquet",
 }
 """Module -> extra, as pyproject.toml has them."""
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from neuroprompt.errors import CannotWrite
 
@@ -19,7 +20,14 @@ if sys.platform != "win32":
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Write beside `file`, then rename: whatever happens, it is the old file or the new one, whole.
+    """Write `data` as `whole_file` does; raises CannotWrite."""
+    with whole_file(file) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[IO[bytes]]:
+    """A stream beside `file`, which takes its place at the end: whatever happens, it is the old or the new one, whole.
 
     Makes the folder where there is none. Raises CannotWrite, and leaves nothing of the new file then.
     """
@@ -27,7 +35,7 @@ def write_whole(file: Path, data: bytes) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(beside, file)

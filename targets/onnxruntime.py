@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import metadata, util
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,20 +16,22 @@ LEVELS = ("none", "basic", "extended", "all")
 
 
 class OnnxRuntime(ImageTarget):
-    """ONNX Runtime's CPU provider.
+    """ONNX Runtime, by default on the CPU.
 
     `threads`: inside an operator, 0 for one per core. `level`: how far it rewrites the graph (none, basic, extended,
-    all). A session is kept until another file is asked for; its threads rest as soon as a run is over.
+    all). `provider`: cpu, cuda or another that this build of ONNX Runtime has. A session is kept until another file is
+    asked for; its threads rest as soon as a run is over. Several threads may call `logits` of one file at a time.
     """
 
     about: ClassVar[str] = "ONNX Runtime on the CPU: the backbone with its prompt baked in"
 
-    def __init__(self, threads: int = 0, level: str = "all") -> None:
+    def __init__(self, threads: int = 0, level: str = "all", provider: str = "cpu") -> None:
         if threads < 0:
             raise BadSetting(f"threads {threads}", "0 (one per core) or more")
         if level not in LEVELS:
             raise BadSetting(f"level {level!r}", f"one of {', '.join(LEVELS)}")
-        self.threads, self.level = threads, level
+        self.threads, self.level, self.provider = threads, level, provider
+        self._opening = Lock()
         self._session: tuple[object, Any] | None = None
 
     @classmethod
@@ -40,7 +43,8 @@ class OnnxRuntime(ImageTarget):
 
     def logits(self, file: Path, images: Floats) -> Floats:
         """Logits (B, K) of normalised images (B, C, H, W); raises BadBundle where the file or the images do not fit."""
-        session = self._open(file)
+        with self._opening:
+            session = self._open(file)
         try:
             (out,) = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(images, dtype=np.float32)})
         except Exception as error:  # ONNX Runtime's own classes derive from RuntimeError, ValueError or Exception
@@ -61,12 +65,22 @@ class OnnxRuntime(ImageTarget):
                 options.log_severity_level = 3
                 # Else idle threads spin for milliseconds, and take the cores from whoever runs next.
                 options.add_session_config_entry("session.force_spinning_stop", "1")
-                providers = ["CPUExecutionProvider"]
+                providers = [self._provider(ort.get_available_providers())]
                 self._session = key, ort.InferenceSession(str(file), options, providers=providers)
+        except BadSetting:
+            raise
         except Exception as error:
             got = f"{file} cannot be run ({_first_line(error)})"
             raise BadBundle(got, "an ONNX file", "export it again") from error
         return self._session[1]
+
+    def _provider(self, there: list[str]) -> str:
+        """ONNX Runtime's name of the provider; raises BadSetting where this build has none of that name."""
+        by_name = {name.removesuffix("ExecutionProvider").lower(): name for name in there}
+        if self.provider.lower() not in by_name:
+            got = f"provider {self.provider!r}"
+            raise BadSetting(got, f"one of {', '.join(by_name)}", "for a GPU install onnxruntime-gpu")
+        return by_name[self.provider.lower()]
 
 
 _ORT_LEVELS = {

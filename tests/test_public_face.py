@@ -17,7 +17,7 @@ VERBS = {
     "train": "config out progress accelerator devices strategy precision resume checkpoint_seconds",
     "evaluate": "run noises split data ood batch seed progress",
     "export": "what out target inputs split_signs progress",
-    "run": "bundle images target precision lanes progress",
+    "run": "bundle images target precision lanes listed out threads batch_size provider graph_level progress",
     "verify": "model inputs targets progress",
     "energy": "what generator_prices backbone_prices onnx seconds",
     "bench": "what weights tokens batch rounds threads progress",

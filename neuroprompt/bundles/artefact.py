@@ -22,20 +22,32 @@ from neuroprompt.spiking.program import SpikingModel
 class Settings:
     """How to run a bundle; None is the bundle's own default, and what a bundle has no use for is an error.
 
-    target     which target runs the neurons
-    precision  "fixed" (the chip's integers) or "float"
-    lanes      images side by side on that target
+    target       which target runs the neurons
+    precision    "fixed" (the chip's integers) or "float"
+    lanes        images side by side on that target
+    listed       a text file with an image a line, instead of images
+    out          where the labels go (.csv, .jsonl, .parquet), or the spikes (.npz)
+    threads      of ONNX Runtime and of reading images: 0 for one a core
+    batch_size   images in one run of the model
+    provider     ONNX Runtime's: cpu, cuda, ...
+    graph_level  how far ONNX Runtime rewrites the graph: none, basic, extended, all
     """
 
     target: str | None = None
     precision: str | None = None
     lanes: int | None = None
+    listed: Path | None = None
+    out: Path | None = None
+    threads: int | None = None
+    batch_size: int | None = None
+    provider: str | None = None
+    graph_level: str | None = None
 
     def refuse(self, *names: str, why: str) -> None:
         """Raise BadSetting where one of `names` is set."""
         for name in names:
             if getattr(self, name) is not None:
-                raise BadSetting(f"{name} {getattr(self, name)}", why)
+                raise BadSetting(f"{name.replace('_', ' ')} {getattr(self, name)}", why)
 
 
 @dataclass(frozen=True)
@@ -124,12 +136,20 @@ def run(
     target: str | None = None,
     precision: str | None = None,
     lanes: int | None = None,
+    listed: Path | None = None,
+    out: Path | None = None,
+    threads: int | None = None,
+    batch_size: int | None = None,
+    provider: str | None = None,
+    graph_level: str | None = None,
     progress: Progress = SILENT,
 ) -> Ran:
     """Run a bundle, opened or by its folder: `images` (files or folders) are classified, neurons alone give spikes.
 
     The settings are those of `Settings`. An image that cannot be read gives an `Unread` in its place, and the others
-    are classified all the same. Raises BadBundle, BadSetting, BadData and what the target raises.
+    are classified all the same. With `out` the results go to that file. Raises BadBundle, BadSetting, BadData,
+    CannotWrite and what the target raises.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    return artefact(opened).run(images, Settings(target, precision, lanes), progress)
+    settings = Settings(target, precision, lanes, listed, out, threads, batch_size, provider, graph_level)
+    return artefact(opened).run(images, settings, progress)

@@ -25,6 +25,11 @@ class Bundle:
     kind: str
     about: dict[str, Any]
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its manifest, which names every file with its own."""
+        return sha256(self.folder / MANIFEST)
+
     @classmethod
     def open(cls, folder: Path | str, kind: str | None = None) -> Bundle:
         """Read the manifest and check every file's SHA-256; raises BadBundle. `kind` says which kind is expected."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from neuroprompt.bundles.artefact import Artefact, Settings, Tried
 from neuroprompt.bundles.contents import INPUTS, load_model, load_tried
 from neuroprompt.bundles.lava_readme import checked_words, lava_run, programs_checked, scale_words
-from neuroprompt.bundles.results import Ran, SpikeRun
+from neuroprompt.bundles.results import Ran, SpikeRun, write_spikes
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import BadSetting
@@ -28,13 +28,19 @@ class Neurons(Artefact):
 
     def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Ran:
         """The spikes of one run, on the bundle's own inputs; `target` is lava and `precision` fixed unless set."""
-        settings.refuse("lanes", why="a bundle whose prompt depends on the image")
+        options = ("lanes", "listed", "threads", "batch_size", "provider", "graph_level")
+        settings.refuse(*options, why="a bundle that takes images")
+        if settings.out is not None and settings.out.suffix != ".npz":
+            raise BadSetting(f"out {settings.out}", "a file that ends in .npz, for spikes")
         if images:
             got = f"images for {self.bundle.folder}, whose neurons take none"
             raise BadSetting(got, "no images", "the ONNX bundle of the same run classifies images")
         name, precision = settings.target or "lava", settings.precision or "fixed"
         target, tried = spiking_target(name, precision), self.tried()
-        return SpikeRun(name, precision, target.run(tried.model, tried.inputs, precision))
+        recording = target.run(tried.model, tried.inputs, precision)
+        if settings.out is not None:
+            write_spikes(recording, settings.out)
+        return SpikeRun(name, precision, recording, settings.out)
 
     @property
     def backbone_macs(self) -> int | None:

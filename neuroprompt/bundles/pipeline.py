@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from neuroprompt.bundles.artefact import Settings
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.classify import Classify
 from neuroprompt.bundles.contents import SAMPLE, load_model, side_by_side
+from neuroprompt.bundles.image_files import ImageFiles
 from neuroprompt.bundles.lava_readme import lava_run
 from neuroprompt.bundles.neurons import SIMULATED, Neurons, spiking_target
 from neuroprompt.bundles.predict import classified
-from neuroprompt.bundles.results import Predictions
+from neuroprompt.bundles.results import Ran
 from neuroprompt.contracts.deployment import Floats, ImageTarget, Spikes
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.progress import SILENT, Progress
@@ -31,11 +33,21 @@ class Hybrid(Neurons):
     takes_images = True
     per_image = True
 
-    def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Predictions:
+    def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Ran:
         """A prediction for every image; `target` is lava, `precision` fixed and `lanes` LANES unless set."""
+        options = ("threads", "batch_size", "provider", "graph_level")
+        settings.refuse(*options, why="an ONNX bundle: the neurons of this one run in lanes")
         target, precision = settings.target or "lava", settings.precision or "fixed"
-        lanes = LANES if settings.lanes is None else settings.lanes
-        return Pipeline(self.bundle, target, precision, lanes).predict(images, progress)
+        pipeline = Pipeline(self.bundle, target, precision, LANES if settings.lanes is None else settings.lanes)
+
+        def infer(inputs: Floats) -> tuple[Floats, Floats]:
+            passed = pipeline.run(inputs)
+            return passed.logits, passed.spikes.mean(axis=(1, 2))
+
+        about = self.bundle.about
+        classify = Classify(about["preprocess"], about["classes"], infer, pipeline.lanes)
+        of = {"bundle": self.bundle.digest, "target": target, "precision": precision}
+        return classified(classify, ImageFiles(images, settings.listed), of, settings.out, progress)
 
     def run_elsewhere(self) -> list[str]:
         """Its neurons with Lava alone, on the factors of a test image."""
@@ -105,19 +117,6 @@ class Pipeline:
             key: np.concatenate([getattr(p, key) for p in parts]) for key in ("logits", "spikes", "factors", "prompts")
         }
         return Passed(**arrays, seconds=sum(p.seconds for p in parts))
-
-    def predict(self, paths: Sequence[Path | str], progress: Progress = SILENT) -> Predictions:
-        """The class of every image, and how densely the neurons spiked for it; as `predict` of an ONNX bundle."""
-        about = self.bundle.about
-        results = classified(
-            paths, about["preprocess"], about["classes"], self._outcomes, batch=self.lanes, progress=progress
-        )
-        return Predictions(tuple(results), self.target.name, self.precision)
-
-    def _outcomes(self, images: Floats) -> Iterator[tuple[Floats, float]]:
-        passed = self._pass(images)
-        for logits, spikes in zip(passed.logits, passed.spikes, strict=True):
-            yield logits, float(spikes.mean())
 
     def _pass(self, images: Floats) -> Passed:
         count = len(images)

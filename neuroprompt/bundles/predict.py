@@ -1,25 +1,26 @@
-"""Labels and probabilities of image files, from an ONNX bundle."""
+"""An ONNX bundle at work: labels and probabilities of image files."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neuroprompt.bundles.artefact import Artefact, Settings
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.results import Prediction, Predictions, Unread
+from neuroprompt.bundles.classify import Classify, workers_for
+from neuroprompt.bundles.image_files import ImageFiles
+from neuroprompt.bundles.labels import write_labels
+from neuroprompt.bundles.results import Prediction, Predictions, Ran, Unread
 from neuroprompt.contracts.deployment import Floats, ImageTarget
-from neuroprompt.contracts.padding import margins
-from neuroprompt.errors import BadData, BadSetting
-from neuroprompt.images import SUFFIXES, pixels, read_rgb
+from neuroprompt.errors import BadSetting
 from neuroprompt.onnxgraph.snippet import SNIPPET
 from neuroprompt.progress import SILENT, Progress
 
 MODEL = "model.onnx"
+BATCH = 8
+"""Images in one run of the model, unless another number is asked for: more is no faster on a CPU, and takes memory."""
 
 
 class Classifier(Artefact):
@@ -29,10 +30,22 @@ class Classifier(Artefact):
     tags = ("onnx",)
     takes_images = True
 
-    def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Predictions:
-        """A prediction for every image."""
+    def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Ran:
+        """A prediction for every image, or all of them in the file `settings.out`."""
         settings.refuse("target", "precision", "lanes", why="a Lava bundle: this one runs in ONNX Runtime")
-        return predict(self.bundle, images, progress)
+        batch = BATCH if settings.batch_size is None else settings.batch_size
+        if batch < 1:
+            raise BadSetting(f"batch size {batch}", "at least 1")
+        files = ImageFiles(images, settings.listed)
+        workers, threads = workers_for(settings.threads or 0, ceil(files.count / batch))
+        runtime = _runtime(settings, threads)
+        file, about = self.bundle.folder / MODEL, self.bundle.about
+
+        def infer(inputs: Floats) -> tuple[Floats, None]:
+            return runtime.logits(file, inputs), None
+
+        classify = Classify(about["preprocess"], about["classes"], infer, batch, workers)
+        return classified(classify, files, {"bundle": self.bundle.digest}, settings.out, progress)
 
     def checked(self) -> list[str]:
         """How close ONNX Runtime was to PyTorch."""
@@ -59,94 +72,27 @@ def predict(bundle: Bundle, paths: Sequence[Path | str], progress: Progress = SI
 
     An image that cannot be read is an `Unread` in its place. Raises BadBundle, and BadData where there is no image.
     """
-    runtime = ImageTarget.named("onnxruntime")
-
-    def outcomes(images: Floats) -> Iterator[tuple[Floats, None]]:
-        return ((logits, None) for logits in runtime.logits(bundle.folder / MODEL, images))
-
-    about = bundle.about
-    return Predictions(
-        tuple(classified(paths, about["preprocess"], about["classes"], outcomes, batch=1, progress=progress))
-    )
+    predictions = Classifier(bundle).run(paths, Settings(), progress)
+    assert isinstance(predictions, Predictions)
+    return predictions
 
 
 def classified(
-    paths: Sequence[Path | str],
-    preprocess: Mapping[str, Any],
-    classes: Sequence[str],
-    outcomes: Callable[[Floats], Iterable[tuple[Floats, float | None]]],
-    *,
-    batch: int,
-    progress: Progress = SILENT,
-) -> Iterator[Prediction | Unread]:
-    """A result for every image of `paths`, in order; an image that cannot be read is an `Unread` in its place.
-
-    `outcomes` gives logits (K,) and spike density for every image of a batch (B, 3, H, W), of at most `batch` images.
-    Raises BadSetting, BadData as `image_files`.
-    """
-    files = image_files(paths)
-    starts = range(0, len(files), batch)
-    for start in progress.track(starts, "images" if batch == 1 else f"batches of {batch} images", len(starts)):
-        some = files[start : start + batch]
-        read = [_read(file, preprocess) for file in some]
-        images = [image for image in read if not isinstance(image, Unread)]
-        results = iter(outcomes(np.stack(images)) if images else ())
-        for file, image in zip(some, read, strict=True):
-            yield image if isinstance(image, Unread) else labelled(file, *next(results), classes)
+    classify: Classify, files: ImageFiles, of: dict[str, Any], out: Path | None, progress: Progress = SILENT
+) -> Ran:
+    """Labels in `out`, or predictions where it is None; `of` is what runs: the bundle, and target and precision."""
+    if out is not None:
+        return write_labels(classify, files, out, of, progress)
+    results: list[Prediction | Unread] = []
+    for result in progress.track((r for batch in classify.results(files) for r in batch), "images", files.count):
+        results.append(result)
+    return Predictions(tuple(results), of.get("target", ""), of.get("precision", ""))
 
 
-def labelled(file: Path, logits: Floats, spike_density: float | None, classes: Sequence[str]) -> Prediction:
-    """The prediction for one image, from its logits (K,)."""
-    exponents = np.exp(logits.astype(np.float64) - float(logits.max()))
-    shares = exponents / exponents.sum()
-    top = tuple((classes[i], float(shares[i])) for i in np.argsort(-shares)[:5])
-    return Prediction(file, *top[0], top, spike_density)
-
-
-def _read(file: Path, preprocess: Mapping[str, Any]) -> Floats | Unread:
-    try:
-        return read_image(file, preprocess)
-    except BadData as error:
-        return Unread(file, error.got)
-
-
-def read_image(file: Path, preprocess: Mapping[str, Any]) -> Floats:
-    """One image as the file's input (3, H, W): see `Preprocess`; raises BadData."""
-    height, width = preprocess["size"]
-    # Bundles of versions that did not turn images do not say so.
-    image = pixels(read_rgb(file, preprocess.get("exif", False)), (height, width), preprocess["interpolation"])
-    scaled = image.transpose(2, 0, 1).astype(np.float32) / 255
-    mean, std = (np.asarray(preprocess[key], dtype=np.float32)[:, None, None] for key in ("mean", "std"))
-    normalised: Floats = (scaled - mean) / std
-    if preprocess.get("canvas"):
-        left, right, top, bottom = margins((height, width), preprocess["canvas"])
-        normalised = np.pad(normalised, ((0, 0), (top, bottom), (left, right)))
-    return normalised
-
-
-def image_files(paths: Sequence[Path | str]) -> list[Path]:
-    """The files of `paths`, a folder standing for the images in it, at any depth and in the order of their names.
-
-    In a folder, files of no image's suffix and whatever has a name that begins with a dot are passed over. Raises
-    BadSetting where there are no paths, BadData where a folder holds no images.
-    """
-    if not paths:
-        raise BadSetting("no images", "at least one after the bundle", "for example neuroprompt run out/onnx cat.jpg")
-    files: list[Path] = []
-    for path in map(Path, paths):
-        inside = list(_inside(path)) if path.is_dir() else [path]
-        if not inside:
-            raise BadData(f"{path} holds no images", f"files that end in {', '.join(sorted(SUFFIXES))}")
-        files += inside
-    return files
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    """The image files below a folder; a link to nowhere is one of them, so that its loss does not pass unseen."""
-    with os.scandir(folder) as entries:
-        shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    for entry in shown:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _inside(folder / entry.name)
-        elif Path(entry.name).suffix.lower() in SUFFIXES and not entry.is_dir():
-            yield folder / entry.name
+def _runtime(settings: Settings, threads: int) -> ImageTarget:
+    values: dict[str, Any] = {"threads": threads}
+    if settings.provider is not None:
+        values["provider"] = settings.provider
+    if settings.graph_level is not None:
+        values["level"] = settings.graph_level
+    return ImageTarget.named("onnxruntime", **values)

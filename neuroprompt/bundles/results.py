@@ -38,9 +38,18 @@ class Ran(ABC):
         """The results as JSON values."""
 
     @property
-    def failed(self) -> int:
-        """How many images could not be read."""
+    def count(self) -> int:
+        """How many images there were."""
         return 0
+
+    @property
+    def failed(self) -> int:
+        """How many of them could not be read."""
+        return 0
+
+    def notes(self) -> list[str]:
+        """Lines below the table."""
+        return []
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
@@ -116,9 +125,51 @@ class Predictions(Ran):
         return {**neurons, "images": [image.json() for image in self.images], "failed": self.failed}
 
     @property
+    def count(self) -> int:
+        """How many images there were."""
+        return len(self.images)
+
+    @property
     def failed(self) -> int:
-        """How many images could not be read."""
+        """How many of them could not be read."""
         return sum(isinstance(image, Unread) for image in self.images)
+
+
+@dataclass(frozen=True)
+class Labels(Ran):
+    """Results of `images` images in the file `out`, `unread` of them errors; the images a second of this run alone."""
+
+    out: Path
+    images: int
+    unread: int
+    images_per_second: float
+
+    title = "labels"
+    columns = ("", "value")
+
+    def rows(self) -> list[Row]:
+        """What there is, a line each."""
+        speed = f"{self.images_per_second:.1f}"
+        return [("images", self.images), ("not read", self.unread), ("images a second", speed), ("in", self.out)]
+
+    def json(self) -> dict[str, Any]:
+        """The figures, and where the results are."""
+        return {
+            "images": self.images,
+            "failed": self.unread,
+            "images_per_second": self.images_per_second,
+            "out": str(self.out),
+        }
+
+    @property
+    def count(self) -> int:
+        """How many images there were."""
+        return self.images
+
+    @property
+    def failed(self) -> int:
+        """How many of them could not be read."""
+        return self.unread
 
 
 # --- spikes ----------------------------------------------------------------------------------------------------------
@@ -126,11 +177,13 @@ class Predictions(Ran):
 
 @dataclass(frozen=True)
 class SpikeRun(Ran):
-    """What the neurons of a bundle did on `target` in `precision`."""
+    """What the neurons of a bundle did on `target` in `precision`; their spikes are also in `out`, if there is one."""
 
     target: str
     precision: str
     recording: Recording
+    out: Path | None = None
+
     columns = ("population", "neurons", "steps", "spikes", "spikes a step")
 
     @property
@@ -156,9 +209,14 @@ class SpikeRun(Ran):
         }
         return {"target": self.target, "precision": self.precision, "nodes": nodes, "seconds": self.recording.seconds}
 
-    def save(self, file: Path) -> None:
-        """Write the spikes as .npz, an array (steps, neurons) for each population; raises CannotWrite."""
-        data = io.BytesIO()
-        arrays: dict[str, Any] = dict(self.recording.spikes)
-        np.savez_compressed(data, allow_pickle=False, **arrays)
-        write_whole(file, data.getvalue())
+    def notes(self) -> list[str]:
+        """How long it took, and where the spikes are."""
+        return [f"{self.recording.seconds:.2f} s" + (f", spikes in {self.out}" if self.out else "")]
+
+
+def write_spikes(recording: Recording, out: Path) -> None:
+    """Write the spikes as .npz, an array (steps, neurons) for each population; raises CannotWrite."""
+    data = io.BytesIO()
+    arrays: dict[str, Any] = dict(recording.spikes)
+    np.savez_compressed(data, allow_pickle=False, **arrays)
+    write_whole(out, data.getvalue())

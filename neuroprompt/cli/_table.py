@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: cells break at spaces and hyphens, never inside a name or a number."""
+"""Tables that fit the terminal: cells break at spaces and hyphens, not inside a name or a number."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ NUMBER = r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?%?"
 WORD = re.compile(rf"\s*(?:{NUMBER} [pnµm]?J\b[,;:]?|\S+)\s*")
 """What stays on one line, with the spaces around it: a word, or a number with its unit."""
 HYPHEN = re.compile(r"(?<=[A-Za-z0-9]-)(?=[A-Za-z0-9])|(?<=\w/)(?=\w{3})")
+NAME = 40
+"""The longest that a name is: what is longer, such as a hash or a path, may be cut where it has to be."""
 BORDER, PADDING = 1, 2
 """Characters that a table takes beside its cells: a border, and for each column another and the spaces in it."""
 
@@ -73,8 +75,9 @@ def chunks(line: str) -> list[str]:
 
 
 def _least(column: Column) -> int:
-    """The narrowest that a column can be with nothing cut."""
-    return max(len(chunk.rstrip()) for text in column for line in text.split("\n") for chunk in chunks(line))
+    """The narrowest that a column can be with no name cut."""
+    longest = max(len(chunk.rstrip()) for text in column for line in text.split("\n") for chunk in chunks(line))
+    return min(longest, NAME)
 
 
 def _most(column: Column) -> int:
@@ -102,7 +105,7 @@ def _block(columns: Sequence[Column], width: int) -> Table:
     widths = _widths(columns, width)
     block = Table()
     for i, ((head, *cells), size) in enumerate(zip(columns, widths, strict=True)):
-        numbers = i > 0 and any(cells) and all(not cell or cell[0].isdigit() or cell[0] == "-" for cell in cells)
+        numbers = i > 0 and all(cell[:1].isdigit() or cell[:1] == "-" for cell in cells)
         block.add_column(escape(wrapped(head, size)), justify="right" if numbers else "left", no_wrap=True)
     for row in zip(*(column[1:] for column in columns), strict=True):
         block.add_row(*(escape(wrapped(cell, size)) for cell, size in zip(row, widths, strict=True)))

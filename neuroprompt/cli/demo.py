@@ -14,6 +14,7 @@ import neuroprompt as npt
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import RuntimeMissing
+from neuroprompt.extras import need
 
 METHODS = ("linear", "spike-nvpt")
 PROMPT = METHODS[1]
@@ -27,8 +28,9 @@ def demo(
 ) -> None:
     """Train a Spike-NVPT prompt on the embedded set, bake it, run it on Loihi's simulator, verify it, price it.
 
-    Takes about three minutes on two cores, and downloads nothing but packages. It ends with a report for the browser.
+    This takes a few minutes on two cores and downloads nothing but packages. At the end is a report for your browser.
     """
+    need("train")
     with stdout_is_ours():
         result = _demo(out, seed, TerminalProgress())
     emit(result.json(), json, table("demo", ("", "value"), result.rows()), f"report: {result.report.report}")

@@ -9,12 +9,13 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
-from neuroprompt.errors import BadSetting
 
 
 @app.command(
     epilog=examples(
         "run out/onnx cat.jpg dog.png",
+        "run out/onnx images/ --out labels.csv",
+        "run out/onnx --list files.txt --out labels.parquet --threads 8",
         "run out/lava --precision fixed",
         "run out/lava --precision float --out spikes.npz",
         "run out/lava cat.jpg --target loihi",
@@ -26,6 +27,21 @@ def run(
         list[Path] | None,
         typer.Argument(help="Images or folders; none for neurons that run once."),
     ] = None,
+    listed: Annotated[
+        Path | None, typer.Option("--list", metavar="FILE", help="A text file with an image a line, instead of images.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the labels here (.csv, .jsonl, .parquet), row by row; or the spikes (.npz)."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads that read and classify (default: one a core).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in one run of the model (default: 8).")] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="ONNX Runtime's provider: cpu, cuda, ... (default: cpu).")
+    ] = None,
+    graph_level: Annotated[
+        str | None, typer.Option(help="How far it rewrites the graph: none, basic, extended, all (default: all).")
+    ] = None,
     precision: Annotated[
         str | None, typer.Option(help="fixed (Loihi's integers) or float, of neurons (default: fixed).")
     ] = None,
@@ -33,28 +49,31 @@ def run(
         str | None, typer.Option(help="Which target runs neurons: lava, loihi, ... (default: lava).")
     ] = None,
     lanes: Annotated[int | None, typer.Option(help="Images side by side on the target (default: 8).")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the spikes here, as .npz.")] = None,
     json: Json = False,
 ) -> None:
     """Run a bundle for real: labels and probabilities, or spikes.
 
-    An image that cannot be read has its error in its row, and the exit code is 1 once the others are done.
+    An image that cannot be read has its error in its row, and the exit code is 1 once the others are done. With --out
+    any number of images takes little memory, and the same command goes on where a killed one stopped.
     """
-    from neuroprompt.bundles.artefact import Settings, artefact
-    from neuroprompt.bundles.bundle import Bundle
-    from neuroprompt.bundles.results import SpikeRun
+    from neuroprompt.bundles.artefact import run as run_bundle
 
     with stdout_is_ours():
-        opened = artefact(Bundle.open(bundle))
-        if out is not None and opened.takes_images:
-            raise BadSetting(f"--out {out}", "a bundle whose spikes are the same for every image")
-        result = opened.run(images or [], Settings(target, precision, lanes), TerminalProgress())
-    lines = []
-    if isinstance(result, SpikeRun):
-        lines.append(f"{result.recording.seconds:.2f} s" + (f", spikes in {out}" if out else ""))
-        if out is not None:
-            result.save(out)
-    emit(result.json(), json, table(result.title, result.columns, result.rows()), *lines)
+        result = run_bundle(
+            bundle,
+            images or [],
+            target=target,
+            precision=precision,
+            lanes=lanes,
+            listed=listed,
+            out=out,
+            threads=threads,
+            batch_size=batch_size,
+            provider=provider,
+            graph_level=graph_level,
+            progress=TerminalProgress(),
+        )
+    emit(result.json(), json, table(result.title, result.columns, result.rows()), *result.notes())
     if result.failed:
-        notes.print(f"{result.failed} of {len(result.rows())} images could not be read", markup=False)
+        notes.print(f"{result.failed:,} of {result.count:,} images could not be read", markup=False)
         raise typer.Exit(1)

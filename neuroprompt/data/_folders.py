@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,12 @@ from neuroprompt.errors import BadData
 from neuroprompt.images import SUFFIXES, files_in, images_of
 from neuroprompt.progress import Progress
 
-SPLITS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
-"""The names that a split's folder may have."""
+LAYOUT = "PATH/train/CLASS/*.jpg with PATH/val and PATH/test like it, or PATH/CLASS/*.jpg"
 
+_SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+"""The names that a split's folder may have."""
+_ANNOTATIONS = "val_annotations.txt"
+"""Tiny ImageNet's file of labels, in a folder of images without folders of classes."""
 _PLAIN = frozenset({".txt", ".md", ".json", ".csv", ".xml", ".html", ".db", ".ini", ".log", ".mat", ""})
 """Suffixes of files that nobody takes for images."""
 
@@ -23,36 +26,43 @@ _PLAIN = frozenset({".txt", ".md", ".json", ".csv", ".xml", ".html", ".db", ".in
 class Files:
     """Image files and the label of each, a place in the names of classes."""
 
-    files: list[Path]
-    labels: list[int]
+    files: Sequence[Path]
+    labels: Sequence[int]
 
 
-def split_folders(folder: Path) -> dict[str, Path]:
-    """The folders of the splits, by name: "train" at least; empty where `folder` holds the classes."""
-    there = {p.name.lower(): p for p in visible_folders(folder)}
+def split_folders(folder: Path, progress: Progress) -> dict[str, Path]:
+    """The folders of "train", "val" and "test" that there are; empty where `folder` holds the classes themselves.
+
+    Without test images that have labels the validation images are the test split, as is usual with ImageNet; `progress`
+    says so, and what else stands beside them. Raises BadData where a split has two folders.
+    """
+    there = {path.name.lower(): path for path in _visible(folder)}
     splits = {}
-    for split, names in SPLITS.items():
+    for split, names in _SPLITS.items():
         of_split = [there[name] for name in names if name in there]
         if len(of_split) > 1:
-            got = f"{folder} has the folders {' and '.join(p.name for p in of_split)}"
-            raise BadData(got, f"one for the {split} images", "put them together, or move one away")
+            got = f"{folder} has the folders {' and '.join(path.name for path in of_split)}"
+            raise BadData(got, f"one folder of {split} images", "put them together, or move one away")
         if of_split:
             splits[split] = of_split[0]
-    return splits if "train" in splits and (len(splits) > 1 or len(there) == 1) else {}
+    if "train" not in splits or (len(splits) == 1 and len(there) > 1):
+        return {}
+    if "test" in splits and "val" in splits and (splits["val"] / _ANNOTATIONS).is_file():
+        progress.say(f"passed over {splits.pop('test')}, whose images have no labels (Tiny ImageNet)")
+    else:
+        for path in there.values():
+            if path not in splits.values():
+                progress.say(f"passed over {path}, which is no split")
+    if "test" not in splits and "val" in splits:
+        splits["test"] = splits.pop("val")
+        progress.say(f"{splits['test']} is the test split, because no other test images have labels")
+    return splits
 
 
-def visible_folders(folder: Path) -> list[Path]:
-    """The folders in `folder`, sorted; names that begin with a dot are passed over."""
-    try:
-        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError as error:
-        raise BadData(f"{folder} cannot be read ({error.strerror})", "a folder that you may read") from error
-
-
-def class_folders(folder: Path, layout: str) -> dict[str, Path]:
+def class_folders(folder: Path) -> dict[str, Path]:
     """The folder of every class, by its name in NFC; raises BadData where there is none, or two have one name."""
     classes: dict[str, Path] = {}
-    for path in visible_folders(folder):
+    for path in _visible(folder):
         name = unicodedata.normalize("NFC", path.name)
         if any(0xD800 <= ord(c) < 0xE000 for c in name):  # Python's stand-ins for bytes that are no text
             raise BadData(f"a folder {str(path)!r}, whose name is not UTF-8", "a name that is text", "rename it")
@@ -61,11 +71,23 @@ def class_folders(folder: Path, layout: str) -> dict[str, Path]:
             raise BadData(got, "one folder a class", "put them together")
         classes[name] = path
     if not classes:
-        raise BadData(f"{folder} holds no images in folders of classes", layout, "put images there")
+        raise BadData(f"{folder} holds no images in folders of classes", LAYOUT, "put images there")
     return dict(sorted(classes.items()))
 
 
-def labelled_files(folders: dict[str, Path], classes: Iterable[str], progress: Progress) -> Files:
+def split_files(folder: Path, classes: Sequence[str], progress: Progress) -> Files:
+    """The images of a split with their labels; raises BadData for a class that is none of `classes`."""
+    if (folder / _ANNOTATIONS).is_file():
+        return _annotated(folder, classes)
+    folders = class_folders(folder)
+    _known(folder, folders, classes)
+    loose = [file for file in images_of(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    if loose:
+        progress.say(f"{folder}: passed over {_files(len(loose))} outside its folders of classes")
+    return _labelled(folders, classes, progress)
+
+
+def _labelled(folders: Mapping[str, Path], classes: Sequence[str], progress: Progress) -> Files:
     """The images of each class, also those in folders within its own; raises BadData for a class that has none.
 
     A class without a folder has no images. Files of other suffixes are passed over, and `progress` says how many.
@@ -77,16 +99,46 @@ def labelled_files(folders: dict[str, Path], classes: Iterable[str], progress: P
             continue
         inside = files_in(folders[name])
         images = images_of(inside)
-        others = Counter(file.suffix.lower() for file in inside if file.suffix.lower() not in SUFFIXES | _PLAIN)
+        others = Counter(file.suffix.lower() for file in inside if file.suffix.lower() not in SUFFIXES)
         if not images:
-            held = f"{_files(len(inside))}: {', '.join(sorted(others)) or 'no images'}" if inside else "it is empty"
+            held = f"{_files(len(inside))}: {', '.join(sorted(others))}" if inside else "it is empty"
             got = f"class {name!r} has no images that can be read in {folders[name]} ({held})"
             raise BadData(got, f"files that end in {', '.join(sorted(SUFFIXES))}", "convert them, or move it away")
         for suffix, count in sorted(others.items()):
-            progress.say(f"class {name}: passed over {_files(count)} ending in {suffix}")
+            if suffix not in _PLAIN:
+                progress.say(f"class {name}: passed over {_files(count)} ending in {suffix}")
         files += images
         labels += [label] * len(images)
     return Files(files, labels)
+
+
+def _annotated(folder: Path, classes: Sequence[str]) -> Files:
+    """Tiny ImageNet's validation images: lines of a file name, a tab and a class, in the order of the file."""
+    place = {name: label for label, name in enumerate(classes)}
+    file = folder / _ANNOTATIONS
+    try:
+        rows = [line.split("\t")[:2] for line in file.read_text().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise BadData(f"{file} cannot be read ({error})", "lines of a file name, a tab and a class") from error
+    if any(len(row) < 2 for row in rows):
+        raise BadData(f"{file} has a line without a class", "a file name, a tab and a class")
+    _known(file, [name for _, name in rows], classes)
+    return Files([folder / "images" / name for name, _ in rows], [place[name] for _, name in rows])
+
+
+def _known(where: Path, names: Sequence[str] | Mapping[str, Path], classes: Sequence[str]) -> None:
+    extra = sorted(set(names) - set(classes))
+    if extra:
+        got = f"{where} has a class {extra[0]!r} of which there are no training images"
+        raise BadData(got, "the classes of the training images", "add training images, or remove it")
+
+
+def _visible(folder: Path) -> list[Path]:
+    """The folders in `folder`, sorted; names that begin with a dot are passed over."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise BadData(f"{folder} cannot be read ({error.strerror})", "a folder that you may read") from error
 
 
 def _files(count: int) -> str:

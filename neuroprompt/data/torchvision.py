@@ -46,8 +46,8 @@ class Torchvision(Data):
         """Download where needed, and resize; raises UnknownName, Unsupported, BadData, CannotWrite."""
         sets = self._sets(progress)
         labels = [_labels(images) for images in sets]
-        there = sorted(set().union(*labels))
-        place = {label: i for i, label in enumerate(there)}
+        names = _names(sets[0], sorted(set().union(*labels)))
+        place = {label: i for i, label in enumerate(names)}
 
         def listed(images: Any, of_set: list[int]) -> ImageList:
             def opened(i: int) -> Image.Image:
@@ -65,7 +65,7 @@ class Torchvision(Data):
         return labelled(
             lists[0],
             lists[-1],
-            _names(sets[0], there),
+            list(names.values()),
             val=lists[1] if len(lists) == 3 else None,
             seed=seed,
             limit=self.limit,
@@ -137,21 +137,32 @@ def _labels(images: Any) -> list[int]:
         values = np.asarray(getattr(images, name, ()))
         if values.shape == (len(images),) and values.dtype.kind in "iu":
             return [int(value) for value in values]
-    for name, place in (("_samples", 1), ("index", 0), ("_flat_character_images", 1)):
+    # Rows of an image and its label; iNaturalist's `index` has the label first.
+    for name, place in (("_samples", 1), ("_flat_character_images", 1), ("index", 0)):
         rows = getattr(images, name, ())
         if isinstance(rows, list) and len(rows) == len(images):
-            return [int(row[place]) for row in rows]
-    return [int(images[i][1]) for i in range(len(images))]
+            labels = [row[place] for row in rows]
+            break
+    else:
+        labels = [images[i][1] for i in range(len(images))]
+    if None in labels:
+        got = f"torchvision's {type(images).__name__} has images without a label"
+        raise BadData(got, "a label for every image", "get the files that hold the labels of the test images")
+    return [int(label) for label in labels]
 
 
-def _names(images: Any, labels: Sequence[int]) -> list[str]:
-    """The name of every label; the label itself where the set has no names, and beside a name that two have."""
+def _names(images: Any, labels: Sequence[int]) -> dict[int, str]:
+    """The name of every label; the label itself where the set has no names, and beside a name that two have.
+
+    In the order of the labels, but Omniglot's, which follow the file system: by their names.
+    """
     known: Any = None
-    for attribute in ("classes", "categories", "all_categories"):
+    for attribute in ("classes", "categories", "all_categories", "_characters"):
         known = known or getattr(images, attribute, None)
-    names = []
+    names = {}
     for label in labels:
         name = known[label] if known and 0 <= label < len(known) else str(label)
-        names.append(name if isinstance(name, str) else ", ".join(name))
-    count = Counter(names)
-    return [name if count[name] == 1 else f"{name} ({label})" for name, label in zip(names, labels, strict=True)]
+        names[label] = name if isinstance(name, str) else ", ".join(name)
+    count = Counter(names.values())
+    names = {label: name if count[name] == 1 else f"{name} ({label})" for label, name in names.items()}
+    return dict(sorted(names.items(), key=lambda row: row[1])) if hasattr(images, "_characters") else names

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.predict import image_files, read_image
+from neuroprompt.bundles.image_files import image_files, read_image
 from neuroprompt.errors import BadBundle
 
 MODEL = "model.onnx"

@@ -62,9 +62,9 @@ def system(estimate: EnergyEstimate) -> str:
         return "system: no share, an all-in price cannot be added to prices per term"
     each = f"{si(generator.joules)} of {si(total.joules)} an image, {total.share_generator:.2%}"
     if not estimate.baked:
-        return f"system (estimated): the generator runs for every image: {each}"
-    baked = f"0 J of {si(backbone.joules)} an image, 0 %"
-    return f"system (estimated): baked, the generator is {baked}; run for every image it would be {each}"
+        return f"system (estimated): the generator runs for every image and takes {each}"
+    baked = f"an image costs {si(backbone.joules)}, none of it for the generator, which is baked"
+    return f"system (estimated): {baked}; run for every image, the generator would be {each}"
 
 
 def refused(result: PriceComparison) -> list[str]:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from neuroprompt.benchmarks.latency import bench
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.predict import predict, read_image
+from neuroprompt.bundles.image_files import read_image
+from neuroprompt.bundles.predict import predict
 from neuroprompt.bundles.results import Prediction, Unread
 from neuroprompt.contracts.deployment import Exported, Exporter
 from neuroprompt.contracts.learning import BackboneSpec

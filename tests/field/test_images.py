@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from neuroprompt.bundles.predict import read_image
+from neuroprompt.bundles.image_files import read_image
 from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadData
 from neuroprompt.images import as_rgb, read_rgb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import shutil
@@ -107,8 +108,9 @@ def test_a_second_report_measures_nothing(
     def again(*_: Any, **__: Any) -> None:
         raise AssertionError("measured again")
 
-    for place in ("training.evaluation.evaluate", "benchmarks.latency.bench", "report._measured.verify"):
-        monkeypatch.setattr(f"neuroprompt.{place}", again)
+    measured = {"training.evaluation": "evaluate", "benchmarks.latency": "bench", "report._measured": "verify"}
+    for module, name in measured.items():
+        monkeypatch.setattr(importlib.import_module(f"neuroprompt.{module}"), name, again)
     before = report[0].read_text()
     write_report(list(chain.values()), report[0], command=["neuroprompt", "report", "<b>"], **QUICK)
     assert report[0].read_text().split("This report")[0] == before.split("This report")[0]
