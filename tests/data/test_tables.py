@@ -70,7 +70,7 @@ def test_other_names_of_columns_quotes_tabs_and_marks(images: Path) -> None:
         ("path,label,split", ["0.png,a,dev"], "line 2 has the split 'dev'"),
         ("path,label,split", ["0.png,a,test"], "no training split"),
         ("path,label", [f"images/{i}.png,a" for i in range(5)], "1 class"),
-        ("path,label", [f"images/{i}.png,{i % 2}" for i in range(20)], "12.png"),
+        ("path,label", [f"images/{i}.png,{i % 2}" for i in range(20)], r"1\d\.png"),
     ],
 )
 def test_a_table_that_cannot_be_used(head: str, rows: list[str], said: str, images: Path) -> None:

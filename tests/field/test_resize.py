@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from timm.data import create_transform
+from timm.data.transforms_factory import create_transform
 
 from neuroprompt.bundles.image_files import read_image
 from neuroprompt.contracts.specs import BackboneSpec, Preprocess

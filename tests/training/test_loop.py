@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -184,7 +184,7 @@ def test_every_method_lowers_its_loss(method: str, optimiser: str, lr: float, tm
 def test_optimisers_are_torchs_own_with_a_rate_and_a_decay_for_the_prompt() -> None:
     from neuroprompt.training.optimiser import make_optimiser
 
-    def step(**options: object) -> tuple[float, float]:
+    def step(**options: Any) -> tuple[float, float]:
         """Where prompt and head, 1 at first, are after two steps of gradient 1."""
         parameters = {name: torch.nn.Parameter(torch.ones(1)) for name in ("prompt.p", "head.weight")}
         optimiser = make_optimiser(config(lr=0.1, **options), parameters)
