@@ -23,11 +23,14 @@ class Neurons:
     Threshold         v = x, and nothing of it is kept
     those that fire   spike if v > v_threshold, then v <- v_reset
 
-    A graph in another convention has other time constants, shares and weights of x and i, each as it says.
+    A graph in another convention has other time constants, shares and weights of x and i, each as it says; in one that
+    holds, v of CubaLIF, and of neurons that drive themselves, also stays at v_reset in the step after a spike.
     """
 
-    def __init__(self, node: Any, reading: Reading) -> None:
+    def __init__(self, node: Any, reading: Reading, recurrent: bool = False) -> None:
         self.node, self.says, self.dt = node, reading.convention, reading.dt
+        self.holds = reading.convention.holds and (recurrent or isinstance(node, nir.CubaLIF))
+        self.fired: Any = False
         self.i: Any = 0.0
         self.v: Any = 0.0
 
@@ -50,7 +53,9 @@ class Neurons:
             self.v = (1 - leak) * self.v + node.v_leak * leak + _weight(self.says.mem_gain, node.r, leak) * self.i
         if isinstance(node, (nir.I, nir.LI, nir.CubaLI)):
             return np.asarray(self.v, np.float64)
-        fired = self.v > node.v_threshold
+        if self.holds:
+            self.v = np.where(self.fired, node.v_reset, self.v)
+        self.fired = fired = self.v > node.v_threshold
         self.v = np.where(fired, node.v_reset, self.v)
         return np.where(fired, 1.0, 0.0)
 

@@ -36,12 +36,14 @@ class Walk:
     """All nodes in an order in which each comes after those of its `now`.
 
     `inputs` take the graph's input lines, side by side in this order. `readouts` are Outputs that do not just pass on
-    what one node of neurons gives: their values are recorded too.
+    what one node of neurons gives: their values are recorded too. `recurrent` are neurons that reach themselves without
+    passing other neurons.
     """
 
     visits: tuple[Visit, ...]
     inputs: tuple[str, ...]
     readouts: tuple[str, ...]
+    recurrent: frozenset[str]
 
 
 def walk(graph: nir.NIRGraph, dt: float) -> Walk:
@@ -67,7 +69,11 @@ def walk(graph: nir.NIRGraph, dt: float) -> Walk:
     inputs = tuple(name for name in sorted(nodes) if isinstance(nodes[name], nir.Input) and not sources[name])
     taken = {s for s, _ in edges}
     ends = [name for name, node in nodes.items() if isinstance(node, nir.Output) and name not in taken]
-    return Walk(visits, inputs, tuple(name for name in ends if not _passes_neurons_on(name, nodes, sources, late)))
+    readouts = tuple(name for name in ends if not _passes_neurons_on(name, nodes, sources, late))
+    linear = {(s, t) for s, t in edges if not isinstance(nodes[s], NEURONS)}
+    starts = {s: [t for n, t in edges if n == s] for s, node in nodes.items() if isinstance(node, NEURONS)}
+    recurrent = frozenset(s for s, after in starts.items() if any(s in _reached(t, linear) for t in after))
+    return Walk(visits, inputs, readouts, recurrent)
 
 
 def _unfold(prefix: str, graph: nir.NIRGraph) -> tuple[dict[str, Any], set[Edge]]:

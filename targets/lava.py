@@ -11,7 +11,8 @@ import numpy as np
 
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Floats, Recording
-from neuroprompt.simulators.in_process import recording
+from neuroprompt.errors import Unsupported
+from neuroprompt.simulators.in_process import check_hold, recording
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 from neuroprompt.spiking.program import Program, SpikingModel
@@ -29,8 +30,12 @@ class Lava(OwnRuntimeTarget):
     package = "lava-nc"
 
     def refuse(self, program: Program) -> None:
-        """What Loihi's neurons cannot do; raises Unsupported."""
+        """What Loihi's neurons, or Lava's of them, cannot do; raises Unsupported."""
         check_chip(program)
+        for p in program.populations:
+            if p.hold and np.ndim(p.dv):
+                got = f"node {p.name!r} rests in the step after a spike, with leaks that differ from neuron to neuron"
+                raise Unsupported(got, "one leak for all of them, as Lava's LIFRefractory has it")
 
     def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
         """Run `model` on inputs (T, n_in) from rest; u and v are those after the reset of each step.
@@ -39,6 +44,8 @@ class Lava(OwnRuntimeTarget):
         """
         program = model.program(precision)
         self.refuse(program)
+        if precision == "fixed":
+            check_hold(program)  # Lava's LIFRefractory has a float model only
         program.encode(inputs)  # refuses in this process what the worker would refuse in its own
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:

@@ -12,8 +12,8 @@ import numpy as np
 from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.extras import install
-from neuroprompt.simulators.in_process import run_in_process
-from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.simulators.in_process import check_hold, run_in_process
+from neuroprompt.spiking.program import Program, SpikingModel
 from neuroprompt.workers.stepwise import Step
 
 INSTALL = install("simulators")
@@ -40,12 +40,17 @@ class Norse(SpikingTarget):
             return Availability(False, "in process", fix=INSTALL)
         return Availability(True, "in process", f"norse {version('norse')}")
 
+    def refuse(self, program: Program) -> None:
+        """Neurons that rest in the step after a spike; raises Unsupported."""
+        check_hold(program)
+
     def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the program on `inputs` (T, n_in); raises RuntimeMissing."""
         if not self.available().ok:
             raise RuntimeMissing("norse is not installed", "the package norse", INSTALL)
         import torch
 
+        self.refuse(model.float_program)
         with torch.no_grad():
             return run_in_process(model.float_program, inputs, _neurons, states)
 

@@ -24,7 +24,8 @@ INSTALL = install("train")
 class SnnTorch(SpikingTarget):
     """Leaky(beta = 1 - dv) where u has no memory, else Synaptic(alpha = 1 - du, beta = 1 - dv); reset "zero" at once.
 
-    A bias beside a current with memory needs two Leaky in a row. What never fires has reset "none".
+    A bias beside a current with memory needs two Leaky in a row. What never fires has reset "none". What rests in the
+    step after a spike is Synaptic with reset_delay=True.
     """
 
     about = "snnTorch neurons in float64"
@@ -42,6 +43,9 @@ class SnnTorch(SpikingTarget):
             if np.any(np.asarray(p.v_reset) != 0) or np.any(np.asarray(p.vth) < 0):
                 got = f"node {p.name!r} resets elsewhere than to 0, or has a threshold below 0"
                 raise Unsupported(got, "v_reset = 0, snnTorch's only value")
+            if p.hold and np.any(p.bias) and np.any(np.asarray(p.du) != 1):
+                got = f"node {p.name!r} rests after a spike and adds a bias behind its current"
+                raise Unsupported(got, "no bias there: snnTorch has none")
 
     def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
         """Run the program on `inputs` (T, n_in); raises RuntimeMissing, Unsupported where a node resets to a value."""
@@ -61,16 +65,17 @@ def _neurons(population: dict[str, Any]) -> Step:
     fires = population["emits"] == "spikes"
     keys = ("du", "dv", "vth", "bias")
     du, dv, vth, bias = (torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
-    options = {"threshold": vth if fires else 1.0, "reset_mechanism": "zero" if fires else "none", "reset_delay": False}
+    options = {"threshold": vth if fires else 1.0, "reset_mechanism": "zero" if fires else "none"}
+    options["reset_delay"] = hold = population["hold"]
     mem = torch.zeros(population["size"], dtype=torch.float64)
     memory = bool((du != 1).any())
-    if memory and not bias.any():
+    if hold or (memory and not bias.any()):
         both = snntorch.Synaptic(alpha=1 - du, beta=1 - dv, **options)
         syn = torch.zeros_like(mem)
 
         def step(a: Any) -> tuple[Any, Any]:
             nonlocal syn, mem
-            fired, syn, mem = both(torch.from_numpy(a), syn, mem)
+            fired, syn, mem = both(torch.from_numpy(a) + bias, syn, mem)
             return (fired if fires else mem).numpy(), mem.numpy()
 
         return step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence, Sized
@@ -37,6 +38,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result alone on st
 table = fitting_table
 LINE_SECONDS = 30.0
 """Between two lines of progress, in a log."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -109,9 +111,11 @@ def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
 
 
 def plain(value: object) -> str:
-    """A value for a person: four significant digits, thousands marked, yes and no."""
+    """A value for a person: four significant digits, thousands marked, yes and no, a SHA-256 by its first digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str) and SHA256.fullmatch(value):
+        return f"{value[:16]}..."
     if isinstance(value, float):
         return f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

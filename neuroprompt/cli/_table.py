@@ -29,7 +29,7 @@ def fitting_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[ob
 
     Where not all columns fit the terminal side by side, the others follow below, again beside the first column.
     """
-    texts: list[Column] = [(head,) for head in columns]
+    texts: list[Column] = [(harmless(head),) for head in columns]
     for row in rows:
         texts = [(*column, harmless(str(cell))) for column, cell in zip(texts, row, strict=True)]
     title, width = printable(title), Console().width

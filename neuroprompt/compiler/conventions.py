@@ -27,6 +27,7 @@ class Convention:
     if_gain  what an input of 1 adds to v of IF and I: r, or r dt
     lif_gain, li_gain, mem_gain   what 1 adds to v of LIF, of LI, and what i adds to v of CubaLIF and CubaLI:
              r times the share, 1, or what is left of 1 after a step's leak
+    holds    whether CubaLIF, and LIF that drive themselves, rest in the step after a spike (snnTorch's way)
     syn_gain what an input of 1 adds to i of CubaLIF and CubaLI: w_in times the share of tau_syn, 1, or what is left
     """
 
@@ -40,6 +41,7 @@ class Convention:
     li_gain: Literal["r share", "1", "rest"] = "r share"
     syn_gain: Literal["w_in share", "1", "rest"] = "w_in share"
     mem_gain: Literal["r share", "1"] = "r share"
+    holds: bool = False
 
 
 ONES: dict[str, Any] = {"lif_gain": "1", "li_gain": "1", "syn_gain": "1", "mem_gain": "1"}
@@ -48,7 +50,7 @@ CONVENTIONS = {
     for convention in (
         Convention("neuroprompt", "NIR's equations with Euler steps, r of IF and I for a step"),
         Convention("nir", "NIR's equations with Euler steps, r of IF and I for a second", if_gain="r dt"),
-        Convention("snntorch", "snnTorch: NIR's equations with Euler steps; it writes no IF"),
+        Convention("snntorch", "snnTorch 1.0.0 with reset_delay=True, its default: NIR's equations", holds=True),
         Convention("spikingjelly", "SpikingJelly 2.0.0: IF with r = 1/dt, else NIR's equations", if_gain="r dt"),
         Convention("norse", "Norse 1.1.0: time constants times dt, w_in = 1", 1e-3, tau="tau / dt", syn_gain="1"),
         Convention("sinabs", "sinabs 3.1.3: time constants in steps, exact decay, norm_input=True", 1.0, "exact"),

@@ -7,7 +7,7 @@ Conv, Pool, Flatten and Delay, in any order and with any joins, come to one proj
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import nir
@@ -103,6 +103,9 @@ def normalise(flat: Flat, steps: int) -> Program:
         if node.name == INPUT:
             raise BadGraph(f"a node other than an Input is called {INPUT!r}", "another name")
         population = _population(node, neurons, arriving)
+        drives_itself = any(source == node.name for source, _ in arriving.terms)
+        if flat.reading.convention.holds and (isinstance(node.node, nir.CubaLIF) or (neurons.fires and drives_itself)):
+            population = replace(population, hold=True)
         populations.append(population)
         for (source, lag), matrix in sorted(arriving.terms.items()):
             weights = Weights.best(matrix).scaled_rows(neurons.gain)

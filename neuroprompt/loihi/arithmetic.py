@@ -149,6 +149,8 @@ class FloatNeurons:
         late = p.depth > 0
         self.u = self.u * (1 - p.du) + (a + p.bias if late else a)
         self.v = self.v * (1 - p.dv) + self.u + (0.0 if late else p.bias)
+        if p.hold and t:
+            self.v[self.spikes[t - 1]] = 0
         fired = self.v > p.vth
         self.v[fired] = 0
         self.us[t], self.vs[t], self.spikes[t] = self.u, self.v, fired
@@ -206,6 +208,8 @@ class FixedNeurons:
         if v.max(initial=0) >= HALF or v.min(initial=0) <= -HALF:
             summed, v = v, np.clip(v, -HALF + 1, HALF - 1)
             self.clipped += int(np.count_nonzero(summed != v))
+        if self.population.hold and t:
+            v[self.spikes[t - 1]] = 0
         fired = v > self.vth
         v[fired] = 0
         self.u, self.v = u, v

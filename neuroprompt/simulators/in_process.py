@@ -12,6 +12,14 @@ from neuroprompt.spiking.program import Program
 from neuroprompt.workers import stepwise
 
 
+def check_hold(program: Program) -> None:
+    """Raise Unsupported for neurons that rest in the step after a spike, which few simulators have."""
+    for p in program.populations:
+        if p.hold:
+            got = f"node {p.name!r} rests in the step after a spike (--from snntorch)"
+            raise Unsupported(got, "neurons without a refractory period", "reset_delay=False in snnTorch")
+
+
 def run_in_process(
     program: Program, inputs: Floats, make: Callable[[dict[str, Any]], stepwise.Step], states: bool
 ) -> Recording:

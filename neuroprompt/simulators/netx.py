@@ -104,6 +104,8 @@ def _check(p: Population, forward: Projection, own: Projection | None) -> None:
         wrong = "has a bias, which netx begins before the layer's inputs"
     elif any(np.ndim(value) for value in (p.du, p.dv, p.vth)):
         wrong = "has decays or thresholds that differ from neuron to neuron"
+    elif p.hold:
+        wrong = "rests in the step after a spike"
     elif own is not None and (own.delay or forward.delay):
         wrong = "drives itself beside a delay, which netx gives to both"
     elif forward.exponent or (own is not None and own.exponent):

@@ -20,7 +20,7 @@ import numpy as np
 from neuroprompt.contracts.deployment import Availability, Floats, Recording
 from neuroprompt.errors import RuntimeMissing, Unsupported
 from neuroprompt.extras import install
-from neuroprompt.simulators.in_process import recorded
+from neuroprompt.simulators.in_process import check_hold, recorded
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import EXACTLY, WORKERS, Runtime
 from neuroprompt.spiking.program import Population, Program, SpikingModel
@@ -91,6 +91,7 @@ class SidePackagesTarget(OwnRuntimeTarget):
 
     def refuse(self, program: Program) -> None:
         """What `check` says of any population; raises Unsupported."""
+        check_hold(program)
         for population in program.populations:
             self.check(population)
 

@@ -41,7 +41,8 @@ class Population:
 
     a is what projections deliver, plus `currents`: (onset, values (n,)), each from step `onset` of the graph on. Where
     `emits` is "v" the neurons never fire (vth is infinite, or the chip's largest) and give their potential instead: v
-    over `unit`, the chip's units for one of the graph's.
+    over `unit`, the chip's units for one of the graph's. With `hold` v also stays at its reset value in the step after
+    a spike, whatever arrives: a refractory period of one step, in which u goes on.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Population:
     currents: tuple[tuple[int, Array], ...] = ()
     emits: Literal["spikes", "v"] = "spikes"
     unit: float = 1.0
+    hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Program:
             arrays |= {f"{key}.{i}": np.asarray(getattr(p, key)) for key in VECTORS}
             arrays |= {f"current.{i}.{onset}": values for onset, values in p.currents}
             plain = {"name": p.name, "size": int(p.size), "bias_exp": int(p.bias_exp), "depth": int(p.depth)}
-            plain |= {"emits": p.emits, "unit": float(p.unit)}
+            plain |= {"emits": p.emits, "unit": float(p.unit), "hold": bool(p.hold)}
             populations.append({**plain, "onsets": [int(onset) for onset, _ in p.currents]})
         for i, q in enumerate(self.projections):
             if q.weights.is_sparse:

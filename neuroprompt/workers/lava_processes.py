@@ -17,7 +17,7 @@ from lava.proc.dense.models import (
     PyDenseModelFloat,
 )
 from lava.proc.dense.process import DelayDense, Dense
-from lava.proc.lif.models import PyLifModelBitAcc, PyLifModelFloat
+from lava.proc.lif.models import PyLifModelBitAcc, PyLifModelFloat, PyLifRefractoryModelFloat
 from lava.proc.sparse.models import (
     PyDelaySparseModelBitAcc,
     PyDelaySparseModelFloat,
@@ -91,7 +91,7 @@ class Recorded:
             rows[self.time_step - 1] = getattr(self, name)
 
 
-LIF_MODEL = {"float": PyLifModelFloat, "fixed": PyLifModelBitAcc}
+LIF_MODEL = {"float": PyLifModelFloat, "fixed": PyLifModelBitAcc, "refractory": PyLifRefractoryModelFloat}
 RECORDED_MODEL = {key: type(f"Recorded{model.__name__}", (Recorded, model), {}) for key, model in LIF_MODEL.items()}
 SYNAPSES = {
     "float": {

@@ -29,6 +29,8 @@ def read_program(path: Path, precision: str) -> dict[str, Any]:
 def check(population: dict[str, Any], precision: str) -> None:
     """Refuse what Lava would take without a word and compute otherwise than the chip."""
     name, late = population["name"], population["depth"] > 0 and np.any(population["bias"])
+    if precision == "fixed" and population.get("hold"):
+        raise SystemExit(f"population {name}: Lava's LIFRefractory has no fixed-point model")
     if precision == "fixed":
         for key, (low, high) in LIMITS.items():
             if not within(population[key], low, high):

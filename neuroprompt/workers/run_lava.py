@@ -24,7 +24,7 @@ from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.proc.lif.process import LIF
+from lava.proc.lif.process import LIF, LIFRefractory
 
 sys.path.append(str(Path(__file__).resolve().parent))  # python -I leaves it out
 from lava_processes import (
@@ -54,16 +54,20 @@ def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> t
         late, shape, kinds = p["depth"] > 0, (chip_steps, p["size"]), recorded(p, states)
         for kind in kinds:
             np.lib.format.open_memmap(folder / f"{kind}.{i}.npy", "w+", number if kind in "uv" else bool, shape).flush()
-        lif = LIF(
+        # A period of 1 keeps v in the step after a spike; older programs do not say "hold".
+        rests = bool(p.get("hold"))
+        lif = (LIFRefractory if rests else LIF)(
             shape=(p["size"],),
             du=p["du"],
             dv=p["dv"],
             vth=p["vth"],
             bias_mant=0 if late else np.asarray(p["bias"], number),
             bias_exp=0 if late else p["bias_exp"],
-            record={kind: folder / f"{kind}.{i}.npy" for kind in kinds if kind in "uv"},
+            **({"refractory_period": 1} if rests else {}),
         )
-        lifs[p["name"]], models[lif] = lif, (RECORDED_MODEL if len(kinds) > 1 else LIF_MODEL)[precision]
+        lif.proc_params["record"] = {name: folder / f"{name}.{i}.npy" for name in kinds if name in "uv"}
+        models[lif] = (RECORDED_MODEL if len(kinds) > 1 else LIF_MODEL)["refractory" if rests else precision]
+        lifs[p["name"]] = lif
         rows = from_host(p, precision, program["steps"])
         if rows is not None:
             feeds[f"bias{i}"], fed[f"bias{i}"] = (rows, p["depth"]), lif.a_in

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from float_bounds import U32, near
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -76,7 +77,8 @@ def test_every_image_has_its_row_in_order(folder: Path, tmp_path: Path, batch: i
         if "error" not in row:
             logits, _ = infer(read_image(Path(row["file"]), PREPROCESS)[None])
             assert row["label"] == CLASSES[int(logits.argmax())]
-            assert sum(share for _, share in row["top5"]) == pytest.approx(1)
+            # A softmax in float32, of five classes at most.
+            assert sum(share for _, share in row["top5"]) == near(1, 64, U32)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "l.jsonl"], "nothing is left beside it"
 
 
@@ -164,7 +166,7 @@ class Killed(Exception):
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 40), st.integers(1, 7), st.integers(0, 200), st.data())
+@given(count=st.integers(0, 40), batch=st.integers(1, 7), torn=st.integers(0, 200), data=st.data())
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     count: int, batch: int, torn: int, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -174,7 +176,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     files = ImageFiles([folder])
     whole, out = place / "whole.jsonl", place / "l.jsonl"
     write_labels(classify(batch), files, whole, {}, SILENT)
-    stop = data.draw(st.integers(0, count))
+    broken = int(count >= 2)  # image 2
+    stop = data.draw(st.integers(0, count - broken))
 
     def stops(inputs: Floats) -> tuple[Floats, None]:
         nonlocal stop
@@ -190,7 +193,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     part.write_bytes(part.read_bytes()[: max(0, part.stat().st_size - torn)])
     done = write_labels(classify(batch), files, out, {}, SILENT)
     assert out.read_bytes() == whole.read_bytes()
-    assert (done.count, done.failed) == (count + 1, int(count >= 2))
+    assert (done.count, done.failed) == (count + 1, broken)
     assert not part.exists()
 
 

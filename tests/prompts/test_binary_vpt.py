@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from float_bounds import U32, gamma
 
 from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting
@@ -48,7 +49,11 @@ def test_the_gradient_is_the_identity_or_one_arctangent(surrogate: str) -> None:
     (tokens * weights).sum().backward()
     x = prompt.p.detach() - 0.75
     slope = 1 / (1 + (math.pi * x) ** 2) if surrogate == "atan" else 1.0
-    torch.testing.assert_close(prompt.p.grad, 2 * weights * slope)
+    # Two products, and for atan a square, a sum and a quotient, in float32 on either side; x itself is one rounding of
+    # numbers below 1, which changes the slope by less than 4 times that.
+    expected = 2 * weights * slope
+    assert prompt.p.grad is not None
+    assert bool(((prompt.p.grad - expected).abs() <= 2 * gamma(16, U32) * (2 * weights).abs()).all())
 
 
 def test_its_bits_are_those_that_spike_nvpt_deploys() -> None:

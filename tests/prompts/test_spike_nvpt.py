@@ -115,7 +115,10 @@ def test_alpha_is_the_steepness_of_both_surrogates() -> None:
     def slope(x: torch.Tensor) -> torch.Tensor:
         return 4 / (1 + (4 * math.pi * x) ** 2)  # ATan(alpha): (alpha / 2) / (1 + (pi / 2 alpha x)^2)
 
-    torch.testing.assert_close(prompt.p.grad, slope((p > 0.75).float() - 0.5) * slope(p - 0.75))
+    # A square, a sum and a quotient each in float32, twice, and their product; a rounded argument counts twice at most.
+    expected = slope((p > 0.75).float() - 0.5) * slope(p - 0.75)
+    assert prompt.p.grad is not None
+    assert bool(((prompt.p.grad - expected).abs() <= 2 * gamma(32, U32) * expected).all())
 
 
 def test_jitter_disturbs_currents_near_the_threshold_in_training_alone() -> None:

@@ -57,7 +57,7 @@ class Stop(Progress):
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
         for i, item in enumerate(items):
-            if what.startswith(self.what) and i == self.batch:
+            if what.partition(" of ")[0] == self.what and i == self.batch:
                 os.kill(os.getpid(), self.number)
             yield item
 
