@@ -6,6 +6,7 @@ an animation the first frame counts, and integers of 16 bits and floats in [0, 1
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import warnings
@@ -27,6 +28,8 @@ SUFFIXES = frozenset(
         *(".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"),
     }
 )
+MOST_PIXELS = 50_000_000
+"""More are not computed to cut out a part of them."""
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -88,14 +91,47 @@ def as_rgb(image: Image.Image, name: str = "an image", exif: bool = True) -> Ima
     return image if turn is None else image.transpose(turn)
 
 
-def pixels(image: Image.Image, size: tuple[int, int], interpolation: str) -> NDArray[np.uint8]:
-    """An RGB image resized to (height, width) `size`, as uint8 (H, W, 3); raises BadSetting."""
+def pixels(
+    image: Image.Image,
+    size: tuple[int, int],
+    interpolation: str,
+    crop_pct: float | None = None,
+    crop_mode: str = "center",
+) -> NDArray[np.uint8]:
+    """An RGB image at (height, width) `size`, as uint8 (H, W, 3); raises BadSetting.
+
+    Without `crop_pct` it is stretched to the size. With it, as timm evaluates: resized to the size over crop_pct, its
+    shorter side ("center") or both ("squash"), and the middle is cut out.
+    """
     if interpolation not in FILTERS:
         raise BadSetting(f"interpolation {interpolation!r}", f"one of {', '.join(FILTERS)}")
+    if crop_mode not in ("center", "squash"):
+        raise BadSetting(f"crop mode {crop_mode!r}", "center or squash", "train with --resize plain")
     height, width = size
-    if image.size != (width, height):
-        image = image.resize((width, height), FILTERS[interpolation])
-    return np.array(image)
+    if crop_pct is None:
+        tall, wide = height, width
+    else:
+        tall, wide = math.floor(height / crop_pct), math.floor(width / crop_pct)
+        if crop_mode == "center":
+            tall, wide = _covering(image, tall, wide)
+    top, left = round((tall - height) / 2), round((wide - width) / 2)
+    if tall * wide > MOST_PIXELS:  # a strip would become a giant: only what is cut out is resized
+        x, y = image.width / wide, image.height / tall
+        box = (left * x, top * y, (left + width) * x, (top + height) * y)
+        return np.array(image.resize((width, height), FILTERS[interpolation], box))
+    if image.size != (wide, tall):
+        image = image.resize((wide, tall), FILTERS[interpolation])
+    return np.array(image.crop((left, top, left + width, top + height)))
+
+
+def _covering(image: Image.Image, tall: int, wide: int) -> tuple[int, int]:
+    """(height, width) of the image, its sides in proportion, where it just covers `tall` and `wide`; as timm rounds."""
+    if tall != wide:
+        ratio = min(image.height / tall, image.width / wide)
+        return round(image.height / ratio), round(image.width / ratio)
+    if image.width <= image.height:
+        return int(tall * image.height / image.width), tall
+    return tall, int(tall * image.width / image.height)
 
 
 def files_in(folder: Path) -> list[Path]:

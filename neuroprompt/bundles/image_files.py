@@ -109,9 +109,10 @@ def read_image(file: Path, preprocess: Mapping[str, Any]) -> Floats:
 
 def read_pixels(file: Path, preprocess: Mapping[str, Any]) -> Pixels:
     """One image as RGB of the asked size, (H, W, 3); raises BadData."""
-    # Bundles of versions that did not turn images do not say so.
+    # Bundles of earlier versions say nothing of EXIF and of crops, and had neither.
+    crop = (preprocess.get("crop_pct"), preprocess.get("crop_mode", "center"))
     image = read_rgb(file, preprocess.get("exif", False))
-    return pixels(image, tuple(preprocess["size"]), preprocess["interpolation"])
+    return pixels(image, tuple(preprocess["size"]), preprocess["interpolation"], *crop)
 
 
 def normalised(images: Pixels, preprocess: Mapping[str, Any]) -> Floats:

@@ -61,7 +61,7 @@ def train(
     ),
     method: Annotated[str, typer.Option(help=_one_of("neuroprompt.prompts"))] = "spike-nvpt",
     data: Annotated[
-        str, typer.Option(help="digits, folder:PATH or torchvision:NAME (EMNIST/letters where there are variants).")
+        str, typer.Option(help="digits, folder:PATH, csv:FILE, list:FILE or torchvision:NAME (EMNIST/letters).")
     ] = "digits",
     backbone: Annotated[str, typer.Option(help="embedded, or a timm ViT, Swin, ResNet or EfficientNet.")] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
@@ -77,8 +77,23 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images (default: 10).")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step (default: 64).")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate (default: 0.01).")] = None,
+    prompt_lr: Annotated[float | None, typer.Option(help="The prompt's own peak rate (default: --lr).")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay (default: 0.0001).")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="adamw (default) or sgd.")] = None,
+    prompt_weight_decay: Annotated[
+        float | None, typer.Option(help="The prompt's own weight decay (default: --weight-decay).")
+    ] = None,
+    optimiser: Annotated[str | None, typer.Option(help="adamw (default), adam or sgd.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Momentum of sgd (default: 0.9).")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Epochs of linear warm-up (default: 1).")] = None,
+    val: Annotated[
+        str | None,
+        typer.Option(
+            help="Which images validate: split (the set's own), none, a share such as 0.1, or auto (default)."
+        ),
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="timm (default): as the backbone was evaluated; plain: straight to its size.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many images of each split.")] = None,
     no_exif: Annotated[
         bool, typer.Option("--no-exif", help="Leave images as they are stored, not turned as their EXIF says.")
@@ -108,8 +123,14 @@ def train(
         "epochs": epochs,
         "batch": batch,
         "lr": lr,
+        "prompt_lr": prompt_lr,
         "weight_decay": weight_decay,
+        "prompt_weight_decay": prompt_weight_decay,
         "optimiser": optimiser,
+        "momentum": momentum,
+        "warmup": warmup,
+        "val": val,
+        "resize": resize,
         "limit": limit,
     }
     config = configure(

@@ -220,7 +220,7 @@ Images = torch.utils.data.Dataset[tuple[Tensor, int]]
 
 @dataclass(frozen=True)
 class Labelled:
-    """A data set: three splits and the names of its classes.
+    """A data set: three splits and the names of its classes; `val` may be empty.
 
     `drawn`: the source has no test images of its own, so that the three are parts of one set.
     """
@@ -233,14 +233,17 @@ class Labelled:
 
 
 class Data(Plugin, ABC):
-    """A source of labelled images; one file per source in `data/`. `digits`, `folder:PATH`, `torchvision:NAME`."""
+    """A source of labelled images; one file per source in `data/`. `digits`, `folder:PATH`, `csv:FILE`,
+    `torchvision:NAME`, ..."""
 
     kind = "data source"
     folder = "neuroprompt.data"
 
     @abstractmethod
-    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT) -> Labelled:
-        """Decode, resize as `preprocess` says, and split by `seed`; raises BadData.
+    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT, *, val: str = "auto") -> Labelled:
+        """Decode, resize as `preprocess` says, and split by `seed`; raises BadData, BadSetting.
 
+        `val` says which images validate: "split" (the set's own), a share such as "0.1" (of every class, drawn by
+        `seed`), "none", or "auto" (its own, else a fifth). With a share or "none", its own are training images too.
         What a user should know, such as files that are passed over, goes to `progress`.
         """

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from neuroprompt.errors import BadSetting
+
 
 @dataclass(frozen=True)
 class BackboneSpec:
@@ -27,7 +29,8 @@ class Preprocess:
     """How an image becomes the backbone's input: resized to `size`, scaled to [0, 1], then (x - mean) / std.
 
     Where there is a `canvas` (height, width), the result stands in the middle of so many zeros. `exif`: a file is
-    turned first as its EXIF says, so that it is read as people see it.
+    turned first as its EXIF says, so that it is read as people see it. `crop_pct` and `crop_mode` are timm's: see
+    `neuroprompt.images.pixels`; None: stretched to the size.
     """
 
     size: tuple[int, int]
@@ -36,6 +39,8 @@ class Preprocess:
     interpolation: str = "bicubic"
     canvas: tuple[int, int] | None = None
     exif: bool = True
+    crop_pct: float | None = None
+    crop_mode: str = "center"
 
 
 @dataclass(frozen=True)
@@ -57,3 +62,19 @@ class PromptSite:
         if widths and (len(widths) != self.depth or max(widths) != self.width):
             raise ValueError(f"{self.depth} blocks of at most {self.width} channels have widths {widths}")
         object.__setattr__(self, "widths", widths)
+
+
+def validation_share(val: str) -> float | None:
+    """The share of the training images that `val` asks to validate with; 0 for "none", None for "auto" and "split".
+
+    Raises BadSetting for what is none of these and no number between 0 and 1.
+    """
+    if val in ("auto", "split", "none"):
+        return 0.0 if val == "none" else None
+    try:
+        share = float(val)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise BadSetting(f"val {val!r}", "auto, split, none or a share between 0 and 1", "for example --val 0.1")
+    return share

@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from neuroprompt.data._images import Files
 from neuroprompt.errors import BadData
 from neuroprompt.images import SUFFIXES, files_in, images_of
 from neuroprompt.progress import Progress
@@ -20,14 +20,6 @@ _ANNOTATIONS = "val_annotations.txt"
 """Tiny ImageNet's file of labels, in a folder of images without folders of classes."""
 _PLAIN = frozenset({".txt", ".md", ".json", ".csv", ".xml", ".html", ".db", ".ini", ".log", ".mat", ""})
 """Suffixes of files that nobody takes for images."""
-
-
-@dataclass(frozen=True)
-class Files:
-    """Image files and the label of each, a place in the names of classes."""
-
-    files: Sequence[Path]
-    labels: Sequence[int]
 
 
 def split_folders(folder: Path, progress: Progress) -> dict[str, Path]:

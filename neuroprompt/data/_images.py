@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +17,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from neuroprompt.contracts.learning import Labelled, Preprocess
-from neuroprompt.errors import BadData
-from neuroprompt.images import pixels
+from neuroprompt.contracts.specs import validation_share
+from neuroprompt.errors import BadData, BadSetting
+from neuroprompt.images import pixels, read_rgb
 from neuroprompt.progress import Progress
 
 MEMORY_BYTES = 1_000_000_000
@@ -47,6 +50,13 @@ class ImageList(Dataset[tuple[Tensor, int]]):
         part.decoded = None if self.decoded is None else self.decoded[torch.from_numpy(indices)]
         return part
 
+    def joined(self, other: ImageList) -> ImageList:
+        """These images, and behind them those of another list."""
+        both, count = copy.copy(self), len(self)
+        both.opened = lambda i: self.opened(i) if i < count else other.opened(i - count)
+        both.labels, both.decoded = np.concatenate([self.labels, other.labels]), None
+        return both
+
     def ready(self, progress: Progress, what: str) -> ImageList:
         """Decode all images now if they fit in memory, so that a broken one is found before work begins."""
         height, width = self.preprocess.size
@@ -57,8 +67,22 @@ class ImageList(Dataset[tuple[Tensor, int]]):
         return self
 
     def _decode(self, i: int) -> Tensor:
-        image = pixels(self.opened(i), self.preprocess.size, self.preprocess.interpolation)
+        how = self.preprocess
+        image = pixels(self.opened(i), how.size, how.interpolation, how.crop_pct, how.crop_mode)
         return torch.from_numpy(image).permute(2, 0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files and the label of each, a place in the names of classes."""
+
+    files: Sequence[Path]
+    labels: Sequence[int]
+
+
+def image_files(split: Files, preprocess: Preprocess) -> ImageList:
+    """Image files as a list of images."""
+    return ImageList(lambda i: read_rgb(split.files[i], preprocess.exif), split.labels, preprocess)
 
 
 def split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[Indices, Indices]:
@@ -85,35 +109,54 @@ def thin(labels: NDArray[np.int64], limit: int, seed: int) -> Indices:
 
 
 def labelled(
-    train: ImageList,
-    test: ImageList,
+    splits: Mapping[str, ImageList],
     classes: Sequence[str],
     *,
-    val: ImageList | None = None,
     seed: int,
+    val: str,
     limit: int,
     progress: Progress,
-    drawn: bool = False,
+    test_share: float = 0.2,
     fix: str = "",
 ) -> Labelled:
-    """The three splits, decoded where they fit in memory; without `val` a fifth of every class validates.
+    """The three splits of `splits` ("train", and "val" and "test" where there are any), decoded if they fit in memory.
 
-    That fifth is drawn by `seed`. `limit` > 0 keeps at most so many images of each split. Raises BadData, with `fix`,
-    where a split has no image or a class too few to train with.
+    Without "test" a share of every class is the test split, always the same one. `val` as in `Data.load`. `limit` > 0
+    keeps at most so many images of each split. Raises BadData, with `fix`, where a split has no image or a class too
+    few to train with, and BadSetting for what `val` cannot be.
     """
     if len(classes) < 2:
         raise BadData(f"images of {len(classes)} class", "at least two classes", fix)
+    train, drawn = splits["train"], "test" not in splits
+    if drawn:
+        train, test = (train.some(part) for part in split(train.labels, test_share, seed=0))
+    else:
+        test = splits["test"]
+    own, share = splits.get("val"), _share(val, "val" in splits)
+    if own is not None and share is not None:
+        train, own = train.joined(own), None
     few = int(np.bincount(train.labels, minlength=len(classes)).argmin())
-    least, expected = (2, "two, one to validate with") if val is None else (1, "at least one")
+    least, expected = (2, "two, one to validate with") if share else (1, "at least one")
     if (train.labels == few).sum() < least:
         got = f"class {classes[few]!r} has fewer than {('one', 'two')[least - 1]} training images"
         raise BadData(got, expected, fix)
-    if val is None:
-        train, val = (train.some(part) for part in split(train.labels, 0.2, seed))
+    nothing = train.some(np.empty(0, dtype=np.int64))
+    if share:
+        train, own = (train.some(part) for part in split(train.labels, share, seed))
     ready = []
-    for name, images in (("training", train), ("validation", val), ("test", test)):
-        if not len(images):
+    for name, images in (("training", train), ("validation", own or nothing), ("test", test)):
+        if not len(images) and not (name == "validation" and share == 0):
             raise BadData(f"there are no {name} images", "at least one", fix)
-        kept = images.some(thin(images.labels, limit, seed)) if limit else images
-        ready.append(kept.ready(progress, f"{name} images"))
+        kept = images.some(thin(images.labels, limit, seed)) if limit and len(images) else images
+        ready.append(kept.ready(progress, f"decoding {name} images"))
     return Labelled(ready[0], ready[1], ready[2], tuple(classes), drawn)
+
+
+def _share(val: str, has_own: bool) -> float | None:
+    """The share of the training images that validates; None where the set's own split does. Raises BadSetting."""
+    share = validation_share(val)
+    if val == "auto":
+        return None if has_own else 0.2
+    if val == "split" and not has_own:
+        raise BadSetting("val split", "a data set that has one", "for example --val 0.2")
+    return share

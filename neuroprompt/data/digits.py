@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from neuroprompt.contracts.learning import Data, Labelled, Preprocess
-from neuroprompt.data._images import ImageList, labelled, split
+from neuroprompt.data._images import ImageList, labelled
 from neuroprompt.images import as_rgb
 from neuroprompt.progress import SILENT, Progress
 
@@ -17,17 +17,18 @@ from neuroprompt.progress import SILENT, Progress
 class Digits(Data):
     """UCI's optical digits (Alpaydin and Kaynak 1998), grey 0..16 scaled to 0..255 in three channels.
 
-    A quarter is the test split, always the same one; a fifth of the rest, drawn by the seed, validates.
+    A quarter is the test split, always the same one.
     """
 
     def __init__(self, limit: Annotated[int, "at most so many images of each split; 0: all"] = 0) -> None:
         self.limit = limit
 
-    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT) -> Labelled:
+    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT, *, val: str = "auto") -> Labelled:
         """The digits, resized as `preprocess` says."""
         grey, labels = load_digits(return_X_y=True)
         images = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
         whole = ImageList(lambda i: as_rgb(Image.fromarray(images[i])), labels, preprocess)
-        train, test = (whole.some(part) for part in split(whole.labels, share=0.25, seed=0))
         classes = [str(digit) for digit in range(10)]
-        return labelled(train, test, classes, seed=seed, limit=self.limit, progress=progress, drawn=True)
+        return labelled(
+            {"train": whole}, classes, seed=seed, val=val, limit=self.limit, progress=progress, test_share=0.25
+        )

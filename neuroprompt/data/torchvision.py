@@ -15,7 +15,7 @@ import torchvision.datasets
 from PIL import Image
 
 from neuroprompt.contracts.learning import Data, Labelled, Preprocess
-from neuroprompt.data._images import ImageList, labelled, split
+from neuroprompt.data._images import ImageList, labelled
 from neuroprompt.data._torchvision_sets import SETS, UNSUPPORTED, VARIANTS, Options
 from neuroprompt.errors import BadData, CannotWrite, UnknownName, Unsupported
 from neuroprompt.images import as_rgb, readable
@@ -26,8 +26,7 @@ class Torchvision(Data):
     """A set of `torchvision.datasets`, downloaded once into `root` (the user's cache folder by default).
 
     Training, validation and test split are the set's own; `_torchvision_sets` has what each gives. Where it has no test
-    split, a fifth of each class is, always the same one. Without a validation split a fifth of the training images,
-    drawn by the seed, validates. Classes of which the set has no image are left out.
+    split, a fifth of each class is, always the same one. Classes of which the set has no image are left out.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Torchvision(Data):
         self.root = Path(root) if root else platformdirs.user_cache_path("neuroprompt") / "torchvision"
         self.limit = limit
 
-    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT) -> Labelled:
+    def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT, *, val: str = "auto") -> Labelled:
         """Download where needed, and resize; raises UnknownName, Unsupported, BadData, CannotWrite."""
         sets = self._sets(progress)
         labels = [_labels(images) for images in sets]
@@ -58,21 +57,10 @@ class Torchvision(Data):
 
             return ImageList(opened, [place[label] for label in of_set], preprocess)
 
-        lists = [listed(images, of_set) for images, of_set in zip(sets, labels, strict=True)]
-        drawn = len(lists) == 1
-        if drawn:
-            lists = [lists[0].some(part) for part in split(lists[0].labels, share=0.2, seed=0)]
-        return labelled(
-            lists[0],
-            lists[-1],
-            list(names.values()),
-            val=lists[1] if len(lists) == 3 else None,
-            seed=seed,
-            limit=self.limit,
-            progress=progress,
-            drawn=drawn,
-            fix="choose another data set",
-        )
+        keys = {1: ("train",), 2: ("train", "test"), 3: ("train", "val", "test")}[len(sets)]
+        splits = {key: listed(images, of_set) for key, images, of_set in zip(keys, sets, labels, strict=True)}
+        fix = "choose another data set"
+        return labelled(splits, list(names.values()), seed=seed, val=val, limit=self.limit, progress=progress, fix=fix)
 
     def _sets(self, progress: Progress) -> list[Any]:
         """The set's splits in the order of SETS, from the disk or downloaded."""

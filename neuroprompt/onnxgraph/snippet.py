@@ -17,7 +17,15 @@ mean, std = (np.array(json.loads(about[key]), np.float32) for key in ("mean", "s
 resampling = Image.Resampling[about["interpolation"].upper()]
 image = Image.open(sys.argv[1])  # of 8 bits a channel
 image = ImageOps.exif_transpose(image) if json.loads(about["exif"]) else image
-image = image.convert("RGB").resize((width, height), resampling)
+image = image.convert("RGB")
+tall, wide, crop = height, width, json.loads(about["crop_pct"])  # where not null: larger, and its middle is cut out
+if crop:
+    tall, wide = int(height / crop), int(width / crop)
+    if about["crop_mode"] == "center":  # in proportion
+        ratio = image.width / image.height
+        wide, tall = max(wide, int(tall * ratio)), max(tall, int(wide / ratio))
+top, left = round((tall - height) / 2), round((wide - width) / 2)
+image = image.resize((wide, tall), resampling).crop((left, top, left + width, top + height))
 image = ((np.asarray(image, np.float32) / 255 - mean) / std).transpose(2, 0, 1)
 canvas = json.loads(about["canvas"])  # where not null: zeros around the image
 if canvas:

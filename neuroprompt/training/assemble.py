@@ -70,7 +70,8 @@ def load_backbone_of(config: RunConfig, weights: Path | None = None, progress: P
         if sha256(file) != expected:
             raise BadCheckpoint(f"{file} is not what the prompt was trained on", f"SHA-256 {expected[:12]}...", fix)
     backbone = load_backbone(dataclasses.replace(spec, weights=str(weights)) if weights else spec, progress)
-    backbone.preprocess = dataclasses.replace(backbone.preprocess, exif=config.exif)
+    crop_pct = None if config.resize == "plain" else backbone.preprocess.crop_pct
+    backbone.preprocess = dataclasses.replace(backbone.preprocess, exif=config.exif, crop_pct=crop_pct)
     if expected and spec.weights is None and digest_of(spec, backbone) != expected:
         got = f"the weights of backbone {spec.name!r} are not those that the prompt was trained on"
         raise BadCheckpoint(got, f"SHA-256 {expected[:12]}...", f"{fix}, or train again")

@@ -147,9 +147,16 @@ def _sized(make: Callable[[], Any], spec: BackboneSpec) -> Any:
 
 
 def _preprocess(model: nn.Module, spec: BackboneSpec) -> Preprocess:
-    """timm's own mean, std and interpolation; ImageNet's and bicubic for the embedded backbone."""
+    """timm's own mean, std, interpolation and crop; ImageNet's, bicubic and none for the embedded backbone."""
     config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
     size = spec.image_size or (config["input_size"][-1] if config else EMBEDDED["img_size"])
     mean = tuple(config.get("mean", IMAGENET_DEFAULT_MEAN))
     std = tuple(config.get("std", IMAGENET_DEFAULT_STD))
-    return Preprocess((int(size), int(size)), mean, std, str(config.get("interpolation", "bicubic")))
+    return Preprocess(
+        (int(size), int(size)),
+        mean,
+        std,
+        str(config.get("interpolation", "bicubic")),
+        crop_pct=config.get("crop_pct"),
+        crop_mode=str(config.get("crop_mode", "center")),
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 
 from neuroprompt.training.config import RunConfig
 
-_OPTIONS = ("limit", "seed", "epochs", "batch", "optimiser", "lr", "weight_decay", "precision", "head")
-_AS_PATHS = ("folder",)
+_OPTIONS = (
+    *("limit", "val", "resize", "seed", "epochs", "batch", "optimiser", "momentum", "lr", "prompt_lr", "weight_decay"),
+    *("prompt_weight_decay", "warmup", "precision", "head"),
+)
+_AS_PATHS = ("folder", "csv", "list")
 _BARE = RunConfig()
 
 
@@ -33,9 +35,7 @@ def train_command(config: RunConfig, *, private: bool = False) -> str:
     for option, settings in (("--set", config.settings), ("--head-set", config.head_settings)):
         for key, value in settings.items():
             words += [option, f"{key}={value}"]
-    unnamed = [f.name for f in dataclasses.fields(config) if f.name in ("prompt_lr_scale", "warmup")]
-    odd = [f"{key}={getattr(config, key)}" for key in unnamed if getattr(config, key) != getattr(_BARE, key)]
-    return shlex.join(words) + (f"  # and in Python {', '.join(odd)}" if odd else "")
+    return shlex.join(words)
 
 
 def data_name(data: str) -> str:

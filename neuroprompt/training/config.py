@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from neuroprompt.contracts.specs import BackboneSpec
+from neuroprompt.contracts.specs import BackboneSpec, validation_share
 from neuroprompt.errors import BadSetting
 
+OPTIMISERS = ("adamw", "adam", "sgd")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Mixed only: a threshold or current that is rounded to 16 bits would train other spikes than are deployed."""
 
@@ -21,11 +22,16 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 class RunConfig:
     """All that decides the result of a training run.
 
-    `head` names the output mapping, with its `head_settings`. `epochs`, `warmup` (epochs of linear rise before the
-    cosine), `batch` (images a step), `lr` (peak), and `prompt_lr_scale` (the prompt's step is lr times it). `limit`:
-    at most so many images a split. `exif`: image files are turned as their EXIF says. `classes` and `weights_sha256`
-    are filled in by training: the latter is of the file `backbone.weights`, or of the loaded tensors where there is no
-    file. Raises BadSetting.
+    data       `data`, `limit` (at most so many images a split), `val` (which validate: auto, split, none or a share),
+               `resize` ("timm": as the backbone's weights were evaluated, or "plain": straight to its size), `exif`
+               (image files are turned as their EXIF says)
+    head       `head` names the output mapping, with its `head_settings`
+    steps      `epochs`, `batch` (images a step), `optimiser` (adamw, adam, sgd with `momentum`), `lr` (peak),
+               `weight_decay`, and `prompt_lr`, `prompt_weight_decay` where the prompt's differ; `warmup` (epochs of
+               linear rise before the cosine)
+
+    `classes` and `weights_sha256` are filled in by training: the latter is of the file `backbone.weights`, or of the
+    loaded tensors where there is no file. Raises BadSetting.
     """
 
     method: str = "spike-nvpt"
@@ -37,29 +43,39 @@ class RunConfig:
     epochs: int = 10
     batch: int = 64
     optimiser: str = "adamw"
+    momentum: float = 0.9
     lr: float = 1e-2
-    prompt_lr_scale: float = 1.0
+    prompt_lr: float | None = None
     weight_decay: float = 1e-4
+    prompt_weight_decay: float | None = None
     warmup: float = 1.0
     head: str = "linear"
     head_settings: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "32-true"
+    val: str = "auto"
+    resize: str = "timm"
     exif: bool = True
     classes: tuple[str, ...] = ()
     weights_sha256: str = ""
 
     def __post_init__(self) -> None:
-        if self.optimiser not in ("adamw", "sgd"):
-            raise BadSetting(f"optimiser {self.optimiser!r}", "adamw or sgd")
-        if self.precision not in PRECISIONS:
-            raise BadSetting(f"precision {self.precision!r}", f"one of {', '.join(PRECISIONS)}")
-        for name, least in (("epochs", 1), ("batch", 1), ("weight_decay", 0), ("warmup", 0), ("seed", 0)):
+        for name, values in (("optimiser", OPTIMISERS), ("precision", PRECISIONS), ("resize", ("timm", "plain"))):
+            if getattr(self, name) not in values:
+                raise BadSetting(f"{name} {getattr(self, name)!r}", f"one of {', '.join(values)}")
+        validation_share(self.val)
+        for name, least in (
+            *(("epochs", 1), ("batch", 1), ("seed", 0), ("warmup", 0)),
+            *(("weight_decay", 0), ("prompt_weight_decay", 0)),
+        ):
             value = getattr(self, name)
-            if not least <= value < math.inf:
+            if value is not None and not least <= value < math.inf:
                 raise BadSetting(f"{name} {value}", f"at least {least}")
-        for name in ("lr", "prompt_lr_scale"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise BadSetting(f"{name} {getattr(self, name)}", "a number above 0")
+        for name in ("lr", "prompt_lr"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise BadSetting(f"{name} {value}", "a number above 0")
+        if not 0 <= self.momentum < 1:
+            raise BadSetting(f"momentum {self.momentum}", "a number from 0 to below 1")
         if self.limit is not None and self.limit < 1:
             raise BadSetting(f"limit {self.limit}", "at least 1")
 
@@ -104,6 +120,7 @@ _JSON_TYPES: dict[Any, tuple[type, ...]] = {
     float: (int, float),
     int | None: (int, type(None)),
     str | None: (str, type(None)),
+    float | None: (int, float, type(None)),
     tuple[str, ...]: (list, tuple),
     BackboneSpec: (dict,),
     Mapping[str, Any]: (dict,),

@@ -1,4 +1,4 @@
-"""Names of data sets: `digits`, `folder:PATH`, `torchvision:NAME` become labelled images, all of them or a few."""
+"""Names of data sets, such as `digits`, `folder:PATH` or `torchvision:NAME`, become labelled images, all or a few."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ def load_data(
     seed: int,
     limit: int | None = None,
     progress: Progress = SILENT,
+    *,
+    val: str = "auto",
     **settings: Any,
 ) -> Labelled:
-    """The data set called `name`, its images resized as `preprocess` says.
+    """The data set called `name`, its images resized as `preprocess` says; `val` as in `Data.load`.
 
     `limit` keeps at most so many images of each split, the same share of every class, chosen by `seed`. Raises
     UnknownName, BadSetting, BadData.
@@ -33,7 +35,7 @@ def load_data(
     kind, argument = parse(name)
     if limit is not None:
         settings["limit"] = limit
-    return Data.named(kind, **argument, **settings).load(preprocess, seed, progress)
+    return Data.named(kind, **argument, **settings).load(preprocess, seed, progress, val=val)
 
 
 def parse(name: str) -> tuple[str, dict[str, str]]:

@@ -47,11 +47,13 @@ def evaluate(
         raise BadSetting(f"split {split!r}", "test, val or train")
     wanted = parse_noises(noises)
     config, preprocess = run.config, run.model.preprocess
-    labelled = load_data(data or config.data, preprocess, config.seed, config.limit, progress)
+    labelled = load_data(data or config.data, preprocess, config.seed, config.limit, progress, val=config.val)
     if labelled.classes != config.classes:
         got = f"data {data or config.data!r} has the classes {_few(labelled.classes)}"
         raise BadData(got, _few(config.classes), "evaluate on the classes that the run was trained on")
     images: Images = getattr(labelled, split)
+    if not size_of(images):
+        raise BadSetting(f"split {split!r}", "one with images: the run was trained without any to validate with")
     elsewhere = {name: _elsewhere(run, name, progress) for name in ood}
     home = run.model.mean.device
     device = torch.device("cuda") if torch.cuda.is_available() else home

@@ -21,6 +21,8 @@ def features_of(
     fabric: Fabric, model: PromptedModel, images: Images, batch: int, progress: Progress = SILENT, *, what: str
 ) -> Images:
     """The backbone's features (F,) in the place of every image, with its label; for models without a prompt."""
+    if not size_of(images):
+        return images
     model.eval()
     indices = range(size_of(images))
     rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]

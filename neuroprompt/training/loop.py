@@ -40,8 +40,8 @@ def train(
 ) -> Run:
     """Train into the folder `out`, or go on where an earlier call with the same configuration stopped.
 
-    Minimises cross-entropy (+ the prompt's penalty) over prompt and head by AdamW or SGD (momentum 0.9), with a linear
-    warm-up and a cosine to 0. The weights after the last step are the result: none is picked by its accuracy.
+    Minimises cross-entropy (+ the prompt's penalty) over prompt and head by AdamW, Adam or SGD, with a linear warm-up
+    and a cosine to 0. The weights after the last step are the result: none is picked by its accuracy.
     `accelerator`, `devices`, `strategy` ("auto" or "ddp") and `precision` are Lightning Fabric's; precision "auto" is
     bf16-mixed on a GPU. However often training was killed, a CPU ends with the same bits, since everything random is
     drawn from the seed and the step; a GPU as far as its kernels repeat themselves. A finished run is returned as it
@@ -112,7 +112,9 @@ def _prepare(config: RunConfig, progress: Progress) -> tuple[RunConfig, Prompted
     backbone = load_backbone_of(config, progress=progress)
     with seeded(config.seed):  # data draw nothing from torch's generator
         prompt = make_prompt(config, backbone)
-        data = load_data(config.data, preprocess_for(backbone, prompt), config.seed, config.limit, progress)
+        data = load_data(
+            config.data, preprocess_for(backbone, prompt), config.seed, config.limit, progress, val=config.val
+        )
         digest = digest_of(config.backbone, backbone)
         config = dataclasses.replace(config, classes=data.classes, weights_sha256=digest)
         model = PromptedModel(backbone, prompt, make_head(config, backbone))

@@ -18,15 +18,20 @@ PREFIX = "optimiser."
 
 
 def make_optimiser(config: RunConfig, learned: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW, or SGD with momentum 0.9; the prompt's rate is the head's times `prompt_lr_scale`."""
+    """AdamW (decoupled decay), Adam (decay in the gradient) or SGD, with a rate and a decay for the prompt."""
     groups: list[dict[str, Any]] = []
-    for prefix, scale in (("prompt.", config.prompt_lr_scale), ("head.", 1.0), ("backbone.", 1.0)):
+    for prefix in ("prompt.", "head.", "backbone."):
+        lr, decay = config.lr, config.weight_decay
+        if prefix == "prompt.":
+            lr = lr if config.prompt_lr is None else config.prompt_lr
+            decay = decay if config.prompt_weight_decay is None else config.prompt_weight_decay
         parameters = [p for name, p in learned.items() if name.startswith(prefix)]
         if parameters:
-            groups.append({"params": parameters, "peak": config.lr * scale})
+            groups.append({"params": parameters, "peak": lr, "weight_decay": decay})
     if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
+    return kind(groups, lr=config.lr)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, config: RunConfig, step: int, steps_each: int) -> None:

@@ -107,9 +107,11 @@ class Steps:
         self.saver.save_state()
         self.saver.save_prompt()
 
-    def _accuracy(self, val: Images) -> float:
+    def _accuracy(self, val: Images) -> float | None:
         """The share of `val` that the model gets right, in eval mode and float32: as it will be deployed."""
         self.model.eval()
+        if not size_of(val):
+            return None
         share = (self.fabric.global_rank, self.fabric.world_size)
         device, batch = self.fabric.device, self.config.batch
         right = correct(self.part, device, val, batch, progress=self.progress, what="validation", part=share)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuroprompt.cli import main
 from neuroprompt.contracts.specs import BackboneSpec
 from neuroprompt.errors import BadSetting
-from neuroprompt.training.config import RunConfig
+from neuroprompt.training.commands import train_command
+from neuroprompt.training.config import RunConfig, configure
 from neuroprompt.training.metrics import Epoch, TrainingMetrics
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers())
@@ -60,3 +65,43 @@ def test_metrics_are_read_back_and_a_summary_keeps_the_last_epoch() -> None:
     assert last.history == history[1:]
     assert last.summary() == metrics.summary()
     assert TrainingMetrics().json()["history"] == []
+
+
+def test_a_command_line_makes_its_configuration_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every field that differs from its default is on the command line, and the command reads it as it was."""
+    config = configure(
+        method="lorsp",
+        settings={"steps": 2, "tau": 3.5},
+        backbone=BackboneSpec("test_vit", str(tmp_path / "w.safetensors"), 64),
+        data=f"folder:{tmp_path}",
+        limit=7,
+        seed=3,
+        epochs=4,
+        batch=5,
+        optimiser="sgd",
+        momentum=0.5,
+        lr=0.5,
+        prompt_lr=70.0,
+        weight_decay=0.1,
+        prompt_weight_decay=0.0,
+        warmup=0.0,
+        head="frequency",
+        head_settings={"sources": 2},
+        precision="bf16-mixed",
+        val="0.25",
+        resize="plain",
+        exif=False,
+    )
+    changed = {key for key, value in config.json().items() if value != RunConfig().json()[key]}
+    assert changed == set(config.json()) - {"classes", "weights_sha256"}
+    made: list[RunConfig] = []
+
+    def train(config: RunConfig, *places: object, precision: str, **options: object) -> None:
+        made.append(dataclasses.replace(config, precision=precision))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neuroprompt.training.loop.train", train)
+    monkeypatch.setattr(sys, "argv", shlex.split(train_command(config)))
+    with pytest.raises(SystemExit):
+        main()
+    assert made == [config]

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -181,6 +181,44 @@ def test_every_method_lowers_its_loss(method: str, optimiser: str, lr: float, tm
     assert not list(tmp_path.glob("*/.*"))
 
 
+def test_optimisers_are_torchs_own_with_a_rate_and_a_decay_for_the_prompt() -> None:
+    from neuroprompt.training.optimiser import make_optimiser
+
+    def step(**options: Any) -> tuple[float, float]:
+        """Where prompt and head, 1 at first, are after two steps of gradient 1."""
+        parameters = {name: torch.nn.Parameter(torch.ones(1)) for name in ("prompt.p", "head.weight")}
+        optimiser = make_optimiser(config(lr=0.1, **options), parameters)
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"]
+        for _ in range(2):
+            for parameter in parameters.values():
+                parameter.grad = torch.ones(1)
+            optimiser.step()
+        prompt, head = (float(parameter.detach()) for parameter in parameters.values())
+        return prompt, head
+
+    assert step(optimiser="sgd", momentum=0.0, weight_decay=0.0) == pytest.approx((0.8, 0.8))
+    assert step(optimiser="sgd", momentum=0.5, weight_decay=0.0) == pytest.approx((0.75, 0.75))
+    assert step(optimiser="sgd", momentum=0.0, weight_decay=0.0, prompt_lr=0.3) == pytest.approx((0.4, 0.8))
+    decayed = step(optimiser="sgd", momentum=0.0, weight_decay=1.0, prompt_weight_decay=0.0)
+    assert decayed == pytest.approx((0.8, 1 - 0.2 - 0.18))
+    assert step(optimiser="adam", weight_decay=0.0) == pytest.approx((0.8, 0.8))
+    # Decay of AdamW shrinks the parameter; that of Adam stands in the gradient, which is normalised.
+    assert step(optimiser="adamw", weight_decay=1.0) == pytest.approx((0.62, 0.62))
+    assert step(optimiser="adam", weight_decay=1.0) == pytest.approx((0.8, 0.8), abs=1e-3)
+
+
+@pytest.mark.parametrize("method", ["linear", "spike-nvpt"])
+def test_without_validation_images_nothing_is_withheld_or_measured(method: str, tmp_path: Path) -> None:
+    run = train(config(method, val="none", limit=None, epochs=1, batch=500), tmp_path / "r", accelerator="cpu")
+    assert run.metrics.val_accuracy is None
+    assert "val_accuracy" not in run.metrics.json()
+    assert run.metrics.finished
+    with pytest.raises(BadSetting, match="split 'val'"):
+        evaluate(run, split="val")
+    assert evaluate(run).images == 450
+
+
 def test_sgd_goes_on_with_its_momentum(tmp_path: Path) -> None:
     wanted = config("linear", optimiser="sgd", epochs=3)
     train(wanted, tmp_path / "unbroken", accelerator="cpu")
@@ -212,7 +250,7 @@ def test_divergence_is_one_clear_line(tmp_path: Path) -> None:
 def test_rates_rise_and_end_at_nothing() -> None:
     from neuroprompt.training.optimiser import make_optimiser, set_rate
 
-    wanted = config(lr=0.1, warmup=1, epochs=5, prompt_lr_scale=10.0)
+    wanted = config(lr=0.1, warmup=1, epochs=5, prompt_lr=1.0)
     parameters = {"prompt.p": torch.nn.Parameter(torch.zeros(1)), "head.weight": torch.nn.Parameter(torch.zeros(1))}
     optimiser = make_optimiser(wanted, parameters)
     rates = []

@@ -163,8 +163,14 @@ def test_settings_that_were_tampered_with(run: Path) -> None:
     "wrong",
     [
         *({"epochs": 0}, {"batch": 0}, {"lr": 0.0}, {"lr": float("nan")}, {"limit": 0}, {"seed": -1}),
-        *({"weight_decay": -1.0}, {"warmup": -1.0}, {"prompt_lr_scale": 0.0}),
-        *({"optimiser": "adam"}, {"precision": "bf16-true"}),
+        *(
+            {"weight_decay": -1.0},
+            {"warmup": -1.0},
+            {"prompt_lr": 0.0},
+            {"momentum": 1.0},
+            {"prompt_weight_decay": -1.0},
+        ),
+        *({"optimiser": "rmsprop"}, {"precision": "bf16-true"}),
     ],
 )
 def test_configurations_out_of_range(wrong: dict[str, object]) -> None:
