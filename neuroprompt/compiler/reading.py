@@ -35,11 +35,11 @@ def reading_of(graph: nir.NIRGraph, dt: float | None = None) -> Reading:
     if name is not None:
         convention = convention_called(str(name))
         return Reading(convention, convention.dt if said is None else said, hints=words, declared=True)
-    recognised = _recognise(nodes, said)
-    if recognised is not None:
-        return replace(recognised, hints=words)
-    dt = DT_SECONDS if said is None else said
-    return Reading(DEFAULT, dt, hints=(*words, *_hints(nodes, dt)))
+    with np.errstate(all="ignore"):  # numbers beyond float64 are near none of theirs
+        recognised = _recognise(nodes, said)
+        dt = DT_SECONDS if said is None else said
+        hints = () if recognised else tuple(_hints(nodes, dt))
+    return replace(recognised or Reading(DEFAULT, dt), hints=(*words, *hints))
 
 
 def activity_hints(reading: Reading, spikes: Mapping[str, NDArray[np.bool_]]) -> list[str]:
@@ -123,16 +123,17 @@ LEAKY = (
 
 def _step_of(cuba: Sequence[Any]) -> float:
     """The dt of which r = tau_mem/dt and w_in = tau_syn/dt, if it is the same for all; else the usual one."""
-    ratios = [_of(n, "tau") / _of(n, "r") for n in cuba] + [np.asarray(n.tau_syn / n.w_in, np.float64) for n in cuba]
+    ratios = [_of(n, "tau") / _of(n, "r") for n in cuba] + [_of(n, "tau_syn") / _of(n, "w_in") for n in cuba]
     step = float(ratios[0].flat[0]) if ratios[0].size else DT_SECONDS
     same = step > 0 and all(_close(ratio / step, 1.0) for ratio in ratios)
     return float(f"{step:.6g}") if same else DT_SECONDS
 
 
 def _of(node: Any, key: str) -> Array:
-    """A parameter; `tau` is tau_mem of a CubaLIF. Time constants that cannot be give nan, which is near nothing."""
+    """A parameter; `tau` is tau_mem of a CubaLIF. What cannot be one gives nan, near nothing."""
     key = "tau_mem" if key == "tau" and isinstance(node, (nir.CubaLIF, nir.CubaLI)) else key
-    values = np.asarray(getattr(node, key), np.float64)
+    values = np.asarray(getattr(node, key))
+    values = values.astype(np.float64) if values.dtype.kind in "biuf" else np.full(values.shape, np.nan)
     return np.where(values > 0, values, np.nan) if key.startswith("tau") else values
 
 
@@ -144,22 +145,31 @@ def _close(values: Array, expected: Any) -> bool:
 
 def _gains_of_1(cuba: Any, dt: float) -> bool:
     """Whether an input of 1 adds 1 to the current, and a current of 1 adds 1 to the potential."""
-    return _close(_of(cuba, "r") * dt / _of(cuba, "tau"), 1.0) and _close(cuba.w_in * dt / cuba.tau_syn, 1.0)
+    return _close(_of(cuba, "r") * dt / _of(cuba, "tau"), 1.0) and _close(
+        _of(cuba, "w_in") * dt / _of(cuba, "tau_syn"), 1.0
+    )
+
+
+def _leaky(node: Any) -> bool:
+    return isinstance(node, (nir.LIF, nir.LI, nir.CubaLIF))
+
+
+def _slow(cuba: Any, dt: float) -> bool:
+    """Whether the current lasts for longer than two steps."""
+    return bool(np.any(_of(cuba, "tau_syn") > 2 * dt))
 
 
 def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
     """Numbers that are sound as they stand, and more likely another library's."""
     for name, node in sorted(nodes.items()):
-        tau = np.asarray(getattr(node, "tau", getattr(node, "tau_mem", 0.0)))
-        if isinstance(node, (nir.IF, nir.I)) and np.max(np.abs(node.r), initial=0) >= 100:
-            r = float(np.max(np.abs(node.r)))
+        if isinstance(node, (nir.IF, nir.I)) and (r := float(np.max(np.abs(_of(node, "r")), initial=0))) >= 100:
             yield (
                 f"node {name!r} has r = {r:g}, taken for what an input of 1 adds in a step; where it is for a second: "
                 f"--from nir and the --dt of its exporter (of SpikingJelly 1/r = {1 / r:g})"
             )
-        elif isinstance(node, (nir.LIF, nir.LI, nir.CubaLIF)) and tau.min(initial=np.inf) >= 1 and dt < 0.1:
+        elif _leaky(node) and (tau := float(_of(node, "tau").min(initial=np.inf))) >= 1 and dt < 0.1:
             yield (
-                f"node {name!r} has a time constant of {tau.min():g} s, {tau.min() / dt:g} steps of {dt:g} s; "
+                f"node {name!r} has a time constant of {tau:g} s, {tau / dt:g} steps of {dt:g} s; "
                 "sinabs and Spyx write steps: --from sinabs, or spyx"
             )
         elif f"{name.removesuffix('lif')}w_rec" in nodes or (isinstance(node, nir.CubaLIF) and _gains_of_1(node, dt)):
@@ -167,8 +177,8 @@ def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
                 f"node {name!r}: if snnTorch wrote it with a reset to zero and reset_delay=True, its default, the "
                 "potential rests in the step after a spike: --from snntorch"
             )
-        elif isinstance(node, (nir.CubaLIF, nir.CubaLI)) and np.all(node.w_in == 1) and np.any(node.tau_syn > 2 * dt):
-            share = dt / float(np.max(node.tau_syn))
+        elif isinstance(node, (nir.CubaLIF, nir.CubaLI)) and np.all(_of(node, "w_in") == 1) and _slow(node, dt):
+            share = dt / float(np.max(_of(node, "tau_syn")))
             yield (
                 f"node {name!r} has w_in = 1, so an input of 1 adds dt/tau_syn = {share:.2g} to its current; "
                 "Norse and Rockpool mean 1: --from norse, or rockpool"

@@ -298,7 +298,7 @@ def test_parameters_of_no_dimension_are_those_of_every_neuron(tmp_path: Path) ->
 
     def spikes(node: Any, circle: bool, file: bool) -> Any:
         nodes = {"input": nir.Input({"input": np.array([2])}), "w": nir.Linear(w), "n": node}
-        nodes["output"] = nir.Output({"output": None})
+        nodes["output"] = nir.Output({"output": np.array([3])})
         edges = [("input", "w"), ("w", "n"), ("n", "output")]
         if circle:
             nodes["back"] = nir.Linear(back)
