@@ -70,6 +70,16 @@ class Recording:
         """Single runs of the same model as a batch."""
         return cls.joined([run.as_batch() for run in runs])
 
+    def end_to_end(self) -> Recording:
+        """All runs of a batch one after the other, as a single run of B T steps."""
+
+        def rows(array: NDArray[Any]) -> NDArray[Any]:
+            return array.reshape(-1, array.shape[-1])
+
+        parts = {key: {name: rows(array) for name, array in getattr(self, key).items()} for key in _ARRAYS}
+        sent = None if self.sent is None else rows(self.sent)
+        return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
+
     def as_batch(self) -> Recording:
         """A single run as a batch of one."""
         parts = {key: {name: array[None] for name, array in getattr(self, key).items()} for key in _ARRAYS}
