@@ -13,7 +13,7 @@ from neuroprompt.bundles.contents import read_model, write_inputs, write_model
 from neuroprompt.bundles.lava_readme import add_script, figures_of, graph_readme
 from neuroprompt.bundles.neurons import GraphNeurons, Neurons
 from neuroprompt.bundles.pipeline import Hybrid
-from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.reading import reading_of
 from neuroprompt.compiler.report import number_bits
@@ -59,16 +59,19 @@ class Lava(Exporter):
     ) -> Exported:
         """The same bundle for a NIR graph, its integers fitted on `inputs` (T, n_in), which it carries as inputs.npy.
 
+        Of a batch (B, T, n_in) it carries the first run.
+
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
-        model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
+        progress.say("fitting the integers")
+        model, tried = calibrated(graph, inputs, split_signs=split_signs)
         source = {"encoding": encoding} if encoding else {}
 
         def fill(folder: Path) -> dict[str, Any]:
             write_model(model, folder)
-            write_inputs(inputs, folder)
+            write_inputs(tried, folder)
             written = read_model(folder)
-            verified = verify(written, inputs, targets=["loihi"], progress=progress)
+            verified = verify(written, tried, targets=["loihi"], progress=progress)
             floats = verified.targets["loihi-float"]
             if floats.spike_exact != 1.0 and floats.cause is None:
                 got = f"{floats.spike_exact:.4%} of the float program's spikes match, for no known cause"
