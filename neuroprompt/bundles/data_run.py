@@ -99,8 +99,8 @@ class DataRun(Ran):
 
 def run_items(
     what: Bundle | Path | str,
-    inputs: Path,
-    labels: Path | None = None,
+    inputs: Path | str,
+    labels: Path | str | None = None,
     *,
     target: str | None = None,
     precision: str | None = None,
@@ -108,7 +108,7 @@ def run_items(
     steps: int | None = None,
     dt: float | None = None,
     library: str | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     progress: Progress = SILENT,
 ) -> DataRun:
     """Run a NIR graph, or the neurons of a bundle, on every item of a data set (`neuroprompt.simulators.items`).
@@ -120,9 +120,11 @@ def run_items(
     name = "loihi" if target is None else target
     precision = "fixed" if precision is None else precision
     machine = spiking_target(name, precision)
+    out = None if out is None else Path(out)
     if out is not None and out.suffix != ".csv":
         raise BadSetting(f"out {out}", "a file that ends in .csv, for the classes of items")
-    model, items, reading = opened(what, inputs, labels, steps, (dt, library))
+    labels = None if labels is None else Path(labels)
+    model, items, reading = opened(what, Path(inputs), labels, steps, (dt, library))
     counts = tally(machine, model, items, precision, decode, progress=progress)
     result = DataRun(name, precision, counts, items.labels, out, reading)
     if out is not None:
