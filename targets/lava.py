@@ -18,11 +18,15 @@ from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 from neuroprompt.spiking.program import Program, SpikingModel
 
+AT_ONCE = 64
+"""Items of one worker, and so of one time limit."""
+
 
 class Lava(OwnRuntimeTarget):
     """Stock LIF and Dense processes: "float" is Lava's `floating_pt`, "fixed" its bit-accurate `fixed_pt`.
 
-    A run hands a folder to a worker in the runtime and gets one back.
+    A run hands a folder to a worker in the runtime and gets one back. A worker runs the items of a batch in turn, so
+    that Lava is started once for AT_ONCE of them.
     """
 
     about = "Intel's Lava simulator of Loihi 2 (lava-nc), in its own Python 3.10"
@@ -48,9 +52,10 @@ class Lava(OwnRuntimeTarget):
         if precision == "fixed":
             check_hold(program)  # Lava's LIFRefractory has a float model only
         program.encode(inputs)  # refuses in this process what the worker would refuse in its own
-        return Recording.stacked([self._run_alone(program, each, states) for each in inputs])
+        parts = (inputs[i : i + AT_ONCE] for i in range(0, len(inputs), AT_ONCE))
+        return Recording.joined([self._run_part(program, part, states) for part in parts])
 
-    def _run_alone(self, program: Program, inputs: NDArray[Any], states: bool) -> Recording:
+    def _run_part(self, program: Program, inputs: NDArray[Any], states: bool) -> Recording:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:
             folder = Path(name)

@@ -71,12 +71,20 @@ def from_host(population: dict[str, Any], precision: str, steps: int) -> Any:
 
 
 def read_inputs(program: dict[str, Any], path: Any) -> Any:
-    """What is sent, (steps, inputs): spikes as bool, or numbers."""
+    """What is sent, (steps, inputs): spikes as bool, or numbers; of a file of several runs a list of them."""
     expected = (program["steps"], program["inputs"])
-    heard = [p for p in program["projections"] if p["source"] == "input"]
-    if path is None and heard:
+    if path is None and any(p["source"] == "input" for p in program["projections"]):
         raise SystemExit(f"this program needs --inputs, an .npy of {expected}: steps, lines")
     inputs = np.zeros(expected) if path is None else np.load(path, allow_pickle=False)
+    if inputs.ndim == len(expected) + 1 and len(inputs):
+        return [sent_for(program, run, path) for run in inputs]
+    return sent_for(program, inputs, path)
+
+
+def sent_for(program: dict[str, Any], inputs: Any, path: Any) -> Any:
+    """What is sent for the inputs of one run."""
+    expected = (program["steps"], program["inputs"])
+    heard = [p for p in program["projections"] if p["source"] == "input"]
     scale = program.get("input_scale", 0)
     numbered, spikes = bool(scale) or program["precision"] == "float", within(inputs, 0, 1)
     if inputs.shape != expected or not (numbered or spikes):

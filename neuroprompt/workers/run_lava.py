@@ -153,7 +153,11 @@ def main() -> None:
     add = parser.add_argument
     add("--precision", choices=("fixed", "float"), default="fixed", help="the chip's integers (default), or float")
     add("--program", type=Path, help="a program (default: program.PRECISION.npz beside this script)")
-    add("--inputs", type=Path, help="an .npy (steps, lines): spikes, or factors; none where the model drives itself")
+    add(
+        "--inputs",
+        type=Path,
+        help="an .npy (steps, lines), or (runs, steps, lines): spikes, or numbers; none where it drives itself",
+    )
     add("--states", action="store_true", help="also write currents u and voltages v")
     add("--out", type=Path, default=Path("spikes.npz"), help="where the spikes go (default: spikes.npz)")
     arguments = parser.parse_args()
@@ -162,8 +166,12 @@ def main() -> None:
     inputs = read_inputs(program, arguments.inputs)
     os.register_at_fork(after_in_child=die_with_parent)
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="lava-") as folder:
-        traces = simulate(program, inputs, Path(folder), arguments.states)
+    several = isinstance(inputs, list)
+    runs = []
+    for each in inputs if several else [inputs]:
+        with tempfile.TemporaryDirectory(prefix="lava-") as folder:
+            runs.append(simulate(program, each, Path(folder), arguments.states))
+    traces = {key: np.stack([run[key] for run in runs]) for key in runs[0]} if several else runs[0]
     with arguments.out.open("wb") as file:
         np.savez(file, **traces)
     print(f"Lava {metadata.version('lava-nc')}, {arguments.precision} point, {time.perf_counter() - start:.1f} s")
