@@ -18,7 +18,7 @@ FILES = sorted(p for top in ("neuroprompt", "export", "targets") for p in (ROOT 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LAYERS = (
     ("workers",),
-    ("errors", "plugin", "progress", "files", "images", "extras"),
+    ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras"),
     ("contracts", "spiking"),
     ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "compiler"),
     ("training", "simulators", "onnxgraph"),

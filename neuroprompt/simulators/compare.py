@@ -66,15 +66,19 @@ class ValueAgreement:
 
 @dataclass(frozen=True)
 class Agreement(NodeAgreement):
-    """How a recording agrees with the reference over all neurons, and by node in `nodes` and `values`."""
+    """How a recording agrees with the reference over all neurons, and by node in `nodes` and `values`.
 
-    seconds: float
+    `seconds` are None in what is kept in files, which are the same each time.
+    """
+
+    seconds: float | None = None
     nodes: Mapping[str, NodeAgreement] = field(default_factory=dict)
     values: Mapping[str, ValueAgreement] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """For scripts; the fields by name."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        values = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        return {name: value for name, value in values.items() if name != "seconds" or value is not None}
 
 
 def compare(reference: Recording, other: Recording) -> Agreement:
