@@ -67,13 +67,21 @@ class SplitAttention(nn.Module):
 
 
 class _Baked(nn.Module):
-    """A block with split attention; what its subclasses differ in is which tokens are asked, and which are kept."""
+    """A block with split attention, of which `kept` leading tokens go on: all where it is None, all but -kept below 0.
 
-    def __init__(self, block: Any) -> None:  # timm's Block; its parts are typed as plain modules
+    The others are keys and values alone: their queries, attention and MLP would make what nobody reads.
+    """
+
+    def __init__(self, block: Any, kept: int | None = None) -> None:  # timm's Block, whose parts are plain modules
         super().__init__()
+        self.kept = kept
         self.heads = SplitAttention(block.attn)
         self.norm1, self.ls1 = block.norm1, block.ls1
         self.norm2, self.mlp, self.ls2 = block.norm2, block.mlp, block.ls2
+
+    def going_on(self, x: Tensor) -> Tensor:
+        """The tokens (B, n, D) whose outputs go on."""
+        return x if self.kept is None else x[:, : self.kept]
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The rest of the block: both residual branches."""
@@ -86,11 +94,12 @@ class LeanBlock(_Baked):
     """A block without a prompt of its own, in the same form as the others of this file."""
 
     def forward(self, x: Tensor, temperature: Tensor | None = None) -> Tensor:
-        """Tokens (B, n, D) -> (B, n, D); scores of attention are divided by `temperature`, a scalar."""
+        """Tokens (B, n, D) -> those that go on; scores of attention are divided by `temperature`, a scalar."""
         y, heads = self.norm1(x), self.heads
-        q = heads.queries(y)
+        asked = self.going_on(y)
+        q = heads.queries(asked)
         q = q if temperature is None else q / temperature
-        return self.finish(x, heads(y, q, heads.keys(y), heads.values(y)))
+        return self.finish(self.going_on(x), heads(asked, q, heads.keys(y), heads.values(y)))
 
 
 class ConstantPrompt(_Baked):
@@ -99,15 +108,16 @@ class ConstantPrompt(_Baked):
     prompt_k: Tensor
     prompt_v: Tensor
 
-    def __init__(self, block: Any, prompt: Tensor) -> None:
-        super().__init__(block)
+    def __init__(self, block: Any, prompt: Tensor, kept: int | None = None) -> None:
+        super().__init__(block, kept)
         _store(self, block, prompt, "kv")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Image tokens (B, n, D) -> (B, n, D)."""
+        """Image tokens (B, n, D) -> those that go on."""
         y, heads = self.norm1(x), self.heads
+        asked = self.going_on(y)
         k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
-        return self.finish(x, heads(y, heads.queries(y), k, v))
+        return self.finish(self.going_on(x), heads(asked, heads.queries(asked), k, v))
 
 
 class EnteringPrompt(_Baked):
@@ -131,20 +141,6 @@ class EnteringPrompt(_Baked):
         k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
         attended = heads(_append(y, self.prompt_y, -2), q, k, v)
         return self.finish(_append(x, self.prompt, -2), attended)
-
-
-class LeavingPrompt(_Baked):
-    """The last block of shallow prompts: `count` prompt tokens at the end are read, and nothing follows from them."""
-
-    def __init__(self, block: Any, count: int) -> None:
-        super().__init__(block)
-        self.count = count
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Image and prompt tokens (B, n + N, D) -> image tokens (B, n, D)."""
-        y, heads, n = self.norm1(x), self.heads, x.shape[1] - self.count
-        asked = y[:, :n]
-        return self.finish(x[:, :n], heads(asked, heads.queries(asked), heads.keys(y), heads.values(y)))
 
 
 def tempered(block: Any, x: Tensor, temperature: Tensor) -> Tensor:

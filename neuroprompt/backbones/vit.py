@@ -13,7 +13,6 @@ from neuroprompt.backbones._baked import (
     ConstantPrompt,
     EnteringPrompt,
     LeanBlock,
-    LeavingPrompt,
     tempered,
     with_blocks,
     with_overlay,
@@ -85,19 +84,25 @@ class ViT(Backbone):
         """The same network with tokens (L, N, D) as constants; it shares its weights with this one.
 
         deep: prompts are only keys and values. shallow: block 0's queries, keys and values of prompts are constants,
-        and the last block keeps no prompt. overlay (C, H, W): the patch embedding is linear, so that it goes into the
-        position table. Neither: the bare network in the same form, which takes a Stream too. Raises BadSetting on their
-        shape.
+        and the last block keeps no prompt. Where the head reads the class token alone, the last block makes no patch's
+        token: exact, and some 7 % less work in 12 blocks. overlay (C, H, W): the patch embedding is linear, so that it
+        goes into the position table. Neither: the bare network in the same form, which takes a Stream too. Raises
+        BadSetting on their shape.
         """
         model = self.model if overlay is None else with_overlay(self.model, overlay)
         blocks: list[Any] = list(model.blocks)
+        # Class, distillation and register tokens stand first; distilled models read two of them.
+        read = max(1, model.num_prefix_tokens) if model.global_pool == "token" else None
+        kept = [*[None] * (len(blocks) - 1), read]
         if tokens is None:
-            return ViT(with_blocks(model, [LeanBlock(block) for block in blocks]), self.spec, self.preprocess).eval()
+            lean = with_blocks(model, [LeanBlock(block, count) for block, count in zip(blocks, kept, strict=True)])
+            return ViT(lean, self.spec, self.preprocess).eval()
         if self._deep(tokens):
-            return with_blocks(model, [ConstantPrompt(b, p) for b, p in zip(blocks, tokens.detach(), strict=True)])
+            parts = zip(blocks, tokens.detach(), kept, strict=True)
+            return with_blocks(model, [ConstantPrompt(block, prompt, count) for block, prompt, count in parts])
         first = EnteringPrompt(blocks[0], tokens[0].detach())
         between = [LeanBlock(block) for block in blocks[1:-1]]
-        return with_blocks(model, [first, *between, LeavingPrompt(blocks[-1], tokens.shape[1])])
+        return with_blocks(model, [first, *between, LeanBlock(blocks[-1], read or -tokens.shape[1])])
 
     def _deep(self, tokens: Tensor) -> bool:
         depth, width = self.site.depth, self.site.width

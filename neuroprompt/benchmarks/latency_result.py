@@ -17,10 +17,10 @@ PLAIN = ("max_abs_diff", "max_rel_diff", "top1_agreement", "batch", "rounds", "t
 
 @dataclass(frozen=True)
 class LatencyBenchmark:
-    """Five forms of one model, timed in turn: bare, naive, baked, lean and pytorch (`neuroprompt.benchmarks.latency`).
+    """Forms of one model, timed in turn; `neuroprompt.benchmarks.latency.bench_model` says what they are.
 
     ms              milliseconds of a run of `batch` images, by form
-    ratio           baked_over_bare, naive_over_bare, lean_over_bare, pytorch_over_bare, baked_over_lean
+    ratio           A_over_bare of every form A, baked_over_lean, baked_fused_over_baked, baked_fused_over_lean_fused
     nodes, macs     operators of each graph, and its multiply-accumulates an image
     max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
     top1_agreement  share of images whose class is the same
@@ -44,6 +44,12 @@ class LatencyBenchmark:
         return {name: estimate(Activity(macs=macs), prices).joules for name, macs in self.macs.items()}
 
     @property
+    def fastest(self) -> str:
+        """The faster of the forms that a bundle holds, by what `run --form` calls it."""
+        fused = self.ratio.get("baked_fused_over_baked")
+        return "fused" if fused is not None and fused.median < 1 else "portable"
+
+    @property
     def note(self) -> str:
         """What the joules are."""
         return f"joules an image: {NOTE.lower()}; {Prices.named(PRICES).title}, multiply-accumulates alone"
@@ -59,6 +65,7 @@ class LatencyBenchmark:
             "macs": dict(self.macs),
             **{key: getattr(self, key) for key in PLAIN},
             "joules": self.joules,
+            "fastest": self.fastest,
             "note": self.note,
         }
 

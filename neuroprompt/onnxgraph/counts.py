@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 
 from neuroprompt.errors import BadBundle, Unsupported
-from neuroprompt.onnxgraph.shapes import STANDARD, Shape, for_one, shapes_of
+from neuroprompt.onnxgraph.shapes import FUSED, FUSED_DOMAIN, STANDARD, Shape, for_one, shapes_of
 from neuroprompt.spiking.activity import Activity
 
 Attributes = Mapping[str, Any]
@@ -91,7 +91,7 @@ def count_graph(file: Path | str) -> GraphCounts:
 def _check(node: onnx.NodeProto, file: Path | str) -> None:
     """Raises Unsupported where a product is in a node, or may be, and is not counted: the rest would be a part."""
     kind = node.op_type
-    if kind in PRODUCTS and node.domain in STANDARD:
+    if kind in PRODUCTS and node.domain in (STANDARD if kind != FUSED else (FUSED_DOMAIN,)):
         return
     if kind in HOLDERS or any(word in kind for word in ("MatMul", "Conv", "Gemm", "Attention")):
         got = f"operator {kind} ({node.name}) of {file} is not counted"
@@ -140,6 +140,12 @@ def _attention(_: Shape, operands: list[Shape], attributes: Attributes) -> int:
     return q[0] * q[1] * k[1] * (q[2] + v[2] * shared)
 
 
+def _fused_attention(_: Shape, operands: list[Shape], __: Attributes) -> int:
+    """Q (B, n, D), K (B, m, D), V (B, m, D_v): the width of all heads together is what counts."""
+    q, k, v = operands[:3]
+    return q[0] * q[1] * k[1] * (q[2] + v[2])
+
+
 # operator -> its multiply-accumulates, of (result, operands, attributes)
 PRODUCTS: dict[str, Callable[[Shape, list[Shape], Attributes], int]] = {
     "MatMul": _matmul,
@@ -152,6 +158,7 @@ PRODUCTS: dict[str, Callable[[Shape, list[Shape], Attributes], int]] = {
     "QLinearConv": _integer_conv,
     "Einsum": _einsum,
     "Attention": _attention,
+    FUSED: _fused_attention,
 }
 HOLDERS = frozenset({"Loop", "Scan", "If", "LSTM", "GRU", "RNN"})
 """Operators that hold products of their own."""
