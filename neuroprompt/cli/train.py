@@ -60,6 +60,7 @@ HeadWords = Annotated[
         "train --out runs/digits",
         "train --method vpt-deep --tokens 10 --data folder:images --out runs/vpt",
         "train --backbone vit_base_patch16_224.augreg_in21k --data torchvision:CIFAR100 --device cuda --out runs/c100",
+        "train --device cuda --devices 4 --nodes 2 --strategy ddp --out runs/big",
         "train --method lorsp --help-settings",
         "train --method lor-vp --head iterative --head-set sources=2 --backbone deit_tiny_patch16_224 --out runs/ilm",
         "train --backbone deit_tiny_patch16_224 --weights deit.safetensors --image-size 112 --data folder:eurosat",
@@ -111,7 +112,10 @@ def train(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps (Lightning Fabric's accelerator).")] = "auto",
-    devices: Annotated[str, typer.Option(help="How many devices, or 'auto'.")] = "1",
+    devices: Annotated[str, typer.Option(help="How many devices of each node, or 'auto'.")] = "1",
+    nodes: Annotated[
+        int, typer.Option(help="How many machines; torchrun or srun starts the same command on each.")
+    ] = 1,
     strategy: Annotated[str, typer.Option(help="auto or ddp.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
     json: Json = False,
@@ -121,6 +125,7 @@ def train(
     Ctrl-C leaves a checkpoint; the same command goes on from it and ends with the same result.
     """
     from neuroprompt.contracts.learning import Head, Prompt
+    from neuroprompt.training.devices import is_first
     from neuroprompt.training.loop import train as train_run
 
     if help_settings:
@@ -134,9 +139,12 @@ def train(
             TerminalProgress(),
             accelerator=device,
             devices=devices,
+            nodes=nodes,
             strategy=strategy,
             precision=precision,
         )
+    if not is_first():
+        return
     result: dict[str, Any] = {"run": str(run.folder), "method": method, **run.metrics.json()}
     title = f"{method} in {run.folder}"
     emit(result, json, table(title, ("", "value"), facts(run.summary())), f"next: neuroprompt eval {run.folder}")
