@@ -21,7 +21,7 @@ LAYERS = (
     ("errors", "plugin", "progress", "files", "images", "extras"),
     ("contracts", "spiking"),
     ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "compiler"),
-    ("training", "simulators", "onnxgraph"),
+    ("training", "simulators", "onnxgraph", "csource"),
     ("targets",),
     ("bundles",),
     ("energy",),

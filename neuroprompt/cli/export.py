@@ -25,12 +25,15 @@ if TYPE_CHECKING:
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
         "export graph.nir --target lava --input pixels.npy --encode rate",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
+        "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
     )
 )
 def export(
     what: Annotated[Path, typer.Argument(metavar="RUN|GRAPH.nir", help="A run of 'neuroprompt train', or a NIR file.")],
-    target: Annotated[str, typer.Option(help="onnx (backbone with the prompt baked in), lava, netx (lava-dl) or nir.")],
+    target: Annotated[
+        str, typer.Option(help="onnx (backbone with the prompt baked in), lava, netx (lava-dl), nir, c or c-float32.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where it appears, whole or not at all (default: out/TARGET).")
     ] = None,
