@@ -170,6 +170,8 @@ def scale_words(report: dict[str, Any]) -> list[str]:
             f"silent, {p['overflow_u']} currents and {p['overflow_v']} voltages left 24 bits; "
             f"{p['spike_match']:.4%} of its steps as in the float model"
         )
+        if p.get("sums_beyond_loihi1"):
+            lines.append(f"- `{name}`: {p['sums_beyond_loihi1']} sums are too large for a Loihi 1, which wraps them")
     for name, q in report["projections"].items():
         lists = f" in {q['lists']} lists of synapses that add up" if q.get("lists", 1) > 1 else ""
         lines.append(

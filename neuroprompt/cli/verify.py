@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
+from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -49,6 +49,7 @@ def verify(
     dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
     split_signs: SplitSigns = False,
+    chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
     figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
     json: Json = False,
 ) -> None:
@@ -67,6 +68,7 @@ def verify(
             raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
     with stdout_is_ours():
         model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, split_signs)
+        model = model.on(chip.value)
         names = [name.strip() for name in targets.split(",")] if targets else None
         result = verify_model(model, inputs, names, TerminalProgress())
         if figure is not None:

@@ -27,19 +27,25 @@ HALF = 2**23
 """u and v have 24 bits."""
 MANTISSA = (-4096, 4095)
 VTH_MAX = 2**17 - 1
+SUM_END = 2**15
+"""Where the sum of a step, in weight units, wraps on a Loihi 1 (`neuroprompt.loihi.loihi1`)."""
 EXPONENTS = (-8, 7)
 """Of weights: what 4 bits hold."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one population did in T steps: spikes, u and v after the reset, all (T, n); and overflows of u and v."""
+    """What one population did in T steps: spikes, u and v after the reset, all (T, n); and overflows of u and v.
+
+    `beyond` counts sums of weights of 2^15 or more, which wrap on a Loihi 1, where they were looked at.
+    """
 
     spikes: NDArray[np.bool_]
     u: Array
     v: Array
     wrapped: int = 0
     clipped: int = 0
+    beyond: int = 0
 
 
 def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
