@@ -233,7 +233,11 @@ const {kind} *{layout.prefix}_{name}_v(void)
 def _header(program: Program, layout: Layout) -> str:
     prefix, capitals = layout.prefix, layout.prefix.upper()
     kind = "int32_t" if layout.fixed else "float"
-    what = {"uint8_t": "a spike: 0 or 1", "int32_t": "a whole number: x * INPUT_SCALE, rounded", "float": "a number"}
+    what = {
+        "uint8_t": "a spike: 0 or 1",
+        "int32_t": f"a whole number: x * {capitals}_INPUT_SCALE, rounded",
+        "float": "a number",
+    }
     lines = [
         f"#ifndef {capitals}_H",
         f"#define {capitals}_H",
@@ -241,7 +245,11 @@ def _header(program: Program, layout: Layout) -> str:
         "#include <stdint.h>",
         "",
         f"#define {capitals}_INPUTS {program.inputs}",
-        *([f"#define {capitals}_INPUT_SCALE {program.input_scale!r}"] if layout.fixed and layout.numbers else []),
+        *(
+            [f"#define {capitals}_INPUT_SCALE {float(program.input_scale)!r}"]
+            if layout.fixed and layout.numbers
+            else []
+        ),
         "",
         f"/* What an input line carries: {what[layout.input]}. */",
         f"typedef {layout.input} {prefix}_input;",
@@ -265,7 +273,9 @@ def _header(program: Program, layout: Layout) -> str:
             f"#define {capitals}_{name.upper()}_SIZE {p.size}",
         ]
         if p.emits == "v" and layout.fixed:
-            lines.append(f"#define {capitals}_{name.upper()}_UNIT {p.unit!r} /* v over this is the graph's number */")
+            lines.append(
+                f"#define {capitals}_{name.upper()}_UNIT {float(p.unit)!r} /* v over this is the graph's number */"
+            )
         lines += [
             f"const uint8_t *{prefix}_{name}_spikes(void);",
             f"const {kind} *{prefix}_{name}_v(void);",

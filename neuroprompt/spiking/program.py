@@ -134,7 +134,7 @@ class Program:
 
     def spec(self) -> dict[str, Any]:
         """The program as plain values, as `neuroprompt.workers.stepwise` takes it."""
-        fields = ("steps", "inputs", "precision", "input_scale")
+        fields = ("steps", "inputs", "precision", "input_scale", "chip")
         return {name: getattr(self, name) for name in fields} | {
             "populations": [dict(vars(p)) for p in self.populations],
             "projections": [vars(p) | {"weights": p.weights.raw} for p in self.projections],

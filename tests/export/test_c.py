@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts.deployment import Exported, Exporter
+from neuroprompt.contracts.deployment import Exported, Exporter, SpikingTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.csource.compiler import compiler
 from neuroprompt.csource.readme import CHECK
@@ -84,6 +85,35 @@ int main(void) {{ net_reset(); {body} printf("%d", counts[0] + counts[1] + count
     subprocess.run(command, cwd=tmp_path, check=True, timeout=100)
     ran = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, check=True, timeout=100)
     assert int(ran.stdout) == about["spikes"]
+
+
+def test_the_example_of_the_readme_reads_values(cc: str, tmp_path: Path) -> None:
+    """Numbers on the lines, and a readout that never fires: the scale and the unit of the header."""
+    ones = np.ones(3)
+    readout = nir.LI(tau=ones * 5e-4, r=ones, v_leak=ones * 0)
+    spiking = graph().nodes
+    net = nir.NIRGraph.from_list(*list(spiking.values())[1:-1], nir.Linear(np.eye(3, 4) * 0.7), readout)
+    inputs = np.random.default_rng(2).normal(0.4, 0.4, (30, 6))
+    Exporter.named("c").export_graph(net, tmp_path / "out", inputs)
+    model = model_of_graph(net, 30, inputs)
+    ((_, values),) = SpikingTarget.named("loihi").run(model, inputs, "fixed").values.items()
+    text = (tmp_path / "out" / "README.md").read_text()
+    head, body = text.split("```c\n")[1].split("```")[0].split("net_reset();")
+    rows = ",".join("{" + ",".join(map(float.__repr__, row)) + "}" for row in inputs.tolist())
+    main = f"""#include <math.h>
+#include <stdio.h>
+static const double rows[30][6] = {{{rows}}};
+static double values[3];
+static void read_sensor(int32_t *input, int t) {{
+    for (int j = 0; j < 6; j++) input[j] = (int32_t)lrint(rows[t][j] * NET_INPUT_SCALE);
+}}
+int main(void) {{ net_reset(); {body} printf("%.17g %.17g %.17g", values[0], values[1], values[2]); return 0; }}"""
+    (tmp_path / "main.c").write_text(head + main)
+    command = [cc, "-std=c99", "-I", "out", "main.c", "out/net.c", "-o", "main", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=100)
+    ran = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, check=True, timeout=100)
+    assert [float(word) for word in ran.stdout.split()] == values[-1].tolist()
+    assert values[-1].any()
 
 
 def test_without_a_compiler_the_bundle_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
