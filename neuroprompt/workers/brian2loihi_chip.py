@@ -51,10 +51,10 @@ def run(program: dict[str, Any], inputs: Any) -> dict[str, dict[str, Any]]:
         spikes, u, v = monitors[p["name"]]
         fired = np.zeros((chip_steps, p["size"]), bool)
         fired[np.rint(np.asarray(spikes.t) * 1000).astype(int), np.asarray(spikes.i)] = True
-        rows = slice(p["depth"], p["depth"] + steps)
-        traces["spikes"][p["name"]] = fired[rows]
-        traces["u"][p["name"]] = np.rint(np.asarray(u.I).T[rows]).astype(np.int64)
-        traces["v"][p["name"]] = np.rint(np.asarray(v.v).T[rows]).astype(np.int64)
+        kept = slice(p["depth"], p["depth"] + steps)
+        traces["spikes"][p["name"]] = fired[kept]
+        traces["u"][p["name"]] = np.rint(np.asarray(u.I).T[kept]).astype(np.int64)
+        traces["v"][p["name"]] = np.rint(np.asarray(v.v).T[kept]).astype(np.int64)
     return traces
 
 

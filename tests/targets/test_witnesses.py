@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import nir
 import numpy as np
@@ -41,7 +42,7 @@ def without_biases(program: Program) -> Program:
     """Biases and currents gone, and the first neuron's decays and threshold for all: what Brian2Loihi has."""
 
     def plain(p: Population) -> Population:
-        one = {key: int(np.max(getattr(p, key))) for key in ("du", "dv", "vth")}
+        one: dict[str, Any] = {key: int(np.max(getattr(p, key))) for key in ("du", "dv", "vth")}
         return replace(p, bias=np.zeros_like(p.bias), currents=(), **one)
 
     return replace(program, populations=tuple(plain(p) for p in program.populations))
