@@ -14,9 +14,11 @@ from neuroprompt.bundles.neurons import GraphNeurons, Neurons
 from neuroprompt.bundles.of_graph import about_graph, checked_programs
 from neuroprompt.bundles.pipeline import Hybrid
 from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.mapping import mapped
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class Lava(Exporter):
             write_inputs(inputs, folder)
             written = read_model(folder)
             about = about_graph(graph, name, model) | source | {"placement": place(model.fixed_program)}
+            spikes = {name: trace.spikes for name, trace in simulate(model.fixed_program, inputs).items()}
+            about["placement"]["loihi1"] = mapped(model.fixed_program, spikes).json()
             about |= {"checked": checked_programs(written, inputs, progress)}
             add_script(folder, graph_readme(about, written))
             return about
