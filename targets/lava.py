@@ -47,6 +47,8 @@ class Lava(OwnRuntimeTarget):
         self.refuse(program)
         if precision == "fixed":
             check_hold(program)  # Lava's LIFRefractory has a float model only
+            if program.chip == "loihi1":
+                raise Unsupported("a program for Loihi 1", "one for Loihi 2, the chip that Lava simulates")
         program.encode(inputs)  # refuses in this process what the worker would refuse in its own
         return Recording.stacked([self._run_alone(program, each, states) for each in inputs])
 

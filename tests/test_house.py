@@ -21,7 +21,7 @@ LAYERS = (
     ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras", "processes"),
     ("contracts", "spiking"),
     ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "engines", "compiler"),
-    ("training", "simulators", "onnxgraph"),
+    ("training", "simulators", "onnxgraph", "csource"),
     ("targets",),
     ("bundles",),
     ("energy",),

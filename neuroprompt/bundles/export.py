@@ -26,8 +26,8 @@ def export(
 ) -> Exported:
     """Export a run, opened or by its folder, or a NIR graph; both sides run and are compared before a bundle appears.
 
-    `target` names the artefact (`Exporter.names()`: lava, netx, nir, onnx). A graph is calibrated and checked on
-    `inputs` (T, n_in); `split_signs` puts its weights into one list of synapses for each sign.
+    `target` names the artefact (`Exporter.names()`: lava, netx, c, nir, onnx, ...). A graph is calibrated and checked
+    on `inputs` (T, n_in); `split_signs` puts its weights into one list of synapses for each sign.
 
     Raises BadSetting for a graph without inputs or a run with them, and what the exporter raises: Unsupported,
     ParityError, CannotWrite.

@@ -99,11 +99,27 @@ def graph_readme(about: dict[str, Any], model: SpikingModel) -> str:
         f"{placed['synapses']:,} synapses; at least {placed['cores']} of the {placed['chip']['cores']} cores of a "
         f"Loihi 2 ({placed['chip']['source']}). Its outputs are {placed['latency_steps']} steps behind the graph's.",
         *(f"- too large: {line}" for line in placed["too_large"]),
+        *_mapping_words(placed["loihi1"]),
     ]
     if about.get("encoding"):
         lead += f" Its inputs are spikes, encoded from numbers by {about['encoding']}."
     parts = {"Run it": lava_run("inputs.npy"), "Files": _files(shown), CHECKED: programs_checked(about["checked"])}
     return _document(about["graph"], lead, parts | {"On the chip": chip}, model)
+
+
+def _mapping_words(mapping: dict[str, Any]) -> list[str]:
+    """Where its neurons would be on a Loihi 1, and what they send each other there."""
+    cores = mapping["cores"]
+    fullest = max(cores, key=lambda core: core["bytes"])
+    return [
+        "",
+        f"Placed on a Loihi 1 it takes {len(cores)} cores. The one with most weights holds {fullest['neurons']} "
+        f"neurons, {fullest['bytes']:,} bytes of weights (without indices), {fullest['in_axons']:,} axons in and "
+        f"{fullest['out_axons']:,} out. In a step the neurons send {mapping['messages_a_step']:.1f} messages on "
+        f"average, {mapping['messages_between_cores_a_step']:.1f} of them to another core, over "
+        f"{mapping['hops_a_step']:.1f} hops between tiles. Limits: {mapping['source']}.",
+        *(f"- too large for a Loihi 1: {line}" for line in mapping["too_large"]),
+    ]
 
 
 def _document(name: str, lead: str, parts: dict[str, list[str]], model: SpikingModel) -> str:
@@ -170,6 +186,8 @@ def scale_words(report: dict[str, Any]) -> list[str]:
             f"silent, {p['overflow_u']} currents and {p['overflow_v']} voltages left 24 bits; "
             f"{p['spike_match']:.4%} of its steps as in the float model"
         )
+        if p.get("sums_beyond_loihi1"):
+            lines.append(f"- `{name}`: {p['sums_beyond_loihi1']} sums are too large for a Loihi 1, which wraps them")
     for name, q in report["projections"].items():
         lists = f" in {q['lists']} lists of synapses that add up" if q.get("lists", 1) > 1 else ""
         lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,21 +26,29 @@ if TYPE_CHECKING:
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
         "export graph.nir --target lava --input pixels.npy --encode rate",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
+        "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
     )
 )
 def export(
     what: Annotated[Path, typer.Argument(metavar="RUN|GRAPH.nir", help="A run of 'neuroprompt train', or a NIR file.")],
-    target: Annotated[str, typer.Option(help="onnx (backbone with the prompt baked in), lava, netx (lava-dl) or nir.")],
+    target: Annotated[
+        str, typer.Option(help="onnx (backbone with the prompt baked in), lava, netx (lava-dl), nir, c or c-float32.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where it appears, whole or not at all (default: out/TARGET).")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps of a graph, where it does not say.")] = None,
     stimulus: Annotated[
-        str,
-        typer.Option("--input", metavar="poisson:RATE|FILE", help="What a graph is fitted and tried on: as in verify."),
-    ] = "poisson:0.5",
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="poisson:RATE|FILE",
+            help="What a graph is fitted and tried on: as in verify (default: poisson:0.5, and integers that a file of "
+            "'--target nir' carries stay as they are).",
+        ),
+    ] = None,
     library: From = None,
     dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
@@ -56,6 +65,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
+    from neuroprompt.compiler.carried import without_integers
     from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter
 
@@ -63,7 +73,9 @@ def export(
     out = out or Path("out") / target
     if what.is_file() or what.suffix in (".nir", ".hdf5", ".h5"):
         with stdout_is_ours():
-            flat, inputs = graph_with_inputs(what, steps, stimulus, dt, seed, library)
+            flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", dt, seed, library)
+            if stimulus is not None:
+                flat = replace(flat, graph=without_integers(flat.graph))
             if encode is not None:
                 from neuroprompt.compiler.encode import encoded
 

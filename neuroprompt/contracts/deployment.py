@@ -210,7 +210,7 @@ class Exporter(Plugin, ABC):
         `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
-        raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")
+        raise Unsupported(got, "a run folder", "--target lava, netx or c takes a graph")
 
 
 # --- energy ----------------------------------------------------------------------------------------------------------

@@ -127,7 +127,8 @@ def _groups(points: Sequence[Point], choose: Sequence[str]) -> tuple[Group, ...]
     of: dict[tuple[tuple[str, str], ...], list[Point]] = {}
     for point in points:
         of.setdefault(tuple(item for item in point.settings.items() if item[0] not in choose), []).append(point)
-    kept = {key for key, _ in set.union(*map(set, of)) - set.intersection(*map(set, of))}
+    items: list[set[tuple[str, str]]] = [set(key) for key in of]
+    kept = {key for key, _ in items[0].union(*items) - items[0].intersection(*items)}
     groups = []
     for key, members in of.items():
         differing = {name: value for name, value in key if name in kept} or dict(key)
