@@ -18,7 +18,7 @@ VERBS = {
     "evaluate": "run noises split data ood batch seed progress",
     "sweep": "points out seeds search_seeds noises choose launch engine engine_settings resources progress",
     "export": "what out target inputs split_signs progress",
-    "run": "bundle images target precision lanes listed out threads batch_size provider graph_level progress",
+    "run": "bundle images target precision lanes listed out threads batch_size provider graph_level form progress",
     "verify": "model inputs targets progress labels decode",
     "energy": "what generator_prices backbone_prices onnx seconds",
     "bench": "what weights tokens batch rounds threads progress",
