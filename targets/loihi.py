@@ -53,18 +53,19 @@ class Loihi(SpikingTarget):
             if program.chip == "loihi1" and program.input_scale:
                 got = "numbers on the input lines of a Loihi 1"
                 raise Unsupported(got, "spikes, all that it sends", "use --chip loihi2, or send spikes (--encode)")
+        start = time.perf_counter()
+        sent = program.encode(inputs)
         widest = max(program.inputs, *(p.size for p in program.populations))
         many = max(1, CELLS // (max(1, program.steps) * widest))
-        parts = (inputs[i : i + many] for i in range(0, len(inputs), many))
-        return Recording.joined([_run(program, part, states) for part in parts])
+        parts = [_run(program, sent[i : i + many], states) for i in range(0, len(sent), many)]
+        return replace(Recording.joined(parts), seconds=time.perf_counter() - start, sent=sent)
 
 
-def _run(program: Program, inputs: NDArray[Any], states: bool) -> Recording:
+def _run(program: Program, sent: NDArray[Any], states: bool) -> Recording:
     start = time.perf_counter()
-    sent = program.encode(inputs)
     if program.precision == "fixed" and program.chip == "loihi1":
         traces = stacked([simulate_loihi1(program, item) for item in sent])
     else:
         traces = simulate_sent(program, sent, states)
     recorded = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
-    return replace(recording(program, recorded, time.perf_counter() - start, states), sent=sent)
+    return recording(program, recorded, time.perf_counter() - start, states)

@@ -27,7 +27,8 @@ def export(
     """Export a run, opened or by its folder, or a NIR graph; both sides run and are compared before a bundle appears.
 
     `target` names the artefact (`Exporter.names()`: lava, netx, c, nir, onnx, ...). A graph is calibrated and checked
-    on `inputs` (T, n_in); `split_signs` puts its weights into one list of synapses for each sign.
+    on `inputs` (T, n_in), or calibrated on all runs of a batch (B, T, n_in); `split_signs` puts its weights into one
+    list of synapses for each sign.
 
     Raises BadSetting for a graph without inputs or a run with them, and what the exporter raises: Unsupported,
     ParityError, CannotWrite.

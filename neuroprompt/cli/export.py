@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
+from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs, graph_with_samples
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         "export runs/digits --target nir --out out/nir",
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
         "export graph.nir --target lava --input pixels.npy --encode rate",
+        "export graph.nir --target lava --calibrate samples.npz",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
         "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
@@ -48,6 +49,10 @@ def export(
             help="What a graph is fitted and tried on: as in verify (default: poisson:0.5, and integers that a file of "
             "'--target nir' carries stay as they are).",
         ),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Fit a graph's integers on samples instead: a data set as in run --inputs."),
     ] = None,
     library: From = None,
     dt: Dt = None,
@@ -73,13 +78,14 @@ def export(
     out = out or Path("out") / target
     if what.is_file() or what.suffix in (".nir", ".hdf5", ".h5"):
         with stdout_is_ours():
-            flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", dt, seed, library)
-            if stimulus is not None:
+            if calibrate is None:
+                flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", dt, seed, library)
+            else:
+                flat, inputs = graph_with_samples(what, steps, calibrate, dt, library)
+            if stimulus is not None or calibrate is not None:
                 flat = replace(flat, graph=without_integers(flat.graph))
             if encode is not None:
-                from neuroprompt.compiler.encode import encoded
-
-                inputs = encoded(inputs, encode, seed)
+                inputs = _encoded(inputs, encode, seed)
             if show:
                 text = _dump(flat, inputs, split_signs)
             else:
@@ -99,9 +105,16 @@ def export(
         for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
-        of_graphs = {"--dump": show, "--split-signs": split_signs, "--encode": encode, "--from": library, "--dt": dt}
-        if given := [option for option, value in of_graphs.items() if value]:
-            got = f"{given[0]} of a run"
+        of_graphs: dict[str, object] = {
+            "--dump": show,
+            "--split-signs": split_signs,
+            "--encode": encode,
+            "--from": library,
+            "--dt": dt,
+        }
+        of_graphs["--calibrate"] = calibrate
+        if refused := [option for option, value in of_graphs.items() if value]:
+            got = f"{refused[0]} of a run"
             raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
             from neuroprompt.training.run_folder import Run
@@ -112,7 +125,19 @@ def export(
 
 
 def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:
-    from neuroprompt.compiler.compile import floats_of_graph
+    from neuroprompt.compiler.compile import floats_of_graph, model_of_items
     from neuroprompt.compiler.dump import dump
 
-    return dump(flat, floats_of_graph(flat, inputs, split_signs=split_signs))
+    fitted = floats_of_graph if inputs.ndim == 2 else model_of_items
+    return dump(flat, fitted(flat, inputs, split_signs=split_signs))
+
+
+def _encoded(inputs: Floats, code: str, seed: int) -> Floats:
+    """Spikes for a run, or for each run of a batch with a seed of its own."""
+    import numpy as np
+
+    from neuroprompt.compiler.encode import encoded
+
+    if inputs.ndim == 2:
+        return encoded(inputs, code, seed)
+    return np.stack([encoded(run, code, seed + i) for i, run in enumerate(inputs)])

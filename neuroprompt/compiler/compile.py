@@ -47,6 +47,22 @@ def model_of_graph(
     return SpikingModel(graph, program, fixed, report)
 
 
+def calibrated(
+    graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False, progress: Progress = SILENT
+) -> tuple[SpikingModel, Floats]:
+    """The model of a graph with integers fitted on one run (T, n_in), or on all of a batch (B, T, n_in).
+
+    Also one run to try it with, the first. Raises Unsupported, naming the node, where there are no such integers.
+    """
+    if inputs.ndim == 2:
+        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress), inputs
+    progress.say("fitting the integers")
+    model = model_of_items(graph, inputs, split_signs=split_signs)
+    if model.quantisation_error is not None:
+        raise model.quantisation_error
+    return model, inputs[0]
+
+
 def model_of_items(
     graph: nir.NIRGraph | Flat, items: NDArray[Any], largest: float = 0.0, *, split_signs: bool = False
 ) -> SpikingModel:

@@ -204,7 +204,9 @@ class Exporter(Plugin, ABC):
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
-        """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
+        """The same of a NIR graph of any origin, called `name`; it is fitted on `inputs` (T, n_in), and tried on them.
+
+        Of a batch (B, T, n_in) it is fitted on all runs, and tried on the first.
 
         `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
         `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.

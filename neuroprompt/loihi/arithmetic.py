@@ -116,17 +116,19 @@ def _stepped(
     """Populations step by step, with what the projections `inner` carry between them."""
     fixed = program.precision == "fixed"
     items = next(iter(arriving.values())).shape[:-2]
-    run = {
-        p.name: (FixedNeurons if fixed else FloatNeurons)(p, program.steps, items, states or p.emits == "v")
-        for p in part
-    }
+    looped = {q.target for q in inner}
+    run: dict[str, FixedNeurons | FloatNeurons] = {}
+    for p in part:
+        sizes = (p, program.steps, items, states or p.emits == "v")
+        most = np.inf if p.name in looped else _magnitude(arriving[p.name])
+        run[p.name] = FixedNeurons(*sizes, most=most) if fixed else FloatNeurons(*sizes)
     deliver = [stepwise_fixed(q) if fixed else partial(weighted_sums_float, q.weights) for q in inner]
     for t in range(program.steps):
         for p in part:
             a = arriving[p.name][..., t, :]
             for q, sums_of in zip(inner, deliver, strict=True):
                 if q.target == p.name and t >= q.lag:
-                    a = a + sums_of(run[q.source].spikes[..., t - q.lag, :])
+                    a = np.add(a, sums_of(run[q.source].spikes[..., t - q.lag, :]), dtype=np.float64)
             run[p.name].step(t, a)
     return {name: neurons.trace() for name, neurons in run.items()}
 
@@ -217,9 +219,18 @@ class FixedNeurons:
 
     `items` is (B,) for a batch, whose rows are (B, T, n); u and v are kept where `states`. They are whole numbers in
     float64, which holds every product of 24 bits and a decay exactly, and is several times faster than 64-bit integers.
+    `most` is the largest magnitude that arrives, where it is known: overflows that it rules out are not looked for.
     """
 
-    def __init__(self, population: Population, steps: int, items: tuple[int, ...] = (), states: bool = True) -> None:
+    def __init__(
+        self,
+        population: Population,
+        steps: int,
+        items: tuple[int, ...] = (),
+        states: bool = True,
+        *,
+        most: float = np.inf,
+    ) -> None:
         self.population, self.states = population, states
         self.u, self.v = np.zeros((*items, population.size)), np.zeros((*items, population.size))
         self.spikes = np.empty((*items, steps, population.size), bool)
@@ -234,31 +245,36 @@ class FixedNeurons:
         self.late_bias = bias if late and bias.any() else None
         self.bias = bias * 2.0**population.bias_exp if not late and bias.any() else None
         self.wrapped, self.clipped = np.zeros(items, np.int64), np.zeros(items, np.int64)
+        most_u = _most_kept((most + _magnitude(self.late_bias)) * 2**SHIFT, self.keep_u, steps)
+        self.may_wrap = most_u >= HALF
+        self.may_clip = _most_kept(most_u + _magnitude(self.bias), self.keep_v, steps) >= HALF
 
     def step(self, t: int, a: Array) -> None:
         """Step t, with what arrives (..., n)."""
-        u = np.multiply(a if self.late_bias is None else a + self.late_bias, 2.0**SHIFT, dtype=np.float64)
+        a, u, v = a if self.late_bias is None else a + self.late_bias, self.u, self.v
         if self.remembers:
-            u += np.trunc(self.u * self.keep_u)
-        if u.max(initial=0) > HALF or u.min(initial=0) <= -HALF:
+            u *= self.keep_u
+            np.trunc(u, out=u)
+            u += np.multiply(a, 2.0**SHIFT, dtype=np.float64)
+        else:
+            np.multiply(a, 2.0**SHIFT, out=u, dtype=np.float64)
+        if self.may_wrap and (u.max(initial=0) > HALF or u.min(initial=0) <= -HALF):
             over, under = u > HALF, u <= -HALF
             self.wrapped += np.count_nonzero(over | under, axis=-1)
             u -= 2 * HALF * over
             u += 2 * HALF * under
-        v = self.v
         v *= self.keep_v
         np.trunc(v, out=v)
         v += u
         if self.bias is not None:
             v += self.bias
-        if v.max(initial=0) >= HALF or v.min(initial=0) <= -HALF:
+        if self.may_clip and (v.max(initial=0) >= HALF or v.min(initial=0) <= -HALF):
             self.clipped += np.count_nonzero(np.abs(v) >= HALF, axis=-1)
             np.clip(v, -HALF + 1, HALF - 1, out=v)
         if self.population.hold and t:
             np.copyto(v, 0, where=self.spikes[..., t - 1, :])
         fired = np.greater(v, self.vth, out=self.spikes[..., t, :])
         np.copyto(v, 0, where=fired)
-        self.u = u
         if self.states:
             self.us[..., t, :], self.vs[..., t, :] = u, v
 
@@ -274,3 +290,13 @@ def step_fixed(population: Population, a: Array) -> Trace:
     for t, arriving in enumerate(a):
         neurons.step(t, arriving)
     return neurons.trace()
+
+
+def _magnitude(values: Array | None) -> float:
+    return 0.0 if values is None else max(float(values.max(initial=0)), -float(values.min(initial=0)))
+
+
+def _most_kept(most: float, keep: Array, steps: int) -> float:
+    """What a state can reach that keeps a share of itself and gets at most `most` in every step."""
+    share = float(np.max(keep, initial=0))
+    return most * min(steps, 1 / (1 - share) if share < 1 else np.inf) if most else 0.0

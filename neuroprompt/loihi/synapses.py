@@ -19,6 +19,8 @@ LINES = 2**16
 """Below so many lines sums of 8-bit weights stay below 2^24, where float32 is exact."""
 FEW: dict[Any, float] = {np.int16: 0.12, np.int32: 0.05}
 """Share of spikes below which adding the rows that they meet beats a matrix product (2048 x 2048), by their type."""
+NEAR, FEW_NEAR = 2**18, 0.2
+"""Weights in 16 bits that stay near the processor, and that share for them (784 x 128)."""
 
 
 def stored_weights(weights: Array) -> NDArray[np.int32]:
@@ -63,26 +65,33 @@ def _of_spikes(weights: Weights, sent: Array) -> Array:
     without gain: rows added by a thread a core (they wait for those of the matrix product).
     """
     share = np.count_nonzero(sent) / max(1, sent.size)
-    if share < FEW[np.int16]:
-        kind = np.int16 if weights.cached(_largest) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
-        if share < FEW[kind]:
-            return np.asarray(sparse_rows(sent, kind) @ weights.cached(TURNED[kind]))
+    small = weights.raw.size <= NEAR
+    if share < (FEW_NEAR if small else FEW[np.int16]):
+        rows = sparse_rows(sent, np.int16)
+        most = weights.cached(_largest) * int(np.diff(rows.indptr).max(initial=0))
+        kind = np.int16 if min(most, weights.cached(_largest_sum)) < 2**15 else np.int32
+        if kind is np.int16 or share < FEW[kind]:
+            return np.asarray(rows @ weights.cached(TURNED[kind]))
     product: Array = sent.astype(np.float32) @ weights.cached(TURNED[np.float32])
     return product
+
+
+def _largest_sum(weights: Weights) -> int:
+    """The largest magnitude that any spikes can add up to, whichever they are."""
+    return int(np.abs(stored_weights(weights.values)).sum(axis=1, dtype=np.int64).max(initial=0))
 
 
 def sparse_rows(spikes: Array, kind: type[np.number[Any]]) -> csr_matrix:
     """Spikes (N, in) as sparse rows of ones; several times faster than scipy's way, which goes through pairs."""
     lines = spikes.shape[1]
     there = np.flatnonzero(spikes.reshape(-1))
-    starts = np.zeros(len(spikes) + 1, np.int32)
-    np.cumsum(np.count_nonzero(spikes, axis=1), out=starts[1:])
-    columns = (there % lines).astype(np.int32)
+    starts = np.searchsorted(there, np.arange(len(spikes) + 1) * lines).astype(np.int32)
+    columns = (there - np.repeat(np.arange(len(spikes)) * lines, np.diff(starts))).astype(np.int32)
     return csr_matrix((np.ones(len(there), kind), columns, starts), shape=spikes.shape)
 
 
 def _largest(weights: Weights) -> int:
-    return int(np.abs(stored_weights(weights.values)).max())
+    return int(np.abs(stored_weights(weights.values)).max(initial=0))
 
 
 def _turned(kind: type[np.number[Any]], weights: Weights) -> Array:

@@ -109,7 +109,7 @@ class Program:
         if self.precision == "float":
             return inputs
         if not self.input_scale:
-            spikes = inputs.astype(bool)
+            spikes = inputs.astype(bool, copy=False)
             if inputs.dtype == bool or np.array_equal(spikes, inputs):
                 return spikes
             got = "inputs with values other than 0 and 1"

@@ -124,6 +124,23 @@ def test_a_bundle_runs_a_data_set_on_its_own_integers(
     refused(command("run", bundle, "--inputs", data, "--steps", 5), "a bundle has its own")
 
 
+def test_the_integers_are_calibrated_on_samples(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    done = command("export", graph, "--target", "lava", "--calibrate", data, "--out", bundle, "--json")
+    assert done.code == 0, done.err
+    assert done.json["about"]["steps"] == STEPS
+    with np.load(data) as arrays:
+        assert np.array_equal(np.load(bundle / "inputs.npy"), arrays["inputs"][0])
+    verified = command("verify", bundle, "--inputs", data, "--targets", "loihi", "--json").json
+    assert verified["targets"]["loihi-fixed"]["spike_exact"] > 0.99
+    dumped = command("export", graph, "--target", "lava", "--calibrate", data, "--dump")
+    assert dumped.code == 0, dumped.err
+    np.save(tmp_path / "wide.npy", np.zeros((2, STEPS, 13)))
+    wide = command("export", graph, "--target", "lava", "--calibrate", tmp_path / "wide.npy", "--out", tmp_path / "x")
+    refused(wide, "the graph has 12 input lines")
+    assert not (tmp_path / "x").exists()
+
+
 def refused(result: Any, *words: str) -> None:
     assert result.code == 2, result
     (line,) = [line for line in result.err.splitlines() if line.startswith("error:")]

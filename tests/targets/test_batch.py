@@ -37,6 +37,7 @@ def batch_for(program: Program, seed: int, numbers: bool) -> Floats:
 
 
 def assert_same_traces(program: Program, items: Floats) -> None:
+    """In float and integers, equal to single runs in all that a trace holds."""
     together = simulate(program, items)
     for i, inputs in enumerate(items):
         for name, alone in simulate(program, inputs).items():
@@ -45,7 +46,7 @@ def assert_same_traces(program: Program, items: Floats) -> None:
             assert np.array_equal(trace.u[i], alone.u), name
             assert np.array_equal(trace.v[i], alone.v), name
             for overflows, single in ((trace.wrapped, alone.wrapped), (trace.clipped, alone.clipped)):
-                assert np.broadcast_to(overflows, ITEMS)[i] == single, name
+                assert np.broadcast_to(overflows, len(items))[i] == single, name
 
 
 def test_the_emulator_gives_each_item_of_a_batch_what_it_gives_it_alone() -> None:
@@ -118,6 +119,19 @@ def _joined(rng: np.random.Generator, source: str, target: str, rows: int, colum
 @given(integer_programs(), st.integers(0, 2**32 - 1))
 def test_integers_that_overflow_do_so_alike(program: Program, seed: int) -> None:
     assert_same_traces(program, batch_for(program, seed, numbers=False))
+
+
+def test_what_a_cycle_adds_does_not_overflow_small_integers() -> None:
+    """Few spikes through narrow weights are added in 16 bits; what comes from outside and from the cycle is not."""
+    none = np.zeros(60, np.int64)
+    population = Population("p", 60, 4095, 4095, 2**17 - 1, none, 6, depth=1, currents=())
+    outside = Projection("input", "p", Weights(np.full((60, 1200), 255)))
+    back = Projection("p", "p", Weights(np.full((60, 60), 255)), lag=1)
+    program = Program("fixed", 3, 1200, (replace(population, vth=20000),), (outside, back))
+    lines = np.zeros((40, 3, 1200), bool)
+    lines[0, :, :120] = True  # 30,600 of 255 each, and 15,300 of the 60 that fire
+    assert_same_traces(program, lines)
+    assert simulate(program, lines)["p"].v[0, 1, 0] == 0
 
 
 def test_overflows_are_counted_by_item() -> None:
