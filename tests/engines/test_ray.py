@@ -181,7 +181,7 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "Ray cannot be reached at '127.0.0.1:1'" in json.loads(err)["error"]["message"]
 
 
-@pytest.mark.parametrize("engine", ["ray"])
+@pytest.mark.parametrize("engine", ["ray", "slurm"])
 def test_an_engine_that_is_not_installed_says_what_to_type(
     engine: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
