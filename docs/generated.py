@@ -175,7 +175,7 @@ is raised is a bug.
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | `verify` found a difference that must not be |
+| 1 | `verify` found a difference that must not be; some images of `run` or some runs of `sweep` failed |
 | 2 | a mistake that you can mend, in one line |
 | 130 | stopped by Ctrl-C; the same command goes on |
 """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from neuroprompt.contracts.work import Task
@@ -23,6 +25,19 @@ def writes_of(tasks: Sequence[Task]) -> list[Path]:
 def missing_here(reads: Iterable[str], probes: Iterable[str]) -> list[str]:
     """Those of the paths that this machine does not see."""
     return [path for path in (*reads, *probes) if not os.path.exists(path)]
+
+
+@contextmanager
+def probes(tasks: Sequence[Task]) -> Iterator[list[Path]]:
+    """New files in the folders that tasks write to: a machine that shares these places sees them."""
+    files = [folder / f".probe-{uuid.uuid4().hex}" for folder in writes_of(tasks)]
+    try:
+        for file in files:
+            file.touch()
+        yield files
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def check_paths(tasks: Sequence[Task]) -> None:
