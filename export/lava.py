@@ -18,8 +18,10 @@ from neuroprompt.compiler.mapping import mapped
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
-from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.energy.latency import latency
+from neuroprompt.loihi.arithmetic import simulate_sent
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.spiking.program import Program
 
 if TYPE_CHECKING:
     from neuroprompt.bundles.bundle import Bundle
@@ -66,8 +68,7 @@ class Lava(Exporter):
             write_inputs(tried, folder)
             written = read_model(folder)
             about = about_graph(graph, name, model) | source | {"placement": place(model.fixed_program)}
-            spikes = {name: trace.spikes for name, trace in simulate(model.fixed_program, tried).items()}
-            about["placement"]["loihi1"] = mapped(model.fixed_program, spikes).json()
+            about["placement"]["loihi1"] = _on_loihi1(model.fixed_program, tried)
             about |= {"checked": checked_programs(written, tried, progress)}
             add_script(folder, graph_readme(about, written))
             return about
@@ -80,3 +81,12 @@ class Lava(Exporter):
         if "graph" in bundle.about:
             return GraphNeurons(bundle)
         return Hybrid(bundle) if bundle.about.get("per_image") else Neurons(bundle)
+
+
+def _on_loihi1(program: Program, inputs: Floats) -> dict[str, Any]:
+    """Where the neurons would be on a Loihi 1, what they send each other there, and how long a step would take."""
+    sent = program.encode(inputs)
+    emitted = {"input": sent} | {name: trace.spikes for name, trace in simulate_sent(program, sent).items()}
+    placement = mapped(program, emitted)
+    time = {} if placement.too_large else {"latency": latency(program, emitted, placement).json()}
+    return placement.json() | time

@@ -113,12 +113,25 @@ def _mapping_words(mapping: dict[str, Any]) -> list[str]:
     fullest = max(cores, key=lambda core: core["bytes"])
     return [
         "",
-        f"Placed on a Loihi 1 it takes {len(cores)} cores. The one with most weights holds {fullest['neurons']} "
-        f"neurons, {fullest['bytes']:,} bytes of weights (without indices), {fullest['in_axons']:,} axons in and "
-        f"{fullest['out_axons']:,} out. In a step the neurons send {mapping['messages_a_step']:.1f} messages on "
-        f"average, {mapping['messages_between_cores_a_step']:.1f} of them to another core, over "
-        f"{mapping['hops_a_step']:.1f} hops between tiles. Limits: {mapping['source']}.",
+        f"Placed on a Loihi 1 it takes {len(cores)} core{'s' * (len(cores) > 1)}. The one with most weights holds "
+        f"{fullest['neurons']} neurons, {fullest['bytes']:,} bytes of weights (without indices), "
+        f"{fullest['in_axons']:,} axons in and {fullest['out_axons']:,} out. In a step the neurons send "
+        f"{mapping['messages_a_step']:.1f} messages on average, {mapping['messages_between_cores_a_step']:.1f} of them "
+        f"to another core, over {mapping['hops_a_step']:.1f} hops between tiles. Limits: {mapping['source']}.",
+        *_latency_words(mapping.get("latency")),
         *(f"- too large for a Loihi 1: {line}" for line in mapping["too_large"]),
+    ]
+
+
+def _latency_words(time: dict[str, Any] | None) -> list[str]:
+    """How long a step would take there, estimated."""
+    if time is None:
+        return []
+    low, high = time["step_low_s"] * 1e6, time["step_high_s"] * 1e6
+    return [
+        "",
+        f"A step takes {low:.1f} to {high:.1f} microseconds there, a run {time['run_low_s'] * 1e6:.0f} to "
+        f"{time['run_high_s'] * 1e6:.0f}: estimated, not measured, with the figures of {time['source']}.",
     ]
 
 

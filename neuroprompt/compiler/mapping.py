@@ -60,7 +60,9 @@ class Placement:
     @property
     def hops(self) -> float:
         """Hops of all messages of a step, a mean."""
-        return sum(count * _distance(self.cores[a].tile, self.cores[b].tile) for (a, b), count in self.messages.items())
+        return sum(
+            count * tiles_apart(self.cores[a].tile, self.cores[b].tile) for (a, b), count in self.messages.items()
+        )
 
     def json(self) -> dict[str, Any]:
         """For scripts."""
@@ -210,7 +212,8 @@ def _tile(place: int) -> tuple[int, int]:
     return tile % WIDTH, tile // WIDTH
 
 
-def _distance(a: tuple[int, int], b: tuple[int, int]) -> int:
+def tiles_apart(a: tuple[int, int], b: tuple[int, int]) -> int:
+    """Hops between two tiles."""
     return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 
