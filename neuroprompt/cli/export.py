@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @app.command(
     epilog=examples(
         "export runs/digits --target onnx --out out/onnx",
+        "export runs/digits --target onnx --precision int8 --calibrate 128",
         "export runs/digits --target lava --out out/lava",
         "export runs/digits --target nir --out out/nir",
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
@@ -50,6 +51,13 @@ def export(
         ),
     ] = None,
     split_signs: SplitSigns = False,
+    precision: Annotated[
+        str, typer.Option(help="Of a run's ONNX bundle, beside the 32-bit file: int8, int8-dynamic or fp16.")
+    ] = "fp32",
+    calibrate: Annotated[int, typer.Option(help="Training images on which int8's ranges are found.")] = 64,
+    max_drop: Annotated[
+        float, typer.Option(help="Points of validation accuracy that fewer bits may lose; more is an error.")
+    ] = 1.0,
     show: Annotated[
         bool, typer.Option("--dump", help="Print every stage of the compiler instead, and write nothing.")
     ] = False,
@@ -57,11 +65,15 @@ def export(
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
     from neuroprompt.compiler.report import bits_words
-    from neuroprompt.contracts.deployment import Exporter
+    from neuroprompt.contracts.deployment import Exporter, Precision
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
+    if precision == "fp32" and (calibrate, max_drop) != (64, 1.0):
+        raise BadSetting("--calibrate or --max-drop with 32 bits", "--precision int8")
     if what.is_file() or what.suffix in (".nir", ".hdf5", ".h5"):
+        if precision != "fp32":
+            raise BadSetting(f"--precision {precision} of a graph", "a run, with --target onnx")
         with stdout_is_ours():
             flat, inputs = graph_with_inputs(what, steps, stimulus, dt, seed, library)
             if encode is not None:
@@ -94,9 +106,18 @@ def export(
         with stdout_is_ours():
             from neuroprompt.training.run_folder import Run
 
-            result = exporter.export(Run.load(what, weights), out, progress=TerminalProgress())
+            trained, progress = Run.load(what, weights), TerminalProgress()
+            if precision == "fp32":
+                result = exporter.export(trained, out, progress=progress)
+            else:
+                fewer = Precision(precision, calibrate, max_drop)
+                result = exporter.export_reduced(trained, out, fewer, progress=progress)
     checked = table(f"{target}: {out}", ("checked", "value"), facts(result.figures))
-    emit(result.json(), json, checked, *bits_words(result.figures.get("bits", {})))
+    fewer_bits = [
+        table(f"{precision} beside 32 bits", ("measured", "value"), facts(result.figures[precision]))
+        for _ in range(precision in result.figures)
+    ]
+    emit(result.json(), json, checked, *fewer_bits, *bits_words(result.figures.get("bits", {})))
 
 
 def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:
