@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +18,7 @@ from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.energy.estimate import estimate
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.onnxgraph import quantise as quantising
-from neuroprompt.onnxgraph.counts import count_graph
+from neuroprompt.onnxgraph.counts import count_graph, integer_products
 from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.half import halve
 from neuroprompt.onnxgraph.quantise import quantise, quantise_dynamic
@@ -45,7 +46,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def logits(file: Path, images: NDArray[np.float32]) -> NDArray[np.floating]:  # type: ignore[type-arg]
+def logits(file: Path, images: NDArray[np.float32]) -> NDArray[Any]:
     return ImageTarget.named("onnxruntime").logits(file, images)
 
 
@@ -64,7 +65,8 @@ def test_the_weights_of_every_block_take_8_bits_and_nothing_else(
     assert after.macs_int8 == blocks
     assert before.macs_int8 == 0
     # The blocks' weights are a byte each and no longer four; what is left is in 32 bits.
-    assert count_graph(whole).footprint - count_graph(out).footprint == pytest.approx(3 * 24 * width**2, rel=0.05)
+    saved, bytes_saved = count_graph(whole).footprint - count_graph(out).footprint, 3 * 24 * width**2
+    assert 0.95 * bytes_saved < saved < bytes_saved, "all but the scales"
     exact, near = logits(whole, images), logits(out, images)
     assert np.abs(near - exact).max() > 0
     assert np.abs(near - exact).mean() < 0.05 * np.ptp(exact)
@@ -80,8 +82,7 @@ def test_8_bit_products_have_a_price_of_their_own(whole: Path, images: NDArray[n
 def test_a_product_that_was_left_out_is_an_error(
     whole: Path, images: NDArray[np.float32], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = quantising.integer_products
-    monkeypatch.setattr(quantising, "integer_products", lambda graph: set(list(right(graph))[1:]))
+    monkeypatch.setattr(quantising, "integer_products", lambda graph: set(list(integer_products(graph))[1:]))
     with pytest.raises(ParityError, match=f"{6 * DEPTH - 1} products .* expected {6 * DEPTH}"):
         quantise(whole, tmp_path / "int8.onnx", images)
 
