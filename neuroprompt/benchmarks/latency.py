@@ -13,22 +13,24 @@ from torch import Tensor, nn
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.bundles.bundle import Bundle
-from neuroprompt.bundles.forms import FUSED, PORTABLE, forms_of
+from neuroprompt.bundles.forms import DYNAMIC, FUSED, HALF, INT8, PORTABLE, forms_of
 from neuroprompt.bundles.trained import trained_model
 from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
-from neuroprompt.errors import BadSetting
+from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.deployable import Unbaked, bare, deployed
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.parity import compare
+from neuroprompt.onnxgraph.quantise import quantise_dynamic
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.model import PromptedModel
 
 RATIOS = (
     *((form, "bare") for form in ("baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused")),
+    *((form, "bare") for form in ("int8", "int8_dynamic", "fp16")),
     ("baked", "lean"),
     ("baked_fused", "baked"),
     ("baked_fused", "lean_fused"),
@@ -74,9 +76,10 @@ def bench_model(
     its attention in fewer operators, and no work on tokens that nobody reads. lean: the bare backbone in the baked
     one's form, so that baked_over_lean is what the prompt alone costs, and lean_over_bare what the form saves.
     baked_fused and lean_fused: both with ONNX Runtime's fused attention, where the backbone has attention that fits;
-    lean_fused is the fairest rival, the fastest graph without a prompt. pytorch: the unbaked model in PyTorch. Every
-    round runs all, in an order drawn anew, and a ratio is of two times of one round: what else the machine does meets
-    all alike.
+    lean_fused is the fairest rival, the fastest graph without a prompt. int8, fp16: the bundle's files in fewer bits,
+    where it has them; int8_dynamic: the baked graph with 8-bit weights, where it has tokens. pytorch: the unbaked model
+    in PyTorch. Every round runs all, in an order drawn anew, and a ratio is of two times of one round: what else the
+    machine does meets all alike.
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
 
     Raises BadSetting, ParityError where a baked form and PyTorch differ, Unsupported where a graph is not countable.
@@ -103,20 +106,23 @@ def bench_model(
                 files[name] = baked_files[PORTABLE]
             else:
                 to_onnx(module(), shape, files[name])
-        files |= _fused(files, baked_files or {})
+        files |= _fused(files, baked_files or {}) | _reduced(files["baked"], Path(folder), baked_files or {})
         runs |= {name: _runner(file, images, threads) for name, file in files.items()}
         expected = runs["pytorch"]()
         parity = compare(runs["baked"](), expected)
         if "baked_fused" in runs:
             compare(runs["baked_fused"](), expected)
         nodes = {name: sum(operators(file).values()) for name, file in files.items()}
-        macs = {name: count_graph(file).total.macs for name, file in files.items()}
+        counted = {name: count_graph(file).total for name, file in files.items()}
+        sizes = {name: file.stat().st_size for name, file in files.items()}
         seconds = in_turn(runs, rounds, progress)
     return LatencyBenchmark(
         ms={name: middle([1e3 * s for s in times]) for name, times in seconds.items()},
         ratio={f"{a}_over_{b}": ratio(seconds[a], seconds[b]) for a, b in RATIOS if {a, b} <= seconds.keys()},
         nodes=nodes,
-        macs=macs,
+        macs={name: count.macs for name, count in counted.items()},
+        macs_int8={name: count.macs_int8 for name, count in counted.items() if count.macs_int8},
+        bytes=sizes,
         max_abs_diff=parity.max_abs_diff,
         max_rel_diff=parity.max_rel_diff,
         top1_agreement=parity.top1_agreement,
@@ -137,6 +143,19 @@ def _fused(files: Mapping[str, Path], baked_files: Mapping[str, Path]) -> dict[s
         elif fuse(files[name], file):
             fused[f"{name}_fused"] = file
     return fused
+
+
+def _reduced(baked: Path, folder: Path, baked_files: Mapping[str, Path]) -> dict[str, Path]:
+    """The bundle's files in fewer bits, and one with dynamic ranges; its answers differ, and are not compared."""
+    reduced = {form.replace("-", "_"): baked_files[form] for form in (INT8, DYNAMIC, HALF) if form in baked_files}
+    if "int8_dynamic" not in reduced:
+        plain, dynamic = folder / "plain.onnx", folder / "int8_dynamic.onnx"
+        try:
+            quantise_dynamic(baked, plain)
+        except Unsupported:  # no tokens
+            return reduced
+        reduced["int8_dynamic"] = dynamic if fuse(plain, dynamic, share=False) else plain
+    return reduced
 
 
 def _random(spec: BackboneSpec, tokens: int) -> tuple[PromptedModel, Tensor]:

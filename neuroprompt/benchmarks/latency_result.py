@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from neuroprompt.benchmarks.rounds import Middles, from_json, medians, quartiles
@@ -21,7 +21,8 @@ class LatencyBenchmark:
 
     ms              milliseconds of a run of `batch` images, by form
     ratio           A_over_bare of every form A, baked_over_lean, baked_fused_over_baked, baked_fused_over_lean_fused
-    nodes, macs     operators of each graph, and its multiply-accumulates an image
+    nodes, macs     operators of each graph, and its multiply-accumulates an image; macs_int8 of them are 8-bit
+    bytes           of each file; a fused one that shares its weights with the portable one holds the rest alone
     max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
     top1_agreement  share of images whose class is the same
     """
@@ -36,12 +37,18 @@ class LatencyBenchmark:
     batch: int
     rounds: int
     threads: int
+    macs_int8: Mapping[str, int] = field(default_factory=dict)
+    bytes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def joules(self) -> dict[str, float]:
         """Estimated joules of each graph's multiply-accumulates alone, an image."""
         prices = Prices.named(PRICES)
-        return {name: estimate(Activity(macs=macs), prices).joules for name, macs in self.macs.items()}
+        eight = self.macs_int8
+        return {
+            name: estimate(Activity(macs=macs, macs_int8=eight.get(name, 0)), prices).joules
+            for name, macs in self.macs.items()
+        }
 
     @property
     def fastest(self) -> str:
@@ -63,6 +70,8 @@ class LatencyBenchmark:
             "ms_quartiles": quartiles(self.ms),
             "nodes": dict(self.nodes),
             "macs": dict(self.macs),
+            "macs_int8": dict(self.macs_int8),
+            "bytes": dict(self.bytes),
             **{key: getattr(self, key) for key in PLAIN},
             "joules": self.joules,
             "fastest": self.fastest,
@@ -74,4 +83,5 @@ class LatencyBenchmark:
         """What `json` wrote; raises KeyError, TypeError."""
         times = from_json(values["ms"], values["ms_quartiles"])
         ratios = from_json(values["ratio"], values["ratio_quartiles"])
-        return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN})
+        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes")}
+        return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN}, **more)

@@ -31,7 +31,7 @@ class Settings:
     batch_size   images in one run of the model
     provider     ONNX Runtime's: cpu, cuda, ...
     graph_level  how far ONNX Runtime rewrites the graph: none, basic, extended, all
-    form         which file of an ONNX bundle: portable, fused
+    form         which file of an ONNX bundle: portable, fused, int8, ... (`neuroprompt.bundles.forms`)
     """
 
     target: str | None = None

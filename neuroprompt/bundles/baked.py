@@ -13,11 +13,12 @@ from torch import Tensor
 
 from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import bits_sha256
-from neuroprompt.bundles.forms import FILES, FUSED, PORTABLE
+from neuroprompt.bundles.forms import FILES, FUSED, HALF, PORTABLE
 from neuroprompt.bundles.predict import MODEL
 from neuroprompt.bundles.provenance import about_run
+from neuroprompt.bundles.reduced import write_reduced
 from neuroprompt.bundles.trained import PROMPT, TOKENS
-from neuroprompt.contracts.deployment import Exported
+from neuroprompt.contracts.deployment import Exported, Precision
 from neuroprompt.errors import ParityError
 from neuroprompt.onnxgraph.deployable import Unbaked, deployed
 from neuroprompt.onnxgraph.faster import faster
@@ -40,10 +41,11 @@ THRESHOLDS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Sig
 """Operators that make spikes or bits."""
 
 
-def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
+def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precision | None = None) -> Exported:
     """Write the bundle at `out`, once its file agrees with the unbaked model in PyTorch.
 
-    Raises Unsupported, ParityError, CannotWrite.
+    precision: also a file in fewer bits (`neuroprompt.bundles.reduced`). Raises Unsupported, ParityError, CannotWrite,
+    and with a precision BadData, BadSetting.
     """
     model, backbone = run.model, run.model.backbone
     static = not model.prompt.per_image
@@ -73,9 +75,13 @@ def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
         inputs = model.inputs(images)
         parity = check_file(folder / MODEL, Unbaked(model, tokens), inputs)
         fused = _fused(folder, Unbaked(model, tokens), inputs, progress)
+        reduced = {} if precision is None else {precision.bits: write_reduced(run, folder, precision, progress)}
+        chosen = PORTABLE if fused is None else fused["chosen"]
+        if precision is not None and precision.bits != HALF:
+            chosen = precision.bits
         return about | {
             "nodes": {"baked": sum(nodes.values()), **({} if fused is None else {FUSED: fused["nodes"]})},
-            "forms": {"chosen": PORTABLE if fused is None else fused["chosen"], FUSED: fused},
+            "forms": {"chosen": chosen, FUSED: fused, **reduced},
             "parity": parity.json() | {"source": origin},
             "spiking": None if spikes is None else spikes.json(),
         }
@@ -84,6 +90,8 @@ def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
     figures = {"nodes": written.about["nodes"]["baked"], "backbone_macs": written.about["backbone_macs"]}
     figures["form"] = written.about["forms"]["chosen"]
     figures |= {**written.about["parity"], **(written.about["spiking"] or {}), "bits_sha256": digest}
+    if precision is not None:
+        figures[precision.bits] = written.about["forms"][precision.bits]
     return Exported(written.folder, figures, written.about)
 
 

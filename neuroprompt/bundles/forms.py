@@ -9,9 +9,14 @@ from typing import Any
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.errors import BadSetting
 
-PORTABLE, FUSED = "portable", "fused"
-FILES: Mapping[str, str] = {PORTABLE: "model.onnx", FUSED: "model.fused.onnx"}
-"""Forms, each with its file: every runtime reads the portable one, ONNX Runtime alone the fused one."""
+PORTABLE, FUSED, INT8, DYNAMIC, HALF = "portable", "fused", "int8", "int8-dynamic", "fp16"
+FILES: Mapping[str, str] = {
+    PORTABLE: "model.onnx",
+    FUSED: "model.fused.onnx",
+    **{bits: f"model.{bits}.onnx" for bits in (INT8, DYNAMIC, HALF)},
+}
+"""Forms, each with its file: every runtime reads the portable one; the fused one and those of 8 bits are for ONNX
+Runtime. In 32 bits are the first two."""
 
 
 def forms_of(bundle: Bundle) -> dict[str, Path]:

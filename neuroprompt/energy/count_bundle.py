@@ -129,6 +129,7 @@ def _file_json(graph: GraphCounts) -> dict[str, object]:
     total = graph.total
     return {
         "macs": total.macs,
+        "macs_int8": total.macs_int8,
         "macs_by_operator": graph.by_operator(),
         "reads": total.reads,
         "writes": total.writes,

@@ -51,7 +51,7 @@ class Slurm(Engine):
         need("slurm")
         if shutil.which("sbatch") is None or shutil.which("squeue") is None:
             raise RuntimeMissing("there is no sbatch here", "a machine that submits to Slurm", "or use --engine local")
-        waiting, running = deque(tasks), {}
+        waiting, running = deque(tasks), dict[Any, Any]()
         queued = _queue()
         gone: dict[str, float] = {}
         try:

@@ -28,11 +28,11 @@ SHARED_BYTES = 4096
 """Constants of fewer bytes are written again, rather than shared: the sizes of shapes among them are read often."""
 
 
-def fuse(file: Path, out: Path) -> int:
+def fuse(file: Path, out: Path, *, share: bool = True) -> int:
     """Write `file` with fused attention to `out`; returns how many attentions were fused, and writes nothing for 0.
 
-    No weight is written twice: those of `out` that stand in `file`, too, are external data in `file`, so that both
-    belong in one folder. Raises BadBundle where `file` is no ONNX file.
+    share: weights of `out` that stand in `file`, too, are external data in `file`, so that none is written twice and
+    both belong in one folder. Raises BadBundle where `file` is no ONNX file.
     """
     try:
         model = onnx.load(str(file), load_external_data=False)
@@ -47,7 +47,8 @@ def fuse(file: Path, out: Path) -> int:
     _rewrite(model.graph, attentions)
     if all(entry.domain != FUSED_DOMAIN for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(FUSED_DOMAIN, 1))
-    _share_weights(model.graph, file)
+    if share:
+        _share_weights(model.graph, file)
     out.write_bytes(model.SerializeToString())
     return len(attentions)
 

@@ -28,7 +28,7 @@ def _few_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bench_of_a_backbone() -> None:
     result = bench(SPEC, tokens=50, batch=2, rounds=3)
-    forms = {"baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused"}
+    forms = {"baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused", "int8_dynamic"}
     assert set(result.ms) == forms | {"bare"}
     beside = {"baked_over_lean", "baked_fused_over_baked", "baked_fused_over_lean_fused"}
     assert set(result.ratio) == {f"{form}_over_bare" for form in forms} | beside
@@ -46,7 +46,17 @@ def test_bench_of_a_backbone() -> None:
     assert all(ms.low <= ms.median <= ms.high for ms in result.ms.values())
     values = json.loads(json.dumps(result.json(), allow_nan=False))
     keys = {"ratio", "ratio_quartiles", "ms", "ms_quartiles", "nodes", "macs", "max_abs_diff", "max_rel_diff"}
-    assert set(values) == keys | {"top1_agreement", "batch", "rounds", "threads", "joules", "note", "fastest"}
+    assert set(values) == keys | {
+        "top1_agreement",
+        "batch",
+        "rounds",
+        "threads",
+        "joules",
+        "note",
+        "fastest",
+        "macs_int8",
+        "bytes",
+    }
     assert LatencyBenchmark.from_json(values) == result
     assert values["joules"]["bare"] == near(macs["bare"] * 4.6e-12)
 

@@ -212,7 +212,7 @@ def test_images_are_read_as_training_reads_them(shared: Path) -> None:
 def test_bench_of_a_bundle(exported: tuple[Bundle, Exported]) -> None:
     bundle, _ = exported
     result = bench(bundle, rounds=2, batch=2, threads=1)
-    assert set(result.ms) == {"baked", "naive", "lean", "bare", "pytorch", "baked_fused", "lean_fused"}
+    assert set(result.ms) == {"baked", "naive", "lean", "bare", "pytorch", "baked_fused", "lean_fused", "int8_dynamic"}
     # Two blocks, each with an Expand and a Concat for keys and values; the batch's size is read once: two nodes.
     assert result.nodes["baked"] == bundle.about["nodes"]["baked"] <= result.nodes["lean"] + 2 * 4 + 2
     assert 0 < result.max_rel_diff <= TOLERANCE

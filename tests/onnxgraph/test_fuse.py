@@ -16,12 +16,9 @@ from neuroprompt.contracts.deployment import ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle
 from neuroprompt.onnxgraph.counts import count_graph
-from neuroprompt.onnxgraph.deployable import deployed
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.fuse import fuse
-from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import EMBEDDED, load_backbone
-from neuroprompt.training.config import RunConfig
 
 SPEC = BackboneSpec("embedded", image_size=16, random=True)
 
@@ -62,7 +59,7 @@ def test_no_weight_is_written_twice(tmp_path: Path) -> None:
     portable, fused, _ = forms(load_backbone(SPEC).baked(torch.randn(3, 5, 128)), tmp_path)
     prompts = 3 * 2 * 5 * 128 * 4
     assert fused.stat().st_size < prompts + 60_000 < portable.stat().st_size / 20
-    assert count_graph(fused).footprint == pytest.approx(count_graph(portable).footprint, abs=1000)
+    assert abs(count_graph(fused).footprint - count_graph(portable).footprint) < 1000, "shapes, and no weight"
     onnx.checker.check_model(str(fused), full_check=True)
 
 
@@ -75,11 +72,18 @@ def test_a_network_without_attention_has_no_fused_file(tmp_path: Path) -> None:
         fuse(tmp_path / "no.onnx", fused)
 
 
-def test_a_prompt_that_depends_on_the_image(tmp_path: Path) -> None:
-    """What has another pattern (scores with a learned temperature) stays as it is."""
-    config = RunConfig("lspt", {"memory": "lstm", "tokens": 4, "lstm_hidden": 8}, SPEC, classes=("a", "b"))
-    portable, fused, count = forms(deployed(assemble(config, load_backbone(SPEC)).eval()), tmp_path)
-    if count:
-        images = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)
-        runtime = ImageTarget.named("onnxruntime")
-        np.testing.assert_allclose(runtime.logits(fused, images), runtime.logits(portable, images), rtol=1e-3)
+def test_a_graph_with_loops_stays_as_it_is(tmp_path: Path) -> None:
+    """A loop's body may take any value of the graph, the ones that fusing removes among them."""
+    portable, fused, count = forms(load_backbone(SPEC).baked(None), tmp_path)
+    assert count == 3
+    fused.unlink()
+    model = onnx.load(str(portable))
+    value = onnx.helper.make_tensor_value_info
+    inner = onnx.helper.make_node("Identity", [model.graph.output[0].name], ["inner"])
+    branch = onnx.helper.make_graph([inner], "branch", [], [value("inner", onnx.TensorProto.FLOAT, None)])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    both = {"then_branch": branch, "else_branch": branch}
+    model.graph.node.append(onnx.helper.make_node("If", ["yes"], ["chosen"], **both))
+    onnx.save(model, str(portable))
+    assert fuse(portable, fused) == 0
+    assert not fused.exists()
