@@ -49,6 +49,7 @@ VERBS = (
     "push",
     "pull",
     "targets",
+    "backbones",
     "demo",
     "doctor",
 )

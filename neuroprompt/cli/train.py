@@ -63,11 +63,17 @@ def train(
     data: Annotated[
         str, typer.Option(help="digits, folder:PATH, csv:FILE, list:FILE or torchvision:NAME (EMNIST/letters).")
     ] = "digits",
-    backbone: Annotated[str, typer.Option(help="embedded, or a timm ViT, Swin, ResNet or EfficientNet.")] = "embedded",
+    backbone: Annotated[
+        str, typer.Option(help="embedded, or any classifier of timm, with its tag or without.")
+    ] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Leave the backbone random.")] = False,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the input in pixels (default: the backbone's).")
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(help="How tokens become features: token, avg, max, avgmax or map (default: the backbone's own)."),
     ] = None,
     tokens: Annotated[int | None, typer.Option(help="Prompt tokens a block (default: 10).")] = None,
     head: Annotated[str, typer.Option(help=f"The output mapping. {_one_of('neuroprompt.heads')}")] = "linear",
@@ -138,7 +144,7 @@ def train(
         head=head,
         head_settings=Head.typed(head, settings(head_words or [], "--head-set", "sources=2")),
         settings=Prompt.typed(method, typed),
-        backbone=BackboneSpec(backbone, str(weights) if weights else None, image_size, random_weights),
+        backbone=BackboneSpec(backbone, str(weights) if weights else None, image_size, random_weights, pool),
         data=data,
         seed=seed,
         exif=not no_exif,
