@@ -95,7 +95,8 @@ def export(
                 flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", dt, seed, library)
             else:
                 flat, inputs = graph_with_samples(what, steps, calibrate, dt, library)
-            flat = flat if stimulus is calibrate is None else replace(flat, graph=without_integers(flat.graph))
+            if not (stimulus is None and calibrate is None):
+                flat = replace(flat, graph=without_integers(flat.graph))
             inputs = inputs if encode is None else _encoded(inputs, encode, seed)
             if show:
                 text = _dump(flat, inputs, split_signs)
