@@ -51,6 +51,8 @@ class Lava(OwnRuntimeTarget):
         self.refuse(program)
         if precision == "fixed":
             check_hold(program)  # Lava's LIFRefractory has a float model only
+            if program.chip == "loihi1":
+                raise Unsupported("a program for Loihi 1", "one for Loihi 2, the chip that Lava simulates")
         program.encode(inputs)  # refuses in this process what the worker would refuse in its own
         parts = (inputs[i : i + AT_ONCE] for i in range(0, len(inputs), AT_ONCE))
         return Recording.joined([self._run_part(program, part, states) for part in parts])

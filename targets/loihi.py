@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Availability, Recording, SpikingTarget
+from neuroprompt.errors import Unsupported
 from neuroprompt.loihi.arithmetic import simulate_sent
+from neuroprompt.loihi.loihi1 import simulate_loihi1, stacked
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.simulators.in_process import recording
 from neuroprompt.spiking.program import Program, SpikingModel
@@ -23,7 +25,8 @@ CELLS = 2**22
 class Loihi(SpikingTarget):
     """Populations and projections by the rules of `neuroprompt.loihi.arithmetic`.
 
-    "fixed": the chip's integers, weights out of range are refused, never clipped. "float": Lava's float rule.
+    "fixed": the chip's integers, weights out of range are refused, never clipped; those of Loihi 1 where the program
+    is for it (`neuroprompt.loihi.loihi1`). "float": Lava's float rule.
     """
 
     about = "Loihi emulator in numpy, bit-exact with Lava's fixed-point simulator"
@@ -47,6 +50,9 @@ class Loihi(SpikingTarget):
         self.refuse(program)
         if precision == "fixed":
             check_range(program)
+            if program.chip == "loihi1" and program.input_scale:
+                got = "numbers on the input lines of a Loihi 1"
+                raise Unsupported(got, "spikes, all that it sends", "use --chip loihi2, or send spikes (--encode)")
         start = time.perf_counter()
         sent = program.encode(inputs)
         widest = max(program.inputs, *(p.size for p in program.populations))
@@ -57,6 +63,9 @@ class Loihi(SpikingTarget):
 
 def _run(program: Program, sent: NDArray[Any], states: bool) -> Recording:
     start = time.perf_counter()
-    traces = simulate_sent(program, sent, states)
+    if program.precision == "fixed" and program.chip == "loihi1":
+        traces = stacked([simulate_loihi1(program, item) for item in sent])
+    else:
+        traces = simulate_sent(program, sent, states)
     recorded = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
     return recording(program, recorded, time.perf_counter() - start, states)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,13 @@ SplitSigns = Annotated[
     bool,
     typer.Option("--split-signs", help="Weights of both signs as two lists of synapses on the chip: a bit finer."),
 ]
+
+
+class Chip(StrEnum):
+    """Whose integer rules are used where the chips differ."""
+
+    LOIHI1 = "loihi1"
+    LOIHI2 = "loihi2"
 
 
 From = Annotated[

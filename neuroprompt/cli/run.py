@@ -48,6 +48,10 @@ def run(
     graph_level: Annotated[
         str | None, typer.Option(help="How far it rewrites the graph: none, basic, extended, all (default: all).")
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(help="File of an ONNX bundle: portable or fused (default: what the export measured as faster)."),
+    ] = None,
     precision: Annotated[
         str | None, typer.Option(help="fixed (Loihi's integers) or float, of neurons (default: fixed).")
     ] = None,
@@ -117,6 +121,7 @@ def run(
             batch_size=batch_size,
             provider=provider,
             graph_level=graph_level,
+            form=form,
             progress=TerminalProgress(),
         )
     emit(result.json(), json, table(result.title, result.columns, result.rows()), *result.notes())

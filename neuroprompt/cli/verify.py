@@ -10,7 +10,7 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._data_set import check_figure, refuse
-from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
+from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -61,6 +61,7 @@ def verify(
     decode: Annotated[
         str | None, typer.Option(help="From output neurons to a class: rate, first-spike or potential (default: rate).")
     ] = None,
+    chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
     figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
     json: Json = False,
 ) -> None:
@@ -80,11 +81,12 @@ def verify(
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
             model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, split_signs)
-            result = verify_model(model, inputs, names, TerminalProgress())
+            result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
         else:
             refuse({"input": stimulus}, "either --input or --inputs")
             model, items, reading = opened(what, data, labels, steps, (dt, library), split_signs=split_signs)
             every = items.part(0, len(items))
+            model = model.on(chip.value)
             result = verify_model(model, every, names, TerminalProgress(), labels=items.labels, decode=decode)
         if figure is not None:
             from neuroprompt.report.verify_figure import draw_verified

@@ -8,6 +8,7 @@ from typing import Any
 import nir
 from numpy.typing import NDArray
 
+from neuroprompt.compiler.carried import carried
 from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.quantise import quantise
@@ -33,20 +34,29 @@ def model_of_graph(
 
     `inputs` (T, n_in), `scale`, `input_scale` and `largest` as in `neuroprompt.compiler.quantise.quantise`.
 
+    Where the graph carries integers that fit (`neuroprompt.compiler.carried`), and no other argument asks for others,
+    they are taken as they are.
+
     `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
     """
     program = lower(graph, steps_of(graph) if steps is None else steps)
+    free = scale is None and input_scale is None and not largest and not split_signs
+    if free and (own := carried(graph, program, inputs)) is not None:
+        return SpikingModel(graph, program, own.program, own.report)
     fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs, input_scale=input_scale)
     return SpikingModel(graph, program, fixed, report)
 
 
-def calibrated(graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False) -> tuple[SpikingModel, Floats]:
+def calibrated(
+    graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False, progress: Progress = SILENT
+) -> tuple[SpikingModel, Floats]:
     """The model of a graph with integers fitted on one run (T, n_in), or on all of a batch (B, T, n_in).
 
     Also one run to try it with, the first. Raises Unsupported, naming the node, where there are no such integers.
     """
     if inputs.ndim == 2:
-        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs), inputs
+        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress), inputs
+    progress.say("fitting the integers")
     model = model_of_items(graph, inputs, split_signs=split_signs)
     if model.quantisation_error is not None:
         raise model.quantisation_error
@@ -72,6 +82,8 @@ def floats_of_graph(
     """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
     program = lower(graph, len(inputs))
     graph = graph.graph if isinstance(graph, Flat) else graph
+    if not split_signs and (own := carried(graph, program, inputs)) is not None:
+        return SpikingModel(graph, program, own.program, own.report)
     try:
         fixed, report = quantise(program, inputs, largest=largest, split=split_signs)
     except Unsupported as quantisation_error:

@@ -176,6 +176,19 @@ class Exported:
         return {"out": str(self.out), **self.figures, "about": dict(self.about)}
 
 
+@dataclass(frozen=True)
+class Precision:
+    """A file in fewer bits beside the 32-bit one: int8 (calibrated), int8-dynamic or fp16.
+
+    images     training images on which the ranges of activations are found, for int8
+    max_drop   points of accuracy on validation images that may be lost; more is an error
+    """
+
+    bits: str
+    images: int = 64
+    max_drop: float = 1.0
+
+
 class Exporter(Plugin, ABC):
     """Something that a trained run or a NIR graph can be turned into; one file per artefact in `export/`.
 
@@ -192,6 +205,13 @@ class Exporter(Plugin, ABC):
     @abstractmethod
     def opened(self, bundle: Bundle) -> Artefact:
         """A bundle of this kind at work: how it runs, what is counted of it, how it is described."""
+
+    def export_reduced(
+        self, run: Run, out: Path | str, precision: Precision, *, progress: Progress = SILENT
+    ) -> Exported:
+        """The same, with a file in fewer bits beside it; raises ParityError where that loses too much accuracy."""
+        got = f"precision {precision.bits!r} of export target {type(self).__name__.lower()!r}"
+        raise Unsupported(got, "what the target's own integers are", "--target onnx takes a precision")
 
     def export_graph(
         self,
@@ -212,7 +232,7 @@ class Exporter(Plugin, ABC):
         `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
-        raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")
+        raise Unsupported(got, "a run folder", "--target lava, netx or c takes a graph")
 
 
 # --- energy ----------------------------------------------------------------------------------------------------------
@@ -239,8 +259,9 @@ class Price:
 class Prices(Plugin, ABC):
     """A price list; one file per list in `prices/`, each constant beside its paper.
 
-    prices      joules by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, reads, writes,
-                states (`neuroprompt.energy.estimate.events`); an event that the paper does not price is left out
+    prices      joules by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, macs_int8,
+                reads, writes, states (`neuroprompt.energy.estimate.events`); an event without a price in the paper is
+                left out
     includes    events that the figures include already, each with what the source says: they cost nothing more
     watts       for a chip whose power was measured, and no joules per event: times the seconds of a run on it
     scope       "per term": may be added to other terms; "all-in": a price includes the chip's other work too

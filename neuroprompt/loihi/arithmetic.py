@@ -28,6 +28,8 @@ HALF = 2**23
 """u and v have 24 bits."""
 MANTISSA = (-4096, 4095)
 VTH_MAX = 2**17 - 1
+SUM_END = 2**15
+"""Where the sum of a step, in weight units, wraps on a Loihi 1 (`neuroprompt.loihi.loihi1`)."""
 EXPONENTS = (-8, 7)
 """Of weights: what 4 bits hold."""
 
@@ -37,7 +39,7 @@ class Trace:
     """What one population did in T steps: spikes, u and v after the reset, all (T, n); and overflows of u and v.
 
     Of a batch all have the items as their first axis, (B, T, n) and (B,). Where states were not kept, u and v have no
-    rows.
+    rows. `beyond` counts sums of weights of 2^15 or more, which wrap on a Loihi 1, where they were looked at.
     """
 
     spikes: NDArray[np.bool_]
@@ -45,6 +47,7 @@ class Trace:
     v: Array
     wrapped: int | NDArray[np.int64] = 0
     clipped: int | NDArray[np.int64] = 0
+    beyond: int = 0
 
 
 def simulate(program: Program, inputs: Array) -> dict[str, Trace]:

@@ -73,9 +73,12 @@ class ValueAgreement:
 
 @dataclass(frozen=True)
 class Agreement(NodeAgreement):
-    """How a recording agrees with the reference over all neurons, and by node in `nodes` and `values`."""
+    """How a recording agrees with the reference over all neurons, and by node in `nodes` and `values`.
 
-    seconds: float
+    `seconds` are None in what is kept in files, which are the same each time.
+    """
+
+    seconds: float | None = None
     nodes: Mapping[str, NodeAgreement] = field(default_factory=dict)
     values: Mapping[str, ValueAgreement] = field(default_factory=dict)
 

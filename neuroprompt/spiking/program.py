@@ -83,6 +83,9 @@ class Program:
     Lines may carry spikes, 0 and 1, or any number. In a fixed program a number x
     of such a line is the whole number round(x input_scale), and times its weight must lie within GRADED; where
     input_scale is 0 it takes spikes only.
+
+    `chip` says whose rules integers follow where the chips differ: Loihi 2's, as Lava has them, or Loihi 1's, as
+    nengo-loihi has them (`neuroprompt.loihi.loihi1`).
     """
 
     precision: Literal["float", "fixed"]
@@ -91,6 +94,7 @@ class Program:
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
     input_scale: float = 0.0
+    chip: Literal["loihi1", "loihi2"] = "loihi2"
 
     def encode(self, inputs: Array) -> Array:
         """What is sent for `inputs` (T, n_in), or a batch (B, T, n_in): themselves in float.
@@ -135,7 +139,7 @@ class Program:
 
     def spec(self) -> dict[str, Any]:
         """The program as plain values, as `neuroprompt.workers.stepwise` takes it."""
-        fields = ("steps", "inputs", "precision", "input_scale")
+        fields = ("steps", "inputs", "precision", "input_scale", "chip")
         return {name: getattr(self, name) for name in fields} | {
             "populations": [dict(vars(p)) for p in self.populations],
             "projections": [vars(p) | {"weights": p.weights.raw} for p in self.projections],
@@ -166,6 +170,7 @@ class Program:
             "steps": int(self.steps),
             "inputs": int(self.inputs),
             "input_scale": float(self.input_scale),
+            "chip": self.chip,
             "populations": populations,
             "projections": projections,
         }
@@ -214,6 +219,10 @@ class SpikingModel:
         if precision == "fixed" and self.quantisation_error is not None:
             raise self.quantisation_error
         return self.fixed_program if precision == "fixed" else self.float_program
+
+    def on(self, chip: Literal["loihi1", "loihi2"]) -> SpikingModel:
+        """The same integers by the rules of that chip; the search of the scales is the same for both."""
+        return replace(self, fixed_program=replace(self.fixed_program, chip=chip))
 
     def lanes(self, count: int) -> SpikingModel:
         """`count` copies side by side, as more neurons of the same populations; their inputs follow one another.
