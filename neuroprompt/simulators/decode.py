@@ -28,7 +28,7 @@ def output_node(graph: nir.NIRGraph) -> str:
 
 
 def way_of(recording: Recording, node: str, decode: str | None) -> str:
-    """The way to decode that fits `node`; by rate where it fires, else by potential. Raises BadSetting."""
+    """The way to decode that fits `node`; by rate where it fires, else by potential. Raises BadSetting, Unsupported."""
     if decode is None:
         return "rate" if node in recording.spikes else "potential"
     if decode not in WAYS:
@@ -36,7 +36,7 @@ def way_of(recording: Recording, node: str, decode: str | None) -> str:
     if decode != "potential" and node not in recording.spikes:
         raise BadSetting(f"decode {decode!r} of node {node!r}, which never fires", "--decode potential")
     if decode == "potential" and node not in recording.values and node not in recording.v:
-        raise BadSetting(f"decode 'potential' of node {node!r}", "a target that keeps potentials", "--decode rate")
+        raise Unsupported(f"decode 'potential' of node {node!r}", "a target that keeps potentials", "--decode rate")
     return decode
 
 

@@ -35,7 +35,7 @@ def test_wrong_ways() -> None:
     assert way_of(RECORDING, "out", None) == "rate"
     with pytest.raises(BadSetting, match="rate, first-spike, potential"):
         way_of(RECORDING, "out", "rank")
-    with pytest.raises(BadSetting, match="keeps potentials"):
+    with pytest.raises(Unsupported, match="keeps potentials"):
         way_of(RECORDING, "out", "potential")
     with pytest.raises(BadData, match="the label 3"):
         check_labels(np.array([0, 3]), 3)
