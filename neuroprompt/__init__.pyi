@@ -5,6 +5,8 @@ from .benchmarks.latency_result import LatencyBenchmark as LatencyBenchmark
 from .bundles.artefact import run as run
 from .bundles.bundle import Bundle as Bundle
 from .bundles.contents import load_model as load_model
+from .bundles.data_run import DataRun as DataRun
+from .bundles.data_run import run_items as run_items
 from .bundles.export import export as export
 from .bundles.hub import pull as pull
 from .bundles.hub import push as push

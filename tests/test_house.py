@@ -18,10 +18,10 @@ FILES = sorted(p for top in ("neuroprompt", "export", "targets") for p in (ROOT 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LAYERS = (
     ("workers",),
-    ("errors", "plugin", "progress", "files", "images", "extras", "processes"),
+    ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras", "processes"),
     ("contracts", "spiking"),
     ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "engines", "compiler"),
-    ("training", "simulators", "onnxgraph"),
+    ("training", "simulators", "onnxgraph", "csource"),
     ("targets",),
     ("bundles",),
     ("energy",),

@@ -75,11 +75,17 @@ def train(
     data: Annotated[
         str, typer.Option(help="digits, folder:PATH, csv:FILE, list:FILE or torchvision:NAME (EMNIST/letters).")
     ] = "digits",
-    backbone: Annotated[str, typer.Option(help="embedded, or a timm ViT, Swin, ResNet or EfficientNet.")] = "embedded",
+    backbone: Annotated[
+        str, typer.Option(help="embedded, or any classifier of timm, with its tag or without.")
+    ] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Leave the backbone random.")] = False,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the input in pixels (default: the backbone's).")
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(help="How tokens become features: token, avg, max, avgmax or map (default: the backbone's own)."),
     ] = None,
     tokens: Annotated[int | None, typer.Option(help="Prompt tokens a block (default: 10).")] = None,
     head: Annotated[str, typer.Option(help=f"The output mapping. {_one_of('neuroprompt.heads')}")] = "linear",
@@ -159,13 +165,19 @@ def config_of(options: Mapping[str, Any]) -> RunConfig:
     typed = settings(options["words"] or [])
     if options["tokens"] is not None:
         typed["tokens"] = str(options["tokens"])
-    spec = (options["backbone"], str(weights) if weights else None, options["image_size"], options["random_weights"])
+    spec = BackboneSpec(
+        options["backbone"],
+        str(weights) if weights else None,
+        options["image_size"],
+        options["random_weights"],
+        options["pool"],
+    )
     return configure(
         method=method,
         head=head,
         head_settings=Head.typed(head, settings(options["head_words"] or [], "--head-set", "sources=2")),
         settings=Prompt.typed(method, typed),
-        backbone=BackboneSpec(*spec),
+        backbone=spec,
         data=options["data"],
         seed=options["seed"],
         exif=not options["no_exif"],

@@ -12,7 +12,7 @@ from threading import Event
 
 from neuroprompt.contracts.work import Resources, Task
 from neuroprompt.errors import CannotWrite
-from neuroprompt.files import one_writer
+from neuroprompt.locks import one_writer
 from neuroprompt.processes import end_group, guarded, last_line
 
 POLL_SECONDS = 0.1

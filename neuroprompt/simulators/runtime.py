@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from neuroprompt.errors import RuntimeMissing, WorkerFailed
 from neuroprompt.extras import install
 from neuroprompt.processes import end_group, guarded, what_happened
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.scratch import scratch_folder
 
 WORKERS = Path(__file__).parents[1] / "workers"
 BUILD_SECONDS = 900
@@ -110,17 +112,16 @@ class Runtime:
             return
         python = self.interpreter(install=True)
         home = self.folder.parent
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-            new = Path(tempfile.mkdtemp(prefix=f".{self.name}-", dir=home))
-        except OSError as error:
-            raise RuntimeMissing(f"cannot write {home} ({error.strerror})", "a writable NEUROPROMPT_CACHE") from error
-        try:
+        with ExitStack() as stack:
+            try:
+                new = stack.enter_context(scratch_folder(home, self.name))
+            except OSError as error:
+                raise RuntimeMissing(
+                    f"cannot write {home} ({error.strerror})", "a writable NEUROPROMPT_CACHE"
+                ) from error
             progress.say(f"building the runtime {self.name} (Python {self.python})")
             self._fill(new, python)
             self._settle(new)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
 
     def _fill(self, new: Path, python: Path) -> None:
         self._uv("venv", "--python", str(python), "--no-project", "--allow-existing", str(new))

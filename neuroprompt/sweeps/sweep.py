@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroprompt.contracts.work import Ended, Engine, Resources, Task
-from neuroprompt.files import one_writer
+from neuroprompt.locks import one_writer
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.sweeps.cells import Cell, Point
 from neuroprompt.sweeps.plan import RATES, Plan, make_plan

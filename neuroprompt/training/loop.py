@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from neuroprompt.contracts.learning import Labelled
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
-from neuroprompt.files import one_writer
+from neuroprompt.locks import one_writer
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head, make_prompt, seeded
 from neuroprompt.training.checkpoint import load_state

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from neuroprompt.files import one_writer
+from neuroprompt.locks import one_writer
 
 Command = Callable[..., Any]
 SMALL = ("--random-weights", "--image-size", "16", "--limit", "30", "--epochs", "1", "--batch", "10", "--device", "cpu")

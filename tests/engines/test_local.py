@@ -17,7 +17,7 @@ import pytest
 from neuroprompt.contracts.work import Engine, Resources, Task
 from neuroprompt.engines import _child
 from neuroprompt.errors import BadData, BadSetting, CannotWrite
-from neuroprompt.files import one_writer
+from neuroprompt.locks import one_writer
 
 PROC = Path("/proc")
 needs_proc = pytest.mark.skipif(not (PROC / "self/environ").exists(), reason="processes are counted in /proc")
