@@ -46,7 +46,8 @@ class Ray(Engine):
         _check_nodes(ray, tasks)
         share = {"num_cpus": resources.threads, "num_gpus": resources.gpus or 0, "max_retries": self.retries}
         remote = ray.remote(**share)(run_child)
-        waiting, running = deque(tasks), dict[Any, Task]()
+        waiting = deque(tasks)
+        running: dict[Any, Task] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < (resources.at_once or len(tasks)):

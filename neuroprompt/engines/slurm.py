@@ -51,7 +51,8 @@ class Slurm(Engine):
         need("slurm")
         if shutil.which("sbatch") is None or shutil.which("squeue") is None:
             raise RuntimeMissing("there is no sbatch here", "a machine that submits to Slurm", "or use --engine local")
-        waiting, running = deque(tasks), dict[Any, Any]()
+        waiting = deque(tasks)
+        running: dict[str, Task] = {}
         queued = _queue()
         gone: dict[str, float] = {}
         try:

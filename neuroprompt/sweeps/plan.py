@@ -127,11 +127,10 @@ def _groups(points: Sequence[Point], choose: Sequence[str]) -> tuple[Group, ...]
     of: dict[tuple[tuple[str, str], ...], list[Point]] = {}
     for point in points:
         of.setdefault(tuple(item for item in point.settings.items() if item[0] not in choose), []).append(point)
-    items: list[set[tuple[str, str]]] = [set(key) for key in of]
-    kept = {key for key, _ in items[0].union(*items) - items[0].intersection(*items)}
+    shared = [item for item in next(iter(of)) if all(item in key for key in of)]
     groups = []
     for key, members in of.items():
-        differing = {name: value for name, value in key if name in kept} or dict(key)
+        differing = dict(item for item in key if item not in shared) or dict(key)
         groups.append(Group(_name(differing, members[0].config), dict(key), tuple(members)))
     return tuple(groups)
 
