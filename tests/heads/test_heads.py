@@ -18,7 +18,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuroprompt.contracts.learning import BackboneSpec, Head
-from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import assemble
@@ -191,8 +190,9 @@ def test_the_mapping_is_what_the_prompted_backbone_says(fits: list[list[list[int
     run = train(config("frequency", epochs=1), tmp_path / "run", accelerator="cpu")
     from neuroprompt.training.dataset import load_data
 
-    images = load_data("digits", Preprocess((32, 32)), 0, limit=20).train
-    fresh = assemble(run.config, load_backbone(run.config.backbone)).eval()
+    backbone = load_backbone(run.config.backbone)
+    images = load_data("digits", backbone.preprocess, 0, limit=20).train
+    fresh = assemble(run.config, backbone).eval()
     counts = torch.zeros(1000, 10)
     with torch.no_grad():
         for i in range(20):

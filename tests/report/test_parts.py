@@ -93,5 +93,5 @@ def test_break_even_is_drawn_where_there_are_synapses() -> None:
     assert low is not None
     assert high is not None
     cheaper = [float(str(row[0])) for row in drawn.rows if float(str(row[1])) < float(str(row[3]))]
-    assert max(cheaper) == pytest.approx(high, abs=0.01), "rates go by hundredths"
+    assert high - 0.01 <= max(cheaper) <= high, "rates go by hundredths"
     assert drawn_rates("none", break_even(Activity(updates=40, states=80), 10, 4, "horowitz-45nm-int8-memory")) is None
