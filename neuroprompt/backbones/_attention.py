@@ -87,8 +87,9 @@ class SplitAttention(nn.Module):
         """
         scores = (q if temperature is None else q / temperature) @ k
         if self.bias is not None:
-            bias = self.bias if temperature is None else self.bias / temperature
             asked, known = q.shape[-2], k.shape[-1]
+            bias = self.bias[:, :, :asked]
+            bias = bias if temperature is None else bias / temperature
             scores = scores + F.pad(bias, (0, known - bias.shape[-1], 0, max(0, asked - bias.shape[-2])))
         x = self.norm((self.shares(scores) @ v).transpose(1, 2).flatten(2))
         if self.gate is not None:
@@ -102,7 +103,7 @@ class SplitAttention(nn.Module):
 
     def _turned(self, x: Tensor) -> Tensor:
         """x (B, heads, n, d), each image token rotated by its place."""
-        if self.rope is None:
+        if self.rope is None or x.shape[2] <= self.prefix:
             return x
         end = self.prefix + self.rope.shape[-2]
         turned = apply_rot_embed_cat(x[:, :, self.prefix : end], self.rope, half=self.rotate_half)

@@ -56,15 +56,21 @@ def _scale(block: Any, branch: int) -> nn.Module:
 
 
 class _Baked(nn.Module):
-    """A block with split attention; what its subclasses differ in is which tokens are asked, and which are kept.
+    """A block with split attention, of which `kept` leading tokens go on: all where it is None, all but -kept below 0.
 
-    timm hands its own blocks masks and places besides; here they are constants, and what is handed in is not read.
+    The others are keys and values alone: their queries, attention and MLP would make what nobody reads. timm hands its
+    own blocks masks and places besides; here they are constants, and what is handed in is not read.
     """
 
-    def __init__(self, block: Any, places: Places | None = None) -> None:  # timm's parts are typed as plain modules
+    def __init__(self, block: Any, places: Places | None = None, kept: int | None = None) -> None:
         super().__init__()
+        self.kept = kept
         self.heads = split(block.attn, places)
         self.parts = Parts(block)
+
+    def going_on(self, x: Tensor) -> Tensor:
+        """The tokens (B, n, D) whose outputs go on."""
+        return x if self.kept is None else x[:, : self.kept]
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The rest of the block: both residual branches."""
@@ -77,9 +83,11 @@ class LeanBlock(_Baked):
     """A block without a prompt of its own, in the same form as the others of this file."""
 
     def forward(self, x: Tensor, temperature: Tensor | None = None, **unread: Any) -> Tensor:
-        """Tokens (B, n, D) -> (B, n, D); scores of attention are divided by `temperature`, a scalar."""
+        """Tokens (B, n, D) -> those that go on; scores of attention are divided by `temperature`, a scalar."""
         y, heads = self.parts.norm1(x), self.heads
-        return self.finish(x, heads(y, heads.queries(y), heads.keys(y), heads.values(y), temperature))
+        asked = self.going_on(y)
+        attended = heads(asked, heads.queries(asked), heads.keys(y), heads.values(y), temperature)
+        return self.finish(self.going_on(x), attended)
 
 
 class ConstantPrompt(_Baked):
@@ -88,15 +96,16 @@ class ConstantPrompt(_Baked):
     prompt_k: Tensor
     prompt_v: Tensor
 
-    def __init__(self, block: Any, prompt: Tensor, places: Places | None = None) -> None:
-        super().__init__(block, places)
+    def __init__(self, block: Any, prompt: Tensor, places: Places | None = None, kept: int | None = None) -> None:
+        super().__init__(block, places, kept)
         _store(self, block, prompt, "kv")
 
     def forward(self, x: Tensor, **unread: Any) -> Tensor:
-        """Image tokens (B, n, D) -> (B, n, D)."""
+        """Image tokens (B, n, D) -> those that go on."""
         y, heads = self.parts.norm1(x), self.heads
+        asked = self.going_on(y)
         k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
-        return self.finish(x, heads(y, heads.queries(y), k, v))
+        return self.finish(self.going_on(x), heads(asked, heads.queries(asked), k, v))
 
 
 class EnteringPrompt(_Baked):
@@ -120,20 +129,6 @@ class EnteringPrompt(_Baked):
         k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
         attended = heads(_append(y, self.prompt_y, -2), q, k, v)
         return self.finish(_append(x, self.prompt, -2), attended)
-
-
-class LeavingPrompt(_Baked):
-    """The last block of shallow prompts: `count` prompt tokens at the end are read, and nothing follows from them."""
-
-    def __init__(self, block: Any, count: int, places: Places | None = None) -> None:
-        super().__init__(block, places)
-        self.count = count
-
-    def forward(self, x: Tensor, **unread: Any) -> Tensor:
-        """Image and prompt tokens (B, n + N, D) -> image tokens (B, n, D)."""
-        y, heads, n = self.parts.norm1(x), self.heads, x.shape[1] - self.count
-        asked = y[:, :n]
-        return self.finish(x[:, :n], heads(asked, heads.queries(asked), heads.keys(y), heads.values(y)))
 
 
 def split(attn: Any, places: Places | None = None) -> SplitAttention:

@@ -14,7 +14,6 @@ from neuroprompt.backbones._baked import (
     ConstantPrompt,
     EnteringPrompt,
     LeanBlock,
-    LeavingPrompt,
     tempered,
     with_blocks,
     with_overlay,
@@ -64,6 +63,12 @@ class Transformer(Backbone):
         """What block i knows of the places of tokens."""
         return Places()
 
+    @property
+    def read(self) -> int | None:
+        """How many leading tokens the head reads: class, distillation and registers; None where it may read all."""
+        pool = getattr(self.model, "global_pool", None)
+        return max(1, int(self.model.num_prefix_tokens)) if self.prefixed and pool == "token" else None
+
     def finish(self, x: Tensor) -> Tensor:
         """Features (B, F) of the tokens behind the last block, without prompts."""
         features: Tensor = self.model.forward_head(self.model.norm(x), pre_logits=True)
@@ -110,9 +115,10 @@ class Transformer(Backbone):
         """The same network with tokens (L, N, D) as constants; it shares its weights with this one.
 
         deep: prompts are only keys and values. shallow: block 0's queries, keys and values of prompts are constants,
-        and the last block keeps no prompt. overlay (C, H, W): the patch embedding is linear, so that it goes into the
-        position table, or is added to the image where there is none. Neither: the bare network in the same form, which
-        takes a Stream too. Raises BadSetting on their shape.
+        and the last block keeps no prompt. Where the head reads the class token alone, the last block makes no patch's
+        token: exact, and some 7 % less work in 12 blocks. overlay (C, H, W): the patch embedding is linear, so that it
+        goes into the position table, or is added to the image where there is none. Neither: the bare network in the
+        same form, which takes a Stream too. Raises BadSetting on their shape.
         """
         need_shape(overlay, self.site.image)
         model = self.model if overlay is None else with_overlay(self.model, overlay)
@@ -133,14 +139,14 @@ class Transformer(Backbone):
         weight = next(self.model.parameters())
         beside = self.embed(torch.zeros(1, *self.site.image, dtype=weight.dtype, device=weight.device))[1]
         places = [self.places(i, beside) for i in range(len(blocks))]
+        kept = [*[None] * (len(blocks) - 1), self.read]
         if tokens is None:
-            return [LeanBlock(block, at) for block, at in zip(blocks, places, strict=True)]
+            return [LeanBlock(*each) for each in zip(blocks, places, kept, strict=True)]
         if self._deep(tokens):
-            with_tokens = zip(blocks, tokens.detach(), places, strict=True)
-            return [ConstantPrompt(block, prompt, at) for block, prompt, at in with_tokens]
+            return [ConstantPrompt(*each) for each in zip(blocks, tokens.detach(), places, kept, strict=True)]
         first = EnteringPrompt(blocks[0], tokens[0].detach(), places[0])
         between = [LeanBlock(block, at) for block, at in zip(blocks[1:-1], places[1:-1], strict=True)]
-        return [first, *between, LeavingPrompt(blocks[-1], tokens.shape[1], places[-1])]
+        return [first, *between, LeanBlock(blocks[-1], places[-1], self.read or -tokens.shape[1])]
 
     def _deep(self, tokens: Tensor) -> bool:
         depth, width = self.site.depth, self.site.width

@@ -39,6 +39,7 @@ def _options(
 VERBS = (
     "train",
     "eval",
+    "sweep",
     "export",
     "run",
     "verify",

@@ -211,11 +211,14 @@ def test_energy_gives_three_lines_and_says_estimated(command: Command, lava_bund
     )
 
 
-def test_bench_puts_all_four_in_one_run(command: Command, onnx_bundle: Path) -> None:
+def test_bench_puts_all_forms_in_one_run(command: Command, onnx_bundle: Path) -> None:
     result = command("bench", onnx_bundle, "--rounds", "2", "--json")
     assert result.code == 0
     assert {"baked_over_bare", "naive_over_bare"} <= set(result.json["ratio"])
-    assert set(result.json["ms"]) == {"baked", "naive", "lean", "bare", "pytorch"}
+    assert set(result.json["ms"]) == {
+        *("baked", "naive", "lean", "bare", "pytorch"),
+        *("baked_fused", "lean_fused", "int8_dynamic"),
+    }
     assert 0 < result.json["max_rel_diff"] <= TOLERANCE
 
 
