@@ -55,7 +55,7 @@ def _converted(file: Path, out: Path) -> Path:
         raise BadWeights(f"{file} took more than {SECONDS} s to read", "a checkpoint of tensors", fix) from error
     if done.returncode:
         reason = done.stderr.strip() if done.returncode == 3 else f"its reader ended with code {done.returncode}"
-        raise BadWeights(f"{file} cannot be read without running code of its own ({reason})", "tensors alone", fix)
+        raise BadWeights(f"{file} cannot be read ({reason})", "a checkpoint of tensors alone", fix)
     return out
 
 

@@ -4,6 +4,7 @@ A process of its own, with limits: torch.load(weights_only=True) runs no code of
 ask for any amount of memory or time. Needs torch and safetensors. Exit code 3: what is on stderr says why not.
 """
 
+import pickle
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -44,6 +45,9 @@ def main(file: str, out: str, most_bytes: int, seconds: int) -> int:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
         plain = {name: value.detach().clone().contiguous() for name, value in tensors(loaded)}
         save_file({name: value for name, value in plain.items() if value.layout is torch.strided}, out)
+    except pickle.UnpicklingError:  # torch's own words advise to run the code
+        sys.stderr.write("it is damaged, or holds more than tensors, which would run code of its own")
+        return 3
     except Exception as error:
         lines = str(error).splitlines() or [type(error).__name__]
         sys.stderr.write(lines[0])

@@ -188,7 +188,7 @@ class Trap:
 
 def test_a_checkpoint_with_code_is_rejected_and_its_code_not_run(vit: Weights, tmp_path: Path) -> None:
     torch.save({"model": vit, "trap": Trap(tmp_path / "sprung")}, tmp_path / "w.pth")
-    rejected(tmp_path / "w.pth", "w.pth", "without running code", "save_file")
+    rejected(tmp_path / "w.pth", "w.pth", "more than tensors", "save_file")
     assert not (tmp_path / "sprung").exists()
     (tmp_path / "noise.pt").write_bytes(b"no checkpoint")
     rejected(tmp_path / "noise.pt", "noise.pt", "tensors alone")
