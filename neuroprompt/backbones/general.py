@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from neuroprompt.backbones._pixels import Overlaid, PixelBackbone, need_shape
 from neuroprompt.contracts.learning import BackboneSpec, Preprocess
@@ -45,15 +48,16 @@ class General(PixelBackbone):
         """
         self.no_tokens(tokens)
         need_shape(overlay, self.site.image)
-        return self if overlay is None else Overlaid(self, overlay).eval()
+        lean = _unfused(self) if self.grouped else self
+        return lean if overlay is None else Overlaid(lean, overlay).eval()
 
     def _try(self) -> None:
-        """A forward pass of shapes alone, without arithmetic."""
+        """A forward pass of shapes alone, without arithmetic; sees whether attention is of tokens in groups."""
         tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         images = torch.empty(2, *self.site.image, device="meta")
         height, width = self.preprocess.size
         try:
-            with torch.no_grad():
+            with torch.no_grad(), _Grouped() as attention:
                 functional_call(self.eval(), {name: value.to("meta") for name, value in tensors.items()}, (images,))
         except NotImplementedError as error:
             got = f"{self.spec.name!r} gives no features for a classifier ({error})"
@@ -62,3 +66,30 @@ class General(PixelBackbone):
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             got = f"{self.spec.name!r} cannot take images of {height} x {width} pixels ({reason})"
             raise BadSetting(got, "a size that it can take", "leave out --image-size for its own") from error
+        self.grouped = attention.seen
+
+
+class _Grouped(TorchFunctionMode):
+    """Sees whether attention is asked for with more than (B, heads, n, d), which ONNX's exporter cannot write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            self.seen = self.seen or args[0].ndim > 4
+        return func(*args, **(kwargs or {}))
+
+
+def _unfused(module: nn.Module) -> nn.Module:
+    """The same network with timm's attention in its parts: exact, but for the order of floating-point sums."""
+    children = {name: _unfused(child) for name, child in module._modules.items() if child is not None}
+    fused = bool(getattr(module, "fused_attn", False))
+    if not fused and all(child is module._modules[name] for name, child in children.items()):
+        return module
+    twin: Any = copy.copy(module)
+    twin._modules = {**module._modules, **children}
+    if fused:
+        twin.fused_attn = False
+    return cast(nn.Module, twin)

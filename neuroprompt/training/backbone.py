@@ -208,11 +208,12 @@ def _say_size(model: Any, spec: BackboneSpec, progress: Progress) -> None:
 def _preprocess(model: nn.Module, spec: BackboneSpec) -> Preprocess:
     """timm's own mean, std, interpolation and crop; ImageNet's, bicubic and none for the embedded backbone."""
     config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
-    size = spec.image_size or (config["input_size"][-1] if config else EMBEDDED["img_size"])
+    own = config["input_size"][-2:] if config else (EMBEDDED["img_size"],) * 2
+    height, width = own if spec.image_size is None else (spec.image_size,) * 2
     mean = tuple(config.get("mean", IMAGENET_DEFAULT_MEAN))
     std = tuple(config.get("std", IMAGENET_DEFAULT_STD))
     return Preprocess(
-        (int(size), int(size)),
+        (int(height), int(width)),
         mean,
         std,
         str(config.get("interpolation", "bicubic")),

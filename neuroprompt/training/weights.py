@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,22 +18,45 @@ from torch import Tensor, nn
 
 from neuroprompt.errors import BadWeights
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.workers import read_pickle
 
 Weights = dict[str, Tensor]
 
 
+PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"}
+SECONDS = 120
+"""What a checkpoint may take to read."""
+SPARE_BYTES = 4 * 2**30
+"""Memory that its reader may take beside four times the file: torch itself, and copies."""
+
+
 def read_weights(file: Path) -> Weights:
-    """The tensors of a safetensors file, in float32; raises BadWeights."""
+    """The tensors of a safetensors file or of a PyTorch checkpoint, in float32; raises BadWeights."""
     if not file.is_file():
         fix = "give --weights FILE.safetensors, or --random-weights"
         raise BadWeights(f"there are no weights at {file}", "a safetensors file", fix)
-    if file.suffix in {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"}:
-        fix = "convert it: safetensors.torch.save_file(state_dict, 'weights.safetensors')"
-        raise BadWeights(f"{file} is a pickle, which can run code when it is read", "a safetensors file", fix)
+    if file.suffix in PICKLES:
+        with TemporaryDirectory() as folder:
+            return read_weights(_converted(file, Path(folder) / "weights.safetensors"))
     try:
         return {key: value.float() for key, value in load_file(file).items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise BadWeights(f"{file} cannot be read ({error})", "a safetensors file") from error
+
+
+def _converted(file: Path, out: Path) -> Path:
+    """The tensors of a PyTorch checkpoint as safetensors; a child process reads them and runs no code of the file."""
+    fix = "convert it: safetensors.torch.save_file(state_dict, 'weights.safetensors')"
+    most = 4 * file.stat().st_size + SPARE_BYTES
+    command = [sys.executable, "-I", str(Path(read_pickle.__file__)), str(file), str(out), str(most), str(SECONDS)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BadWeights(f"{file} took more than {SECONDS} s to read", "a checkpoint of tensors", fix) from error
+    if done.returncode:
+        reason = done.stderr.strip() if done.returncode == 3 else f"its reader ended with code {done.returncode}"
+        raise BadWeights(f"{file} cannot be read ({reason})", "a checkpoint of tensors alone", fix)
+    return out
 
 
 def weights_for(model: nn.Module, file: Path, progress: Progress = SILENT) -> Weights:

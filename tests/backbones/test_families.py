@@ -25,6 +25,8 @@ from neuroprompt.training.model import PromptedModel
 
 SIZES = (32, 64, 96, 128, 160, 192, None)
 """Sides that are tried, the smallest first; None is the architecture's own."""
+MOST_PARAMETERS = 60_000_000
+"""Larger ones take minutes to export, and all of memory."""
 
 
 def smallest_of_each() -> list[str]:
@@ -32,7 +34,7 @@ def smallest_of_each() -> list[str]:
     known = table()
     files = [[name for name in timm.list_models(module=file) if known[name].pixels] for file in timm.list_modules()]
     names = [min(names, key=lambda name: known[name].parameters) for names in files if names]
-    return sorted(names, key=lambda name: known[name].parameters)
+    return [name for name in names if known[name].parameters <= MOST_PARAMETERS]
 
 
 def chosen() -> list[str]:
@@ -58,20 +60,17 @@ def loaded(name: str) -> Backbone:
 @pytest.mark.parametrize("name", chosen())
 def test_a_step_and_an_export(name: str, tmp_path: Path) -> None:
     backbone = loaded(name)
-    method = "vpt-deep" if backbone.site.depth else "lor-vp"
-    prompt = Prompt.named(method, site=backbone.site)
+    prompt = Prompt.named("lor-vp", site=backbone.site)
     model = PromptedModel(backbone, prompt, Head.named("linear", features=backbone.features, classes=4))
     torch.nn.init.normal_(model.head.get_parameter("weight"))
     for parameter in prompt.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
-    before = [parameter.detach().clone() for parameter in prompt.parameters()]
     images = torch.rand(4, *backbone.site.image)
-    optimiser = torch.optim.SGD(model.learned().values(), lr=1.0)
+    optimiser = torch.optim.SGD(model.learned().values(), lr=0.1)
     cross_entropy(model.train()(images), torch.arange(4)).backward()
+    gradients = [parameter.grad for parameter in prompt.parameters()]
+    assert all(gradient is not None and bool(gradient.any()) for gradient in gradients)
     optimiser.step()
-    assert not all(torch.equal(old, new) for old, new in zip(before, prompt.parameters(), strict=True))
-    tokens = prompt.tokens()
-    baked = deployed(model, None if tokens is None else tokens.detach())
-    to_onnx(baked, backbone.site.image, tmp_path / "model.onnx")
+    to_onnx(deployed(model), backbone.site.image, tmp_path / "model.onnx")
     with torch.no_grad():
         check_file(tmp_path / "model.onnx", Unbaked(model), model.inputs(images), batches=(1, 3))

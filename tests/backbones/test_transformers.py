@@ -154,3 +154,10 @@ def test_named_timm_models_at_their_own_size(name: str, size: int, family: str) 
         assert backbone.site.image == (3, size, size)
         tokens = torch.empty(backbone.site.depth, 4, backbone.site.width)
         assert backbone(torch.empty(1, 3, size, size), tokens).shape == (1, backbone.features)
+
+
+def test_images_that_are_not_square() -> None:
+    with torch.device("meta"):
+        backbone = load_backbone(BackboneSpec("vit_base_patch16_sapiens2", random=True))
+    assert backbone.preprocess.size == (1024, 768)
+    assert backbone.site.image == (3, 1024, 768)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -158,3 +159,47 @@ def test_nan_in_convolutional_nets_is_named_too(tmp_path: Path) -> None:
     weights["layer1.0.bn1.running_var"][3] = torch.nan
     save_file(weights, tmp_path / "w.safetensors")
     rejected(tmp_path / "w.safetensors", "1 of 64 values in layer1.0.bn1.running_var", name="resnet18")
+
+
+WRAPPED: dict[str, Callable[[Weights], object]] = {
+    "plain": lambda w: w,
+    "state_dict": lambda w: {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in w.items()}},
+    "optimiser beside it": lambda w: {"model": w, "optimizer": {"state": {0: {"step": torch.ones(1)}}}},
+    "half": lambda w: {key: value.half() for key, value in w.items()},
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
+def test_a_checkpoint_of_tensors_is_read(wrapped: str, vit: Weights, tmp_path: Path) -> None:
+    torch.save(WRAPPED[wrapped](vit), tmp_path / "w.pth")
+    kept = {key: value.half().float() for key, value in vit.items()} if wrapped == "half" else vit
+    assert same(tmp_path / "w.pth", kept)
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.file,)
+
+
+def test_a_checkpoint_with_code_is_rejected_and_its_code_not_run(vit: Weights, tmp_path: Path) -> None:
+    torch.save({"model": vit, "trap": Trap(tmp_path / "sprung")}, tmp_path / "w.pth")
+    rejected(tmp_path / "w.pth", "w.pth", "more than tensors", "save_file")
+    assert not (tmp_path / "sprung").exists()
+    (tmp_path / "noise.pt").write_bytes(b"no checkpoint")
+    rejected(tmp_path / "noise.pt", "noise.pt", "tensors alone")
+
+
+def test_a_checkpoint_that_takes_too_long_or_too_much(
+    vit: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(vit, tmp_path / "w.pth")
+    monkeypatch.setattr("neuroprompt.training.weights.SECONDS", 0.01)
+    rejected(tmp_path / "w.pth", "0.01 s")
+    monkeypatch.setattr("neuroprompt.training.weights.SECONDS", 60)
+    monkeypatch.setattr("neuroprompt.training.weights.SPARE_BYTES", -4 * (tmp_path / "w.pth").stat().st_size + 10_000)
+    rejected(tmp_path / "w.pth", "w.pth", "save_file")
