@@ -10,7 +10,7 @@ import nir
 from neuroprompt.bundles.artefact import Artefact
 from neuroprompt.bundles.c_files import write_c
 from neuroprompt.bundles.of_graph import about_graph
-from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
 from neuroprompt.errors import Unsupported
@@ -64,10 +64,10 @@ class C(Exporter):
 
         Raises Unsupported, naming the node and what would have to change, for what the integers cannot hold.
         """
-        model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, progress=progress)
         about = about_graph(graph, name, model) | ({"encoding": encoding} if encoding else {})
         return write_c(
-            model, inputs, out, kind="c", precision="fixed", title=name or "A net", about=about, progress=progress
+            model, tried, out, kind="c", precision="fixed", title=name or "A net", about=about, progress=progress
         )
 
     def opened(self, bundle: Bundle) -> Artefact:

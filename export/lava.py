@@ -13,7 +13,7 @@ from neuroprompt.bundles.lava_readme import add_script, figures_of, graph_readme
 from neuroprompt.bundles.neurons import GraphNeurons, Neurons
 from neuroprompt.bundles.of_graph import about_graph, checked_programs
 from neuroprompt.bundles.pipeline import Hybrid
-from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.mapping import mapped
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.report import number_bits
@@ -56,18 +56,20 @@ class Lava(Exporter):
     ) -> Exported:
         """The same bundle for a NIR graph, its integers fitted on `inputs` (T, n_in), which it carries as inputs.npy.
 
+        Of a batch (B, T, n_in) it carries the first run.
+
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
-        model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, progress=progress)
         source = {"encoding": encoding} if encoding else {}
 
         def fill(folder: Path) -> dict[str, Any]:
             write_model(model, folder)
-            write_inputs(inputs, folder)
+            write_inputs(tried, folder)
             written = read_model(folder)
             about = about_graph(graph, name, model) | source | {"placement": place(model.fixed_program)}
-            about["placement"]["loihi1"] = _on_loihi1(model.fixed_program, inputs)
-            about |= {"checked": checked_programs(written, inputs, progress)}
+            about["placement"]["loihi1"] = _on_loihi1(model.fixed_program, tried)
+            about |= {"checked": checked_programs(written, tried, progress)}
             add_script(folder, graph_readme(about, written))
             return about
 

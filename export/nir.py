@@ -13,7 +13,7 @@ from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import GRAPH, write_inputs
 from neuroprompt.bundles.of_graph import about_graph, checked_programs
 from neuroprompt.compiler.carried import carrying
-from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.compile import calibrated, model_of_graph
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
 from neuroprompt.errors import ParityError
@@ -51,17 +51,17 @@ class Nir(Exporter):
         progress: Progress = SILENT,
     ) -> Exported:
         """The graph with its integers, fitted on `inputs` (T, n_in), beside these as inputs.npy."""
-        model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, progress=progress)
         whole = carrying(graph, model.float_program, model.fixed_program, model.scale_report)
 
         def fill(folder: Path) -> dict[str, Any]:
             write_graph(whole, folder / GRAPH)
-            write_inputs(inputs, folder)
-            back = model_of_graph(read_graph(folder / GRAPH), len(inputs), inputs)
+            write_inputs(tried, folder)
+            back = model_of_graph(read_graph(folder / GRAPH), len(tried), tried)
             if back.fixed_program.to_bytes() != model.fixed_program.to_bytes():
                 raise ParityError("the file's integers are not those that were fitted", "equal ones")
             about = about_graph(graph, name, model) | ({"encoding": encoding} if encoding else {})
-            return about | {"file": GRAPH, "checked": checked_programs(back, inputs, progress)}
+            return about | {"file": GRAPH, "checked": checked_programs(back, tried, progress)}
 
         about = write_bundle(out, "nir", fill).about
         figures = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroprompt.bundles.predict import Classifier
-from neuroprompt.contracts.deployment import Exported, Exporter
+from neuroprompt.contracts.deployment import Exported, Exporter, Precision
 from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ class Onnx(Exporter):
         from neuroprompt.bundles.baked import write_baked
 
         return write_baked(run, out, progress)
+
+    def export_reduced(
+        self, run: Run, out: Path | str, precision: Precision, *, progress: Progress = SILENT
+    ) -> Exported:
+        """The same bundle with a second file in fewer bits; raises ParityError where that loses too much accuracy."""
+        from neuroprompt.bundles.baked import write_baked
+
+        return write_baked(run, out, progress, precision)
 
     def opened(self, bundle: Bundle) -> Classifier:
         """A classifier of images."""

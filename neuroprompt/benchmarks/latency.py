@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,19 +13,28 @@ from torch import Tensor, nn
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.forms import DYNAMIC, FUSED, HALF, INT8, PORTABLE, forms_of
 from neuroprompt.bundles.trained import trained_model
 from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
-from neuroprompt.errors import BadSetting
+from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.deployable import Unbaked, bare, deployed
 from neuroprompt.onnxgraph.file import operators, to_onnx
+from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.parity import compare
+from neuroprompt.onnxgraph.quantise import quantise_dynamic
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.model import PromptedModel
 
-RATIOS = (("baked", "bare"), ("naive", "bare"), ("lean", "bare"), ("pytorch", "bare"), ("baked", "lean"))
+RATIOS = (
+    *((form, "bare") for form in ("baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused")),
+    *((form, "bare") for form in ("int8", "int8_dynamic", "fp16")),
+    ("baked", "lean"),
+    ("baked_fused", "baked"),
+    ("baked_fused", "lean_fused"),
+)
 
 
 def bench(
@@ -47,7 +56,7 @@ def bench(
         return timing(*_random(what, tokens))
     bundle = what if isinstance(what, Bundle) else Bundle.open(what, "onnx")
     trained = trained_model(bundle, weights)
-    return timing(trained.model, trained.tokens, baked_file=bundle.folder / "model.onnx")
+    return timing(trained.model, trained.tokens, baked_files=forms_of(bundle))
 
 
 def bench_model(
@@ -58,18 +67,22 @@ def bench_model(
     rounds: int = 20,
     threads: int | None = None,
     progress: Progress = SILENT,
-    baked_file: Path | None = None,
+    baked_files: Mapping[str, Path] | None = None,
 ) -> LatencyBenchmark:
-    """Milliseconds a run of five forms of one model, on the same images, with the same number of threads.
+    """Milliseconds a run of several forms of one model, on the same images, with the same number of threads.
 
     bare: the backbone and head as timm's own modules export them, without a prompt. naive: the same with the prompt as
-    ordinary tokens. baked: the deployed graph (`baked_file`, where there is one), its prompt constant and its attention
-    in fewer operators. lean: the bare backbone in the baked one's form, so that baked_over_lean is what the prompt
-    alone costs, and lean_over_bare what the form saves. pytorch: the unbaked model in PyTorch. Every round runs all
-    five, in an order drawn anew, and a ratio is of two times of one round: what else the machine does meets all alike.
+    ordinary tokens. baked: the deployed graph (of `baked_files`, by form, where there are such), its prompt constant,
+    its attention in fewer operators, and no work on tokens that nobody reads. lean: the bare backbone in the baked
+    one's form, so that baked_over_lean is what the prompt alone costs, and lean_over_bare what the form saves.
+    baked_fused and lean_fused: both with ONNX Runtime's fused attention, where the backbone has attention that fits;
+    lean_fused is the fairest rival, the fastest graph without a prompt. int8, fp16: the bundle's files in fewer bits,
+    where it has them; int8_dynamic: the baked graph with 8-bit weights, where it has tokens. pytorch: the unbaked model
+    in PyTorch. Every round runs all, in an order drawn anew, and a ratio is of two times of one round: what else the
+    machine does meets all alike.
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
 
-    Raises BadSetting, ParityError where baked and PyTorch differ, Unsupported where a graph is not countable.
+    Raises BadSetting, ParityError where a baked form and PyTorch differ, Unsupported where a graph is not countable.
     """
     threads = torch.get_num_threads() if threads is None else threads
     if batch < 1 or rounds < 1 or threads < 1:
@@ -85,25 +98,31 @@ def bench_model(
         "naive": lambda: unbaked,
     }
     runs: dict[str, Callable[[], Floats]] = {"pytorch": partial(_pytorch, unbaked, images, threads)}
-    nodes, macs = {}, {}
     with tempfile.TemporaryDirectory() as folder:
+        files: dict[str, Path] = {}
         for name, module in progress.track(list(modules.items()), "exporting graphs"):
-            file = Path(folder) / f"{name}.onnx"
-            if name == "baked" and baked_file is not None:
-                file = baked_file
+            files[name] = Path(folder) / f"{name}.onnx"
+            if name == "baked" and baked_files:
+                files[name] = baked_files[PORTABLE]
             else:
-                to_onnx(module(), shape, file)
-            nodes[name] = sum(operators(file).values())
-            macs[name] = count_graph(file).total.macs
-            runs[name] = _runner(file, images, threads)
-            if name == "baked":
-                parity = compare(runs["baked"](), runs["pytorch"]())
+                to_onnx(module(), shape, files[name])
+        files |= _fused(files, baked_files or {}) | _reduced(files["baked"], Path(folder), baked_files or {})
+        runs |= {name: _runner(file, images, threads) for name, file in files.items()}
+        expected = runs["pytorch"]()
+        parity = compare(runs["baked"](), expected)
+        if "baked_fused" in runs:
+            compare(runs["baked_fused"](), expected)
+        nodes = {name: sum(operators(file).values()) for name, file in files.items()}
+        counted = {name: count_graph(file).total for name, file in files.items()}
+        sizes = {name: file.stat().st_size for name, file in files.items()}
         seconds = in_turn(runs, rounds, progress)
     return LatencyBenchmark(
         ms={name: middle([1e3 * s for s in times]) for name, times in seconds.items()},
-        ratio={f"{a}_over_{b}": ratio(seconds[a], seconds[b]) for a, b in RATIOS},
+        ratio={f"{a}_over_{b}": ratio(seconds[a], seconds[b]) for a, b in RATIOS if {a, b} <= seconds.keys()},
         nodes=nodes,
-        macs=macs,
+        macs={name: count.macs for name, count in counted.items()},
+        macs_int8={name: count.macs_int8 for name, count in counted.items() if count.macs_int8},
+        bytes=sizes,
         max_abs_diff=parity.max_abs_diff,
         max_rel_diff=parity.max_rel_diff,
         top1_agreement=parity.top1_agreement,
@@ -111,6 +130,32 @@ def bench_model(
         rounds=rounds,
         threads=threads,
     )
+
+
+def _fused(files: Mapping[str, Path], baked_files: Mapping[str, Path]) -> dict[str, Path]:
+    """The fused files beside those of `files`, or the bundle's own; none where no attention fits."""
+    fused = {}
+    for name in ("lean", "baked"):
+        file = files[name].with_name(f"{name}_fused.onnx")
+        if name == "baked" and baked_files:
+            if FUSED in baked_files:
+                fused["baked_fused"] = baked_files[FUSED]
+        elif fuse(files[name], file):
+            fused[f"{name}_fused"] = file
+    return fused
+
+
+def _reduced(baked: Path, folder: Path, baked_files: Mapping[str, Path]) -> dict[str, Path]:
+    """The bundle's files in fewer bits, and one with dynamic ranges; its answers differ, and are not compared."""
+    reduced = {form.replace("-", "_"): baked_files[form] for form in (INT8, DYNAMIC, HALF) if form in baked_files}
+    if "int8_dynamic" not in reduced:
+        plain, dynamic = folder / "plain.onnx", folder / "int8_dynamic.onnx"
+        try:
+            quantise_dynamic(baked, plain)
+        except Unsupported:  # no tokens
+            return reduced
+        reduced["int8_dynamic"] = dynamic if fuse(plain, dynamic, share=False) else plain
+    return reduced
 
 
 def _random(spec: BackboneSpec, tokens: int) -> tuple[PromptedModel, Tensor]:

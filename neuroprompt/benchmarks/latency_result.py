@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from neuroprompt.benchmarks.rounds import Middles, from_json, medians, quartiles
@@ -17,11 +17,12 @@ PLAIN = ("max_abs_diff", "max_rel_diff", "top1_agreement", "batch", "rounds", "t
 
 @dataclass(frozen=True)
 class LatencyBenchmark:
-    """Five forms of one model, timed in turn: bare, naive, baked, lean and pytorch (`neuroprompt.benchmarks.latency`).
+    """Forms of one model, timed in turn; `neuroprompt.benchmarks.latency.bench_model` says what they are.
 
     ms              milliseconds of a run of `batch` images, by form
-    ratio           baked_over_bare, naive_over_bare, lean_over_bare, pytorch_over_bare, baked_over_lean
-    nodes, macs     operators of each graph, and its multiply-accumulates an image
+    ratio           A_over_bare of every form A, baked_over_lean, baked_fused_over_baked, baked_fused_over_lean_fused
+    nodes, macs     operators of each graph, and its multiply-accumulates an image; macs_int8 of them are 8-bit
+    bytes           of each file; a fused one that shares its weights with the portable one holds the rest alone
     max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
     top1_agreement  share of images whose class is the same
     """
@@ -36,12 +37,24 @@ class LatencyBenchmark:
     batch: int
     rounds: int
     threads: int
+    macs_int8: Mapping[str, int] = field(default_factory=dict)
+    bytes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def joules(self) -> dict[str, float]:
         """Estimated joules of each graph's multiply-accumulates alone, an image."""
         prices = Prices.named(PRICES)
-        return {name: estimate(Activity(macs=macs), prices).joules for name, macs in self.macs.items()}
+        eight = self.macs_int8
+        return {
+            name: estimate(Activity(macs=macs, macs_int8=eight.get(name, 0)), prices).joules
+            for name, macs in self.macs.items()
+        }
+
+    @property
+    def fastest(self) -> str:
+        """The faster of the forms that a bundle holds, by what `run --form` calls it."""
+        fused = self.ratio.get("baked_fused_over_baked")
+        return "fused" if fused is not None and fused.median < 1 else "portable"
 
     @property
     def note(self) -> str:
@@ -57,8 +70,11 @@ class LatencyBenchmark:
             "ms_quartiles": quartiles(self.ms),
             "nodes": dict(self.nodes),
             "macs": dict(self.macs),
+            "macs_int8": dict(self.macs_int8),
+            "bytes": dict(self.bytes),
             **{key: getattr(self, key) for key in PLAIN},
             "joules": self.joules,
+            "fastest": self.fastest,
             "note": self.note,
         }
 
@@ -67,4 +83,5 @@ class LatencyBenchmark:
         """What `json` wrote; raises KeyError, TypeError."""
         times = from_json(values["ms"], values["ms_quartiles"])
         ratios = from_json(values["ratio"], values["ratio_quartiles"])
-        return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN})
+        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes")}
+        return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN}, **more)

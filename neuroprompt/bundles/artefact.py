@@ -31,6 +31,7 @@ class Settings:
     batch_size   images in one run of the model
     provider     ONNX Runtime's: cpu, cuda, ...
     graph_level  how far ONNX Runtime rewrites the graph: none, basic, extended, all
+    form         which file of an ONNX bundle: portable, fused, int8, ... (`neuroprompt.bundles.forms`)
     """
 
     target: str | None = None
@@ -42,6 +43,7 @@ class Settings:
     batch_size: int | None = None
     provider: str | None = None
     graph_level: str | None = None
+    form: str | None = None
 
     def refuse(self, *names: str, why: str) -> None:
         """Raise BadSetting where one of `names` is set."""
@@ -86,9 +88,10 @@ class Artefact:
 
     # --- what is counted ---------------------------------------------------------------------------------------------
 
-    @property
-    def onnx_files(self) -> tuple[Path, ...]:
-        """The ONNX files that every image passes through."""
+    def onnx_files(self, form: str | None = None) -> tuple[Path, ...]:
+        """The ONNX files that every image passes through; `form` where a bundle has several that compute the same."""
+        if form is not None:
+            raise BadSetting(f"form {form!r} of {self.bundle.folder}", "an ONNX bundle: this one has no other form")
         return tuple(sorted(self.bundle.folder.glob("*.onnx")))
 
     @property
@@ -142,6 +145,7 @@ def run(
     batch_size: int | None = None,
     provider: str | None = None,
     graph_level: str | None = None,
+    form: str | None = None,
     progress: Progress = SILENT,
 ) -> Ran:
     """Run a bundle, opened or by its folder: `images` (files or folders) are classified, neurons alone give spikes.
@@ -151,5 +155,5 @@ def run(
     CannotWrite and what the target raises.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    settings = Settings(target, precision, lanes, listed, out, threads, batch_size, provider, graph_level)
+    settings = Settings(target, precision, lanes, listed, out, threads, batch_size, provider, graph_level, form)
     return artefact(opened).run(images, settings, progress)

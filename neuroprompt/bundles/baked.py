@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import bits_sha256
+from neuroprompt.bundles.forms import FILES, FUSED, HALF, PORTABLE
 from neuroprompt.bundles.predict import MODEL
 from neuroprompt.bundles.provenance import about_run
+from neuroprompt.bundles.reduced import write_reduced
 from neuroprompt.bundles.trained import PROMPT, TOKENS
-from neuroprompt.contracts.deployment import Exported
+from neuroprompt.contracts.deployment import Exported, Precision
 from neuroprompt.errors import ParityError
 from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.faster import faster
 from neuroprompt.onnxgraph.file import operators, to_onnx
+from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.onnxgraph.parity import BATCHES, check_file
 from neuroprompt.onnxgraph.spikes import spikes_in_graph
@@ -36,10 +41,11 @@ THRESHOLDS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Sig
 """Operators that make spikes or bits."""
 
 
-def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
+def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precision | None = None) -> Exported:
     """Write the bundle at `out`, once its file agrees with the unbaked model in PyTorch.
 
-    Raises Unsupported, ParityError, CannotWrite.
+    precision: also a file in fewer bits (`neuroprompt.bundles.reduced`). Raises Unsupported, ParityError, CannotWrite,
+    and with a precision BadData, BadSetting.
     """
     model, backbone = run.model, run.model.backbone
     static = not model.prompt.per_image
@@ -49,6 +55,7 @@ def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
     digest = None if tokens is None else bits_sha256(tokens.detach().cpu().numpy())
     about = about_run(run, PACKAGES) | {
         "bits_sha256": digest,
+        "prompt_per_image": not static,
         "backbone_macs": count_macs(baked, torch.zeros(1, *backbone.site.image)),
     }
 
@@ -65,17 +72,48 @@ def write_baked(run: Run, out: Path | str, progress: Progress) -> Exported:
         progress.say("comparing ONNX Runtime with PyTorch")
         images, origin = sample_images(run, sum(BATCHES))
         spikes = spikes_in_graph(model, images)
-        parity = check_file(folder / MODEL, Unbaked(model, tokens), model.inputs(images))
+        inputs = model.inputs(images)
+        parity = check_file(folder / MODEL, Unbaked(model, tokens), inputs)
+        fused = _fused(folder, Unbaked(model, tokens), inputs, progress)
+        reduced = {} if precision is None else {precision.bits: write_reduced(run, folder, precision, progress)}
+        chosen = PORTABLE if fused is None else fused["chosen"]
+        if precision is not None and precision.bits != HALF:
+            chosen = precision.bits
         return about | {
-            "nodes": {"baked": sum(nodes.values())},
+            "nodes": {"baked": sum(nodes.values()), **({} if fused is None else {FUSED: fused["nodes"]})},
+            "forms": {"chosen": chosen, FUSED: fused, **reduced},
             "parity": parity.json() | {"source": origin},
             "spiking": None if spikes is None else spikes.json(),
         }
 
     written = write_bundle(out, "onnx", fill)
     figures = {"nodes": written.about["nodes"]["baked"], "backbone_macs": written.about["backbone_macs"]}
+    figures["form"] = written.about["forms"]["chosen"]
     figures |= {**written.about["parity"], **(written.about["spiking"] or {}), "bits_sha256": digest}
+    if precision is not None:
+        figures[precision.bits] = written.about["forms"][precision.bits]
     return Exported(written.folder, figures, written.about)
+
+
+def _fused(folder: Path, unbaked: Unbaked, inputs: Tensor, progress: Progress) -> dict[str, Any] | None:
+    """Write the fused file beside the portable one and measure which is faster; None where no attention fits.
+
+    The same parity as of the portable file is asked of it; raises ParityError.
+    """
+    portable, file = folder / MODEL, folder / FILES[FUSED]
+    attentions = fuse(portable, file)
+    if not attentions:
+        return None
+    progress.say("the fused form: comparing with PyTorch, timing beside the portable one")
+    parity = check_file(file, unbaked, inputs)
+    timed = faster(file, portable, inputs.numpy())
+    return {
+        "attentions": attentions,
+        "nodes": sum(operators(file).values()),
+        "parity": parity.json(),
+        "over_portable": timed.json(),
+        "chosen": FUSED if timed.ok else PORTABLE,
+    }
 
 
 def _properties(about: Mapping[str, Any]) -> dict[str, str]:

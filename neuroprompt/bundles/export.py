@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import nir
 
-from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Precision
 from neuroprompt.errors import BadSetting
 from neuroprompt.progress import SILENT, Progress
 
@@ -22,18 +22,26 @@ def export(
     target: str = "onnx",
     inputs: Floats | None = None,
     split_signs: bool = False,
+    precision: str = "fp32",
+    calibration_images: int = 64,
+    max_drop: float = 1.0,
     progress: Progress = SILENT,
 ) -> Exported:
     """Export a run, opened or by its folder, or a NIR graph; both sides run and are compared before a bundle appears.
 
     `target` names the artefact (`Exporter.names()`: lava, netx, c, nir, onnx, ...). A graph is calibrated and checked
-    on `inputs` (T, n_in); `split_signs` puts its weights into one list of synapses for each sign.
+    on `inputs` (T, n_in), or calibrated on all runs of a batch (B, T, n_in); `split_signs` puts its weights into one
+    list of synapses for each sign. `precision` other than fp32 adds a file in fewer bits to an ONNX bundle of a run:
+    int8, with ranges from `calibration_images` training images, int8-dynamic or fp16; it may lose `max_drop` points of
+    accuracy on validation images.
 
     Raises BadSetting for a graph without inputs or a run with them, and what the exporter raises: Unsupported,
     ParityError, CannotWrite.
     """
     exporter = Exporter.named(target)
     if isinstance(what, nir.NIRGraph):
+        if precision != "fp32":
+            raise BadSetting(f"precision {precision!r} of a NIR graph", "a run, and target onnx")
         if inputs is None:
             raise BadSetting("a NIR graph without inputs", "inputs of shape (steps, input lines)")
         return exporter.export_graph(what, out, inputs, split_signs=split_signs, progress=progress)
@@ -43,4 +51,6 @@ def export(
         from neuroprompt.training.run_folder import Run
 
         what = Run.load(what)
+    if precision != "fp32":
+        return exporter.export_reduced(what, out, Precision(precision, calibration_images, max_drop), progress=progress)
     return exporter.export(what, out, progress=progress)

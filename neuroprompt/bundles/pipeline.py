@@ -35,7 +35,7 @@ class Hybrid(Neurons):
 
     def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Ran:
         """A prediction for every image; `target` is lava, `precision` fixed and `lanes` LANES unless set."""
-        options = ("threads", "batch_size", "provider", "graph_level")
+        options = ("threads", "batch_size", "provider", "graph_level", "form")
         settings.refuse(*options, why="an ONNX bundle: the neurons of this one run in lanes")
         target, precision = settings.target or "lava", settings.precision or "fixed"
         pipeline = Pipeline(self.bundle, target, precision, LANES if settings.lanes is None else settings.lanes)

@@ -10,6 +10,7 @@ from typing import Any
 from neuroprompt.bundles.artefact import Artefact, Settings
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.classify import Classify, workers_for
+from neuroprompt.bundles.forms import FILES, FUSED, PORTABLE, chosen_form, forms_of
 from neuroprompt.bundles.image_files import ImageFiles
 from neuroprompt.bundles.labels import write_labels
 from neuroprompt.bundles.results import Prediction, Predictions, Ran, Unread
@@ -18,7 +19,7 @@ from neuroprompt.errors import BadSetting
 from neuroprompt.onnxgraph.snippet import SNIPPET
 from neuroprompt.progress import SILENT, Progress
 
-MODEL = "model.onnx"
+MODEL = FILES[PORTABLE]
 BATCH = 8
 """Images in one run of the model, unless another number is asked for: more is no faster on a CPU, and takes memory."""
 
@@ -39,13 +40,23 @@ class Classifier(Artefact):
         files = ImageFiles(images, settings.listed)
         workers, threads = workers_for(settings.threads or 0, ceil(files.count / batch))
         runtime = _runtime(settings, threads)
-        file, about = self.bundle.folder / MODEL, self.bundle.about
+        form, about = chosen_form(self.bundle, settings.form, settings.provider), self.bundle.about
+        file = forms_of(self.bundle)[form]
 
         def infer(inputs: Floats) -> tuple[Floats, None]:
             return runtime.logits(file, inputs), None
 
         classify = Classify(about["preprocess"], about["classes"], infer, batch, workers)
-        return classified(classify, files, {"bundle": self.bundle.digest}, settings.out, progress)
+        return classified(classify, files, {"bundle": self.bundle.digest, "form": form}, settings.out, progress)
+
+    def onnx_files(self, form: str | None = None) -> tuple[Path, ...]:
+        """The file of that form; by default the portable one, or that in 8 bits where the bundle was exported so.
+
+        What is counted must not depend on a timing, as the choice between portable and fused does.
+        """
+        usual = chosen_form(self.bundle)
+        form = chosen_form(self.bundle, form or (PORTABLE if usual == FUSED else usual))
+        return (forms_of(self.bundle)[form],)
 
     def checked(self) -> list[str]:
         """How close ONNX Runtime was to PyTorch."""

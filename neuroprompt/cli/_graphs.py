@@ -54,6 +54,24 @@ def graph_with_inputs(
     return flat, inputs
 
 
+def graph_with_samples(
+    file: Path, steps: int | None, samples: Path, dt: float | None, library: str | None
+) -> tuple[Flat, Floats]:
+    """A checked graph in flat form, and all runs of a data set (B, T, n_in), as `graph_with_inputs`."""
+    import numpy as np
+
+    from neuroprompt.compiler.flatten import flatten
+    from neuroprompt.compiler.read import read_graph
+    from neuroprompt.simulators.items import read_items
+    from neuroprompt.spiking.graph import steps_of
+
+    flat = flatten(read_graph(file, dt, library))
+    its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
+    items = read_items(samples, None, flat.lines, steps, its_own)
+    print_reading(flat.reading)
+    return flat, items.part(0, len(items)).astype(np.float64)
+
+
 def print_reading(reading: Reading) -> None:
     """What was assumed of a graph's numbers, and what looks like another library's, on stderr."""
     if reading.assumed:

@@ -59,8 +59,9 @@ def bench(
 
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
-    alone costs. pytorch: the model as trained, in PyTorch. With --spiking: our Lava run beside that of a plain
-    converter, our emulator beside Lava, batches of images, growing nets, and sparse spikes.
+    alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. pytorch: the model as trained, in
+    PyTorch. With --spiking: our Lava run beside that of a plain converter, our emulator beside Lava, batches of images,
+    growing nets, and sparse spikes.
     """
     if spiking and (bundle or backbone or training):
         raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
@@ -123,6 +124,12 @@ def _show_latency(result: LatencyBenchmark, json: bool) -> None:
         table(title, ("graph", "ms", "over bare", "middle half", "nodes", "energy"), rows),
         result.note,
         f"the prompt alone, baked over lean: {result.ratio['baked_over_lean']}",
+        *(
+            [f"the same with fused attention: {result.ratio['baked_fused_over_lean_fused']}"]
+            if "baked_fused_over_lean_fused" in result.ratio
+            else []
+        ),
+        f"faster here: --form {result.fastest}",
         f"largest difference baked against PyTorch: {result.max_abs_diff:.2e}",
     )
 

@@ -48,6 +48,9 @@ def energy(
     images: Annotated[
         list[Path] | None, typer.Option(help="Images to count the ONNX file's effective operations on; repeatable.")
     ] = None,
+    form: Annotated[
+        str | None, typer.Option(help="File of an ONNX bundle that is counted: portable (default) or fused.")
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="Target to count on (default: loihi; for a .nir file reference).")
     ] = None,
@@ -79,6 +82,7 @@ def energy(
             dt=dt,
             images=images or (),
             measure=measure,
+            form=form,
         )
         if counts.reading is not None:
             print_reading(counts.reading)

@@ -67,8 +67,16 @@ class Counts:
         }
 
 
-def counts(bundle: Bundle, onnx: Bundle | None = None, target: str = "loihi", precision: str = "fixed") -> Counts:
+def counts(
+    bundle: Bundle,
+    onnx: Bundle | None = None,
+    target: str = "loihi",
+    precision: str = "fixed",
+    form: str | None = None,
+) -> Counts:
     """The counts of an opened bundle; `onnx` is the ONNX bundle of the same run, whose file is then the backbone.
+
+    `form` says which file of an ONNX bundle is counted (`neuroprompt.bundles.forms`).
 
     The generator runs on the spiking target of that name, by default our emulator of the chip's integers.
 
@@ -80,7 +88,7 @@ def counts(bundle: Bundle, onnx: Bundle | None = None, target: str = "loihi", pr
     if onnx is not None and (not artefact(onnx).takes_images or onnx.about.get("run") != bundle.about.get("run")):
         got = f"{onnx.folder}, a bundle for {onnx.kind!r}"
         raise BadBundle(got, f"one for 'onnx' of the run that {bundle.folder} was made of")
-    opened, files = artefact(bundle), artefact(onnx or bundle).onnx_files
+    opened, files = artefact(bundle), artefact(onnx or bundle).onnx_files(form)
     graphs, macs = {file.name: count_graph(file) for file in files}, opened.backbone_macs
     if not graphs and macs is None:
         got = f"{bundle.folder}, a bundle for {bundle.kind!r}, holds nothing to count"
@@ -121,6 +129,7 @@ def _file_json(graph: GraphCounts) -> dict[str, object]:
     total = graph.total
     return {
         "macs": total.macs,
+        "macs_int8": total.macs_int8,
         "macs_by_operator": graph.by_operator(),
         "reads": total.reads,
         "writes": total.writes,

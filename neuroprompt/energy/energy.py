@@ -35,6 +35,7 @@ def count(
     dt: float | None = None,
     images: Sequence[Path | str] = (),
     measure: bool = False,
+    form: str | None = None,
 ) -> Counts:
     """The counts of one run of the generator, and of one image through the backbone.
 
@@ -45,23 +46,24 @@ def count(
     convention whose numbers a .nir file holds, and `dt` its time step (`neuroprompt.compiler.read.read_graph`)
     images     image files and folders, to count the ONNX file's effective operations on
     measure    also run the ONNX files, and read this machine's energy counters
+    form       which file of the ONNX bundle is counted: portable (the default), fused
 
     Raises BadBundle, BadGraph, BadData, BadSetting, Unsupported.
     """
     if isinstance(what, Counts):
         return what
     if not isinstance(what, Bundle) and not Path(what).is_dir():
-        if onnx or images or measure:
-            raise BadSetting(f"--onnx, --images or --measure with {what}", "a bundle: a graph has no backbone")
+        if onnx or images or measure or form:
+            raise BadSetting(f"--onnx, --images, --measure or --form with {what}", "a bundle: a graph has no backbone")
         flat, inputs = flat_with_inputs(Path(what), steps, stimulus, dt, convention=convention)
         return _of_graph(flat, inputs, target or "reference", precision or "float")
     bundle = what if isinstance(what, Bundle) else Bundle.open(what)
     other = onnx if onnx is None or isinstance(onnx, Bundle) else Bundle.open(onnx, "onnx")
     backbone = other or bundle
     return replace(
-        counts(bundle, other, target or "loihi", precision or "fixed"),
+        counts(bundle, other, target or "loihi", precision or "fixed", form),
         effective=effective_of(backbone, images) if images else None,
-        measured=measured(backbone) if measure else None,
+        measured=measured(backbone, form=form) if measure else None,
     )
 
 

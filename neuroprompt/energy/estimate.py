@@ -81,15 +81,19 @@ class Estimate:
 def events(activity: Activity) -> dict[str, int]:
     """The counts as events that do not overlap, so that each is paid once.
 
-    updates_inactive = updates - updates_active; synops are those that only add, synops_graded those that multiply; the
-    other terms as they are. Raises BadData on a negative count.
+    updates_inactive = updates - updates_active; synops are those that only add, synops_graded those that multiply; macs
+    are those that are not of 8-bit integers, macs_int8 those that are; the other terms as they are. Raises BadData on a
+    negative count.
     """
     counts = activity.json()
     counts["updates_inactive"] = counts["updates"] - counts["updates_active"]
     counts["synops"] -= counts["synops_graded"]
+    counts["macs"] -= counts["macs_int8"]
     for event, count in counts.items():
         if count < 0:
-            expected = "counts of at least 0, updates_active <= updates and synops_graded <= synops"
+            expected = (
+                "counts of at least 0, and of each part at most the whole: updates_active, synops_graded, macs_int8"
+            )
             raise BadData(f"{count} {event} in {activity}", expected)
     return {event: count for event, count in counts.items() if event not in SIZES}
 
@@ -111,7 +115,11 @@ def estimate(activity: Activity, prices: Prices, seconds: float | None = None) -
             f"only {', '.join(prices.prices) or 'spiking parts'}",
             f"lists that price all of it: {', '.join(_able(counted)) or 'none'}",
         )
-    blind = [event for event in ("macs", "synops", "synops_graded") if event in counted and "reads" not in counted]
+    blind = [
+        event
+        for event in ("macs", "macs_int8", "synops", "synops_graded")
+        if event in counted and "reads" not in counted
+    ]
     if blind and "reads" in prices.prices:
         got = f"{', '.join(f'{counted[event]} {event}' for event in blind)} whose memory traffic was not counted"
         raise Unpriced(got, f"what {prices.name!r} prices: memory too", "use the bundle that holds the ONNX file")
@@ -137,6 +145,6 @@ def _able(counted: Iterable[str]) -> list[str]:
 def _missing(counted: Iterable[str], prices: type[Prices]) -> list[str]:
     """The operations that have no price, and that the figure of no counted one includes."""
     if prices.watts is not None:
-        return [event for event in counted if event == "macs"]
+        return [event for event in counted if event in ("macs", "macs_int8")]
     held = prices.includes if prices.prices.keys() & set(counted) else {}
     return [e for e in counted if e not in prices.prices and e not in held and e not in TRAFFIC]

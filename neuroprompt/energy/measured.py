@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import onnx
 
+from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.contracts.deployment import ImageTarget
 from neuroprompt.energy.rapl import Measurement, measure, zones
@@ -35,22 +36,22 @@ class MeasuredEnergy:
         return {"joules": self.joules, "files": files, "evidence": "measured"}
 
 
-def measured(bundle: Bundle, seconds: float = 3.0) -> MeasuredEnergy:
-    """Run every ONNX file of an opened bundle in ONNX Runtime for `seconds`, batch 1, and read the energy counters.
+def measured(bundle: Bundle, seconds: float = 3.0, form: str | None = None) -> MeasuredEnergy:
+    """Run the ONNX files of an opened bundle in ONNX Runtime for `seconds`, batch 1, and read the energy counters.
 
     Where the machine has no counters, or the bundle no ONNX file, the result says why.
     """
     try:
         zones()
-        return MeasuredEnergy(_files(bundle, seconds))
+        return MeasuredEnergy(_files(bundle, seconds, form))
     except Unsupported as error:
         return MeasuredEnergy({}, str(error))
 
 
-def _files(bundle: Bundle, seconds: float) -> dict[str, Measurement]:
+def _files(bundle: Bundle, seconds: float, form: str | None) -> dict[str, Measurement]:
     runtime = ImageTarget.named("onnxruntime")
     files = {}
-    for file in sorted(bundle.folder.glob("*.onnx")):
+    for file in artefact(bundle).onnx_files(form):
         shape = onnx.load(str(file), load_external_data=False).graph.input[0].type.tensor_type.shape.dim
         image = np.zeros((1, *(dim.dim_value for dim in shape[1:])), np.float32)
         files[file.name] = measure(partial(runtime.logits, file, image), seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,16 @@ def simulate_loihi1(program: Program, sent: Array) -> dict[str, Trace]:
                 a += values if t >= onset else 0
             neurons[p.name].step(t, a)
     return {p.name: neurons[p.name].trace() for p in program.populations}
+
+
+def stacked(items: Sequence[Mapping[str, Trace]]) -> dict[str, Trace]:
+    """The traces of single runs as those of a batch."""
+
+    def together(name: str, key: str) -> Any:
+        return np.stack([getattr(item[name], key) for item in items])
+
+    keys = ("spikes", "u", "v", "wrapped", "clipped")
+    return {name: Trace(*(together(name, key) for key in keys)) for name in items[0]}
 
 
 class _Neurons:

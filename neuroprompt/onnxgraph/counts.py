@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 
 from neuroprompt.errors import BadBundle, Unsupported
-from neuroprompt.onnxgraph.shapes import STANDARD, Shape, for_one, shapes_of
+from neuroprompt.onnxgraph.shapes import FUSED, FUSED_DOMAIN, STANDARD, Shape, for_one, shapes_of
 from neuroprompt.spiking.activity import Activity
 
 Attributes = Mapping[str, Any]
@@ -55,7 +55,9 @@ def count_graph(file: Path | str) -> GraphCounts:
 
     MatMul, Gemm (n, k) x (k, m): n k m. Conv: one per weight that an output sees, its padding included. Attention:
     n_q n_k (d + d_v) a head. reads and writes: each product reads its operands once and writes its result once, which
-    is the least that any memory does. Biases, norms, softmax, pooling and activations are not counted.
+    is the least that any memory does; an 8-bit number counts as one. Products of two 8-bit integers, in integer
+    operators or between QuantizeLinear and DequantizeLinear, are also counted in macs_int8. Biases, norms, softmax,
+    pooling and activations are not counted.
 
     Raises BadBundle where it is no ONNX file, Unsupported where a product's shape depends on more than the batch, or an
     operator multiplies in a way that is not known here.
@@ -72,7 +74,7 @@ def count_graph(file: Path | str) -> GraphCounts:
     except Exception as error:  # onnx raises protobuf's and its own
         got = f"{file} cannot be read ({(str(error).splitlines() or [''])[0]})"
         raise BadBundle(got, "an ONNX file", "export it again") from error
-    products = []
+    products, integers = [], integer_products(model.graph)
     for node in model.graph.node:
         if node.op_type not in PRODUCTS:
             continue
@@ -83,19 +85,30 @@ def count_graph(file: Path | str) -> GraphCounts:
         known = [shape for shape in operands if shape is not None]
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         macs = PRODUCTS[node.op_type](out, known, attributes)
-        reads = sum(prod(shape) for shape in known)
-        products.append(Product(node.name, node.op_type, Activity(macs=macs, reads=reads, writes=prod(out))))
+        reads, bytewise = sum(prod(shape) for shape in known), macs if node.output[0] in integers else 0
+        activity = Activity(macs=macs, reads=reads, writes=prod(out), macs_int8=bytewise)
+        products.append(Product(node.name, node.op_type, activity))
     return GraphCounts(tuple(products), footprint)
 
 
 def _check(node: onnx.NodeProto, file: Path | str) -> None:
     """Raises Unsupported where a product is in a node, or may be, and is not counted: the rest would be a part."""
     kind = node.op_type
-    if kind in PRODUCTS and node.domain in STANDARD:
+    if kind in PRODUCTS and node.domain in (STANDARD if kind != FUSED else (FUSED_DOMAIN,)):
         return
     if kind in HOLDERS or any(word in kind for word in ("MatMul", "Conv", "Gemm", "Attention")):
         got = f"operator {kind} ({node.name}) of {file} is not counted"
         raise Unsupported(got, f"products that are one of: {', '.join(PRODUCTS)}")
+
+
+def integer_products(graph: onnx.GraphProto) -> set[str]:
+    """The results of products whose two factors are 8-bit integers: of integer operators, or between QDQ pairs."""
+    scaled = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    return {
+        node.output[0]
+        for node in graph.node
+        if node.op_type in INTEGER or (node.op_type in ("MatMul", "Conv", "Gemm") and set(node.input[:2]) <= scaled)
+    }
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:
@@ -140,6 +153,12 @@ def _attention(_: Shape, operands: list[Shape], attributes: Attributes) -> int:
     return q[0] * q[1] * k[1] * (q[2] + v[2] * shared)
 
 
+def _fused_attention(_: Shape, operands: list[Shape], __: Attributes) -> int:
+    """Q (B, n, D), K (B, m, D), V (B, m, D_v): the width of all heads together is what counts."""
+    q, k, v = operands[:3]
+    return q[0] * q[1] * k[1] * (q[2] + v[2])
+
+
 # operator -> its multiply-accumulates, of (result, operands, attributes)
 PRODUCTS: dict[str, Callable[[Shape, list[Shape], Attributes], int]] = {
     "MatMul": _matmul,
@@ -152,6 +171,8 @@ PRODUCTS: dict[str, Callable[[Shape, list[Shape], Attributes], int]] = {
     "QLinearConv": _integer_conv,
     "Einsum": _einsum,
     "Attention": _attention,
+    FUSED: _fused_attention,
 }
+INTEGER = frozenset({"MatMulInteger", "QLinearMatMul", "ConvInteger", "QLinearConv"})
 HOLDERS = frozenset({"Loop", "Scan", "If", "LSTM", "GRU", "RNN"})
 """Operators that hold products of their own."""

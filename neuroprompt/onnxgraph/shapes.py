@@ -14,6 +14,8 @@ SMALL = 1024
 """Constants of so many numbers may be shapes, and are kept; larger ones only slow the inference of shapes."""
 
 STANDARD = ("", "ai.onnx")
+FUSED, FUSED_DOMAIN = "MultiHeadAttention", "com.microsoft"
+"""ONNX Runtime's fused attention: Q (B, n, h d), K and V (B, m, h d) -> (B, n, h d)."""
 
 Shape = tuple[int, ...]
 
@@ -46,10 +48,26 @@ def shapes_of(model: onnx.ModelProto, wanted: Container[str]) -> dict[str, Shape
     while True:
         inferred = shape_inference.infer_shapes(model, data_prop=True).graph
         shapes = _known_shapes(inferred)
+        if _fused_shapes(model.graph, shapes):
+            continue
         if all(name in shapes for node in inferred.node if node.op_type in wanted for name in node.input if name):
             return shapes
         if not _fold(model.graph, shapes, wanted):
             return shapes
+
+
+def _fused_shapes(graph: onnx.GraphProto, shapes: Mapping[str, Shape]) -> bool:
+    """Note the results' shapes of fused attentions, which onnx does not know; whether there were new ones."""
+    noted = {value.name for value in graph.value_info}
+    new = [
+        helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, (*shapes[query][:2], shapes[value][2]))
+        for node in graph.node
+        if node.op_type == FUSED and node.domain == FUSED_DOMAIN and node.output[0] not in noted
+        for query, value in [(node.input[0], node.input[2])]
+        if query in shapes and value in shapes
+    ]
+    graph.value_info.extend(new)
+    return bool(new)
 
 
 def _fold(graph: onnx.GraphProto, shapes: Mapping[str, Shape], kept: Container[str]) -> bool:

@@ -45,12 +45,13 @@ class HorowitzMemory(Horowitz):
 
 
 def arithmetic(multiply: float, add: float, kind: str) -> dict[str, Price]:
-    """macs, synops and synops_graded of one kind of number; picojoules."""
+    """macs, synops and synops_graded of one kind of number, and macs of 8-bit integers; picojoules."""
     both = f"{FIGURE}: {kind} multiply {multiply:g} pJ + {kind} add {add:g} pJ"
     return {
         "macs": Price(_joules(multiply + add), both),
         "synops": Price(_joules(add), f"{FIGURE}: {kind} add {add:g} pJ"),
         "synops_graded": Price(_joules(multiply + add), both),
+        "macs_int8": Price(_joules(0.23), f"{FIGURE}: INT8 multiply 0.2 pJ + INT8 add 0.03 pJ"),
     }
 
 

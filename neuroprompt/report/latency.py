@@ -13,9 +13,21 @@ LEAD = (
     "Milliseconds of one run on the machine that made this report, all forms in turn. Compare only ratios within one "
     "report. "
     "bare: timm's own graph without a prompt. naive: with the prompt as ordinary tokens. baked: what is deployed. "
-    "lean: the bare backbone in the baked one's form."
+    "lean: the bare backbone in the baked one's form. Fused: with ONNX Runtime's own attention. int8, int8_dynamic, "
+    "fp16: the baked graph in fewer bits."
 )
-COLOURS = {"baked": "#0072B2", "naive": "#D55E00", "bare": "#009E73", "lean": "#56B4E9", "pytorch": "#999999"}
+COLOURS = {
+    "baked": "#0072B2",
+    "baked_fused": "#004C7A",
+    "naive": "#D55E00",
+    "bare": "#009E73",
+    "lean": "#56B4E9",
+    "lean_fused": "#9AD4F5",
+    "int8": "#CC79A7",
+    "int8_dynamic": "#E69F00",
+    "fp16": "#F0E442",
+    "pytorch": "#999999",
+}
 
 
 def section(subjects: Sequence[Subject]) -> Section:
@@ -30,7 +42,7 @@ def section(subjects: Sequence[Subject]) -> Section:
 
 def _bars(name: str, timed: LatencyBenchmark) -> Plot:
     times = {form: timed.ms[form] for form in COLOURS if form in timed.ms}
-    figure, axes = plain_axes(2.9, grid="x")
+    figure, axes = plain_axes(1.4 + 0.3 * len(times), grid="x")
     whiskers = [
         [max(0.0, ms.median - ms.low) for ms in times.values()],
         [max(0.0, ms.high - ms.median) for ms in times.values()],
@@ -49,9 +61,9 @@ def _bars(name: str, timed: LatencyBenchmark) -> Plot:
 
 
 def _ratios(timed: Mapping[str, LatencyBenchmark]) -> Table:
-    pairs = next(iter(timed.values())).ratio
+    pairs = dict.fromkeys(pair for result in timed.values() for pair in result.ratio)  # not all have all forms
     rows: list[tuple[object, ...]] = [
-        (pair.replace("_", " "), *(str(result.ratio[pair]) for result in timed.values())) for pair in pairs
+        (pair.replace("_", " "), *(str(result.ratio.get(pair, "-")) for result in timed.values())) for pair in pairs
     ]
     differences = (f"{result.max_abs_diff:.1e}" for result in timed.values())
     rows.append(("largest difference, baked against PyTorch", *differences))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Floats, Recording
@@ -48,8 +49,8 @@ class ChipWitness(OwnRuntimeTarget):
                 got = f"sums or currents of node {name!r} leave the range of Loihi 1 {trace.wrapped} times"
                 raise Unsupported(got, "a range that both chips have", "--chip loihi1 computes as Loihi 1 does")
 
-    def run(self, model: SpikingModel, inputs: Floats, precision: str = "fixed", states: bool = False) -> Recording:
-        """Run the integers on `inputs` (T, n_in) from rest; raises Unsupported, OutOfRange, RuntimeMissing."""
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run the integers on `inputs` (B, T, n_in) in one child; raises Unsupported, OutOfRange, RuntimeMissing."""
         if precision != "fixed":
             raise Unsupported(f"precision {precision!r} for {self.runtime.name}", "fixed, the chip's integers")
         program = model.program("fixed")
@@ -57,7 +58,8 @@ class ChipWitness(OwnRuntimeTarget):
         self.check(program)
         check_range(program)
         sent = program.encode(inputs)
-        self.check_rules(program, sent)
+        for each in sent:
+            self.check_rules(program, each)
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:
             folder = Path(name)

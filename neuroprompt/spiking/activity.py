@@ -20,6 +20,7 @@ class Activity:
     reads          numbers read from memory: weights and biases that are met, operands of dense products
     writes         numbers written to memory: results of dense products
     states         numbers of neurons' states read or written: both, for every update
+    macs_int8      the part of `macs` whose two factors are 8-bit integers
 
     Of `synops`, acs = synops - synops_graded are additions alone (Effective_ACs).
     """
@@ -34,6 +35,7 @@ class Activity:
     reads: int = 0
     writes: int = 0
     states: int = 0
+    macs_int8: int = 0
 
     def __add__(self, other: Activity) -> Activity:
         return Activity(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

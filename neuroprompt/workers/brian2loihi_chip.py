@@ -9,6 +9,8 @@ from brian2_loihi import LoihiNetwork, LoihiNeuronGroup, LoihiSpikeGeneratorGrou
 prefs.codegen.target = "numpy"  # no compiler is asked for
 MIXED, EXCITING, INHIBITING = 1, 2, 3
 
+ALONE = True
+
 
 def run(program: dict[str, Any], inputs: Any) -> dict[str, dict[str, Any]]:
     """Run from rest on spikes (T, n_in): spikes, u and v of every population, (T, n) each, its depth taken out."""

@@ -19,6 +19,8 @@ SHIFT = 6
 LARGEST = 2**23 - 1
 """The end of v's range, on both sides."""
 
+ALONE = True
+
 
 def run(program: dict[str, Any], inputs: Any) -> dict[str, dict[str, Any]]:
     """Run from rest on spikes (T, n_in): spikes, u and v of every population, (T, n) each, its depth taken out."""

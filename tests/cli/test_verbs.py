@@ -211,11 +211,14 @@ def test_energy_gives_three_lines_and_says_estimated(command: Command, lava_bund
     )
 
 
-def test_bench_puts_all_four_in_one_run(command: Command, onnx_bundle: Path) -> None:
+def test_bench_puts_all_forms_in_one_run(command: Command, onnx_bundle: Path) -> None:
     result = command("bench", onnx_bundle, "--rounds", "2", "--json")
     assert result.code == 0
     assert {"baked_over_bare", "naive_over_bare"} <= set(result.json["ratio"])
-    assert set(result.json["ms"]) == {"baked", "naive", "lean", "bare", "pytorch"}
+    assert set(result.json["ms"]) == {
+        *("baked", "naive", "lean", "bare", "pytorch"),
+        *("baked_fused", "lean_fused", "int8_dynamic"),
+    }
     assert 0 < result.json["max_rel_diff"] <= TOLERANCE
 
 
@@ -233,6 +236,20 @@ def test_a_card_and_a_report(command: Command, trained: Path, lava_bundle: Path,
 
 def test_targets_lists_every_target(command: Command) -> None:
     assert set(command("targets", "list", "--json").json["targets"]) == set(Target.names())
+
+
+def test_backbones_lists_what_takes_what(command: Command) -> None:
+    listed = command("backbones", "test_vit", "--json").json
+    assert listed["architectures"] == len(listed["models"]) == 5
+    assert listed["pixels"] == listed["tokens"] == listed["baked"] == 5
+    vit = listed["models"]["test_vit"]
+    assert (vit["family"], vit["tokens"], vit["input_size"]) == ("vit", True, [3, 160, 160])
+    assert vit["tags"] == ["r160_in1k"]
+    printed = command("backbones", "qwen3_vit_88m")
+    assert "qwen3_vit_88m_enc" in printed.out
+    assert "no features" in printed.out
+    wrong = command("backbones", "nothing_like_it")
+    assert wrong.code == 2
 
 
 def test_doctor_looks_at_all_of_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,14 +61,17 @@ def by_hand(activity: Activity) -> Fraction:
 
 
 def test_an_update_is_paid_once() -> None:
-    counts = events(Activity(3, 5, 10, 3, 7, synops_graded=2, synops_dense=50, reads=8, writes=9, states=20))
+    counts = events(
+        Activity(3, 5, 10, 3, 7, synops_graded=2, synops_dense=50, reads=8, writes=9, states=20, macs_int8=2)
+    )
     assert counts == {
         "spikes": 3,
         "synops": 3,
         "synops_graded": 2,
         "updates_active": 3,
         "updates_inactive": 7,
-        "macs": 7,
+        "macs": 5,
+        "macs_int8": 2,
         "reads": 8,
         "writes": 9,
         "states": 20,

@@ -18,14 +18,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from neuroprompt.benchmarks.latency import bench
+from neuroprompt.bundles.artefact import run
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.forms import chosen_form
 from neuroprompt.bundles.image_files import read_image
 from neuroprompt.bundles.predict import predict
 from neuroprompt.bundles.results import Prediction, Unread
 from neuroprompt.contracts.deployment import Exported, Exporter
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.contracts.specs import Preprocess
-from neuroprompt.errors import BadBundle, BadData, ParityError
+from neuroprompt.energy.energy import count
+from neuroprompt.errors import BadBundle, BadData, BadSetting, ParityError
 from neuroprompt.onnxgraph.deployable import Unbaked, deployed
 from neuroprompt.onnxgraph.file import metadata, operators
 from neuroprompt.onnxgraph.parity import TOLERANCE, check_file, compare
@@ -173,6 +176,29 @@ def test_a_bundle_predicts_what_the_run_does(spiking: Run, exported: tuple[Bundl
         predict(bundle, [tmp_path / "empty"])
 
 
+def test_the_fused_form_is_chosen_where_it_was_faster(
+    spiking: Run, exported: tuple[Bundle, Exported], tmp_path: Path
+) -> None:
+    bundle, result = exported
+    fused = bundle.about["forms"]["fused"]
+    assert fused["parity"]["max_rel_diff"] <= TOLERANCE
+    assert set(fused["over_portable"]["over"]) == {"1", "8"}
+    assert fused["attentions"] == 2
+    chosen = bundle.about["forms"]["chosen"]
+    assert result.figures["form"] == chosen == chosen_form(bundle) == fused["chosen"]
+    assert chosen_form(bundle, provider="cuda") == "portable"
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    rows = [run(bundle, [tmp_path / "a.png"], form=form).json()["images"][0] for form in ("portable", "fused")]
+    assert rows[0]["label"] == rows[1]["label"]
+    portable, other = (count(bundle, form=form) for form in ("portable", "fused"))
+    assert portable.backbone.macs == other.backbone.macs > 1e6
+    assert portable.graphs.keys() == count(bundle).graphs.keys() == {"model.onnx"}
+    assert other.graphs.keys() == {"model.fused.onnx"}
+    with pytest.raises(BadSetting, match="portable, fused"):
+        run(bundle, [tmp_path / "a.png"], form="int3")
+
+
 def test_images_are_read_as_training_reads_them(shared: Path) -> None:
     folder = shared / "assets" / "data" / "eurosat10"
     data = load_data(f"folder:{folder}", Preprocess((24, 24)), 0, limit=20)
@@ -186,7 +212,7 @@ def test_images_are_read_as_training_reads_them(shared: Path) -> None:
 def test_bench_of_a_bundle(exported: tuple[Bundle, Exported]) -> None:
     bundle, _ = exported
     result = bench(bundle, rounds=2, batch=2, threads=1)
-    assert set(result.ms) == {"baked", "naive", "lean", "bare", "pytorch"}
+    assert set(result.ms) == {"baked", "naive", "lean", "bare", "pytorch", "baked_fused", "lean_fused", "int8_dynamic"}
     # Two blocks, each with an Expand and a Concat for keys and values; the batch's size is read once: two nodes.
     assert result.nodes["baked"] == bundle.about["nodes"]["baked"] <= result.nodes["lean"] + 2 * 4 + 2
     assert 0 < result.max_rel_diff <= TOLERANCE

@@ -82,9 +82,17 @@ def test_a_baked_prompt_costs_its_keys_and_values_alone() -> None:
     backbone = load_backbone(BackboneSpec("embedded", random=True))
     image, tokens = torch.randn(1, 3, 64, 64), torch.randn(6, 10, 128)
     bare, baked = count_macs(backbone.baked(None), image), count_macs(backbone.baked(tokens), image)
-    assert baked - bare == 6 * 2 * 65 * 10 * 128
+    assert baked - bare == (5 * 65 + 1) * 2 * 10 * 128
     unbaked = count_macs(Prompted(backbone, tokens), image)
-    assert unbaked - bare == 6 * (12 * 10 * 128 * 128 + 2 * (75 * 75 - 65 * 65) * 128)
+    unprompted = count_macs(backbone, image)
+    assert unbaked - unprompted == 6 * (12 * 10 * 128 * 128 + 2 * (75 * 75 - 65 * 65) * 128)
+
+
+def test_the_last_block_makes_no_token_that_the_head_does_not_read() -> None:
+    """64 of 65 tokens need no queries, attention, projection and MLP there: 10 D^2 and 2 n D multiplications each."""
+    backbone, image = load_backbone(BackboneSpec("embedded", random=True)), torch.randn(1, 3, 64, 64)
+    saved = count_macs(backbone, image) - count_macs(backbone.baked(None), image)
+    assert saved == 64 * (10 * 128 * 128 + 2 * 65 * 128)
 
 
 def test_transposed_convolution_and_inference_mode() -> None:

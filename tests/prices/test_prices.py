@@ -84,13 +84,14 @@ def test_a_list_is_whole(name: str) -> None:
         ("keras-spiking-cpu", {"macs": "8600"}),
         ("keras-spiking-gpu", {"macs": "300"}),
         ("keras-spiking-arm", {"macs": "900"}),
-        ("horowitz-45nm-fp32", {"macs": "4.6", "synops": "0.9", "synops_graded": "4.6"}),
-        ("horowitz-45nm-fp16", {"macs": "1.5", "synops": "0.4", "synops_graded": "1.5"}),
-        ("horowitz-45nm-int8", {"macs": "0.23", "synops": "0.03", "synops_graded": "0.23"}),
+        ("horowitz-45nm-fp32", {"macs": "4.6", "macs_int8": "0.23", "synops": "0.9", "synops_graded": "4.6"}),
+        ("horowitz-45nm-fp16", {"macs": "1.5", "macs_int8": "0.23", "synops": "0.4", "synops_graded": "1.5"}),
+        ("horowitz-45nm-int8", {"macs": "0.23", "macs_int8": "0.23", "synops": "0.03", "synops_graded": "0.23"}),
         (
             "horowitz-45nm-int8-memory",
             {
                 "macs": "0.23",
+                "macs_int8": "0.23",
                 "synops": "0.03",
                 "synops_graded": "0.23",
                 "updates_active": "3.2",

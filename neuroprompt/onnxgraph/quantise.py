@@ -1,0 +1,214 @@
+"""Writes an ONNX file with 8-bit products: calibrated on images, or with ranges that each run finds anew (dynamic).
+
+    x ~ s_x (q_x - z_x), q_x in 0..255;   W_j ~ s_j q_j, q_j in -127..127 (a reduced range: -64..63), by channel j
+
+Products of tokens with weights, and convolutions, take 8 bits. The first convolution, the products of attention with
+its constant prompt keys and values, and the head stay as they are: few of the operations, and most of the damage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from neuroprompt.contracts.deployment import Floats
+from neuroprompt.errors import ParityError, Unsupported
+from neuroprompt.onnxgraph.counts import integer_products
+from neuroprompt.onnxgraph.smooth import smooth
+
+SHRINK = np.linspace(1.0, 0.3, 36)
+"""Shares of an activation's full range that are tried; the one of the least squared error is taken."""
+SAMPLE = 100_000
+"""Numbers of an activation on which that error is measured."""
+
+
+def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True) -> int:
+    """Write `file` with 8-bit products to `out`, calibrated on normalised images (B, C, H, W); how many there are.
+
+    reduce_range: 7 bits for weights. Where a processor adds two 8-bit products in 16 bits (AVX2 and AVX-512 without
+    VNNI), sums of full-range weights saturate, and the same file answers otherwise there.
+
+    Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    model = _named(file)
+    smooth(model, _largest(model, _inputs(model, _chosen(model)), images))
+    chosen = _chosen(model)
+    tensors = _inputs(model, chosen)
+    tensors += [node.output[0] for node in chosen if node.op_type == "Conv"]
+    overrides = {
+        name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+        for name, (low, high) in _ranges(model, tensors, images).items()
+    }
+    with TemporaryDirectory() as folder, _quiet():
+        plain = Path(folder) / "plain.onnx"
+        onnx.save(model, str(plain))
+        quantize_static(
+            plain,
+            out,
+            _reader(model, images[:4]),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=reduce_range,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_quantize=[node.name for node in chosen],
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={
+                "OpTypesToExcludeOutputQuantization": ["MatMul"],  # the next operator takes floats
+                "TensorQuantOverrides": overrides,
+            },
+        )
+    return _counted(out, len(chosen))
+
+
+def quantise_dynamic(file: Path, out: Path) -> int:
+    """Write `file` with 8-bit weights and activations whose range each run finds; returns how many products there are.
+
+    Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = _named(file)
+    chosen = [node for node in _chosen(model) if node.op_type == "MatMul"]
+    if not chosen:
+        raise Unsupported(f"{file.name} without products of tokens and weights", "--precision int8 for convolutions")
+    with TemporaryDirectory() as folder, _quiet():
+        plain = Path(folder) / "plain.onnx"
+        onnx.save(model, str(plain))
+        names = [node.name for node in chosen]
+        quantize_dynamic(
+            plain, out, nodes_to_quantize=names, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
+        )
+    return _counted(out, len(chosen))
+
+
+# --- which products, and their ranges --------------------------------------------------------------------------------
+
+
+def _named(file: Path) -> onnx.ModelProto:
+    """The model of `file`, every node with a name."""
+    model = onnx.load(str(file))
+    for i, node in enumerate(model.graph.node):
+        node.name = node.name or f"node_{i}"
+    return model
+
+
+def _chosen(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The products with weights that take 8 bits: all but the first convolution and the head."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    products = [
+        node
+        for node in model.graph.node
+        if node.op_type in ("MatMul", "Conv") and node.input[1] in constants and node.input[0] not in constants
+    ]
+    first = next((node for node in products if node.op_type == "Conv"), None)
+    outputs = {value.name for value in model.graph.output}
+    chosen = [node for node in products if node is not first and not outputs & set(node.output)]
+    if not chosen:
+        raise Unsupported("a network without products to quantise", "one with tokens or several convolutions")
+    return chosen
+
+
+def _inputs(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
+    """The activations that the nodes take, each once."""
+    return list(dict.fromkeys(node.input[0] for node in nodes))
+
+
+def _ranges(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, tuple[float, float]]:
+    """For each activation the range, some share of its full one, that 8 bits represent with the least squared error."""
+    samples: dict[str, list[NDArray[Any]]] = {name: [] for name in tensors}
+    extremes = dict.fromkeys(tensors, (0.0, 0.0))
+    rng, each = np.random.default_rng(0), max(1, SAMPLE // len(images))
+    for values in _activations(model, tensors, images):
+        for name, numbers in values.items():
+            low, high = extremes[name]
+            extremes[name] = min(low, float(numbers.min())), max(high, float(numbers.max()))
+            samples[name].append(rng.choice(numbers.reshape(-1), min(each, numbers.size), replace=False))
+    return {name: _best(np.concatenate(samples[name]), *extremes[name]) for name in tensors}
+
+
+def _best(numbers: NDArray[Any], low: float, high: float) -> tuple[float, float]:
+    errors = []
+    for share in SHRINK:
+        scale = max((high - low) * share / 255, 1e-12)
+        zero = np.round(-low * share / scale)
+        levels = np.clip(np.round(numbers / scale) + zero, 0, 255)
+        errors.append(float(np.square((levels - zero) * scale - numbers).mean()))
+    share = float(SHRINK[int(np.argmin(errors))])
+    return low * share, high * share
+
+
+def _largest(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, NDArray[Any]]:
+    """The largest magnitude of each activation by its last axis, the channels of tokens."""
+    largest: dict[str, NDArray[Any]] = {}
+    for values in _activations(model, tensors, images):
+        for name, numbers in values.items():
+            peak = np.abs(numbers).reshape(-1, numbers.shape[-1]).max(axis=0)
+            largest[name] = np.maximum(largest.get(name, peak), peak)
+    return largest
+
+
+def _activations(
+    model: onnx.ModelProto, tensors: Sequence[str], images: Floats, batch: int = 4
+) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """The activations' values, a few images at a time."""
+    import onnxruntime as ort
+
+    twin = onnx.ModelProto()
+    twin.CopyFrom(model)
+    twin.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in tensors)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(twin.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    first = session.get_inputs()[0].name
+    for start in range(0, len(images), batch):
+        part = np.ascontiguousarray(images[start : start + batch], dtype=np.float32)
+        yield dict(zip(tensors, session.run(list(tensors), {first: part}), strict=True))
+
+
+def _counted(file: Path, expected: int) -> int:
+    """The quantised products of `file`; raises ParityError where they are fewer than expected."""
+    count = len(integer_products(onnx.load(str(file), load_external_data=False).graph))
+    if count < expected:
+        raise ParityError(f"{count} products of {file.name} take 8 bits", f"{expected}")
+    return count
+
+
+def _reader(model: onnx.ModelProto, images: Floats) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        """One image at a time, as ONNX Runtime asks for them."""
+
+        def __init__(self) -> None:
+            name = model.graph.input[0].name
+            self.left = iter([{name: image[None].astype(np.float32)} for image in images])
+
+        def get_next(self) -> dict[str, NDArray[Any]] | None:
+            return next(self.left, None)
+
+    return Reader()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser logs and prints advice for its own developers; a command's output must not hold that."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,143 @@
+"""Files in fewer bits: what is quantised, how close it stays, and what is counted of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from neuroprompt.contracts.deployment import ImageTarget, Prices
+from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.energy.estimate import estimate
+from neuroprompt.errors import ParityError, Unsupported
+from neuroprompt.onnxgraph import quantise as quantising
+from neuroprompt.onnxgraph.counts import count_graph, integer_products
+from neuroprompt.onnxgraph.file import to_onnx
+from neuroprompt.onnxgraph.half import halve
+from neuroprompt.onnxgraph.quantise import quantise, quantise_dynamic
+from neuroprompt.onnxgraph.smooth import smooth
+from neuroprompt.training.backbone import EMBEDDED, load_backbone
+
+DEPTH, TOKENS = 2, 4
+
+
+@pytest.fixture(scope="module")
+def images() -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((8, 3, 16, 16)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two blocks with constant keys and values of prompts, and a head."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("whole") / "model.onnx"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EMBEDDED, "depth", DEPTH)
+        backbone = load_backbone(BackboneSpec("embedded", image_size=16, random=True))
+        baked = backbone.baked(torch.randn(DEPTH, TOKENS, 128))
+    to_onnx(nn.Sequential(baked, nn.Linear(128, 10)).eval(), (3, 16, 16), file)
+    return file
+
+
+def logits(file: Path, images: NDArray[np.float32]) -> NDArray[Any]:
+    return ImageTarget.named("onnxruntime").logits(file, images)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_weights_of_every_block_take_8_bits_and_nothing_else(
+    dynamic: bool, whole: Path, images: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """Six products a block: queries, keys, values, projection and the MLP's two."""
+    out = tmp_path / "int8.onnx"
+    count = quantise_dynamic(whole, out) if dynamic else quantise(whole, out, images)
+    assert count == 6 * DEPTH
+    before, after = count_graph(whole).total, count_graph(out).total
+    assert after.macs == before.macs
+    n, width = 5, 128
+    blocks = (n * 12 + (2 * n + 10)) * width * width  # all tokens; in the last block keys and values alone of patches
+    assert after.macs_int8 == blocks
+    assert before.macs_int8 == 0
+    # The blocks' weights are a byte each and no longer four; what is left is in 32 bits.
+    saved, bytes_saved = count_graph(whole).footprint - count_graph(out).footprint, 3 * 24 * width**2
+    assert 0.95 * bytes_saved < saved < bytes_saved, "all but the scales"
+    exact, near = logits(whole, images), logits(out, images)
+    assert np.abs(near - exact).max() > 0
+    assert np.abs(near - exact).mean() < 0.05 * np.ptp(exact)
+
+
+def test_8_bit_products_have_a_price_of_their_own(whole: Path, images: NDArray[np.float32], tmp_path: Path) -> None:
+    quantise(whole, tmp_path / "int8.onnx", images)
+    counted = count_graph(tmp_path / "int8.onnx").total
+    terms = {term.event: term.count for term in estimate(counted, Prices.named("horowitz-45nm-fp32")).terms}
+    assert terms == {"macs": counted.macs - counted.macs_int8, "macs_int8": counted.macs_int8}
+
+
+def test_a_product_that_was_left_out_is_an_error(
+    whole: Path, images: NDArray[np.float32], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantising, "integer_products", lambda graph: set(list(integer_products(graph))[1:]))
+    with pytest.raises(ParityError, match=f"{6 * DEPTH - 1} products .* expected {6 * DEPTH}"):
+        quantise(whole, tmp_path / "int8.onnx", images)
+
+
+def test_convolutions_but_for_the_first(tmp_path: Path, images: NDArray[np.float32]) -> None:
+    layers = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten()
+    torch.manual_seed(0)
+    to_onnx(nn.Sequential(*layers, nn.Linear(800, 5)).eval(), (3, 16, 16), tmp_path / "net.onnx")
+    assert quantise(tmp_path / "net.onnx", tmp_path / "int8.onnx", images) == 2
+    counted = count_graph(tmp_path / "int8.onnx").total
+    assert counted.macs_int8 == (12 * 12 + 10 * 10) * 8 * 8 * 9
+    exact, near = logits(tmp_path / "net.onnx", images), logits(tmp_path / "int8.onnx", images)
+    assert 0 < np.abs(near - exact).max() < 0.1 * np.ptp(exact)
+    with pytest.raises(Unsupported, match="without products of tokens"):
+        quantise_dynamic(tmp_path / "net.onnx", tmp_path / "dynamic.onnx")
+
+
+def test_nothing_to_quantise(tmp_path: Path, images: NDArray[np.float32]) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 14 * 14, 5)).eval()
+    to_onnx(net, (3, 16, 16), tmp_path / "net.onnx")
+    with pytest.raises(Unsupported, match="without products to quantise"):
+        quantise(tmp_path / "net.onnx", tmp_path / "int8.onnx", images)
+
+
+def test_smoothing_moves_a_wide_channel_and_changes_no_result() -> None:
+    """Powers of two and of four, so that roots, quotients and products are exact."""
+    gain, shift = np.array([4, 1, 1, 1], np.float32), np.zeros(4, np.float32)
+    weight = np.array([[0.25], [1], [1], [1]], np.float32)
+    constants = {"g": gain, "b": shift, "w": weight}
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "g", "b"], ["y"], name="norm"),
+        helper.make_node("MatMul", ["y", "w"], ["z"], name="product"),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", TensorProto.FLOAT, ["batch", 4])],
+        [value("z", TensorProto.FLOAT, ["batch", 1])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph)
+    assert smooth(model, {"y": np.array([4, 1, 1, 1], np.float32)}) == 1
+    new = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    norm, product = model.graph.node
+    scale = np.array([4, 1, 1, 1], np.float32)  # sqrt(4 / 0.25)
+    np.testing.assert_array_equal(new[norm.input[1]], gain / scale)
+    np.testing.assert_array_equal(new[product.input[1]], weight * scale[:, None])
+    assert new.keys() == {norm.input[1], norm.input[2], product.input[1]}
+    onnx.checker.check_model(model)
+
+
+def test_16_bits(whole: Path, images: NDArray[np.float32], tmp_path: Path) -> None:
+    assert halve(whole, tmp_path / "half.onnx") > 6 * DEPTH
+    assert (tmp_path / "half.onnx").stat().st_size < 0.6 * whole.stat().st_size
+    exact, near = logits(whole, images), logits(tmp_path / "half.onnx", images)
+    assert near.dtype == np.float32
+    assert 0 < np.abs(near - exact).max() < 0.02 * np.ptp(exact)
