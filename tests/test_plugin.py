@@ -80,7 +80,7 @@ def test_a_narrower_class_has_the_parts_that_are_one() -> None:
 
 
 def test_a_part_of_another_class_is_an_unknown_name() -> None:
-    with pytest.raises(UnknownName, match=r"^no spiking target is called 'onnxruntime'; expected one of: lava, "):
+    with pytest.raises(UnknownName, match=r"^no spiking target is called 'onnxruntime'; expected one of: .*loihi, "):
         SpikingTarget.named("onnxruntime")
     with pytest.raises(UnknownName, match=r"^no image target is called 'loihi'; expected one of: onnxruntime$"):
         ImageTarget.part("loihi")

@@ -53,7 +53,7 @@ def write_c(
         built = compiled(folder)
         checked = checked_programs(model, inputs, progress)
         exact = checked[f"loihi-{precision}"]["spike_exact"]
-        lines = [f"- of the emulator's spikes {exact:.4%} are those of the float reference"]
+        lines = [f"- the emulator against the float reference: {exact:.4%} of all (step, neuron) entries match"]
         (folder / "README.md").write_text(c_readme(title, program, net, cost, built=built, checked=lines))
         names = {"identifiers": dict(net.names), "spikes": spikes, "precision": precision}
         return about | names | about_c(cost, built) | {"checked": checked}

@@ -100,17 +100,19 @@ def export(
             inputs = inputs if encode is None else _encoded(inputs, encode, seed)
             if show:
                 text = _dump(flat, inputs, split_signs)
-                emit({"dump": text.splitlines()}, json, text)
-                return
-            result = exporter.export_graph(
-                flat.graph,
-                out,
-                inputs,
-                name=what.stem,
-                split_signs=split_signs,
-                encoding=encode or "",
-                progress=TerminalProgress(),
-            )
+            else:
+                result = exporter.export_graph(
+                    flat.graph,
+                    out,
+                    inputs,
+                    name=what.stem,
+                    split_signs=split_signs,
+                    encoding=encode or "",
+                    progress=TerminalProgress(),
+                )
+        if show:
+            emit({"dump": text.splitlines()}, json, text)
+            return
         for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:

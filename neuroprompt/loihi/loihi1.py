@@ -38,7 +38,7 @@ def simulate_loihi1(program: Program, sent: Array) -> dict[str, Trace]:
             a = np.zeros(p.size, np.int64)
             for q, delivered in into[p.name]:
                 if t >= q.lag:
-                    a += delivered(emitted[q.source][t - q.lag])
+                    a += delivered(emitted[q.source][t - q.lag]).astype(np.int64)
             for onset, values in p.currents:
                 a += values if t >= onset else 0
             neurons[p.name].step(t, a)
