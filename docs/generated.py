@@ -22,7 +22,7 @@ from blocks import run_command
 
 import neuroprompt
 from neuroprompt import errors
-from neuroprompt.contracts import deployment, learning
+from neuroprompt.contracts import deployment, learning, work
 from neuroprompt.contracts.deployment import Prices
 from neuroprompt.contracts.learning import Prompt
 from neuroprompt.energy.units import si
@@ -31,12 +31,13 @@ from neuroprompt.plugin import Plugin
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [file for room in ("neuroprompt", "export", "targets") for file in sorted((ROOT / room).rglob("*.py"))]
 
+CONTRACTS = (learning, deployment, work)
 PLURAL = {"backbone family": "backbone families"}
 
 
 def kinds() -> list[type[Plugin]]:
-    """Every kind of part, in the order of the contracts' two pages."""
-    found = [value for page in (learning, deployment) for value in vars(page).values() if inspect.isclass(value)]
+    """Every kind of part, in the order of the contracts' pages."""
+    found = [value for page in CONTRACTS for value in vars(page).values() if inspect.isclass(value)]
     return list(dict.fromkeys(kind for kind in found if issubclass(kind, Plugin) and "folder" in vars(kind)))
 
 
@@ -98,7 +99,7 @@ def _result(function: Any) -> type | None:
 
 def contract_classes() -> list[type[Plugin]]:
     """The kinds of parts, and the narrower classes beside them that a part may derive from."""
-    values = [value for page in (learning, deployment) for value in vars(page).values() if inspect.isclass(value)]
+    values = [value for page in CONTRACTS for value in vars(page).values() if inspect.isclass(value)]
     return list(dict.fromkeys(value for value in values if issubclass(value, Plugin) and value is not Plugin))
 
 
@@ -174,7 +175,7 @@ is raised is a bug.
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | `verify` found a difference that must not be |
+| 1 | `verify` found a difference that must not be; some images of `run` or some runs of `sweep` failed |
 | 2 | a mistake that you can mend, in one line |
 | 130 | stopped by Ctrl-C; the same command goes on |
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +11,21 @@ from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import read_model, write_inputs, write_model
 from neuroprompt.bundles.lava_readme import add_script, figures_of, graph_readme
 from neuroprompt.bundles.neurons import GraphNeurons, Neurons
+from neuroprompt.bundles.of_graph import about_graph, checked_programs
 from neuroprompt.bundles.pipeline import Hybrid
-from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.compile import calibrated
+from neuroprompt.compiler.mapping import mapped
 from neuroprompt.compiler.place import place
-from neuroprompt.compiler.reading import reading_of
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
-from neuroprompt.errors import ParityError
+from neuroprompt.energy.latency import latency
+from neuroprompt.loihi.arithmetic import simulate_sent
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.simulators.verify import verify
-from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.spiking.program import Program
 
 if TYPE_CHECKING:
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.training.run_folder import Run
-
-PACKAGES = ("neuroprompt-toolkit", "nir", "numpy", "scipy")
-"""What a graph is compiled with."""
 
 
 class Lava(Exporter):
@@ -59,21 +56,20 @@ class Lava(Exporter):
     ) -> Exported:
         """The same bundle for a NIR graph, its integers fitted on `inputs` (T, n_in), which it carries as inputs.npy.
 
+        Of a batch (B, T, n_in) it carries the first run.
+
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
-        model = model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, progress=progress)
         source = {"encoding": encoding} if encoding else {}
 
         def fill(folder: Path) -> dict[str, Any]:
             write_model(model, folder)
-            write_inputs(inputs, folder)
+            write_inputs(tried, folder)
             written = read_model(folder)
-            verified = verify(written, inputs, targets=["loihi"], progress=progress)
-            floats = verified.targets["loihi-float"]
-            if floats.spike_exact != 1.0 and floats.cause is None:
-                got = f"{floats.spike_exact:.4%} of the float program's spikes match, for no known cause"
-                raise ParityError(got, "100 %, before a file appears")
-            about = _of_graph(graph, name, model) | source | {"checked": verified.json()["targets"]}
+            about = about_graph(graph, name, model) | source | {"placement": place(model.fixed_program)}
+            about["placement"]["loihi1"] = _on_loihi1(model.fixed_program, tried)
+            about |= {"checked": checked_programs(written, tried, progress)}
             add_script(folder, graph_readme(about, written))
             return about
 
@@ -87,15 +83,10 @@ class Lava(Exporter):
         return Hybrid(bundle) if bundle.about.get("per_image") else Neurons(bundle)
 
 
-def _of_graph(graph: nir.NIRGraph, name: str, model: SpikingModel) -> dict[str, Any]:
-    reading = reading_of(graph)
-    return {
-        "graph": name,
-        "dt_s": reading.dt,
-        "reading": reading.json(),
-        "steps": model.steps,
-        "inputs": model.float_program.inputs,
-        "neurons": sum(p.size for p in model.fixed_program.populations),
-        "placement": place(model.fixed_program),
-        "versions": {package: metadata.version(package) for package in PACKAGES},
-    }
+def _on_loihi1(program: Program, inputs: Floats) -> dict[str, Any]:
+    """Where the neurons would be on a Loihi 1, what they send each other there, and how long a step would take."""
+    sent = program.encode(inputs)
+    emitted = {"input": sent} | {name: trace.spikes for name, trace in simulate_sent(program, sent).items()}
+    placement = mapped(program, emitted)
+    time = {} if placement.too_large else {"latency": latency(program, emitted, placement).json()}
+    return placement.json() | time

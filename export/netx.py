@@ -12,7 +12,7 @@ import numpy as np
 
 from neuroprompt.bundles.artefact import Artefact
 from neuroprompt.bundles.bundle import write_bundle
-from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats, SpikingTarget
 from neuroprompt.errors import ParityError, Unsupported
@@ -56,11 +56,11 @@ class Netx(Exporter):
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
-        """The same for a NIR graph, its integers fitted on `inputs` (T, n_in)."""
+        """The same for a NIR graph, its integers fitted on `inputs` (T, n_in), or on a batch (B, T, n_in)."""
         if split_signs:
             raise Unsupported("--split-signs for netx", "one matrix of weights a layer", "use --target lava")
         source = {"graph": name} | ({"encoding": encoding} if encoding else {})
-        return _write(model_of_graph(graph, len(inputs), inputs), inputs, out, source)
+        return _write(*calibrated(graph, inputs), out, source)
 
     def opened(self, bundle: Bundle) -> Artefact:
         """A file for lava-dl."""

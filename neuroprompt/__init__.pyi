@@ -5,6 +5,8 @@ from .benchmarks.latency_result import LatencyBenchmark as LatencyBenchmark
 from .bundles.artefact import run as run
 from .bundles.bundle import Bundle as Bundle
 from .bundles.contents import load_model as load_model
+from .bundles.data_run import DataRun as DataRun
+from .bundles.data_run import run_items as run_items
 from .bundles.export import export as export
 from .bundles.hub import pull as pull
 from .bundles.hub import push as push
@@ -24,6 +26,8 @@ from .contracts.learning import Data as Data
 from .contracts.learning import Head as Head
 from .contracts.learning import Prompt as Prompt
 from .contracts.specs import BackboneSpec as BackboneSpec
+from .contracts.work import Engine as Engine
+from .contracts.work import Resources as Resources
 from .energy.energy import energy as energy
 from .energy.lines import EnergyEstimate as EnergyEstimate
 from .errors import NeuropromptError as NeuropromptError
@@ -37,6 +41,10 @@ from .simulators.verify import Verification as Verification
 from .simulators.verify import verify as verify
 from .spiking.activity import Activity as Activity
 from .spiking.program import SpikingModel as SpikingModel
+from .sweeps.cells import Point as Point
+from .sweeps.cells import grid as grid
+from .sweeps.result import Sweep as Sweep
+from .sweeps.sweep import sweep as sweep
 from .training.accuracy import Accuracy as Accuracy
 from .training.config import RunConfig as RunConfig
 from .training.config import configure as configure

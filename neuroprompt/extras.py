@@ -20,6 +20,8 @@ EXTRAS = {
     "uv": "runtimes",
     "norse": "simulators",
     "pyarrow": "parquet",
+    "ray": "ray",
+    "submitit": "slurm",
 }
 """Module -> extra, as pyproject.toml has them."""
 

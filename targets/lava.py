@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts.deployment import Floats, Recording
+from neuroprompt.contracts.deployment import Recording
 from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.in_process import check_hold, recording
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
@@ -37,8 +38,8 @@ class Lava(OwnRuntimeTarget):
                 got = f"node {p.name!r} rests in the step after a spike, with leaks that differ from neuron to neuron"
                 raise Unsupported(got, "one leak for all of them, as Lava's LIFRefractory has it")
 
-    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
-        """Run `model` on inputs (T, n_in) from rest; u and v are those after the reset of each step.
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run `model` on each of `inputs` (B, T, n_in); u and v are those after the reset of each step.
 
         Raises what Program.encode raises, and Unsupported, naming the node, for what Loihi's neurons cannot do.
         """
@@ -46,7 +47,12 @@ class Lava(OwnRuntimeTarget):
         self.refuse(program)
         if precision == "fixed":
             check_hold(program)  # Lava's LIFRefractory has a float model only
+            if program.chip == "loihi1":
+                raise Unsupported("a program for Loihi 1", "one for Loihi 2, the chip that Lava simulates")
         program.encode(inputs)  # refuses in this process what the worker would refuse in its own
+        return Recording.stacked([self._run_alone(program, each, states) for each in inputs])
+
+    def _run_alone(self, program: Program, inputs: NDArray[Any], states: bool) -> Recording:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:
             folder = Path(name)

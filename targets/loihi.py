@@ -5,20 +5,28 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from importlib.metadata import version
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
+
+from numpy.typing import NDArray
 
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.contracts.deployment import Availability, Recording, SpikingTarget
+from neuroprompt.errors import Unsupported
 from neuroprompt.loihi.arithmetic import simulate_sent
+from neuroprompt.loihi.loihi1 import simulate_loihi1, stacked
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.simulators.in_process import recording
 from neuroprompt.spiking.program import Program, SpikingModel
+
+CELLS = 2**22
+"""Steps times lines, or neurons, of all items that are run at a time."""
 
 
 class Loihi(SpikingTarget):
     """Populations and projections by the rules of `neuroprompt.loihi.arithmetic`.
 
-    "fixed": the chip's integers, weights out of range are refused, never clipped. "float": Lava's float rule.
+    "fixed": the chip's integers, weights out of range are refused, never clipped; those of Loihi 1 where the program
+    is for it (`neuroprompt.loihi.loihi1`). "float": Lava's float rule.
     """
 
     about = "Loihi emulator in numpy, bit-exact with Lava's fixed-point simulator"
@@ -33,14 +41,31 @@ class Loihi(SpikingTarget):
         """What Loihi's neurons cannot do; raises Unsupported."""
         check_chip(program)
 
-    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
-        """Run `model` on `inputs` (T, n_in); raises Unsupported, and OutOfRange for integers that do not fit."""
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """All items of `inputs` (B, T, n_in) in one product a layer, as many at a time as stay near the processor.
+
+        Raises Unsupported, and OutOfRange for integers that do not fit.
+        """
         program = model.program(precision)
         self.refuse(program)
         if precision == "fixed":
             check_range(program)
+            if program.chip == "loihi1" and program.input_scale:
+                got = "numbers on the input lines of a Loihi 1"
+                raise Unsupported(got, "spikes, all that it sends", "use --chip loihi2, or send spikes (--encode)")
         start = time.perf_counter()
         sent = program.encode(inputs)
-        traces = simulate_sent(program, sent)
-        recorded = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
-        return replace(recording(program, recorded, time.perf_counter() - start, states), sent=sent)
+        widest = max(program.inputs, *(p.size for p in program.populations))
+        many = max(1, CELLS // (max(1, program.steps) * widest))
+        parts = [_run(program, sent[i : i + many], states) for i in range(0, len(sent), many)]
+        return replace(Recording.joined(parts), seconds=time.perf_counter() - start, sent=sent)
+
+
+def _run(program: Program, sent: NDArray[Any], states: bool) -> Recording:
+    start = time.perf_counter()
+    if program.precision == "fixed" and program.chip == "loihi1":
+        traces = stacked([simulate_loihi1(program, item) for item in sent])
+    else:
+        traces = simulate_sent(program, sent, states)
+    recorded = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
+    return recording(program, recorded, time.perf_counter() - start, states)

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.contracts.deployment import Availability, Recording, SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.extras import install
 from neuroprompt.simulators.in_process import check_hold, run_in_process
@@ -44,8 +45,8 @@ class Norse(SpikingTarget):
         """Neurons that rest in the step after a spike; raises Unsupported."""
         check_hold(program)
 
-    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
-        """Run the program on `inputs` (T, n_in); raises RuntimeMissing."""
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run the program on `inputs` (B, T, n_in); raises RuntimeMissing."""
         if not self.available().ok:
             raise RuntimeMissing("norse is not installed", "the package norse", INSTALL)
         import torch

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.reading import reading_of
-from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.contracts.deployment import Availability, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
 from neuroprompt.spiking.program import SpikingModel
 
@@ -38,26 +38,30 @@ class Reference(SpikingTarget):
         """Always: numpy is all it needs."""
         return Availability(True, "in process", f"numpy {version('numpy')}")
 
-    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
-        """Run the graph on `inputs` (T, n_in); raises Unsupported. Potentials are those after the reset."""
-        reading = reading_of(model.graph)
-        way = walk(model.graph, reading.dt)
-        nodes = {visit.name: visit.node for visit in way.visits}
-        sizes = [int(np.prod(nodes[name].input_type["input"])) for name in way.inputs]
-        if inputs.ndim != 2 or inputs.shape[1] != sum(sizes):
-            raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {sum(sizes)})")
-        start = time.perf_counter()
-        parts = np.split(inputs.astype(np.float64), np.cumsum(sizes)[:-1], axis=1)
-        emitted, potentials = _run(way, dict(zip(way.inputs, parts, strict=True)), reading, len(inputs))
-        seconds = time.perf_counter() - start
-        firing = [name for name, node in nodes.items() if isinstance(node, FIRING)]
-        graded = [name for name, node in nodes.items() if isinstance(node, NEURONS) and name not in firing]
-        return Recording(
-            {name: emitted[name] > 0 for name in firing},
-            seconds,
-            {name: potentials[name] for name in firing} if states else {},
-            values={name: emitted[name] for name in (*graded, *way.readouts)},
-        )
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run the graph on each of `inputs` (B, T, n_in); raises Unsupported. Potentials are those after the reset."""
+        return Recording.stacked([_run_alone(model, each, states) for each in inputs])
+
+
+def _run_alone(model: SpikingModel, inputs: NDArray[Any], states: bool) -> Recording:
+    reading = reading_of(model.graph)
+    way = walk(model.graph, reading.dt)
+    nodes = {visit.name: visit.node for visit in way.visits}
+    sizes = [int(np.prod(nodes[name].input_type["input"])) for name in way.inputs]
+    if inputs.shape[1] != sum(sizes):
+        raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {sum(sizes)})")
+    start = time.perf_counter()
+    parts = np.split(inputs.astype(np.float64), np.cumsum(sizes)[:-1], axis=1)
+    emitted, potentials = _run(way, dict(zip(way.inputs, parts, strict=True)), reading, len(inputs))
+    seconds = time.perf_counter() - start
+    firing = [name for name, node in nodes.items() if isinstance(node, FIRING)]
+    graded = [name for name, node in nodes.items() if isinstance(node, NEURONS) and name not in firing]
+    return Recording(
+        {name: emitted[name] > 0 for name in firing},
+        seconds,
+        {name: potentials[name] for name in firing} if states else {},
+        values={name: emitted[name] for name in (*graded, *way.readouts)},
+    )
 
 
 def _run(

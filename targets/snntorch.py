@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neuroprompt.contracts.deployment import Availability, Floats, Recording, SpikingTarget
+from neuroprompt.contracts.deployment import Availability, Recording, SpikingTarget
 from neuroprompt.errors import RuntimeMissing, Unsupported
 from neuroprompt.extras import install
 from neuroprompt.simulators.in_process import run_in_process
@@ -47,8 +48,8 @@ class SnnTorch(SpikingTarget):
                 got = f"node {p.name!r} rests after a spike and adds a bias behind its current"
                 raise Unsupported(got, "no bias there: snnTorch has none")
 
-    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
-        """Run the program on `inputs` (T, n_in); raises RuntimeMissing, Unsupported where a node resets to a value."""
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run the program on `inputs` (B, T, n_in); raises RuntimeMissing, and what `refuse` raises."""
         if not self.available().ok:
             raise RuntimeMissing("snntorch is not installed", "the package snntorch", INSTALL)
         import torch
@@ -67,7 +68,7 @@ def _neurons(population: dict[str, Any]) -> Step:
     du, dv, vth, bias = (torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
     options = {"threshold": vth if fires else 1.0, "reset_mechanism": "zero" if fires else "none"}
     options["reset_delay"] = hold = population["hold"]
-    mem = torch.zeros(population["size"], dtype=torch.float64)
+    mem = torch.zeros(population["size"], dtype=torch.float64)  # of every item: a step is of a whole batch
     memory = bool((du != 1).any())
     if hold or (memory and not bias.any()):
         both = snntorch.Synaptic(alpha=1 - du, beta=1 - dv, **options)

@@ -23,30 +23,35 @@ from neuroprompt.training.model import PromptedModel
 
 GREY = Preprocess((32, 32), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "bicubic")
 
+PATCHES: dict[str, Any] = {"img_size": 32, "depth": 3, "embed_dim": 32, "num_heads": 2}
+WINDOWS: dict[str, Any] = {"img_size": 32, "embed_dim": 16, "depths": (2, 1), "num_heads": (2, 4), "window_size": 4}
 TINY: dict[str, dict[str, Any]] = {
+    "beit": {"model": "beit_base_patch16_224", **PATCHES, "init_values": 0.5},
+    "cait": {"model": "cait_xxs24_224", **PATCHES, "init_values": 0.5},
     "efficientnet": {"model": "test_efficientnet"},
+    "eva": {"model": "vit_small_patch16_dinov3", **PATCHES, "init_values": 0.5},
+    "general": {"model": "densenet121", "growth_rate": 8, "block_config": (1, 1)},
+    "relpos": {"model": "vit_relpos_small_patch16_224", **PATCHES, "init_values": 0.5},
     "resnet": {"model": "resnet18", "layers": (1, 1, 1, 1), "channels": (8, 8, 16, 16)},
-    "swin": {
-        "model": "swin_tiny_patch4_window7_224",
-        "img_size": 32,
-        "embed_dim": 16,
-        "depths": (2, 1),
-        "num_heads": (2, 4),
-        "window_size": 4,
-    },
-    "vit": {"model": "vit_tiny_patch16_224", "img_size": 32, "depth": 3, "embed_dim": 32, "num_heads": 2},
+    "swin": {"model": "swin_tiny_patch4_window7_224", **WINDOWS},
+    "swin-v2": {"model": "swinv2_tiny_window8_256", **WINDOWS},
+    "vit": {"model": "vit_tiny_patch16_224", **PATCHES},
+    "xcit": {"model": "xcit_nano_12_p16_224", **PATCHES, "eta": 1.0},
 }
 """timm's arguments of one small random model of every family; a new family adds its line."""
 
-NO_TOKENS = {"efficientnet", "resnet"}
+QUIET = {"beit", "cait", "eva", "relpos", "swin-v2", "xcit"}
+"""Families whose blocks do next to nothing at timm's initial values: theirs are drawn larger."""
+NO_TOKENS = {"efficientnet", "general", "resnet"}
 HANDED_ON = {"gate-vpt", "lspt", "vpt-shallow"}
-"""Methods whose tokens go from block to block, which Swin's blocks of growing width cannot take."""
+"""Methods whose tokens go from block to block, which some families cannot take."""
+DEEP_ONLY = {"swin", "swin-v2", "xcit"}
 
 PAIRS = [(method, family) for method in Prompt.names() for family in sorted(TINY)]
 REFUSED = [
     (method, family)
     for method, family in PAIRS
-    if (Prompt.part(method).enters == "tokens" and family in NO_TOKENS) or (method in HANDED_ON and family == "swin")
+    if (Prompt.part(method).enters == "tokens" and family in NO_TOKENS) or (method in HANDED_ON and family in DEEP_ONLY)
 ]
 FITTING = [pair for pair in PAIRS if pair not in REFUSED]
 
@@ -56,6 +61,12 @@ def tiny(family: str) -> Backbone:
     options = dict(TINY[family])
     torch.manual_seed(0)
     model = timm.create_model(options.pop("model"), num_classes=0, **options)
+    if family in QUIET:
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.2)
+            elif name.endswith("weight"):
+                nn.init.uniform_(parameter, 0.5, 1.5)
     model.train()
     with torch.no_grad():  # running statistics as after training, so that folding them shows
         for _ in range(5):

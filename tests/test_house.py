@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neuroprompt.contracts import deployment, learning
+from neuroprompt.contracts import deployment, learning, work
 from neuroprompt.plugin import Plugin
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,28 +18,29 @@ FILES = sorted(p for top in ("neuroprompt", "export", "targets") for p in (ROOT 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LAYERS = (
     ("workers",),
-    ("errors", "plugin", "progress", "files", "images", "extras"),
+    ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras", "processes"),
     ("contracts", "spiking"),
-    ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "compiler"),
-    ("training", "simulators", "onnxgraph"),
+    ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "engines", "compiler"),
+    ("training", "simulators", "onnxgraph", "csource"),
     ("targets",),
     ("bundles",),
     ("energy",),
     ("export",),
     ("benchmarks",),
     ("report",),
+    ("sweeps",),
     ("cli",),
     ("__init__", "__main__"),
 )
 """From the ground up: a room imports its own layer and those before it."""
-PARTS = ("prompts", "heads", "backbones", "data", "prices", "targets", "export")
+PARTS = ("prompts", "heads", "backbones", "data", "prices", "engines", "targets", "export")
 """Folders that are registries: nobody imports a part, everybody names it."""
 LONG: dict[str, str] = {}
 """Files that may have more than 300 lines, each with the reason."""
 KINDS = sorted(
     {
         kind
-        for module in (learning, deployment)
+        for module in (learning, deployment, work)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Plugin) and "folder" in vars(kind)
     },

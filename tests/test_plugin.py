@@ -10,10 +10,11 @@ import pytest
 
 from neuroprompt.contracts.deployment import Exporter, ImageTarget, Prices, SpikingTarget, Target
 from neuroprompt.contracts.learning import Backbone, Data, Head, Prompt
+from neuroprompt.contracts.work import Engine
 from neuroprompt.errors import BadSetting, UnknownName
 from neuroprompt.plugin import Plugin
 
-KINDS: list[type[Plugin]] = [Prompt, Backbone, Data, Exporter, Prices, Target]
+KINDS: list[type[Plugin]] = [Prompt, Backbone, Data, Exporter, Prices, Target, Engine]
 PARTS = [(kind, name) for kind in KINDS for name in kind.names()]
 
 

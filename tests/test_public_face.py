@@ -14,11 +14,12 @@ import neuroprompt.energy.energy
 import neuroprompt.report.write
 
 VERBS = {
-    "train": "config out progress accelerator devices strategy precision resume checkpoint_seconds",
+    "train": "config out progress accelerator devices nodes strategy precision resume checkpoint_seconds",
     "evaluate": "run noises split data ood batch seed progress",
-    "export": "what out target inputs split_signs progress",
-    "run": "bundle images target precision lanes listed out threads batch_size provider graph_level progress",
-    "verify": "model inputs targets progress",
+    "sweep": "points out seeds search_seeds noises choose launch engine engine_settings resources progress",
+    "export": "what out target inputs split_signs precision calibration_images max_drop progress",
+    "run": "bundle images target precision lanes listed out threads batch_size provider graph_level form progress",
+    "verify": "model inputs targets progress labels decode",
     "energy": "what generator_prices backbone_prices onnx seconds",
     "bench": "what weights tokens batch rounds threads progress",
     "report": "what out noises rounds prices beside neurons skip weights known fresh command progress",
@@ -28,11 +29,13 @@ VERBS = {
 }
 """A function for each verb of the command, and its parameters."""
 RESULTS = """
-    Accuracy Card EnergyEstimate Exported Labels LatencyBenchmark Predictions Recording Report SpikeRun Verification
+    Accuracy Card DataRun EnergyEstimate Exported Labels LatencyBenchmark Predictions Recording Report SpikeRun
+    Sweep Verification
 """
 OTHERS = """
-    Activity Backbone BackboneSpec Bundle Data Exporter Head NeuropromptError Prices Progress Prompt Run RunConfig
-    SpikingModel SpikingTarget Target __version__ compare configure load_model loihi_aware model_of_graph read_graph
+    Activity Backbone BackboneSpec Bundle Data Engine Exporter Head NeuropromptError Point Prices Progress
+    Prompt Resources Run RunConfig SpikingModel SpikingTarget Target __version__ compare configure grid
+    load_model loihi_aware model_of_graph read_graph run_items
 """
 
 

@@ -11,73 +11,62 @@ import copy
 from typing import Any
 
 import torch
-from timm.layers.attention import Attention
 from timm.layers.patch_embed import PatchEmbed
-from timm.models.vision_transformer import VisionTransformer
+from timm.models.cait import TalkingHeadAttn
+from timm.models.eva import EvaBlockPostNorm
+from timm.models.vision_transformer import ResPostBlock
+from timm.models.vision_transformer_relpos import ResPostRelPosBlock
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.backbones._attention import Places, SplitAttention, TalkingHeads
 
 
-class SplitAttention(nn.Module):
-    """timm's Attention in fewer operators: exact, but for the order of floating-point sums.
+class Parts(nn.Module):
+    """What a block is made of: x' = x + ls1(attn(norm1(x))), then x' + ls2(mlp(norm2(x'))).
 
-    The joint projection is split in three, so that a runtime need not cut, squeeze and transpose its result again;
-    1/sqrt(d) stands in the queries' weights. A bias of the keys adds q.b to all scores of a query, which softmax does
-    not see: it is dropped. Attention's weights sum to 1, so that a bias of the values moves into the last projection.
+    Where timm normalises a branch's result instead (post-norm), that norm is ls1 or ls2, and norm1 or norm2 is nothing.
     """
 
-    def __init__(self, attn: Attention) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
-        # A norm on the queries would undo a scale in their weights: then it is applied behind the norm.
-        self.scale = 1.0 if isinstance(attn.q_norm, nn.Identity) else attn.scale
-        self.q = _rows(attn, 0, attn.scale / self.scale)
-        self.k, self.v = _rows(attn, 1), _rows(attn, 2)
-        self.attn = nn.ModuleDict({name: part for name, part in attn.named_children() if name != "qkv"})
-        if isinstance(attn.k_norm, nn.Identity):
-            self.k.register_parameter("bias", None)
-        if isinstance(attn.norm, nn.Identity) and "gate" not in self.attn and self.v.bias is not None:
-            self.attn["proj"] = _with_bias(attn.proj, self.v.bias)
-            self.v.register_parameter("bias", None)
-        self.split = (attn.num_heads, attn.head_dim)
+        norms, scales = (block.norm1, block.norm2), (_scale(block, 1), _scale(block, 2))
+        if isinstance(block, ResPostBlock | EvaBlockPostNorm | ResPostRelPosBlock):
+            norms, scales = (nn.Identity(), nn.Identity()), norms
+        self.norm1, self.norm2 = norms
+        self.ls1, self.ls2 = scales
+        self.mlp: nn.Module = block.mlp
 
-    def queries(self, y: Tensor) -> Tensor:
-        """(B, heads, n, d), scaled by 1/sqrt(d), of normalised tokens (B, n, D)."""
-        q: Tensor = self.attn["q_norm"](self.q(y).unflatten(-1, self.split)).transpose(1, 2)
-        return q if self.scale == 1.0 else q * self.scale
 
-    def keys(self, y: Tensor) -> Tensor:
-        """(B, heads, d, n): already transposed for the product with queries."""
-        k: Tensor = self.attn["k_norm"](self.k(y).unflatten(-1, self.split)).permute(0, 2, 3, 1)
-        return k
+class _Scale(nn.Module):
+    """gamma * x, per channel."""
 
-    def values(self, y: Tensor) -> Tensor:
-        """(B, heads, n, d)."""
-        v: Tensor = self.v(y).unflatten(-1, self.split).transpose(1, 2)
-        return v
+    def __init__(self, gamma: nn.Parameter) -> None:
+        super().__init__()
+        self.gamma = gamma
 
-    def forward(self, y: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """softmax(q k) v, then timm's norm, gate (of the queries' tokens y) and projection: (B, n, D)."""
-        x = self.attn["norm"](((q @ k).softmax(-1) @ v).transpose(1, 2).flatten(2))
-        if "gate" in self.attn:
-            x = x * self.attn["gate"](y).sigmoid()
-        out: Tensor = self.attn["proj"](x)
-        return out
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+def _scale(block: Any, branch: int) -> nn.Module:
+    """What stands behind a branch: timm's LayerScale, a parameter, or nothing."""
+    gamma: nn.Parameter | None = getattr(block, f"gamma_{branch}", None)
+    scale: nn.Module | None = getattr(block, f"ls{branch}", None)
+    return scale or nn.Identity() if gamma is None else _Scale(gamma)
 
 
 class _Baked(nn.Module):
     """A block with split attention, of which `kept` leading tokens go on: all where it is None, all but -kept below 0.
 
-    The others are keys and values alone: their queries, attention and MLP would make what nobody reads.
+    The others are keys and values alone: their queries, attention and MLP would make what nobody reads. timm hands its
+    own blocks masks and places besides; here they are constants, and what is handed in is not read.
     """
 
-    def __init__(self, block: Any, kept: int | None = None) -> None:  # timm's Block, whose parts are plain modules
+    def __init__(self, block: Any, places: Places | None = None, kept: int | None = None) -> None:
         super().__init__()
         self.kept = kept
-        self.heads = SplitAttention(block.attn)
-        self.norm1, self.ls1 = block.norm1, block.ls1
-        self.norm2, self.mlp, self.ls2 = block.norm2, block.mlp, block.ls2
+        self.heads = split(block.attn, places)
+        self.parts = Parts(block)
 
     def going_on(self, x: Tensor) -> Tensor:
         """The tokens (B, n, D) whose outputs go on."""
@@ -85,21 +74,20 @@ class _Baked(nn.Module):
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """The rest of the block: both residual branches."""
-        x = x + self.ls1(attended)
-        out: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
+        x = x + self.parts.ls1(attended)
+        out: Tensor = x + self.parts.ls2(self.parts.mlp(self.parts.norm2(x)))
         return out
 
 
 class LeanBlock(_Baked):
     """A block without a prompt of its own, in the same form as the others of this file."""
 
-    def forward(self, x: Tensor, temperature: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, temperature: Tensor | None = None, **unread: Any) -> Tensor:
         """Tokens (B, n, D) -> those that go on; scores of attention are divided by `temperature`, a scalar."""
-        y, heads = self.norm1(x), self.heads
+        y, heads = self.parts.norm1(x), self.heads
         asked = self.going_on(y)
-        q = heads.queries(asked)
-        q = q if temperature is None else q / temperature
-        return self.finish(self.going_on(x), heads(asked, q, heads.keys(y), heads.values(y)))
+        attended = heads(asked, heads.queries(asked), heads.keys(y), heads.values(y), temperature)
+        return self.finish(self.going_on(x), attended)
 
 
 class ConstantPrompt(_Baked):
@@ -108,13 +96,13 @@ class ConstantPrompt(_Baked):
     prompt_k: Tensor
     prompt_v: Tensor
 
-    def __init__(self, block: Any, prompt: Tensor, kept: int | None = None) -> None:
-        super().__init__(block, kept)
+    def __init__(self, block: Any, prompt: Tensor, places: Places | None = None, kept: int | None = None) -> None:
+        super().__init__(block, places, kept)
         _store(self, block, prompt, "kv")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, **unread: Any) -> Tensor:
         """Image tokens (B, n, D) -> those that go on."""
-        y, heads = self.norm1(x), self.heads
+        y, heads = self.parts.norm1(x), self.heads
         asked = self.going_on(y)
         k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
         return self.finish(self.going_on(x), heads(asked, heads.queries(asked), k, v))
@@ -129,40 +117,36 @@ class EnteringPrompt(_Baked):
     prompt_k: Tensor
     prompt_v: Tensor
 
-    def __init__(self, block: Any, prompt: Tensor) -> None:
-        super().__init__(block)
+    def __init__(self, block: Any, prompt: Tensor, places: Places | None = None) -> None:
+        super().__init__(block, places)
         self.register_buffer("prompt", prompt[None])
         _store(self, block, prompt, "yqkv")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, **unread: Any) -> Tensor:
         """Image tokens (B, n, D) -> image and prompt tokens (B, n + N, D)."""
-        y, heads = self.norm1(x), self.heads
+        y, heads = self.parts.norm1(x), self.heads
         q = _append(heads.queries(y), self.prompt_q, -2)
         k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
         attended = heads(_append(y, self.prompt_y, -2), q, k, v)
         return self.finish(_append(x, self.prompt, -2), attended)
 
 
-def tempered(block: Any, x: Tensor, temperature: Tensor) -> Tensor:
+def split(attn: Any, places: Places | None = None) -> SplitAttention:
+    """timm's attention in fewer operators."""
+    return TalkingHeads(attn, places) if isinstance(attn, TalkingHeadAttn) else SplitAttention(attn, places)
+
+
+def tempered(block: Any, x: Tensor, temperature: Tensor, places: Places | None = None) -> Tensor:
     """`block` of tokens (B, n, D), its scores of attention divided by `temperature`, a scalar.
 
-    A LeanBlock, or timm's Block with its own weights, which may learn; dropout is off, as it is in any backbone here.
+    A LeanBlock, or one that is made here of timm's frozen block.
     """
-    if isinstance(block, LeanBlock):
-        cooled: Tensor = block(x, temperature)
-        return cooled
-    attn, y = block.attn, block.norm1(x)
-    q, k, v = attn.qkv(y).unflatten(-1, (3, attn.num_heads, attn.head_dim)).permute(2, 0, 3, 1, 4)
-    q, k = attn.q_norm(q) / temperature, attn.k_norm(k)
-    mixed = attn.norm(F.scaled_dot_product_attention(q, k, v, scale=attn.scale).transpose(1, 2).flatten(2))
-    if getattr(attn, "gate", None) is not None:
-        mixed = mixed * attn.gate(y).sigmoid()
-    x = x + block.ls1(attn.proj(mixed))
-    out: Tensor = x + block.ls2(block.mlp(block.norm2(x)))
-    return out
+    lean = block if isinstance(block, LeanBlock) else LeanBlock(block, places)
+    cooled: Tensor = lean(x, temperature)
+    return cooled
 
 
-def with_blocks(model: VisionTransformer, blocks: list[nn.Module]) -> VisionTransformer:
+def with_blocks(model: Any, blocks: list[nn.Module]) -> Any:
     """The same timm model with other blocks; every other part is shared, and `model` stays as it is."""
     twin = copy.copy(model)
     twin._modules = dict(model._modules)
@@ -171,48 +155,22 @@ def with_blocks(model: VisionTransformer, blocks: list[nn.Module]) -> VisionTran
 
 
 @torch.no_grad()
-def with_overlay(model: VisionTransformer, overlay: Tensor) -> VisionTransformer:
+def with_overlay(model: Any, overlay: Tensor) -> Any | None:
     """The same timm model with W overlay, the patch embedding of (C, H, W) without its bias, in the position table.
 
-    Raises Unsupported where the embedding is more than one convolution, or there is no table of positions, BadSetting
-    where the overlay is not as large as the images.
+    None where the embedding is more than one convolution, or no table of positions is added to it.
     """
-    embed: Any = model.patch_embed
-    if not isinstance(embed, PatchEmbed) or not isinstance(embed.norm, nn.Identity) or model.pos_embed is None:
-        got = "a Vision Transformer whose patches are not one convolution and a table of positions"
-        raise Unsupported(got, "one that can hold a pixel prompt", "choose another --backbone or --method")
-    image = (embed.proj.in_channels, *embed.img_size)
-    if tuple(overlay.shape) != image:
-        raise BadSetting(f"an overlay of shape {tuple(overlay.shape)}", f"{image}")
+    embed, positions = model.patch_embed, getattr(model, "pos_embed", None)
+    whole = type(embed) is PatchEmbed and isinstance(embed.norm, nn.Identity)
+    if not whole or not isinstance(positions, nn.Parameter):
+        return None
     exact = nn.functional.conv2d(overlay.double()[None], embed.proj.weight.double(), stride=embed.proj.stride)
-    table = model.pos_embed.detach().double().clone()
+    table = positions.detach().double().clone()
     table[:, -exact.shape[2] * exact.shape[3] :] += exact.flatten(2).transpose(1, 2)
     twin = copy.copy(model)
     twin._parameters = dict(model._parameters)
-    twin.pos_embed = nn.Parameter(table.to(model.pos_embed.dtype), requires_grad=False)
+    twin.pos_embed = nn.Parameter(table.to(positions.dtype), requires_grad=False)
     return twin
-
-
-def _rows(attn: Attention, part: int, scale: float = 1.0) -> nn.Linear:
-    """The projection of queries (0), keys (1) or values (2), from timm's joint one."""
-    weight, bias = attn.qkv.weight.detach(), attn.qkv.bias
-    out = nn.Linear(weight.shape[1], attn.attn_dim, bias=bias is not None, device="meta")
-    rows = slice(part * attn.attn_dim, (part + 1) * attn.attn_dim)
-    out.weight = nn.Parameter(weight[rows] * scale, requires_grad=False)
-    if bias is not None:
-        out.bias = nn.Parameter(bias.detach()[rows] * scale, requires_grad=False)
-    return out
-
-
-def _with_bias(proj: nn.Linear, before: Tensor) -> nn.Linear:
-    """proj(x + before) as one layer; it shares its weight with `proj`."""
-    out = nn.Linear(proj.in_features, proj.out_features, device="meta")
-    moved = proj.weight.detach().double() @ before.detach().double()
-    if proj.bias is not None:
-        moved = moved + proj.bias.detach().double()
-    out.weight = proj.weight
-    out.bias = nn.Parameter(moved.to(proj.weight.dtype), requires_grad=False)
-    return out
 
 
 def _append(x: Tensor, constant: Tensor, dim: int) -> Tensor:
@@ -221,11 +179,14 @@ def _append(x: Tensor, constant: Tensor, dim: int) -> Tensor:
 
 
 @torch.no_grad()
-def _store(module: nn.Module, block: Any, prompt: Tensor, names: str) -> None:
+def _store(module: _Baked, block: Any, prompt: Tensor, names: str) -> None:
     """Register y = norm1(P) and its queries, keys and values, from float64, as buffers `prompt_*` of `module`."""
     exact = copy.deepcopy(block).double().eval()
-    heads = SplitAttention(exact.attn)
-    y = exact.norm1(prompt.double()[None])
+    # Its keys' bias must be dropped or kept as the image's is: keys of a prompt are never rotated.
+    heads = split(exact.attn)
+    if module.heads.k.bias is not None:
+        heads.k.bias = nn.Parameter(module.heads.k.bias.detach().double(), requires_grad=False)
+    y = Parts(exact).norm1(prompt.double()[None])
     constants = {"y": y, "q": heads.queries(y), "k": heads.keys(y), "v": heads.values(y)}
     for name in names:
-        module.register_buffer(f"prompt_{name}", constants[name].to(block.attn.qkv.weight.dtype).contiguous())
+        module.register_buffer(f"prompt_{name}", constants[name].to(block.attn.proj.weight.dtype).contiguous())

@@ -11,11 +11,10 @@ from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
-from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.backbones._pixels import PixelBackbone, need_shape
 
 
-class Convolutional(Backbone):
+class Convolutional(PixelBackbone):
     """A frozen timm network of convolutions (no classifier), which prompts may enter as pixels.
 
     A convolution W with zero padding is linear: W(x + o) = W x + W o, where the map W o (C, H', W') of a constant
@@ -28,12 +27,6 @@ class Convolutional(Backbone):
 
     architecture: ClassVar[type[nn.Module]]
 
-    def __init__(self, model: Any, spec: BackboneSpec, preprocess: Preprocess) -> None:
-        super().__init__(model, spec, preprocess, int(model.head_hidden_size))
-        self.model = model
-        image = (self._convolution(model).in_channels, *preprocess.size)
-        self.site = PromptSite(depth=0, width=self.features, image=image, patch=1)
-
     @staticmethod
     @abstractmethod
     def first(model: Any) -> tuple[str, str, str]:
@@ -45,34 +38,27 @@ class Convolutional(Backbone):
         return type(model) is cls.architecture and type(cls._convolution(model)) in (nn.Conv2d, Conv2dSame)
 
     @classmethod
+    def channels(cls, model: Any) -> int:
+        """Those of the first convolution."""
+        return int(cls._convolution(model).in_channels)
+
+    @classmethod
     def _convolution(cls, model: nn.Module) -> Any:
         owner, conv, _ = cls.first(model)
         return getattr(model.get_submodule(owner), conv)
-
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
-        """Pooled features (B, F) of normalised images (B, C, H, W); raises Unsupported for tokens."""
-        self._no(tokens)
-        features: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
-        return features
 
     def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
         """The same network with an overlay (C, H, W) as a constant map, and the first norm in the first convolution.
 
         It shares all other layers with this one. Raises Unsupported for tokens, BadSetting for another shape.
         """
-        self._no(tokens)
-        if overlay is not None and tuple(overlay.shape) != self.site.image:
-            raise BadSetting(f"an overlay of shape {tuple(overlay.shape)}", f"{self.site.image}")
+        self.no_tokens(tokens)
+        need_shape(overlay, self.site.image)
         owner, conv, norm = self.first(self.model)
         holder = self.model.get_submodule(owner)
         stem = _baked(getattr(holder, conv), getattr(holder, norm), overlay)
         twin = _with(holder, dict(zip((conv, norm), stem, strict=True)))
         return (_with(self.model, {owner: twin}) if owner else twin).eval()
-
-    def _no(self, tokens: object) -> None:
-        if tokens is not None:
-            got = f"prompt tokens in {self.spec.name!r}, a {type(self.model).__name__}"
-            raise Unsupported(got, "a pixel prompt", "choose another --method, or a Vision Transformer")
 
 
 class _Shifted(nn.Module):

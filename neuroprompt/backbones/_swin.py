@@ -6,9 +6,11 @@ import copy
 from typing import Any
 
 import torch
-from timm.models.swin_transformer import SwinTransformer, window_partition, window_reverse
+from timm.models.swin_transformer import window_partition, window_reverse
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from neuroprompt.backbones._attention import linear
 
 
 def prompted(block: Any, x: Tensor, prompt: Tensor) -> Tensor:
@@ -94,9 +96,9 @@ class Block(nn.Module):
         q, k, v = attn.qkv.weight.detach().chunk(3)
         bias = torch.zeros(3 * len(q)).to(q) if attn.qkv.bias is None else attn.qkv.bias.detach()
         q_bias, _, v_bias = bias.chunk(3)
-        self.q, self.k, self.v = _linear(q * attn.scale, q_bias * attn.scale), _linear(k), _linear(v)
+        self.q, self.k, self.v = linear(q * attn.scale, q_bias * attn.scale), linear(k), linear(v)
         proj, moved = attn.proj, attn.proj.weight.double() @ v_bias.double()
-        self.proj = _linear(proj.weight, (moved if proj.bias is None else moved + proj.bias).to(q))
+        self.proj = linear(proj.weight, (moved if proj.bias is None else moved + proj.bias).to(q))
         for name, value in zip(("order", "back"), window_order(block), strict=True):
             self.register_buffer(name, value)
         self.register_buffer("added", bias_and_mask(block, self.count))
@@ -127,7 +129,7 @@ class Block(nn.Module):
 class Stage(nn.Module):
     """timm's SwinTransformerStage with other blocks, which take tokens in a row."""
 
-    def __init__(self, stage: Any, blocks: list[Block]) -> None:
+    def __init__(self, stage: Any, blocks: list[nn.Module]) -> None:
         super().__init__()
         self.downsample, self.blocks = stage.downsample, nn.Sequential(*blocks)
         self.grid = tuple(stage.output_resolution)
@@ -156,7 +158,7 @@ class Painted(nn.Module):
         return out
 
 
-def rebuilt(model: SwinTransformer, stages: list[Stage], overlay: Tensor | None) -> SwinTransformer:
+def rebuilt(model: Any, stages: list[Stage], overlay: Tensor | None) -> Any:
     """The same timm model of other stages, and of an overlay; every other part is shared, and `model` stays."""
     twin = copy.copy(model)
     twin._modules = dict(model._modules)
@@ -164,12 +166,3 @@ def rebuilt(model: SwinTransformer, stages: list[Stage], overlay: Tensor | None)
     if overlay is not None:
         twin.patch_embed = Painted(model.patch_embed, overlay).eval()
     return twin
-
-
-def _linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
-    """A frozen layer of that weight and bias; it shares them."""
-    out = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    out.weight = nn.Parameter(weight.detach(), requires_grad=False)
-    if bias is not None:
-        out.bias = nn.Parameter(bias.detach(), requires_grad=False)
-    return out

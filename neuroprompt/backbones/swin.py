@@ -1,4 +1,4 @@
-"""Swin Transformers of timm (not V2): blocks of growing width, whose attention sees one window at a time."""
+"""Swin Transformers of timm, the first version."""
 
 from __future__ import annotations
 
@@ -8,30 +8,15 @@ from timm.layers.patch_embed import PatchEmbed
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock, SwinTransformerStage, WindowAttention
 from torch import Tensor, nn
 
-from neuroprompt.backbones._patches import image_and_patch
-from neuroprompt.backbones._swin import Block, Stage, prompted, rebuilt
-from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.backbones._swin import Block, prompted
+from neuroprompt.backbones._windows import Windowed
 
 
-class Swin(Backbone):
-    """A frozen timm SwinTransformer (no classifier) with prompt tokens in every window of every block.
+class Swin(Windowed):
+    """softmax(q [K, K_i]^T / sqrt(d) + [bias + mask, 0]) [V, V_i],  K_i = W_k norm1(P_i),  V_i = W_v norm1(P_i).
 
-    x_i = Block_i(x_{i-1}, P_i): in each window, attention sees its A tokens and the N of P_i, of which nothing goes on:
-    softmax(q [K, K_i]^T / sqrt(d) + [bias + mask, 0]) [V, V_i],  K_i = W_k norm1(P_i),  V_i = W_v norm1(P_i)
-
-    Patch merging never sees a prompt. Block i reads the first site.widths[i] channels of its tokens. Only deep prompts:
-    what a block makes of one has another width than the next block's, and there is one in every window.
-
-    VPT: Jia et al., ECCV 2022 (arXiv 2203.12119), released code for Swin (deep). Swin: Liu et al. 2021 (2103.14030).
+    Liu et al., ICCV 2021 (arXiv 2103.14030).
     """
-
-    def __init__(self, model: SwinTransformer, spec: BackboneSpec, preprocess: Preprocess) -> None:
-        super().__init__(model, spec, preprocess, int(model.num_features))
-        self.model = model
-        image, patch = image_and_patch(model)
-        widths = tuple(int(block.dim) for stage in self._stages() for block in stage.blocks)
-        self.site = PromptSite(depth=len(widths), width=max(widths), image=image, patch=patch, widths=widths)
 
     @classmethod
     def holds(cls, model: nn.Module) -> bool:
@@ -43,46 +28,15 @@ class Swin(Backbone):
             and all(type(stage) is SwinTransformerStage and _plain(stage) for stage in model.layers)
         )
 
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
-        """Features (B, F) of normalised images (B, C, H, W) with tokens (L, N, D); raises BadSetting, Unsupported."""
-        model = self.model
-        if tokens is None:
-            x = model.forward_features(images)
-        else:
-            prompts = iter(self._each(tokens))
-            x = model.patch_embed(images)
-            for stage in self._stages():
-                x = stage.downsample(x)
-                for block in stage.blocks:
-                    x = prompted(block, x, next(prompts))
-            x = model.norm(x)
-        features: Tensor = model.forward_head(x, pre_logits=True)
-        return features
+    @staticmethod
+    def prompted(block: Any, x: Tensor, prompt: Tensor) -> Tensor:
+        """timm's block with a prompt in every window."""
+        return prompted(block, x, prompt)
 
-    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
-        """The same network with tokens (L, N, D) as constant keys and values in every window; it shares its weights.
-
-        overlay (C, H, W): there is no position table, so it becomes a constant map behind the patch embedding's
-        convolution. Neither: the bare network in the same form. Raises BadSetting, Unsupported.
-        """
-        prompts = iter(() if tokens is None else self._each(tokens.detach()))
-        stages = [Stage(s, [Block(block, next(prompts, None)) for block in s.blocks]) for s in self._stages()]
-        return rebuilt(self.model, stages, overlay)
-
-    def _stages(self) -> list[Any]:
-        return list(self.model.layers)
-
-    def _each(self, tokens: Tensor | Stream) -> list[Tensor]:
-        """Each block's own tokens, (N, widths[i])."""
-        depth, width, widths = self.site.depth, self.site.width, self.site.widths
-        if isinstance(tokens, Stream) or len(tokens) == 1 != depth:
-            got = "prompt tokens that are handed on from block to block, in a Swin Transformer"
-            raise Unsupported(got, "tokens of every block's own", "choose vpt-deep or a Vision Transformer")
-        if tokens.ndim != 3 or len(tokens) != depth or tokens.shape[2] != width:
-            raise BadSetting(
-                f"prompt tokens of shape {tuple(tokens.shape)}", f"({depth} blocks, tokens, {width} channels)"
-            )
-        return [prompt[:, :w] for prompt, w in zip(tokens, widths, strict=True)]
+    @staticmethod
+    def block(block: Any, prompt: Tensor | None) -> nn.Module:
+        """The block in fewer operators."""
+        return Block(block, prompt)
 
 
 def _plain(stage: Any) -> bool:

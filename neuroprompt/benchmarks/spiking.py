@@ -11,67 +11,25 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.benchmarks.batched import LEAST_ROUNDS, bench_batch
+from neuroprompt.benchmarks.nets import one_to_one_net, random_net
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.benchmarks.spiking_result import Grown, Sparse, SpikingBenchmark, Timed
 from neuroprompt.contracts.deployment import Floats, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, ParityError
-from neuroprompt.loihi.arithmetic import step_fixed
-from neuroprompt.loihi.synapses import arriving_fixed
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS
-from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
-from neuroprompt.spiking.weights import Weights
+from neuroprompt.spiking.program import SpikingModel
 
 LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), ("0.01", "0.05", "0.1", "0.2", "0.5"), (1, 2, 4, 8)
-LEAK, NO_MEMORY, TIME_LIMIT = 1024, 4095, 600.0
+TIME_LIMIT = 600.0
 Fired = Mapping[str, NDArray[np.bool_]]
 Run = Callable[[], tuple[Fired, float]]
 """Spikes of every population, and the seconds of run() alone where Lava has one."""
-TRIED, SETTLED = 60, 20
-"""Steps on which a threshold is chosen, and from which on its rate counts."""
-
-
-def random_net(width: int, layers: int, steps: int, rate: float = 0.1, seed: int = 0) -> tuple[SpikingModel, Floats]:
-    """A fixed program of dense layers, whose neurons all fire at about `rate`, and spikes of that rate (steps, width).
-
-    Weights are even, from -60 to 60; thresholds, none below 0, are set layer by layer, by halving: at a
-    rate of 50 % the layers reach some 40 %.
-    """
-    rng = np.random.default_rng(seed)
-    inputs = (rng.random((steps, width)) < rate).astype(np.float64)
-    tried: NDArray[np.bool_] = rng.random((TRIED, width)) < rate
-    populations, projections, before = [], [], "input"
-    for i in range(layers):
-        weights = 2 * rng.integers(-30, 31, (width, width), dtype=np.int32)
-        name, none = f"layer{i}", np.zeros(width, np.int32)
-        projections.append(Projection(before, name, Weights(weights)))
-        arriving = arriving_fixed(projections[-1], tried)
-        low, high = 0, 2**17 - 1
-        while high - low > 1:
-            half = (low + high) // 2
-            population = Population(name, width, NO_MEMORY, LEAK, half, none, 6, depth=i + 1)
-            tried = step_fixed(population, arriving).spikes
-            low, high = (half, high) if tried[SETTLED:].mean() > rate else (low, half)
-        populations.append(population)
-        before = name
-    return _model(Program("fixed", steps, width, tuple(populations), tuple(projections))), inputs
-
-
-def one_to_one_net(width: int, steps: int, lanes: int, seed: int = 0) -> tuple[SpikingModel, Floats]:
-    """`lanes` images through one LIF layer, whose inputs are whole numbers, one for each neuron, as LoRSP's factors."""
-    layer = Population("lif0", width, NO_MEMORY, LEAK, 3000, np.zeros(width, np.int32), 6, depth=1)
-    one_to_one = Projection("input", "lif0", Weights(np.full(width, 4, np.int32)))
-    model = _model(Program("fixed", steps, width, (layer,), (one_to_one,), input_scale=1.0))
-    return model.lanes(lanes), np.random.default_rng(seed).integers(-999, 2000, (steps, width * lanes)).astype(float)
-
-
-def _model(program: Program) -> SpikingModel:
-    return SpikingModel(nir.NIRGraph({}, [], type_check=False), program, program)
 
 
 def bench_spiking(
@@ -84,6 +42,7 @@ def bench_spiking(
                must be equal
     lanes      images side by side
     grid       as width and depth grow
+    batch      items a second of a multilayer perceptron, one by one and as a batch (`neuroprompt.benchmarks.batched`)
     sparse     the emulator by the rate at which all layers fire, for `steps` and for ten times as many
 
     Raises BadSetting, and ParityError.
@@ -113,6 +72,7 @@ def bench_spiking(
         converter=converter,
         lanes=lanes,
         grid=grid,
+        batch=bench_batch(rounds=max(rounds, LEAST_ROUNDS), progress=progress),
         sparse={n: _sparse(width, layers, n, rounds, progress) for n in (steps, 10 * steps)},
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from neuroprompt.benchmarks.batched import Batched
 from neuroprompt.benchmarks.rounds import Middles, medians, quartiles
 
 
@@ -70,6 +71,7 @@ class SpikingBenchmark:
     lanes: Mapping[int, Timed]
     grid: tuple[Grown, ...]
     sparse: Mapping[int, Sparse]
+    batch: Batched
 
     def per_image(self, lanes: int) -> dict[str, float]:
         """Seconds an image with so many side by side, by run."""
@@ -90,5 +92,6 @@ class SpikingBenchmark:
                 for n, timed in self.lanes.items()
             },
             "grid": {f"{net.width}x{net.depth}": net.json() for net in self.grid},
+            "batch": self.batch.json(),
             "sparse": {str(n): sparse.json() for n, sparse in self.sparse.items()},
         }

@@ -55,6 +55,7 @@ def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precis
     digest = None if tokens is None else bits_sha256(tokens.detach().cpu().numpy())
     about = about_run(run, PACKAGES) | {
         "bits_sha256": digest,
+        "prompt_per_image": not static,
         "backbone_macs": count_macs(baked, torch.zeros(1, *backbone.site.image)),
     }
 

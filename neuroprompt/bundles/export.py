@@ -23,16 +23,17 @@ def export(
     inputs: Floats | None = None,
     split_signs: bool = False,
     precision: str = "fp32",
-    calibrate: int = 64,
+    calibration_images: int = 64,
     max_drop: float = 1.0,
     progress: Progress = SILENT,
 ) -> Exported:
     """Export a run, opened or by its folder, or a NIR graph; both sides run and are compared before a bundle appears.
 
-    `target` names the artefact (`Exporter.names()`: lava, netx, nir, onnx). A graph is calibrated and checked on
-    `inputs` (T, n_in); `split_signs` puts its weights into one list of synapses for each sign. `precision` other than
-    fp32 adds a file in fewer bits to an ONNX bundle of a run: int8, with ranges from `calibrate` training images,
-    int8-dynamic or fp16; it may lose `max_drop` points of accuracy on validation images.
+    `target` names the artefact (`Exporter.names()`: lava, netx, c, nir, onnx, ...). A graph is calibrated and checked
+    on `inputs` (T, n_in), or calibrated on all runs of a batch (B, T, n_in); `split_signs` puts its weights into one
+    list of synapses for each sign. `precision` other than fp32 adds a file in fewer bits to an ONNX bundle of a run:
+    int8, with ranges from `calibration_images` training images, int8-dynamic or fp16; it may lose `max_drop` points of
+    accuracy on validation images.
 
     Raises BadSetting for a graph without inputs or a run with them, and what the exporter raises: Unsupported,
     ParityError, CannotWrite.
@@ -51,5 +52,5 @@ def export(
 
         what = Run.load(what)
     if precision != "fp32":
-        return exporter.export_reduced(what, out, Precision(precision, calibrate, max_drop), progress=progress)
+        return exporter.export_reduced(what, out, Precision(precision, calibration_images, max_drop), progress=progress)
     return exporter.export(what, out, progress=progress)

@@ -99,11 +99,40 @@ def graph_readme(about: dict[str, Any], model: SpikingModel) -> str:
         f"{placed['synapses']:,} synapses; at least {placed['cores']} of the {placed['chip']['cores']} cores of a "
         f"Loihi 2 ({placed['chip']['source']}). Its outputs are {placed['latency_steps']} steps behind the graph's.",
         *(f"- too large: {line}" for line in placed["too_large"]),
+        *_mapping_words(placed["loihi1"]),
     ]
     if about.get("encoding"):
         lead += f" Its inputs are spikes, encoded from numbers by {about['encoding']}."
     parts = {"Run it": lava_run("inputs.npy"), "Files": _files(shown), CHECKED: programs_checked(about["checked"])}
     return _document(about["graph"], lead, parts | {"On the chip": chip}, model)
+
+
+def _mapping_words(mapping: dict[str, Any]) -> list[str]:
+    """Where its neurons would be on a Loihi 1, and what they send each other there."""
+    cores = mapping["cores"]
+    fullest = max(cores, key=lambda core: core["bytes"])
+    return [
+        "",
+        f"Placed on a Loihi 1 it takes {len(cores)} core{'s' * (len(cores) > 1)}. The one with most weights holds "
+        f"{fullest['neurons']} neurons, {fullest['bytes']:,} bytes of weights (without indices), "
+        f"{fullest['in_axons']:,} axons in and {fullest['out_axons']:,} out. In a step the neurons send "
+        f"{mapping['messages_a_step']:.1f} messages on average, {mapping['messages_between_cores_a_step']:.1f} of them "
+        f"to another core, over {mapping['hops_a_step']:.1f} hops between tiles. Limits: {mapping['source']}.",
+        *_latency_words(mapping.get("latency")),
+        *(f"- too large for a Loihi 1: {line}" for line in mapping["too_large"]),
+    ]
+
+
+def _latency_words(time: dict[str, Any] | None) -> list[str]:
+    """How long a step would take there, estimated."""
+    if time is None:
+        return []
+    low, high = time["step_low_s"] * 1e6, time["step_high_s"] * 1e6
+    return [
+        "",
+        f"A step takes {low:.1f} to {high:.1f} microseconds there, a run {time['run_low_s'] * 1e6:.0f} to "
+        f"{time['run_high_s'] * 1e6:.0f}: estimated, not measured, with the figures of {time['source']}.",
+    ]
 
 
 def _document(name: str, lead: str, parts: dict[str, list[str]], model: SpikingModel) -> str:
@@ -170,6 +199,8 @@ def scale_words(report: dict[str, Any]) -> list[str]:
             f"silent, {p['overflow_u']} currents and {p['overflow_v']} voltages left 24 bits; "
             f"{p['spike_match']:.4%} of its steps as in the float model"
         )
+        if p.get("sums_beyond_loihi1"):
+            lines.append(f"- `{name}`: {p['sums_beyond_loihi1']} sums are too large for a Loihi 1, which wraps them")
     for name, q in report["projections"].items():
         lists = f" in {q['lists']} lists of synapses that add up" if q.get("lists", 1) > 1 else ""
         lines.append(

@@ -24,7 +24,7 @@ def about_run(run: Run, packages: Sequence[str]) -> dict[str, Any]:
         "preprocess": asdict(run.model.preprocess),
         "classes": list(run.config.classes),
         "run": run.config.json(),
-        "trained": run.summary(),
+        "trained": {key: value for key, value in run.metrics.repeatable().items() if key != "history"},
         "versions": {name: metadata.version(name) for name in packages},
     }
 

@@ -65,7 +65,7 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
     whole, file, rival = folder / FILES[PORTABLE], folder / FILES[bits], folder / FILES[FUSED]
     progress.say(f"the {bits} file")
     data = load_data(config.data, run.model.preprocess, config.seed, config.limit, progress, val=config.val)
-    count = _write(whole, file, bits, _spread(run, data.train, precision.calibrate) if bits == INT8 else None)
+    count = _write(whole, file, bits, _spread(run, data.train, precision.images) if bits == INT8 else None)
     split, images = ("val", data.val) if size_of(data.val) else ("test", data.test)
     if not size_of(images):
         raise BadData(f"{config.data} without validation and test images", "some to measure the loss of accuracy on")
@@ -74,7 +74,7 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
     if points > precision.max_drop:
         got = f"accuracy {clean.accuracy:.1%} in {bits}, {clean.accuracy_fp32:.1%} in 32 bits, on {clean.images} images"
         expected = f"a loss of at most {precision.max_drop:g} points, not {points:.2f}"
-        raise ParityError(got, expected, "calibrate on more images (--calibrate), or allow more (--max-drop)")
+        raise ParityError(got, expected, "calibrate on more images (--calibration-images), or allow more (--max-drop)")
     noisy = _beside(run, images, (whole, file), NOISE, progress)
     timed = faster(file, rival if rival.is_file() else whole, _spread(run, images, BATCH))
     return {
@@ -82,7 +82,7 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
         "drop": clean.drop,
         "noise": {str(NOISE): {"accuracy": noisy.accuracy, "accuracy_fp32": noisy.accuracy_fp32}},
         "split": split,
-        "calibrated_on": precision.calibrate if bits == INT8 else 0,
+        "calibrated_on": precision.images if bits == INT8 else 0,
         "half_constants" if bits == HALF else "quantised_nodes": count,
         "bytes": file.stat().st_size,
         "bytes_fp32": whole.stat().st_size,

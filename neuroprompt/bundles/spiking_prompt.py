@@ -75,7 +75,7 @@ def _write_static(run: Run, generator: Generator, out: Path | str, progress: Pro
             "backbone_macs": count_macs(deployed(run.model, tokens), torch.zeros(1, *run.model.backbone.site.image)),
             "checked": {
                 "torch": check_graph(written.graph, generator),
-                **verify(written, targets=["loihi"], progress=progress).json()["targets"],
+                **verify(written, targets=["loihi"], progress=progress).untimed().json()["targets"],
             },
         }
         add_script(folder, lava_readme(about, written))
@@ -150,7 +150,7 @@ def _write_parts(run: Run, gated: Gated, folder: Path, progress: Progress) -> tu
         "factors_macs": count_macs(front, blank),
         "checked": {
             "torch": check_graph(written.graph, gated.generator, first),
-            **verify(written, first, targets=["loihi"], progress=progress).json()["targets"],
+            **verify(written, first, targets=["loihi"], progress=progress).untimed().json()["targets"],
         },
     }
 

@@ -39,6 +39,7 @@ def _options(
 VERBS = (
     "train",
     "eval",
+    "sweep",
     "export",
     "run",
     "verify",
@@ -49,6 +50,7 @@ VERBS = (
     "push",
     "pull",
     "targets",
+    "backbones",
     "demo",
     "doctor",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,13 @@ SplitSigns = Annotated[
     bool,
     typer.Option("--split-signs", help="Weights of both signs as two lists of synapses on the chip: a bit finer."),
 ]
+
+
+class Chip(StrEnum):
+    """Whose integer rules are used where the chips differ."""
+
+    LOIHI1 = "loihi1"
+    LOIHI2 = "loihi2"
 
 
 From = Annotated[
@@ -44,6 +52,24 @@ def graph_with_inputs(
     flat, inputs = flat_with_inputs(file, steps, stimulus, dt, seed, convention=library)
     print_reading(flat.reading)
     return flat, inputs
+
+
+def graph_with_samples(
+    file: Path, steps: int | None, samples: Path, dt: float | None, library: str | None
+) -> tuple[Flat, Floats]:
+    """A checked graph in flat form, and all runs of a data set (B, T, n_in), as `graph_with_inputs`."""
+    import numpy as np
+
+    from neuroprompt.compiler.flatten import flatten
+    from neuroprompt.compiler.read import read_graph
+    from neuroprompt.simulators.items import read_items
+    from neuroprompt.spiking.graph import steps_of
+
+    flat = flatten(read_graph(file, dt, library))
+    its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
+    items = read_items(samples, None, flat.lines, steps, its_own)
+    print_reading(flat.reading)
+    return flat, items.part(0, len(items)).astype(np.float64)
 
 
 def print_reading(reading: Reading) -> None:

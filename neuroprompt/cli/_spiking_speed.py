@@ -23,6 +23,13 @@ def show(result: SpikingBenchmark, json: bool) -> None:
         for steps, of in result.sparse.items()
         for rate, ms in of.ms.items()
     ]
+    batch = result.batch
+    items = []
+    for name, speed in batch.items_per_second.items():
+        over = batch.ratio.get(f"batched_over_{name}")
+        items.append((name.replace("_", " "), f"{speed:,.0f}", *(("", "") if over is None else _cells(over))))
+    layers = "-".join(map(str, batch.sizes))
+    title = f"emulator, a data set through {layers} neurons, {batch.steps} steps, {batch.rate:.0%} of lines fire"
     emit(
         result.json(),
         json,
@@ -30,6 +37,7 @@ def show(result: SpikingBenchmark, json: bool) -> None:
         *([table("ratios within a round", ("ratio", "median", "middle half"), ratios)] if ratios else []),
         table("images in one batch: ms an image", ("batch", *RUNS), images),
         table("ms a step as nets grow (start included)", ("width", "depth", *RUNS), grid),
+        table(title, ("run", "items/s", "batched over it", "middle half"), items),
         table("emulator: ms a step by rate", ("steps", "rate", "ms", "over 50 %", "middle half"), sparse),
         *([] if result.lava is None else [f"Lava is not timed, its runtime is not built: {result.lava}"]),
     )

@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
+from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs, graph_with_samples
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.flatten import Flat
-    from neuroprompt.contracts.deployment import Floats
+    from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Precision
+    from neuroprompt.training.run_folder import Run
 
 
 @app.command(
     epilog=examples(
         "export runs/digits --target onnx --out out/onnx",
-        "export runs/digits --target onnx --precision int8 --calibrate 128",
+        "export runs/digits --target onnx --precision int8 --calibration-images 128",
         "export runs/digits --target lava --out out/lava",
         "export runs/digits --target nir --out out/nir",
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
         "export graph.nir --target lava --input pixels.npy --encode rate",
+        "export graph.nir --target lava --calibrate samples.npz",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
+        "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
     )
 )
 def export(
     what: Annotated[Path, typer.Argument(metavar="RUN|GRAPH.nir", help="A run of 'neuroprompt train', or a NIR file.")],
-    target: Annotated[str, typer.Option(help="onnx (backbone with the prompt baked in), lava, netx (lava-dl) or nir.")],
+    target: Annotated[
+        str, typer.Option(help="onnx (backbone with the prompt baked in), lava, netx (lava-dl), nir, c or c-float32.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Where it appears, whole or not at all (default: out/TARGET).")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
     steps: Annotated[int | None, typer.Option(help="Time steps of a graph, where it does not say.")] = None,
     stimulus: Annotated[
-        str,
-        typer.Option("--input", metavar="poisson:RATE|FILE", help="What a graph is fitted and tried on: as in verify."),
-    ] = "poisson:0.5",
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="poisson:RATE|FILE",
+            help="What a graph is fitted and tried on: as in verify (default: poisson:0.5, and integers that a file of "
+            "'--target nir' carries stay as they are).",
+        ),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Fit a graph's integers on samples instead: a data set as in run --inputs."),
+    ] = None,
     library: From = None,
     dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
@@ -54,7 +69,7 @@ def export(
     precision: Annotated[
         str, typer.Option(help="Of a run's ONNX bundle, beside the 32-bit file: int8, int8-dynamic or fp16.")
     ] = "fp32",
-    calibrate: Annotated[int, typer.Option(help="Training images on which int8's ranges are found.")] = 64,
+    calibration_images: Annotated[int, typer.Option(help="Training images on which int8's ranges are found.")] = 64,
     max_drop: Annotated[
         float, typer.Option(help="Points of validation accuracy that fewer bits may lose; more is an error.")
     ] = 1.0,
@@ -64,54 +79,56 @@ def export(
     json: Json = False,
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
+    from neuroprompt.compiler.carried import without_integers
     from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter, Precision
 
     exporter = Exporter.named(target)
     out = out or Path("out") / target
-    if precision == "fp32" and (calibrate, max_drop) != (64, 1.0):
-        raise BadSetting("--calibrate or --max-drop with 32 bits", "--precision int8")
+    if precision == "fp32" and (calibration_images, max_drop) != (64, 1.0):
+        raise BadSetting("--calibration-images or --max-drop with 32 bits", "--precision int8")
     if what.is_file() or what.suffix in (".nir", ".hdf5", ".h5"):
         if precision != "fp32":
             raise BadSetting(f"--precision {precision} of a graph", "a run, with --target onnx")
         with stdout_is_ours():
-            flat, inputs = graph_with_inputs(what, steps, stimulus, dt, seed, library)
-            if encode is not None:
-                from neuroprompt.compiler.encode import encoded
-
-                inputs = encoded(inputs, encode, seed)
+            if calibrate is None:
+                flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", dt, seed, library)
+            else:
+                flat, inputs = graph_with_samples(what, steps, calibrate, dt, library)
+            if not (stimulus is None and calibrate is None):
+                flat = replace(flat, graph=without_integers(flat.graph))
+            inputs = inputs if encode is None else _encoded(inputs, encode, seed)
             if show:
                 text = _dump(flat, inputs, split_signs)
-            else:
-                name, progress = what.stem, TerminalProgress()
-                result = exporter.export_graph(
-                    flat.graph,
-                    out,
-                    inputs,
-                    name=name,
-                    split_signs=split_signs,
-                    encoding=encode or "",
-                    progress=progress,
-                )
-        if show:
-            emit({"dump": text.splitlines()}, json, text)
-            return
+                emit({"dump": text.splitlines()}, json, text)
+                return
+            result = exporter.export_graph(
+                flat.graph,
+                out,
+                inputs,
+                name=what.stem,
+                split_signs=split_signs,
+                encoding=encode or "",
+                progress=TerminalProgress(),
+            )
         for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
     else:
-        of_graphs = {"--dump": show, "--split-signs": split_signs, "--encode": encode, "--from": library, "--dt": dt}
-        if given := [option for option, value in of_graphs.items() if value]:
-            got = f"{given[0]} of a run"
+        of_graphs: dict[str, object] = {
+            "--dump": show,
+            "--split-signs": split_signs,
+            "--encode": encode,
+            "--calibrate": calibrate,
+            "--from": library,
+            "--dt": dt,
+        }
+        if refused := [option for option, value in of_graphs.items() if value]:
+            got = f"{refused[0]} of a run"
             raise BadSetting(got, "a NIR graph", "export it with --target nir first")
         with stdout_is_ours():
             from neuroprompt.training.run_folder import Run
 
-            trained, progress = Run.load(what, weights), TerminalProgress()
-            if precision == "fp32":
-                result = exporter.export(trained, out, progress=progress)
-            else:
-                fewer = Precision(precision, calibrate, max_drop)
-                result = exporter.export_reduced(trained, out, fewer, progress=progress)
+            result = _of_run(exporter, Run.load(what, weights), out, Precision(precision, calibration_images, max_drop))
     checked = table(f"{target}: {out}", ("checked", "value"), facts(result.figures))
     fewer_bits = [
         table(f"{precision} beside 32 bits", ("measured", "value"), facts(result.figures[precision]))
@@ -120,8 +137,26 @@ def export(
     emit(result.json(), json, checked, *fewer_bits, *bits_words(result.figures.get("bits", {})))
 
 
+def _of_run(exporter: Exporter, run: Run, out: Path, precision: Precision) -> Exported:
+    if precision.bits == "fp32":
+        return exporter.export(run, out, progress=TerminalProgress())
+    return exporter.export_reduced(run, out, precision, progress=TerminalProgress())
+
+
 def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:
-    from neuroprompt.compiler.compile import floats_of_graph
+    from neuroprompt.compiler.compile import floats_of_graph, model_of_items
     from neuroprompt.compiler.dump import dump
 
-    return dump(flat, floats_of_graph(flat, inputs, split_signs=split_signs))
+    fitted = floats_of_graph if inputs.ndim == 2 else model_of_items
+    return dump(flat, fitted(flat, inputs, split_signs=split_signs))
+
+
+def _encoded(inputs: Floats, code: str, seed: int) -> Floats:
+    """Spikes for a run, or for each run of a batch with a seed of its own."""
+    import numpy as np
+
+    from neuroprompt.compiler.encode import encoded
+
+    if inputs.ndim == 2:
+        return encoded(inputs, code, seed)
+    return np.stack([encoded(run, code, seed + i) for i, run in enumerate(inputs)])

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from neuroprompt.cli._app import app
+from neuroprompt.cli._data_set import check_figure, refuse, show
+from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
 
 
@@ -19,10 +21,14 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, note
         "run out/lava --precision fixed",
         "run out/lava --precision float --out spikes.npz",
         "run out/lava cat.jpg --target loihi",
+        "run graph.nir --inputs test.npz --target loihi --json",
+        "run graph.nir --inputs spikes.h5 --labels labels.npy --decode first-spike",
     )
 )
 def run(
-    bundle: Annotated[Path, typer.Argument(help="A bundle of 'neuroprompt export'.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE|GRAPH.nir", help="A bundle of 'neuroprompt export', or a NIR file.")
+    ],
     images: Annotated[
         list[Path] | None,
         typer.Argument(help="Images or folders; none for neurons that run once."),
@@ -50,18 +56,58 @@ def run(
         str | None, typer.Option(help="fixed (Loihi's integers) or float, of neurons (default: fixed).")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Which target runs neurons: lava, loihi, ... (default: lava).")
+        str | None,
+        typer.Option(help="Which target runs neurons: lava, loihi, ... (default: lava; with --inputs: loihi)."),
     ] = None,
     lanes: Annotated[int | None, typer.Option(help="Images side by side on the target (default: 8).")] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A data set for the neurons: .npy, .npz or .h5, (items, steps, lines)."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The class of each item, where FILE does not hold them.")
+    ] = None,
+    decode: Annotated[
+        str | None, typer.Option(help="From output neurons to a class: rate, first-spike or potential (default: rate).")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of an item, where FILE has more, or none.")] = None,
+    library: From = None,
+    dt: Dt = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix: a .png or .svg file.")] = None,
     json: Json = False,
 ) -> None:
-    """Run a bundle for real: labels and probabilities, or spikes.
+    """Run a bundle for real: labels and probabilities, or spikes. With --inputs, a whole data set on a chip's neurons.
 
     An image that cannot be read has its error in its row, and the exit code is 1 once the others are done. With --out
     any number of images takes little memory, and the same command goes on where a killed one stopped.
     """
     from neuroprompt.bundles.artefact import run as run_bundle
+    from neuroprompt.bundles.data_run import run_items
 
+    of_data = {"labels": labels, "decode": decode, "steps": steps, "from": library, "dt": dt, "figure": figure}
+    if inputs is not None:
+        others = {"images": images, "list": listed, "lanes": lanes, "threads": threads, "batch-size": batch_size}
+        refuse(others | {"provider": provider, "graph-level": graph_level}, "images: it says how those are run")
+        check_figure(figure)
+        with stdout_is_ours():
+            data = run_items(
+                bundle,
+                inputs,
+                labels,
+                target=target,
+                precision=precision,
+                decode=decode,
+                steps=steps,
+                dt=dt,
+                library=library,
+                out=out,
+                progress=TerminalProgress(),
+            )
+        if data.reading is not None:
+            print_reading(data.reading)
+        show(data, figure, json)
+        return
+    refuse(of_data, "--inputs FILE beside it: it is for a data set")
     with stdout_is_ours():
         result = run_bundle(
             bundle,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,15 @@ from neuroprompt.cli._output import (
     table,
 )
 from neuroprompt.plugin import Plugin, names_in
+
+if TYPE_CHECKING:
+    from neuroprompt.training.config import RunConfig
+
+_BUDGET = (
+    *("epochs", "batch", "lr", "prompt_lr", "weight_decay", "prompt_weight_decay", "optimiser", "momentum", "warmup"),
+    *("val", "resize", "limit"),
+)
+"""Options that are fields of RunConfig under the same name, and keep its default where they are not typed."""
 
 
 def _one_of(folder: str) -> str:
@@ -50,12 +60,14 @@ HeadWords = Annotated[
         "train --out runs/digits",
         "train --method vpt-deep --tokens 10 --data folder:images --out runs/vpt",
         "train --backbone vit_base_patch16_224.augreg_in21k --data torchvision:CIFAR100 --device cuda --out runs/c100",
+        "train --device cuda --devices 4 --nodes 2 --strategy ddp --out runs/big",
         "train --method lorsp --help-settings",
         "train --method lor-vp --head iterative --head-set sources=2 --backbone deit_tiny_patch16_224 --out runs/ilm",
         "train --backbone deit_tiny_patch16_224 --weights deit.safetensors --image-size 112 --data folder:eurosat",
     )
 )
 def train(
+    ctx: typer.Context,
     out: Annotated[Path, typer.Option(help="Run folder; the same command again goes on where it stopped.")] = Path(
         "runs/spike-nvpt"
     ),
@@ -63,11 +75,17 @@ def train(
     data: Annotated[
         str, typer.Option(help="digits, folder:PATH, csv:FILE, list:FILE or torchvision:NAME (EMNIST/letters).")
     ] = "digits",
-    backbone: Annotated[str, typer.Option(help="embedded, or a timm ViT, Swin, ResNet or EfficientNet.")] = "embedded",
+    backbone: Annotated[
+        str, typer.Option(help="embedded, or any classifier of timm, with its tag or without.")
+    ] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Its weights as safetensors, instead of timm's hub.")] = None,
     random_weights: Annotated[bool, typer.Option("--random-weights", help="Leave the backbone random.")] = False,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the input in pixels (default: the backbone's).")
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(help="How tokens become features: token, avg, max, avgmax or map (default: the backbone's own)."),
     ] = None,
     tokens: Annotated[int | None, typer.Option(help="Prompt tokens a block (default: 10).")] = None,
     head: Annotated[str, typer.Option(help=f"The output mapping. {_one_of('neuroprompt.heads')}")] = "linear",
@@ -100,7 +118,10 @@ def train(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps (Lightning Fabric's accelerator).")] = "auto",
-    devices: Annotated[str, typer.Option(help="How many devices, or 'auto'.")] = "1",
+    devices: Annotated[str, typer.Option(help="How many devices of each node, or 'auto'.")] = "1",
+    nodes: Annotated[
+        int, typer.Option(help="How many machines; torchrun or srun starts the same command on each.")
+    ] = 1,
     strategy: Annotated[str, typer.Option(help="auto or ddp.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
     json: Json = False,
@@ -109,41 +130,14 @@ def train(
 
     Ctrl-C leaves a checkpoint; the same command goes on from it and ends with the same result.
     """
-    from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
-    from neuroprompt.training.config import configure
+    from neuroprompt.contracts.learning import Head, Prompt
+    from neuroprompt.training.devices import is_first
     from neuroprompt.training.loop import train as train_run
 
     if help_settings:
         _list_settings(Prompt.part(method), Head.part(head), json)
         return
-    typed = settings(words or [])
-    if tokens is not None:
-        typed["tokens"] = str(tokens)
-    options = {
-        "epochs": epochs,
-        "batch": batch,
-        "lr": lr,
-        "prompt_lr": prompt_lr,
-        "weight_decay": weight_decay,
-        "prompt_weight_decay": prompt_weight_decay,
-        "optimiser": optimiser,
-        "momentum": momentum,
-        "warmup": warmup,
-        "val": val,
-        "resize": resize,
-        "limit": limit,
-    }
-    config = configure(
-        method=method,
-        head=head,
-        head_settings=Head.typed(head, settings(head_words or [], "--head-set", "sources=2")),
-        settings=Prompt.typed(method, typed),
-        backbone=BackboneSpec(backbone, str(weights) if weights else None, image_size, random_weights),
-        data=data,
-        seed=seed,
-        exif=not no_exif,
-        **{key: value for key, value in options.items() if value is not None},
-    )
+    config = config_of(ctx.params)
     with stdout_is_ours():
         run = train_run(
             config,
@@ -151,12 +145,44 @@ def train(
             TerminalProgress(),
             accelerator=device,
             devices=devices,
+            nodes=nodes,
             strategy=strategy,
             precision=precision,
         )
+    if not is_first():
+        return
     result: dict[str, Any] = {"run": str(run.folder), "method": method, **run.metrics.json()}
     title = f"{method} in {run.folder}"
     emit(result, json, table(title, ("", "value"), facts(run.summary())), f"next: neuroprompt eval {run.folder}")
+
+
+def config_of(options: Mapping[str, Any]) -> RunConfig:
+    """The configuration that the options of `train` (by parameter) stand for; raises BadSetting, UnknownName."""
+    from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
+    from neuroprompt.training.config import configure
+
+    method, head, weights = options["method"], options["head"], options["weights"]
+    typed = settings(options["words"] or [])
+    if options["tokens"] is not None:
+        typed["tokens"] = str(options["tokens"])
+    spec = BackboneSpec(
+        options["backbone"],
+        str(weights) if weights else None,
+        options["image_size"],
+        options["random_weights"],
+        options["pool"],
+    )
+    return configure(
+        method=method,
+        head=head,
+        head_settings=Head.typed(head, settings(options["head_words"] or [], "--head-set", "sources=2")),
+        settings=Prompt.typed(method, typed),
+        backbone=spec,
+        data=options["data"],
+        seed=options["seed"],
+        exif=not options["no_exif"],
+        **{key: options[key] for key in _BUDGET if options[key] is not None},
+    )
 
 
 def _list_settings(method: type[Plugin], head: type[Plugin], json: bool) -> None:

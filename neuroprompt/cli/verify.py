@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs
+from neuroprompt.cli._data_set import check_figure, refuse
+from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
     from neuroprompt.contracts.deployment import Floats
     from neuroprompt.simulators.compare import NodeAgreement
-    from neuroprompt.simulators.verify import TargetAgreement
+    from neuroprompt.simulators.verify import TargetAgreement, Verification
     from neuroprompt.spiking.program import SpikingModel
 
 COLUMNS = ("target, node", "matching\nentries", "Jaccard", "rate\ncosine", "first\nmismatch", "spikes", "s")
@@ -31,6 +32,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify graph.nir --steps 100 --input poisson:0.2",
         "verify graph.nir --steps 100 --from spikingjelly --dt 1e-3",
         "verify graph.nir --input spikes.npy --figure verify.png",
+        "verify graph.nir --inputs test.npz --targets loihi,lava --json",
     )
 )
 def verify(
@@ -49,6 +51,17 @@ def verify(
     dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
     split_signs: SplitSigns = False,
+    data: Annotated[
+        Path | None,
+        typer.Option("--inputs", metavar="FILE", help="A data set: .npy, .npz or .h5, (items, steps, lines)."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The class of each item, where FILE does not hold them.")
+    ] = None,
+    decode: Annotated[
+        str | None, typer.Option(help="From output neurons to a class: rate, first-spike or potential (default: rate).")
+    ] = None,
+    chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
     figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
     json: Json = False,
 ) -> None:
@@ -56,29 +69,38 @@ def verify(
 
     Exit code 1 where a float target differs from the reference, Lava's integers from our emulator's, or a target broke.
     """
+    from neuroprompt.bundles.data_run import opened
     from neuroprompt.compiler.reading import activity_hints
     from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
-    if figure is not None:
-        from neuroprompt.report.verify_figure import FORMS, draw_verified
-
-        if figure.suffix not in FORMS:
-            raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
+    check_figure(figure)
+    if data is None:
+        refuse({"labels": labels, "decode": decode}, "--inputs FILE beside it: it is for a data set")
     with stdout_is_ours():
-        model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, split_signs)
         names = [name.strip() for name in targets.split(",")] if targets else None
-        result = verify_model(model, inputs, names, TerminalProgress())
+        if data is None:
+            model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, split_signs)
+            result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
+        else:
+            refuse({"input": stimulus}, "either --input or --inputs")
+            model, items, reading = opened(what, data, labels, steps, (dt, library), split_signs=split_signs)
+            every = items.part(0, len(items))
+            model = model.on(chip.value)
+            result = verify_model(model, every, names, TerminalProgress(), labels=items.labels, decode=decode)
         if figure is not None:
+            from neuroprompt.report.verify_figure import draw_verified
+
             draw_verified(result, figure)
     suspicious = [] if reading is None else activity_hints(reading, result.recordings[REFERENCE].spikes)
     rows = [row for name, agreement in result.targets.items() for row in _rows(name, agreement)]
     lines = [line for name, agreement in result.targets.items() for line in _differences(name, agreement)]
-    lines += [*_unlike_values(result.targets), *_of_the_chip(result.targets)]
+    lines += [*_classes(result), *_unlike_values(result.targets), *_of_the_chip(result.targets)]
     lines += [f"skipped {name}: {why}" for name, why in result.skipped.items()]
     lines += [f"failed {name}: {why}" for name, why in result.failed.items()]
     lines += [f"figure in {figure}"] if figure is not None else []
-    title = f"against the reference ({result.reference.spikes} spikes in {result.reference.steps} steps)"
+    of = "" if result.items is None else f"{result.items} items of "
+    title = f"against the reference ({result.reference.spikes} spikes in {of}{result.reference.steps} steps)"
     of_graph = {} if reading is None else {"reading": reading.json() | {"activity": suspicious}}
     emit(result.json() | of_graph, json, table(title, COLUMNS, rows), ENTRIES, *lines, *suspicious)
     if not result.agrees:
@@ -123,7 +145,8 @@ def _rows(target: str, agreement: TargetAgreement) -> list[tuple[object, ...]]:
 def _row(name: str, agreement: NodeAgreement) -> tuple[object, ...]:
     exact = "100%" if agreement.spike_exact == 1.0 else f"{agreement.spike_exact:.4%}"
     first = agreement.first_mismatch
-    where = "none" if first is None else f"{first.step}, {first.neuron}"
+    at = "" if first is None or first.item is None else f"item {first.item}: "
+    where = "none" if first is None else f"{at}{first.step}, {first.neuron}"
     return (name, exact, f"{agreement.jaccard:.4f}", f"{agreement.rate_cosine:.4f}", where, agreement.spikes)
 
 
@@ -136,6 +159,20 @@ def _differences(target: str, agreement: TargetAgreement) -> list[str]:
         where = f"{first.node} step {first.step} neuron {first.neuron}"
         line += f" (at {where}: potential {first.v:g}, the reference's {first.reference_v:g})"
     return [line]
+
+
+def _classes(result: Verification) -> list[str]:
+    """How accurate each target is on a data set, and how often its class is another than the reference's."""
+    if result.items is None:
+        return []
+    runs: dict[str, tuple[float | None, int | None]] = {"reference": (result.reference.accuracy, None)}
+    runs |= {name: (target.accuracy, target.changed) for name, target in result.targets.items()}
+    lines = []
+    for name, (accuracy, changed) in runs.items():
+        words = [] if accuracy is None else [f"accuracy {accuracy:.2%}"]
+        words += [] if changed is None else [f"{changed:,} of {result.items:,} predictions are not the reference's"]
+        lines += [f"{name}: {', '.join(words)}"] if words else []
+    return lines
 
 
 def _of_the_chip(targets: Mapping[str, TargetAgreement]) -> list[str]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import nir
+from dataclasses import replace
+from typing import Any
 
+import nir
+from numpy.typing import NDArray
+
+from neuroprompt.compiler.carried import carried
 from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.quantise import quantise
@@ -29,19 +34,58 @@ def model_of_graph(
 
     `inputs` (T, n_in), `scale`, `input_scale` and `largest` as in `neuroprompt.compiler.quantise.quantise`.
 
+    Where the graph carries integers that fit (`neuroprompt.compiler.carried`), and no other argument asks for others,
+    they are taken as they are.
+
     `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
     """
     program = lower(graph, steps_of(graph) if steps is None else steps)
+    free = scale is None and input_scale is None and not largest and not split_signs
+    if free and (own := carried(graph, program, inputs)) is not None:
+        return SpikingModel(graph, program, own.program, own.report)
     fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs, input_scale=input_scale)
     return SpikingModel(graph, program, fixed, report)
 
 
-def floats_of_graph(graph: nir.NIRGraph | Flat, inputs: Floats, *, split_signs: bool = False) -> SpikingModel:
+def calibrated(
+    graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False, progress: Progress = SILENT
+) -> tuple[SpikingModel, Floats]:
+    """The model of a graph with integers fitted on one run (T, n_in), or on all of a batch (B, T, n_in).
+
+    Also one run to try it with, the first. Raises Unsupported, naming the node, where there are no such integers.
+    """
+    if inputs.ndim == 2:
+        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress), inputs
+    progress.say("fitting the integers")
+    model = model_of_items(graph, inputs, split_signs=split_signs)
+    if model.quantisation_error is not None:
+        raise model.quantisation_error
+    return model, inputs[0]
+
+
+def model_of_items(
+    graph: nir.NIRGraph | Flat, items: NDArray[Any], largest: float = 0.0, *, split_signs: bool = False
+) -> SpikingModel:
+    """`floats_of_graph` for a batch of runs (B, T, n_in): its integers are fitted on all of them, one after the other.
+
+    The model runs T steps. `largest` is the largest number that a line may carry, where inputs are no spikes.
+    """
+    runs, steps, lines = items.shape
+    model = floats_of_graph(graph, items.reshape(runs * steps, lines), largest, split_signs=split_signs)
+    floats, fixed = (replace(p, steps=steps) for p in (model.float_program, model.fixed_program))
+    return replace(model, float_program=floats, fixed_program=fixed)
+
+
+def floats_of_graph(
+    graph: nir.NIRGraph | Flat, inputs: Floats, largest: float = 0.0, *, split_signs: bool = False
+) -> SpikingModel:
     """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
     program = lower(graph, len(inputs))
     graph = graph.graph if isinstance(graph, Flat) else graph
+    if not split_signs and (own := carried(graph, program, inputs)) is not None:
+        return SpikingModel(graph, program, own.program, own.report)
     try:
-        fixed, report = quantise(program, inputs, split=split_signs)
+        fixed, report = quantise(program, inputs, largest=largest, split=split_signs)
     except Unsupported as quantisation_error:
         return SpikingModel(graph, program, program, quantisation_error=quantisation_error)
     return SpikingModel(graph, program, fixed, report)

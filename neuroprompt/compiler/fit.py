@@ -10,7 +10,7 @@ import numpy as np
 
 from neuroprompt.compiler.lists import PLAIN, Lists, Precision, integer_lists
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, SHIFT, VTH_MAX, Array, FixedNeurons, Trace
+from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, SHIFT, SUM_END, VTH_MAX, Array, FixedNeurons, Trace
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.loihi.synapses import shifted, stepwise_fixed, stored_weights, weighted_sums
 from neuroprompt.spiking.program import Population, Program, Projection
@@ -181,12 +181,13 @@ def runner(task: Task, lists: tuple[Lists, ...]) -> Callable[[Population], Trace
         for onset, values in population.currents:
             a[onset:] += values
         neurons = FixedNeurons(population, len(a))
-        for t, arriving in enumerate(a):
+        for t in range(len(a)):
             for lag, fed_back in own:
                 if t >= lag:
-                    arriving = arriving + fed_back(neurons.spikes[t - lag])  # noqa: PLW2901
-            neurons.step(t, arriving)
-        return neurons.trace()
+                    a[t] += fed_back(neurons.spikes[t - lag])
+            neurons.step(t, a[t])
+        sums = a + population.bias if population.depth else a
+        return replace(neurons.trace(), beyond=int(np.count_nonzero((sums >= SUM_END) | (sums < -SUM_END))))
 
     return run
 

@@ -35,6 +35,7 @@ def population_report(task: Task, fitted: Fitted) -> dict[str, Any]:
         "zeroed": int(((population.bias != 0) & (bias == 0)).sum()),
         "overflow_u": trace.wrapped,
         "overflow_v": trace.clipped,
+        "sums_beyond_loihi1": trace.beyond,
         "dead": int((spikes.any(axis=0) & ~trace.spikes.any(axis=0)).sum()),
         "max_error": float(within.max(initial=0.0)),
         "spike_match": fitted.match,

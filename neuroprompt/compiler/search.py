@@ -17,8 +17,8 @@ def search(task: Task) -> Fitted:
     """The scale, of those within six octaves of the largest that 8-bit weights hold, that fires most like it.
 
     Above that the sums of weights are shifted by an exponent (threshold and biases get finer then, weights do not); one
-    octave above is also tried with clipped weights. Of equal matches the one that changes fewest values wins, then that
-    with the smaller exponent, then the larger scale.
+    octave above is also tried with clipped weights. Of equal matches the one wins with the fewest sums beyond the range
+    of a Loihi 1, then the one that changes fewest values, then that with the smaller exponent, then the larger scale.
     """
     p = task.population
     heaviest = (float(np.abs(q.weights.values).max()) * task.factor(q, 1.0) for q in task.incoming)
@@ -36,7 +36,7 @@ def search(task: Task) -> Fitted:
     tried = ((s, precision) for precision, some in ((PLAIN, scales), (SHIFTED, sorted(above))) for s in some)
 
     def worth(f: Fitted) -> tuple[float, ...]:
-        return f.match, -f.changed, -max((q.exponent for q in f.projections), default=0), f.scale
+        return f.match, -f.trace.beyond, -f.changed, -max((q.exponent for q in f.projections), default=0), f.scale
 
     # One by one: weights may be large.
     return max((at_scale(task, s, of_spikes=precision) for s, precision in tried), key=worth)

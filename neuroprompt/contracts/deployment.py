@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -30,6 +30,8 @@ Spikes = NDArray[np.bool_]
 class Recording:
     """What a target did: spikes (T, n) of every neuron node, potentials where asked for, and the seconds it took.
 
+    Of a batch of B runs every array has the runs as its first axis: (B, T, n).
+
     `values` (T, n) are what nodes give that never fire (LI, CubaLI, I, linear outputs): their potentials. Steps are the
     reference's steps: a delay that the target adds is already taken out and stands in `delay`. `sent` is what
     Program.encode made of the inputs, where the target kept it.
@@ -42,6 +44,50 @@ class Recording:
     delay: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     sent: NDArray[Any] | None = None
+
+    def item(self, i: int) -> Recording:
+        """Run `i` of a batch by itself, with its share of the seconds."""
+        parts = {key: {name: array[i] for name, array in getattr(self, key).items()} for key in _ARRAYS}
+        runs = len(next(iter((self.spikes or self.values).values())))
+        sent = None if self.sent is None else self.sent[i]
+        return Recording(**parts, seconds=self.seconds / runs, delay=self.delay, sent=sent)
+
+    @classmethod
+    def joined(cls, batches: Sequence[Recording]) -> Recording:
+        """Batches of the same model one after the other, as one."""
+        first = batches[0]
+        if len(batches) == 1:
+            return first
+        parts = {
+            key: {name: np.concatenate([getattr(b, key)[name] for b in batches]) for name in getattr(first, key)}
+            for key in _ARRAYS
+        }
+        sent = None if first.sent is None else np.concatenate([b.sent for b in batches if b.sent is not None])
+        return cls(**parts, seconds=sum(b.seconds for b in batches), delay=first.delay, sent=sent)
+
+    @classmethod
+    def stacked(cls, runs: Sequence[Recording]) -> Recording:
+        """Single runs of the same model as a batch."""
+        return cls.joined([run.as_batch() for run in runs])
+
+    def end_to_end(self) -> Recording:
+        """All runs of a batch one after the other, as a single run of B T steps."""
+
+        def rows(array: NDArray[Any]) -> NDArray[Any]:
+            return array.reshape(-1, array.shape[-1])
+
+        parts = {key: {name: rows(array) for name, array in getattr(self, key).items()} for key in _ARRAYS}
+        sent = None if self.sent is None else rows(self.sent)
+        return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
+
+    def as_batch(self) -> Recording:
+        """A single run as a batch of one."""
+        parts = {key: {name: array[None] for name, array in getattr(self, key).items()} for key in _ARRAYS}
+        sent = None if self.sent is None else self.sent[None]
+        return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
+
+
+_ARRAYS = ("spikes", "v", "u", "values")
 
 
 @dataclass(frozen=True)
@@ -80,12 +126,31 @@ class SpikingTarget(Target):
     def refuse(self, program: Program) -> None:
         """Raise Unsupported, naming the node, for what this target cannot run of a float program; quick, runs nothing.
 
-        `run` refuses the same; `neuroprompt.simulators.nir_support` asks it for what a target supports.
+        A run raises the same; `neuroprompt.simulators.nir_support` asks it for what a target supports.
         """
 
+    def run(
+        self, model: SpikingModel, inputs: NDArray[Any], precision: str | None = None, states: bool = False
+    ) -> Recording:
+        """Run `model` from rest on `inputs`: one run (T, n_in), or a batch (B, T, n_in) of runs, each from rest.
+
+        The recording of a batch has the runs as its first axis. `precision` is the target's first unless set. Raises
+        Unsupported, RuntimeMissing, WorkerFailed.
+        """
+        precision = self.precisions[0] if precision is None else precision
+        if inputs.ndim == 2:
+            return self.run_batch(model, inputs[None], precision, states).item(0)
+        if inputs.ndim != 3 or not len(inputs):
+            raise Unsupported(f"inputs of shape {inputs.shape}", "(steps, lines), or (runs, steps, lines) of 1 or more")
+        return self.run_batch(model, inputs, precision, states)
+
     @abstractmethod
-    def run(self, model: SpikingModel, inputs: Floats, precision: str, states: bool = False) -> Recording:
-        """Run `model` on `inputs` (T, n_in) from rest; raises Unsupported, RuntimeMissing, WorkerFailed."""
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run `model` on a batch (B, T, n_in), every item from rest: what a target does.
+
+        A target that takes one run at a time joins them with `Recording.stacked`. Raises Unsupported, RuntimeMissing,
+        WorkerFailed.
+        """
 
 
 class ImageTarget(Target):
@@ -115,12 +180,12 @@ class Exported:
 class Precision:
     """A file in fewer bits beside the 32-bit one: int8 (calibrated), int8-dynamic or fp16.
 
-    calibrate  training images on which the ranges of activations are found, for int8
+    images     training images on which the ranges of activations are found, for int8
     max_drop   points of accuracy on validation images that may be lost; more is an error
     """
 
     bits: str
-    calibrate: int = 64
+    images: int = 64
     max_drop: float = 1.0
 
 
@@ -159,13 +224,15 @@ class Exporter(Plugin, ABC):
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
-        """The same of a NIR graph of any origin, called `name`; it is tried and fitted on `inputs` (T, n_in).
+        """The same of a NIR graph of any origin, called `name`; it is fitted on `inputs` (T, n_in), and tried on them.
+
+        Of a batch (B, T, n_in) it is fitted on all runs, and tried on the first.
 
         `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
         `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
-        raise Unsupported(got, "a run folder", "--target lava, or netx, takes a graph")
+        raise Unsupported(got, "a run folder", "--target lava, netx or c takes a graph")
 
 
 # --- energy ----------------------------------------------------------------------------------------------------------

@@ -151,10 +151,12 @@ class Backbone(nn.Module, Plugin, ABC):
     """A frozen network and the places where a prompt may enter it; one file per family in `backbones/`.
 
     A family wraps a timm model. `forward` takes normalised images (B, C, H, W) and returns features (B, `features`).
+    A `fallback` holds models of any kind, and is asked when no other family holds one.
     """
 
     kind = "backbone family"
     folder = "neuroprompt.backbones"
+    fallback: ClassVar[bool] = False
     site: PromptSite
 
     def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:
@@ -168,6 +170,12 @@ class Backbone(nn.Module, Plugin, ABC):
     @abstractmethod
     def holds(cls, model: nn.Module) -> bool:
         """Whether this family can wrap that timm model."""
+
+    @classmethod
+    def family(cls, model: nn.Module) -> type[Backbone] | None:
+        """The family that holds a timm model, a fallback last; None where there is none."""
+        families = sorted((cls.part(name) for name in cls.names()), key=lambda part: part.fallback)
+        return next((part for part in families if part.holds(model)), None)
 
     @abstractmethod
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:

@@ -15,13 +15,19 @@ class BackboneSpec:
     """Which backbone, from where: enough to build it again.
 
     `name` is "embedded" or a timm model name; `weights` a safetensors file, or None for timm's hub (or the package,
-    for the embedded one); `random` true where weights are random on purpose.
+    for the embedded one); `random` true where weights are random on purpose; `pool` how tokens or pixels become
+    features (one of POOLS), None for the model's own way.
     """
 
     name: str = "embedded"
     weights: str | None = None
     image_size: int | None = None
     random: bool = False
+    pool: str | None = None
+
+
+POOLS = ("token", "avg", "max", "avgmax", "map")
+"""The class token; the mean, the maximum or the mean of both, of patches or pixels; a layer of attention."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class PromptSite:
     """Where a prompt may enter a backbone, as shapes: `depth` blocks of `width` channels, images of (C, H, W).
 
     Where blocks differ, `widths` has one number a block and `width` is the largest: tokens stay (L, N, width), of which
-    block i reads its first widths[i] channels, and a prompt holds and counts only these.
+    block i reads its first widths[i] channels, and a prompt holds and counts only these. `handed_on`: what a block
+    makes of a prompt may enter the next block.
     """
 
     depth: int
@@ -56,6 +63,7 @@ class PromptSite:
     image: tuple[int, int, int]
     patch: int
     widths: tuple[int, ...] = ()
+    handed_on: bool = True
 
     def __post_init__(self) -> None:
         widths = self.widths or (self.width,) * self.depth

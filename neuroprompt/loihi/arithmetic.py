@@ -7,6 +7,7 @@ A population's input of chip step t + depth is what its sources emit at their st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from neuroprompt.loihi.synapses import arriving_fixed, stepwise_fixed
+from neuroprompt.loihi.synapses import arriving_fixed, sparse_rows, stepwise_fixed
 from neuroprompt.spiking.program import Population, Program, Projection, is_spikes
-from neuroprompt.spiking.weights import Weights
+from neuroprompt.spiking.weights import Weights, as_rows
 
 Array = NDArray[Any]
 
@@ -27,38 +28,48 @@ HALF = 2**23
 """u and v have 24 bits."""
 MANTISSA = (-4096, 4095)
 VTH_MAX = 2**17 - 1
+SUM_END = 2**15
+"""Where the sum of a step, in weight units, wraps on a Loihi 1 (`neuroprompt.loihi.loihi1`)."""
 EXPONENTS = (-8, 7)
 """Of weights: what 4 bits hold."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What one population did in T steps: spikes, u and v after the reset, all (T, n); and overflows of u and v."""
+    """What one population did in T steps: spikes, u and v after the reset, all (T, n); and overflows of u and v.
+
+    Of a batch all have the items as their first axis, (B, T, n) and (B,). Where states were not kept, u and v have no
+    rows. `beyond` counts sums of weights of 2^15 or more, which wrap on a Loihi 1, where they were looked at.
+    """
 
     spikes: NDArray[np.bool_]
     u: Array
     v: Array
-    wrapped: int = 0
-    clipped: int = 0
+    wrapped: int | NDArray[np.int64] = 0
+    clipped: int | NDArray[np.int64] = 0
+    beyond: int = 0
 
 
 def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
-    """Run `program` from rest on `inputs` (T, n_in): a Trace for every population. Raises what Program.encode does."""
+    """Run `program` from rest on `inputs` (T, n_in), or on each of a batch (B, T, n_in): a Trace for every population.
+
+    Raises what Program.encode does.
+    """
     return simulate_sent(program, program.encode(inputs))
 
 
-def simulate_sent(program: Program, sent: Array) -> dict[str, Trace]:
-    """`simulate` of what Program.encode gave.
+def simulate_sent(program: Program, sent: Array, states: bool = True) -> dict[str, Trace]:
+    """`simulate` of what Program.encode gave; `states` says whether u and v of neurons that fire are kept.
 
     Populations that no cycle joins are run one after the other, all their steps at once; those of a cycle together,
-    step by step.
+    step by step. Every item of a batch takes the same numbers in the same order as alone.
     """
     emitted: dict[str, Array] = {"input": sent}
     traces: dict[str, Trace] = {}
     for part in cycles(program):
         arriving = {p.name: _arriving(program, p, emitted) for p in part}
         inner = [q for q in program.projections if q.source in arriving and q.target in arriving]
-        traces |= _together(part, inner, arriving, program) if inner else _alone(part[0], arriving, program)
+        traces |= _stepped(program, part, inner, arriving, states)
         emitted |= {p.name: traces[p.name].spikes for p in part}
     return {p.name: traces[p.name] for p in program.populations}
 
@@ -82,36 +93,42 @@ def cycles(program: Program) -> list[list[Population]]:
 
 
 def _arriving(program: Program, population: Population, emitted: dict[str, Array]) -> Array:
-    """What a population gets from sources that are known already, and from its currents, (T, n)."""
-    fixed = program.precision == "fixed"
-    a: Array = np.zeros((program.steps, population.size), np.int64 if fixed else np.float64)
-    for q in program.into(population.name):
-        if q.source in emitted:
-            sent = emitted[q.source][: max(0, program.steps - q.lag)]
-            a[q.lag :] += arriving_fixed(q, sent) if fixed else weighted_sums_float(q.weights, sent)
+    """What a population gets from sources that are known already, and from its currents, (..., T, n)."""
+    fixed, steps = program.precision == "fixed", program.steps
+    known = [q for q in program.into(population.name) if q.source in emitted]
+    delivered = []
+    for q in known:
+        sent = emitted[q.source][..., : max(0, steps - q.lag), :]
+        delivered.append(arriving_fixed(q, sent) if fixed else weighted_sums_float(q.weights, sent))
+    if len(known) == 1 and not known[0].lag and not population.currents:
+        return delivered[0]
+    a: Array = np.zeros((*emitted["input"].shape[:-2], steps, population.size))
+    for q, sums in zip(known, delivered, strict=True):
+        a[..., q.lag :, :] += sums
     for onset, values in population.currents:
-        a[onset:] += values
+        a[..., onset:, :] += values
     return a
 
 
-def _alone(population: Population, arriving: dict[str, Array], program: Program) -> dict[str, Trace]:
-    step = step_fixed if program.precision == "fixed" else step_float
-    return {population.name: step(population, arriving[population.name])}
-
-
-def _together(
-    part: list[Population], inner: list[Projection], arriving: dict[str, Array], program: Program
+def _stepped(
+    program: Program, part: list[Population], inner: list[Projection], arriving: dict[str, Array], states: bool
 ) -> dict[str, Trace]:
+    """Populations step by step, with what the projections `inner` carry between them."""
     fixed = program.precision == "fixed"
-    run = {p.name: (FixedNeurons if fixed else FloatNeurons)(p, program.steps) for p in part}
-    columns = [stepwise_fixed(q) if fixed else None for q in inner]
+    items = next(iter(arriving.values())).shape[:-2]
+    looped = {q.target for q in inner}
+    run: dict[str, FixedNeurons | FloatNeurons] = {}
+    for p in part:
+        sizes = (p, program.steps, items, states or p.emits == "v")
+        most = np.inf if p.name in looped else _magnitude(arriving[p.name])
+        run[p.name] = FixedNeurons(*sizes, most=most) if fixed else FloatNeurons(*sizes)
+    deliver = [stepwise_fixed(q) if fixed else partial(weighted_sums_float, q.weights) for q in inner]
     for t in range(program.steps):
         for p in part:
-            a = arriving[p.name][t]
-            for q, turned in zip(inner, columns, strict=True):
+            a = arriving[p.name][..., t, :]
+            for q, sums_of in zip(inner, deliver, strict=True):
                 if q.target == p.name and t >= q.lag:
-                    spikes = run[q.source].spikes[t - q.lag]
-                    a = a + (weighted_sums_float(q.weights, spikes[None])[0] if turned is None else turned(spikes))
+                    a = np.add(a, sums_of(run[q.source].spikes[..., t - q.lag, :]), dtype=np.float64)
             run[p.name].step(t, a)
     return {name: neurons.trace() for name, neurons in run.items()}
 
@@ -119,41 +136,64 @@ def _together(
 # --- float ------------------------------------------------------------------------------------------------------------
 
 
-def weighted_sums_float(weights: Weights, spikes: Array) -> Array:
-    """What Lava's float Dense delivers, (T, out): the sum of active columns, or W x for inputs that are no spikes.
+def weighted_sums_float(weights: Weights, sent: Array) -> Array:
+    """What Lava's float Dense delivers of `sent` (..., in): the sum of active columns, or W x of a run with numbers.
 
-    One to one: w x. Sparse rows: W x, as Lava's Sparse.
+    One to one: w x. Sparse rows: W x, as Lava's Sparse. A run is (T, in), or a step (in,); of a batch each is its own,
+    so that it adds up the same numbers in the same order as alone.
     """
     if not weights.is_dense:
-        return weights.apply(spikes.astype(np.float64))
+        return weights.apply(sent.astype(np.float64))
+    if sent.dtype == bool or is_spikes(sent):
+        sums = _active_columns(weights, as_rows(sent).astype(bool))
+    elif sent.ndim > 2:
+        sums = np.stack([weighted_sums_float(weights, run) for run in sent])
+    else:
+        sums = np.stack([weights.raw.dot(x) for x in as_rows(sent)])
+    return sums.reshape(*sent.shape[:-1], weights.shape[0])
+
+
+def _active_columns(weights: Weights, spikes: NDArray[np.bool_]) -> Array:
+    """`matrix[:, active].sum(axis=1)` for every row of spikes (N, in): numpy adds those columns one after the other.
+
+    So does a product with sparse rows, for all rows at once. A single neuron's sum numpy adds in pairs.
+    """
     matrix = weights.raw
-    if not len(spikes):
-        return np.zeros((0, len(matrix)))
-    if is_spikes(spikes):
-        return np.stack([matrix[:, active].sum(axis=1) for active in spikes.astype(bool)])
-    return np.stack([matrix.dot(x) for x in spikes])
+    if len(matrix) == 1:
+        return np.array([matrix[:, active].sum(axis=1) for active in spikes]).reshape(len(spikes), 1)
+    return np.asarray(sparse_rows(spikes, np.float64) @ weights.cached(_columns))
+
+
+def _columns(weights: Weights) -> Array:
+    return np.ascontiguousarray(weights.raw.T, np.float64)
 
 
 class FloatNeurons:
-    """u = u (1 - du) + a;  v = v (1 - dv) + u + bias;  spike if v > vth;  v <- 0, with a row for every step."""
+    """u = u (1 - du) + a;  v = v (1 - dv) + u + bias;  spike if v > vth;  v <- 0, with a row for every step.
 
-    def __init__(self, population: Population, steps: int) -> None:
-        shape = (steps, population.size)
-        self.population = population
-        self.u, self.v = np.zeros(population.size), np.zeros(population.size)
-        self.us, self.vs, self.spikes = np.empty(shape), np.empty(shape), np.empty(shape, bool)
+    `items` is (B,) for a batch, whose rows are (B, T, n); u and v are kept where `states`.
+    """
+
+    def __init__(self, population: Population, steps: int, items: tuple[int, ...] = (), states: bool = True) -> None:
+        self.population, self.states = population, states
+        self.u, self.v = np.zeros((*items, population.size)), np.zeros((*items, population.size))
+        self.spikes = np.empty((*items, steps, population.size), bool)
+        kept = (*items, steps if states else 0, population.size)
+        self.us, self.vs = np.empty(kept), np.empty(kept)
 
     def step(self, t: int, a: Array) -> None:
-        """Step t, with what arrives (n,); a bias behind a projection comes from the host, with it."""
+        """Step t, with what arrives (..., n); a bias behind a projection comes from the host, with it."""
         p = self.population
         late = p.depth > 0
         self.u = self.u * (1 - p.du) + (a + p.bias if late else a)
         self.v = self.v * (1 - p.dv) + self.u + (0.0 if late else p.bias)
         if p.hold and t:
-            self.v[self.spikes[t - 1]] = 0
+            self.v[self.spikes[..., t - 1, :]] = 0
         fired = self.v > p.vth
         self.v[fired] = 0
-        self.us[t], self.vs[t], self.spikes[t] = self.u, self.v, fired
+        self.spikes[..., t, :] = fired
+        if self.states:
+            self.us[..., t, :], self.vs[..., t, :] = self.u, self.v
 
     def trace(self) -> Trace:
         """All rows."""
@@ -176,48 +216,72 @@ class FixedNeurons:
 
     u = wrap24(trunc0(u (4096 - du - 1) / 4096) + (a << 6));  v = clip24(trunc0(v (4096 - dv) / 4096) + u + bias);
     spike if v > (vth << 6);  v <- 0. A bias behind a projection comes from the host, in weight units, with a.
+
+    `items` is (B,) for a batch, whose rows are (B, T, n); u and v are kept where `states`. They are whole numbers in
+    float64, which holds every product of 24 bits and a decay exactly, and is several times faster than 64-bit integers.
+    `most` is the largest magnitude that arrives, where it is known: overflows that it rules out are not looked for.
     """
 
-    def __init__(self, population: Population, steps: int) -> None:
-        shape = (steps, population.size)
-        self.population = population
-        self.u, self.v = np.zeros(population.size, np.int64), np.zeros(population.size, np.int64)
-        self.us, self.vs, self.spikes = np.empty(shape, np.int32), np.empty(shape, np.int32), np.empty(shape, bool)
-        self.keep_u = DECAY_ONE - np.asarray(population.du, np.int64) - 1
+    def __init__(
+        self,
+        population: Population,
+        steps: int,
+        items: tuple[int, ...] = (),
+        states: bool = True,
+        *,
+        most: float = np.inf,
+    ) -> None:
+        self.population, self.states = population, states
+        self.u, self.v = np.zeros((*items, population.size)), np.zeros((*items, population.size))
+        self.spikes = np.empty((*items, steps, population.size), bool)
+        kept = (*items, steps if states else 0, population.size)
+        self.us, self.vs = np.empty(kept, np.int32), np.empty(kept, np.int32)
+        self.keep_u = (DECAY_ONE - np.asarray(population.du, np.int64) - 1) / DECAY_ONE
+        self.keep_v = (DECAY_ONE - np.asarray(population.dv, np.int64)) / DECAY_ONE
         self.remembers = bool(self.keep_u.any())
-        self.keep_v = DECAY_ONE - np.asarray(population.dv, np.int64)
-        self.vth = np.asarray(population.vth, np.int64) << SHIFT
-        self.late = population.depth > 0
-        self.bias = population.bias.astype(np.int64) << (0 if self.late else population.bias_exp)
-        self.wrapped = self.clipped = 0
+        self.vth = np.asarray(population.vth, np.int64) * 2.0**SHIFT
+        bias = population.bias.astype(np.float64)
+        late = population.depth > 0
+        self.late_bias = bias if late and bias.any() else None
+        self.bias = bias * 2.0**population.bias_exp if not late and bias.any() else None
+        self.wrapped, self.clipped = np.zeros(items, np.int64), np.zeros(items, np.int64)
+        most_u = _most_kept((most + _magnitude(self.late_bias)) * 2**SHIFT, self.keep_u, steps)
+        self.may_wrap = most_u >= HALF
+        self.may_clip = _most_kept(most_u + _magnitude(self.bias), self.keep_v, steps) >= HALF
 
     def step(self, t: int, a: Array) -> None:
-        """Step t, with what arrives (n,)."""
-        a = a.astype(np.int64)
-        u = (a + self.bias if self.late else a) << SHIFT
+        """Step t, with what arrives (..., n)."""
+        a, u, v = a if self.late_bias is None else a + self.late_bias, self.u, self.v
         if self.remembers:
-            u += _decay(self.u, self.keep_u)
-        if u.max(initial=0) > HALF or u.min(initial=0) <= -HALF:
+            u *= self.keep_u
+            np.trunc(u, out=u)
+            u += np.multiply(a, 2.0**SHIFT, dtype=np.float64)
+        else:
+            np.multiply(a, 2.0**SHIFT, out=u, dtype=np.float64)
+        if self.may_wrap and (u.max(initial=0) > HALF or u.min(initial=0) <= -HALF):
             over, under = u > HALF, u <= -HALF
-            self.wrapped += int(over.sum() + under.sum())
-            u = u - 2 * HALF * over + 2 * HALF * under
-        v = _decay(self.v, self.keep_v)
+            self.wrapped += np.count_nonzero(over | under, axis=-1)
+            u -= 2 * HALF * over
+            u += 2 * HALF * under
+        v *= self.keep_v
+        np.trunc(v, out=v)
         v += u
-        if not self.late:
+        if self.bias is not None:
             v += self.bias
-        if v.max(initial=0) >= HALF or v.min(initial=0) <= -HALF:
-            summed, v = v, np.clip(v, -HALF + 1, HALF - 1)
-            self.clipped += int(np.count_nonzero(summed != v))
+        if self.may_clip and (v.max(initial=0) >= HALF or v.min(initial=0) <= -HALF):
+            self.clipped += np.count_nonzero(np.abs(v) >= HALF, axis=-1)
+            np.clip(v, -HALF + 1, HALF - 1, out=v)
         if self.population.hold and t:
-            v[self.spikes[t - 1]] = 0
-        fired = v > self.vth
-        v[fired] = 0
-        self.u, self.v = u, v
-        self.us[t], self.vs[t], self.spikes[t] = u, v, fired
+            np.copyto(v, 0, where=self.spikes[..., t - 1, :])
+        fired = np.greater(v, self.vth, out=self.spikes[..., t, :])
+        np.copyto(v, 0, where=fired)
+        if self.states:
+            self.us[..., t, :], self.vs[..., t, :] = u, v
 
     def trace(self) -> Trace:
         """All rows, and how often u wrapped and v was clipped."""
-        return Trace(self.spikes, self.us, self.vs, self.wrapped, self.clipped)
+        wrapped, clipped = (int(n) if n.ndim == 0 else n for n in (self.wrapped, self.clipped))
+        return Trace(self.spikes, self.us, self.vs, wrapped, clipped)
 
 
 def step_fixed(population: Population, a: Array) -> Trace:
@@ -228,9 +292,11 @@ def step_fixed(population: Population, a: Array) -> Trace:
     return neurons.trace()
 
 
-def _decay(state: NDArray[np.int64], factor: Array) -> NDArray[np.int64]:
-    """Decay towards 0: trunc0(state factor / 4096); 4095 more for negative products makes the shift round upwards."""
-    product: NDArray[np.int64] = state * factor
-    product += (product >> 63) & (DECAY_ONE - 1)
-    product >>= 12
-    return product
+def _magnitude(values: Array | None) -> float:
+    return 0.0 if values is None else max(float(values.max(initial=0)), -float(values.min(initial=0)))
+
+
+def _most_kept(most: float, keep: Array, steps: int) -> float:
+    """What a state can reach that keeps a share of itself and gets at most `most` in every step."""
+    share = float(np.max(keep, initial=0))
+    return most * min(steps, 1 / (1 - share) if share < 1 else np.inf) if most else 0.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from neuroprompt.spiking.program import Projection
-from neuroprompt.spiking.weights import Weights
+from neuroprompt.spiking.weights import Weights, as_rows
 
 Array = NDArray[Any]
 
@@ -19,6 +19,8 @@ LINES = 2**16
 """Below so many lines sums of 8-bit weights stay below 2^24, where float32 is exact."""
 FEW: dict[Any, float] = {np.int16: 0.12, np.int32: 0.05}
 """Share of spikes below which adding the rows that they meet beats a matrix product (2048 x 2048), by their type."""
+NEAR, FEW_NEAR = 2**18, 0.2
+"""Weights in 16 bits that stay near the processor, and that share for them (784 x 128)."""
 
 
 def stored_weights(weights: Array) -> NDArray[np.int32]:
@@ -42,15 +44,18 @@ def stored(weights: Weights) -> Weights:
     return weights.with_values(stored_weights(weights.values))
 
 
-def arriving_fixed(projection: Projection, sent: Array) -> NDArray[np.int64]:
-    """What a fixed projection delivers of `sent` (T, in): W x, shifted by its exponent, (T, out).
+def arriving_fixed(projection: Projection, sent: Array) -> Array:
+    """What a fixed projection delivers of `sent` (..., in): W x, shifted by its exponent, (..., out).
 
-    Spikes through a dense matrix go through one that was made ready before.
+    They are whole numbers, of whatever type they are fastest in. Spikes through a dense matrix go through one that was
+    made ready before.
     """
-    weights = projection.weights
+    weights, rows = projection.weights, as_rows(sent)
     if sent.dtype == bool and weights.is_dense and weights.shape[1] < LINES:
-        return shifted(_of_spikes(weights, sent).astype(np.int64), projection.exponent)
-    return shifted(weighted_sums(weights.cached(stored), sent), projection.exponent)
+        sums = _of_spikes(weights, rows)
+    else:
+        sums = _sums(weights.cached(stored), rows)
+    return shifted(sums, projection.exponent).reshape(*sent.shape[:-1], weights.shape[0])
 
 
 def _of_spikes(weights: Weights, sent: Array) -> Array:
@@ -60,16 +65,33 @@ def _of_spikes(weights: Weights, sent: Array) -> Array:
     without gain: rows added by a thread a core (they wait for those of the matrix product).
     """
     share = np.count_nonzero(sent) / max(1, sent.size)
-    if share < FEW[np.int16]:
-        kind = np.int16 if weights.cached(_largest) * int(sent.sum(axis=1).max(initial=0)) < 2**15 else np.int32
-        if share < FEW[kind]:
-            return np.asarray(csr_matrix(sent, dtype=kind) @ weights.cached(TURNED[kind]))
+    small = weights.raw.size <= NEAR
+    if share < (FEW_NEAR if small else FEW[np.int16]):
+        rows = sparse_rows(sent, np.int16)
+        most = weights.cached(_largest) * int(np.diff(rows.indptr).max(initial=0))
+        kind = np.int16 if min(most, weights.cached(_largest_sum)) < 2**15 else np.int32
+        if kind is np.int16 or share < FEW[kind]:
+            return np.asarray(rows @ weights.cached(TURNED[kind]))
     product: Array = sent.astype(np.float32) @ weights.cached(TURNED[np.float32])
     return product
 
 
+def _largest_sum(weights: Weights) -> int:
+    """The largest magnitude that any spikes can add up to, whichever they are."""
+    return int(np.abs(stored_weights(weights.values)).sum(axis=1, dtype=np.int64).max(initial=0))
+
+
+def sparse_rows(spikes: Array, kind: type[np.number[Any]]) -> csr_matrix:
+    """Spikes (N, in) as sparse rows of ones; several times faster than scipy's way, which goes through pairs."""
+    lines = spikes.shape[1]
+    there = np.flatnonzero(spikes.reshape(-1))
+    starts = np.searchsorted(there, np.arange(len(spikes) + 1) * lines).astype(np.int32)
+    columns = (there - np.repeat(np.arange(len(spikes)) * lines, np.diff(starts))).astype(np.int32)
+    return csr_matrix((np.ones(len(there), kind), columns, starts), shape=spikes.shape)
+
+
 def _largest(weights: Weights) -> int:
-    return int(np.abs(stored_weights(weights.values)).max())
+    return int(np.abs(stored_weights(weights.values)).max(initial=0))
 
 
 def _turned(kind: type[np.number[Any]], weights: Weights) -> Array:
@@ -81,32 +103,52 @@ TURNED = {kind: partial(_turned, kind) for kind in (np.int16, np.int32, np.float
 
 
 def stepwise_fixed(projection: Projection) -> Callable[[Array], Array]:
-    """`arriving_fixed` of one step, spikes (in,) -> (out,), with the weights made ready once for many steps.
+    """`arriving_fixed` of one step, spikes (..., in) -> (..., out), with the weights made ready once for many steps.
 
-    Of a dense matrix the columns that spikes meet are added, and no others are touched.
+    Of a single run and a dense matrix the columns that spikes meet are added, and no others are touched.
     """
-    if projection.weights.is_dense:
-        turned = projection.weights.cached(TURNED[np.int32])
-        return lambda spikes: shifted(turned[spikes].sum(axis=0, dtype=np.int64), projection.exponent)
-    weights = stored(projection.weights)
-    return lambda spikes: shifted(weighted_sums(weights, spikes[None])[0], projection.exponent)
+    if not projection.weights.is_dense:
+        return partial(arriving_fixed, projection)
+    turned = projection.weights.cached(TURNED[np.int32])
+
+    def delivered(spikes: Array) -> Array:
+        if spikes.ndim > 1:
+            return arriving_fixed(projection, spikes)
+        return shifted(turned[spikes].sum(axis=0, dtype=np.int64), projection.exponent)
+
+    return delivered
 
 
-def shifted(sums: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
+def shifted(sums: Array, exponent: int) -> Array:
     """Sums of weights times 2^exponent; below 0 the lowest bits are lost, rounded down, as Lava's weight_exp does."""
-    return sums << exponent if exponent >= 0 else sums >> -exponent
+    if exponent == 0:
+        return sums
+    if sums.dtype.kind == "f":  # whole numbers, which a power of two leaves exact
+        scaled: Array = sums * sums.dtype.type(2.0**exponent)
+        return scaled if exponent > 0 else np.asarray(np.floor(scaled))
+    whole = sums.astype(np.int64)
+    return whole << exponent if exponent > 0 else whole >> -exponent
 
 
 def weighted_sums(weights: Weights, sent: Array) -> NDArray[np.int64]:
-    """W x for every step of integers or spikes (T, in), as integers (T, out).
+    """W x for every step of integers or spikes (T, in), as integers (T, out)."""
+    return _sums(weights, sent).astype(np.int64)
+
+
+def _sums(weights: Weights, sent: Array) -> Array:
+    """W x for every row of integers or spikes (N, in), whole numbers in floating point.
 
     Products and sums of integers are exact in floating point below 2^53 (2^24 in float32), and much faster there. Tried
     for few spikes, without gain: the matrix turned in blocks, adding `weights[:, active]` (columns lie far apart).
     """
     raw = weights.raw
-    if weights.is_sparse:
-        return np.asarray(raw.astype(np.float64) @ sent.T.astype(np.float64)).T.astype(np.int64)
     if weights.is_one_to_one:
-        return np.asarray(raw.astype(np.int64) * sent.astype(np.int64))
+        return np.asarray(np.multiply(raw, sent, dtype=np.float64))
+    if weights.is_sparse:
+        return np.asarray(weights.cached(_exact) @ sent.T.astype(np.float64)).T
     kind = np.float32 if sent.dtype == bool and weights.shape[1] < LINES else np.float64
-    return np.asarray(sent.astype(kind) @ raw.T.astype(kind)).astype(np.int64)
+    return np.asarray(sent.astype(kind) @ raw.T.astype(kind))
+
+
+def _exact(weights: Weights) -> Any:
+    return weights.raw.astype(np.float64)

@@ -24,13 +24,17 @@ def need_blocks(site: PromptSite, method: str) -> None:
 
 
 def need_one_width(site: PromptSite, method: str) -> None:
-    """Raise Unsupported where blocks differ in width, so that what one makes of a prompt cannot enter the next."""
+    """Raise Unsupported where what a block makes of a prompt cannot enter the next, as where they differ in width."""
+    fix = "choose another --backbone, or a method with tokens of its own at every block, such as vpt-deep"
+    if not site.handed_on:
+        got = f"{method} hands tokens on from block to block, and this backbone's blocks give none back"
+        raise Unsupported(got, "a Vision Transformer", fix)
     if len(set(site.widths)) > 1:
         least, most = min(site.widths), max(site.widths)
         raise Unsupported(
             f"{method} hands tokens on from block to block, and this backbone's blocks have {least} to {most} channels",
             "a Vision Transformer",
-            "choose another --backbone, or a method with tokens of its own at every block, such as vpt-deep",
+            fix,
         )
 
 

@@ -151,7 +151,7 @@ class Measuring:
         return measured_energy(subject.baked)
 
     def _verification(self, subject: Subject) -> Verification:
-        return verify(subject.spiking.model, subject.spiking.inputs, progress=self.progress)
+        return verify(subject.spiking.model, subject.spiking.inputs, progress=self.progress).untimed()
 
 
 def plain_noises(noises: Sequence[str]) -> list[str]:

@@ -70,7 +70,7 @@ def card_text(bundle: Bundle, accuracy: Accuracy | None, prices: tuple[str, str]
     name = f"{config.method} on {config.backbone.name}, {data_name(config.data)}"
     command = "run BUNDLE image.jpg" if opened.takes_images else "verify BUNDLE"
     parts = [
-        (f"# {_plain(name)}", _what(opened, config)),
+        (f"# {_plain(name)}", _what(opened, config, opened.per_image or bundle.about.get("prompt_per_image", False))),
         ("## Trained on", _trained(config)),
         ("## Accuracy", _accuracy(bundle, accuracy)),
         ("## Checked before these files appeared", opened.checked()),
@@ -119,8 +119,8 @@ def _front(opened: Artefact, config: RunConfig, accuracy: Accuracy | None, name:
     return str(front.to_yaml()).strip()
 
 
-def _what(opened: Artefact, config: RunConfig) -> list[str]:
-    how = "depends on the image" if opened.per_image else "is the same for every image"
+def _what(opened: Artefact, config: RunConfig, per_image: bool) -> list[str]:
+    how = "depends on the image" if per_image else "is the same for every image"
     classes = ", ".join(map(_plain, config.classes[:12])) + (", ..." if len(config.classes) > 12 else "")
     weights = " with random weights" if config.backbone.random else ""
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 
 from neuroprompt.bundles.bundle import MANIFEST
+from neuroprompt.errors import BadSetting
 from neuroprompt.files import sha256
 from neuroprompt.report._parts import Section, Table
 from neuroprompt.report._subject import Subject
@@ -23,9 +25,10 @@ def section(subjects: Sequence[Subject], command: Sequence[str]) -> Section:
     """A table for every subject, and one for this report."""
     chapter = Section("provenance", "Provenance", LEAD)
     chapter.parts += [Table(subject.name, ("", "value"), _of(subject)) for subject in subjects]
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows = [("command", shlex.join(command))] if command else []
-    rows += [("made", now), ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
+    if (asked := os.environ.get("SOURCE_DATE_EPOCH")) is not None:
+        rows.append(("made", _date(asked)))
+    rows += [("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
     rows += [(name, _version(name)) for name in PACKAGES]
     chapter.parts.append(Table("This report", ("", "value"), rows))
     return chapter
@@ -52,6 +55,14 @@ def _of(subject: Subject) -> list[tuple[str, str]]:
             rows.append(("the prompt in it, SHA-256", bundle.about["bits_sha256"]))
         rows.append(("exported with", ", ".join(f"{name} {version}" for name, version in versions.items()) or "-"))
     return rows
+
+
+def _date(epoch: str) -> str:
+    """The day and minute of SOURCE_DATE_EPOCH: else no file holds a time, and the same report has the same bytes."""
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError) as error:
+        raise BadSetting(f"SOURCE_DATE_EPOCH={epoch!r}", "whole seconds since 1970") from error
 
 
 def _version(package: str) -> str:

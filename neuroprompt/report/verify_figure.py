@@ -14,7 +14,7 @@ from neuroprompt.report.figures import draw_raster, new_figure, rendered
 from neuroprompt.simulators.verify import REFERENCE, TargetAgreement, Verification
 
 FORMS: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
-MOST_NODES = 12
+MOST_NODES, MOST_STEPS = 12, 1000
 
 
 def draw_verified(result: Verification, file: Path) -> None:
@@ -29,7 +29,7 @@ def draw_verified(result: Verification, file: Path) -> None:
     figure = new_figure(10.0, 3.4 + 0.34 * max(len(targets), 2))
     raster, matrix = figure.subplots(2, 1, height_ratios=(3.0, 0.34 * max(len(targets), 2) + 0.4))
     if nodes:
-        draw_raster(raster, right.spikes[nodes[-1]])
+        draw_raster(raster, right.spikes[nodes[-1]][:MOST_STEPS])
         raster.set_title("")
         raster.set_title(f"reference, {nodes[-1]}: {int(right.spikes[nodes[-1]].sum()):,} spikes", loc="left")
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,24 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The first spike that differs: node, step, neuron, and both potentials after the reset where they were kept."""
+    """The first spike that differs: node, step, neuron, and both potentials after the reset where they were kept.
+
+    `item` is the run of a data set, counted from 0; None where there is one run.
+    """
 
     node: str
     step: int
     neuron: int
     reference_v: float | None
     v: float | None
+    item: int | None = None
 
     def json(self) -> dict[str, Any]:
-        """For scripts."""
-        return asdict(self)
+        """For scripts; the item only where there are several."""
+        values = asdict(self)
+        if self.item is None:
+            del values["item"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,8 @@ class NodeAgreement:
     first_mismatch: Mismatch | None
 
     def json(self) -> dict[str, Any]:
-        """For scripts."""
-        return asdict(self)
+        """For scripts; the fields by name."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -66,15 +73,14 @@ class ValueAgreement:
 
 @dataclass(frozen=True)
 class Agreement(NodeAgreement):
-    """How a recording agrees with the reference over all neurons, and by node in `nodes` and `values`."""
+    """How a recording agrees with the reference over all neurons, and by node in `nodes` and `values`.
 
-    seconds: float
+    `seconds` are None in what is kept in files, which are the same each time.
+    """
+
+    seconds: float | None = None
     nodes: Mapping[str, NodeAgreement] = field(default_factory=dict)
     values: Mapping[str, ValueAgreement] = field(default_factory=dict)
-
-    def json(self) -> dict[str, Any]:
-        """For scripts; the fields by name."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
 
 def compare(reference: Recording, other: Recording) -> Agreement:
@@ -96,6 +102,17 @@ def compare(reference: Recording, other: Recording) -> Agreement:
         },
         values={name: _closeness(values, other.values[name]) for name, values in reference.values.items()},
     )
+
+
+def by_item(agreement: Agreement, steps: int) -> Agreement:
+    """The agreement of runs of `steps` steps that were compared end to end: its mismatches name the run."""
+
+    def placed(node: NodeAgreement) -> Mismatch | None:
+        first = node.first_mismatch
+        return None if first is None else replace(first, item=first.step // steps, step=first.step % steps)
+
+    nodes = {name: replace(node, first_mismatch=placed(node)) for name, node in agreement.nodes.items()}
+    return replace(agreement, first_mismatch=placed(agreement), nodes=nodes)
 
 
 def all_spikes(recording: Recording, order: Sequence[str] | None = None) -> Spikes:
@@ -136,7 +153,9 @@ def plain(value: Any) -> Any:
     """A result's field as JSON has it."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    return asdict(value) if isinstance(value, Mismatch | NodeAgreement | ValueAgreement) else value
+    if isinstance(value, Mismatch | NodeAgreement):
+        return value.json()
+    return asdict(value) if isinstance(value, ValueAgreement) else value
 
 
 def _measures(a: Spikes, b: Spikes) -> dict[str, Any]:
@@ -160,8 +179,8 @@ def _mismatch(reference: Recording, other: Recording, name: str) -> Mismatch | N
         return None
     step = int(unequal.any(axis=1).argmax())
     where = step, int(unequal[step].argmax())
-    potentials = (float(r.v[name][where]) if name in r.v else None for r in (reference, other))
-    return Mismatch(name, *where, *potentials)
+    expected, v = (float(r.v[name][where]) if name in r.v else None for r in (reference, other))
+    return Mismatch(name, *where, expected, v)
 
 
 def _lag(a: Spikes, b: Spikes) -> int | None:

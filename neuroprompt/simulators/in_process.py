@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from neuroprompt.contracts.deployment import Floats, Recording
+from numpy.typing import NDArray
+
+from neuroprompt.contracts.deployment import Recording
 from neuroprompt.errors import Unsupported
 from neuroprompt.spiking.program import Program
 from neuroprompt.workers import stepwise
@@ -20,12 +22,20 @@ def check_hold(program: Program) -> None:
             raise Unsupported(got, "neurons without a refractory period", "reset_delay=False in snnTorch")
 
 
+def check_lines(program: Program, inputs: NDArray[Any]) -> None:
+    """Raise Unsupported where `inputs` (..., n_in) have not as many lines as the program."""
+    if inputs.shape[-1] != program.inputs:
+        raise Unsupported(f"inputs of shape {inputs.shape[-2:]}", f"(T, {program.inputs}): steps, input lines")
+
+
 def run_in_process(
-    program: Program, inputs: Floats, make: Callable[[dict[str, Any]], stepwise.Step], states: bool
+    program: Program, inputs: NDArray[Any], make: Callable[[dict[str, Any]], stepwise.Step], states: bool
 ) -> Recording:
-    """Run a float program in this process; `make` gives the step function of a population (`stepwise.run`)."""
-    if inputs.ndim != 2 or inputs.shape[1] != program.inputs:
-        raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {program.inputs})")
+    """Run a float program in this process, all items of `inputs` (B, T, n_in) side by side.
+
+    `make` gives the step function of a population (`stepwise.run`).
+    """
+    check_lines(program, inputs)
     start = time.perf_counter()
     traces = stepwise.run(program.spec(), inputs, make)
     return recorded(program, traces, time.perf_counter() - start, states)
@@ -43,9 +53,9 @@ def recorded(program: Program, traces: dict[str, dict[str, Any]], seconds: float
 
 
 def recording(program: Program, traces: dict[str, Any], seconds: float, states: bool) -> Recording:
-    """What a chip's run recorded ("spikes.NAME", "u.NAME", "v.NAME", rows of the graph's steps) as a Recording.
+    """What a chip's run recorded ("spikes.NAME", "u.NAME", "v.NAME") as a Recording; rows are the graph's steps.
 
-    Potentials are in the program's units; values of populations that never fire in the graph's.
+    Arrays are (..., T, n). Potentials are in the program's units; values of populations that never fire in the graph's.
     """
     firing = [p.name for p in program.populations if p.emits == "spikes"]
     return Recording(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.compiler.schedule import check_chip
@@ -33,14 +34,17 @@ class NetxTarget(OwnRuntimeTarget):
         """What netx cannot hold, in integers fitted on random spikes; raises Unsupported."""
         to_netx(quantise(program)[0])
 
-    def run(self, model: SpikingModel, inputs: Floats, precision: str = "fixed", states: bool = False) -> Recording:
-        """Run the integers on spikes (T, n_in) from rest; states are not kept. Raises Unsupported, WorkerFailed."""
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run the integers on spikes (B, T, n_in); states are not kept. Raises Unsupported, WorkerFailed."""
         if precision != "fixed":
             raise Unsupported(f"precision {precision!r}", '"fixed", the integers of netx')
         program = model.program(precision)
         check_chip(program)
         net = to_netx(program)
         program.encode(inputs)
+        return Recording.stacked([self._run_alone(program, net, each) for each in inputs])
+
+    def _run_alone(self, program: Program, net: bytes, inputs: Floats) -> Recording:
         start = time.perf_counter()
         layers = self.run_net(net, inputs, program.steps + program.depth)
         by_population = zip(program.populations, layers, strict=True)

@@ -7,12 +7,11 @@ import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +19,13 @@ import platformdirs
 
 from neuroprompt.errors import RuntimeMissing, WorkerFailed
 from neuroprompt.extras import install
+from neuroprompt.processes import end_group, guarded, what_happened
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.scratch import scratch_folder
 
 WORKERS = Path(__file__).parents[1] / "workers"
 BUILD_SECONDS = 900
 PROBE_SECONDS = 30
-KILL_SECONDS = 2.0
 EXACTLY = ("--no-deps", "--require-hashes")
 """How uv installs pins: nothing else, and only files whose SHA-256 stands there."""
 
@@ -112,17 +112,16 @@ class Runtime:
             return
         python = self.interpreter(install=True)
         home = self.folder.parent
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-            new = Path(tempfile.mkdtemp(prefix=f".{self.name}-", dir=home))
-        except OSError as error:
-            raise RuntimeMissing(f"cannot write {home} ({error.strerror})", "a writable NEUROPROMPT_CACHE") from error
-        try:
+        with ExitStack() as stack:
+            try:
+                new = stack.enter_context(scratch_folder(home, self.name))
+            except OSError as error:
+                raise RuntimeMissing(
+                    f"cannot write {home} ({error.strerror})", "a writable NEUROPROMPT_CACHE"
+                ) from error
             progress.say(f"building the runtime {self.name} (Python {self.python})")
             self._fill(new, python)
             self._settle(new)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
 
     def _fill(self, new: Path, python: Path) -> None:
         self._uv("venv", "--python", str(python), "--no-project", "--allow-existing", str(new))
@@ -146,10 +145,9 @@ class Runtime:
                 # -W: else the last words after a failure are the resource tracker's.
                 options = ["-I", "-W", "ignore:resource_tracker", *self.options]
                 worker = [str(self.executable), *options, str(script), *arguments]
-                watchdog = [str(self.executable), "-I", "-S", str(WORKERS / "watchdog.py"), str(os.getpid()), *worker]
                 one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
                 child = subprocess.Popen(
-                    watchdog,
+                    guarded(worker, str(self.executable)),
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
@@ -161,9 +159,10 @@ class Runtime:
             except subprocess.TimeoutExpired:
                 code = None
             finally:
-                _end_group(child)
+                end_group(child)
             if code != 0:
-                raise WorkerFailed(f"the {self.name} worker {_what_happened(code, timeout, complained)}")
+                complaint = complained.read_text(errors="replace")
+                raise WorkerFailed(f"the {self.name} worker {what_happened(code, timeout, complaint)}")
             return said.read_text(errors="replace")
 
     def _candidates(self, install: bool) -> Iterator[Path]:
@@ -231,36 +230,6 @@ def _starts(python: Path, version: str) -> bool:
     return done.returncode == 0 and done.stdout.strip() == version
 
 
-def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """End every process of the child's group, and reap the child."""
-    # SIGTERM first: Python's resource tracker heeds only the end of its pipe, and then frees shared memory.
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        until = time.monotonic() + KILL_SECONDS
-        while time.monotonic() < until:
-            try:
-                os.killpg(child.pid, sign)
-            except ProcessLookupError:
-                child.wait()
-                return
-            child.poll()
-            time.sleep(0.01)
-    child.wait()
-
-
-def _what_happened(code: int | None, timeout: float, complained: Path) -> str:
-    if code is None:
-        return f"did not end within its time limit of {timeout:g} s"
-    killed = -code if code < 0 else code - 128
-    if killed > 0:
-        return f"was killed by signal {killed}"
-    return f"failed with exit code {code}: {_last_line(complained.read_text(errors='replace'))}"
-
-
 def _error(text: str) -> str:
     """What uv says after "error:", which it breaks over several lines."""
     return " ".join(text.rpartition("error:")[2].split()) or "it said nothing"
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"

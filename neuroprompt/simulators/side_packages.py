@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neuroprompt.contracts.deployment import Availability, Floats, Recording
-from neuroprompt.errors import RuntimeMissing, Unsupported
+from neuroprompt.contracts.deployment import Availability, Recording
+from neuroprompt.errors import RuntimeMissing
 from neuroprompt.extras import install
-from neuroprompt.simulators.in_process import check_hold, recorded
+from neuroprompt.simulators.in_process import check_hold, check_lines, recorded
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import EXACTLY, WORKERS, Runtime
 from neuroprompt.spiking.program import Population, Program, SpikingModel
@@ -95,11 +96,10 @@ class SidePackagesTarget(OwnRuntimeTarget):
         for population in program.populations:
             self.check(population)
 
-    def run(self, model: SpikingModel, inputs: Floats, precision: str = "float", states: bool = False) -> Recording:
-        """Run the program on `inputs` (T, n_in) from rest; raises Unsupported, RuntimeMissing, WorkerFailed."""
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run the program on `inputs` (B, T, n_in) in one child; raises Unsupported, RuntimeMissing, WorkerFailed."""
         program = model.float_program
-        if inputs.ndim != 2 or inputs.shape[1] != program.inputs:
-            raise Unsupported(f"inputs of shape {inputs.shape}", f"(T, {program.inputs})")
+        check_lines(program, inputs)
         self.refuse(program)
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:

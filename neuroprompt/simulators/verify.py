@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.compiler.report import rounding_words
 from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported, WorkerFailed
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.simulators.compare import Agreement, all_spikes, compare, known_cause
+from neuroprompt.simulators.compare import Agreement, all_spikes, by_item, compare, known_cause
+from neuroprompt.simulators.decode import check_labels, classes_of, decoded, output_node, way_of
 from neuroprompt.spiking.program import SpikingModel
 
 REFERENCE = "reference"
@@ -28,6 +30,8 @@ class TargetAgreement(Agreement):
 
     cause                       why spikes differ, where it is known (`neuroprompt.simulators.compare.known_cause`)
     delay                       the chip's steps, by node, already taken out
+    accuracy, changed           of a data set: the share of items whose class is their label, None without labels; and
+                                the items whose class is not the reference's
     exact_with_emulator         share of entries that match our emulator's; None of float targets, and of the emulator
     states_exact_with_emulator  whether u and v do, integer by integer; None where the target does not give them
     """
@@ -36,23 +40,30 @@ class TargetAgreement(Agreement):
     delay: Mapping[str, int] = field(default_factory=dict)
     exact_with_emulator: float | None = None
     states_exact_with_emulator: bool | None = None
+    accuracy: float | None = None
+    changed: int | None = None
 
     def json(self) -> dict[str, Any]:
-        """For scripts; what concerns the emulator only where it was compared with it."""
+        """For scripts; what concerns the emulator only where it was compared with it, and classes of a data set."""
         result = super().json()
+        if self.changed is None:
+            del result["accuracy"], result["changed"]
         if self.exact_with_emulator is None:
             del result["exact_with_emulator"], result["states_exact_with_emulator"]
+        if self.seconds is None:
+            del result["seconds"]
         return result
 
 
 @dataclass(frozen=True)
 class ReferenceRun:
-    """What the reference did, over all neurons."""
+    """What the reference did, over all neurons; of a data set over all items, of `steps` steps each."""
 
     spikes: int
     steps: int
     neurons: int
-    seconds: float
+    seconds: float | None = None
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,8 @@ class Verification:
     """Every target against the reference, by name, with the precision where a target has more than one.
 
     What cannot run is in `skipped` with its reason and fix, and a target whose process broke in `failed`. `recordings`
-    holds what the reference and every target did; potentials of fixed ones are in the chip's units.
+    holds what the reference and every target did; potentials of fixed ones are in the chip's units. Of a data set there
+    are `items`, and recordings hold them one after the other.
     """
 
     reference: ReferenceRun
@@ -68,6 +80,7 @@ class Verification:
     skipped: Mapping[str, str]
     failed: Mapping[str, str]
     recordings: Mapping[str, Recording] = field(default_factory=dict, repr=False, compare=False)
+    items: int | None = None
 
     @property
     def agrees(self) -> bool:
@@ -76,10 +89,21 @@ class Verification:
             _agrees(target) for name, target in self.targets.items() if name != f"{EMULATOR}-fixed"
         )
 
+    def untimed(self) -> Verification:
+        """Without the seconds: what files keep, the same each time."""
+        targets = {name: replace(target, seconds=None) for name, target in self.targets.items()}
+        return replace(self, reference=replace(self.reference, seconds=None), targets=targets)
+
     def json(self) -> dict[str, Any]:
         """For scripts; without the recordings."""
+        reference = asdict(self.reference)
+        if self.items is None:
+            del reference["accuracy"]
+        if reference["seconds"] is None:
+            del reference["seconds"]
         return {
-            "reference": asdict(self.reference),
+            **({} if self.items is None else {"items": self.items}),
+            "reference": reference,
             "targets": {name: target.json() for name, target in self.targets.items()},
             "skipped": dict(self.skipped),
             "failed": dict(self.failed),
@@ -91,41 +115,89 @@ def verify(
     inputs: Floats | None = None,
     targets: Sequence[str] | None = None,
     progress: Progress = SILENT,
+    *,
+    labels: NDArray[np.int64] | None = None,
+    decode: str | None = None,
 ) -> Verification:
     """Run `model` on every spiking target at hand (or on `targets`) and compare each with the reference.
 
-    `inputs` (T, n_in): None for zeros where the model drives itself, seeded spikes otherwise. Raises UnknownName.
+    `inputs` (T, n_in): None for zeros where the model drives itself, seeded spikes otherwise; or a data set
+    (B, T, n_in), over all of whose items spikes are compared, and the class of each (`neuroprompt.simulators.decode`),
+    with `labels` (B,) where there are any. Raises UnknownName, BadData, BadSetting.
     """
     inputs = stimulus(model.float_program) if inputs is None else inputs
-    reference = SpikingTarget.named(REFERENCE).run(model, inputs, "float", states=True)
+    classes = Classes.of(model, labels, decode) if inputs.ndim == 3 else None
+    reference = _recorded(REFERENCE, model, inputs, "float", classes)
     thresholds = {p.name: p.vth for p in model.float_program.populations if p.emits == "spikes"}
     runs, skipped = _runs(SpikingTarget.names() if targets is None else targets)
     agreements: dict[str, TargetAgreement] = {}
     failed: dict[str, str] = {}
-    recordings = {REFERENCE: reference}
+    recordings = {REFERENCE: reference.recording}
     emulated: Recording | None = None
     for key, name, precision in progress.track(runs, "verifying"):
         try:
-            recording = SpikingTarget.named(name).run(model, inputs, precision, states=True)
+            ran = _recorded(name, model, inputs, precision, classes)
         except Unsupported as error:
             skipped[key] = str(error)
             continue
         except WorkerFailed as error:
             failed[key] = str(error)
             continue
-        recordings[key] = recording
-        cause = known_cause(reference, recording, precision, thresholds, rounding_words(model.scale_report))
-        agreement = TargetAgreement(**vars(compare(reference, recording)), cause=cause, delay=dict(recording.delay))
+        recording = recordings[key] = ran.recording
+        rounding = rounding_words(model.scale_report)
+        cause = known_cause(reference.recording, recording, precision, thresholds, rounding)
+        compared = compare(reference.recording, recording)
+        if classes is not None:
+            compared = by_item(compared, inputs.shape[-2])
+        agreement = TargetAgreement(**vars(compared), cause=cause, delay=dict(recording.delay))
+        if ran.predicted is not None and reference.predicted is not None:
+            changed = int((ran.predicted != reference.predicted).sum())
+            agreement = replace(agreement, accuracy=ran.accuracy, changed=changed)
         if precision == "fixed" and name != EMULATOR:
             if emulated is None:
-                emulated = SpikingTarget.named(EMULATOR).run(model, inputs, "fixed", states=True)
+                emulated = _recorded(EMULATOR, model, inputs, "fixed", classes).recording
             exact, states = compare(emulated, recording).spike_exact, _same_states(emulated, recording)
             agreement = replace(agreement, exact_with_emulator=exact, states_exact_with_emulator=states)
         agreements[key] = agreement
-    steps, neurons = all_spikes(reference).shape
-    spikes = sum(int(fired.sum()) for fired in reference.spikes.values())
-    run = ReferenceRun(spikes, steps, neurons, reference.seconds)
-    return Verification(run, agreements, skipped, failed, recordings)
+    steps, neurons = all_spikes(reference.recording).shape
+    spikes = sum(int(fired.sum()) for fired in reference.recording.spikes.values())
+    steps = steps if classes is None else inputs.shape[1]
+    run = ReferenceRun(spikes, steps, neurons, reference.recording.seconds, reference.accuracy)
+    return Verification(run, agreements, skipped, failed, recordings, None if classes is None else len(inputs))
+
+
+@dataclass(frozen=True)
+class Classes:
+    """How items become classes: the node of the classes, the way to decode, and the labels where there are any."""
+
+    node: str
+    decode: str | None
+    labels: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, model: SpikingModel, labels: NDArray[np.int64] | None, decode: str | None) -> Classes:
+        """Those of a model; raises Unsupported where it has not one output."""
+        return cls(output_node(model.graph), decode, labels)
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """One target's run, a data set's end to end, with the class of each item."""
+
+    recording: Recording
+    predicted: NDArray[np.int64] | None = None
+    accuracy: float | None = None
+
+
+def _recorded(name: str, model: SpikingModel, inputs: Floats, precision: str, classes: Classes | None) -> _Ran:
+    recording = SpikingTarget.named(name).run(model, inputs, precision, states=True)
+    if classes is None:
+        return _Ran(recording)
+    if classes.labels is not None:
+        check_labels(classes.labels, classes_of(recording, classes.node))
+    predicted = decoded(recording, classes.node, way_of(recording, classes.node, classes.decode))
+    accuracy = None if classes.labels is None else float((predicted == classes.labels).mean())
+    return _Ran(recording.end_to_end(), predicted, accuracy)
 
 
 def _agrees(target: TargetAgreement) -> bool:

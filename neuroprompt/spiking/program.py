@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.errors import BadBundle, OutOfRange, Unsupported
-from neuroprompt.spiking.weights import Weights
+from neuroprompt.spiking.weights import Weights, as_rows
 from neuroprompt.workers.program_file import FORMAT, UNREADABLE, VECTORS, read_program_file
 
 GRADED = 2**17 - 1
@@ -83,6 +83,9 @@ class Program:
     Lines may carry spikes, 0 and 1, or any number. In a fixed program a number x
     of such a line is the whole number round(x input_scale), and times its weight must lie within GRADED; where
     input_scale is 0 it takes spikes only.
+
+    `chip` says whose rules integers follow where the chips differ: Loihi 2's, as Lava has them, or Loihi 1's, as
+    nengo-loihi has them (`neuroprompt.loihi.loihi1`).
     """
 
     precision: Literal["float", "fixed"]
@@ -91,24 +94,30 @@ class Program:
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
     input_scale: float = 0.0
+    chip: Literal["loihi1", "loihi2"] = "loihi2"
 
     def encode(self, inputs: Array) -> Array:
-        """What is sent for `inputs` (T, n_in): themselves, or of a fixed program spikes, or its lines' whole numbers.
+        """What is sent for `inputs` (T, n_in), or a batch (B, T, n_in): themselves in float.
 
+        In a fixed program they are spikes, or the whole numbers of its lines.
         Raises Unsupported where shape or kind do not fit, OutOfRange where a number is too large.
         """
-        if inputs.shape != (self.steps, self.inputs):
-            raise Unsupported(f"inputs of shape {inputs.shape}", f"{(self.steps, self.inputs)}: steps, input lines")
+        if inputs.ndim not in (2, 3) or inputs.shape[-2:] != (self.steps, self.inputs):
+            raise Unsupported(
+                f"inputs of shape {inputs.shape[-2:]}", f"{(self.steps, self.inputs)}: steps, input lines"
+            )
         if self.precision == "float":
             return inputs
         if not self.input_scale:
-            if is_spikes(inputs):
-                return inputs.astype(bool)
+            spikes = inputs.astype(bool, copy=False)
+            if inputs.dtype == bool or np.array_equal(spikes, inputs):
+                return spikes
             got = "inputs with values other than 0 and 1"
             raise Unsupported(got, "spikes, the only input of this integer program", 'use precision "float"')
         sent = inputs * self.input_scale
         np.rint(sent, out=sent)
-        most = np.maximum(sent.max(axis=0, initial=0), -sent.min(axis=0, initial=0))
+        rows = as_rows(sent)
+        most = np.maximum(rows.max(axis=0, initial=0), -rows.min(axis=0, initial=0))
         for population in self.populations:
             reach = _reach([q for q in self.into(population.name) if q.source == "input"], sent, most)
             if reach > GRADED:
@@ -130,7 +139,7 @@ class Program:
 
     def spec(self) -> dict[str, Any]:
         """The program as plain values, as `neuroprompt.workers.stepwise` takes it."""
-        fields = ("steps", "inputs", "precision", "input_scale")
+        fields = ("steps", "inputs", "precision", "input_scale", "chip")
         return {name: getattr(self, name) for name in fields} | {
             "populations": [dict(vars(p)) for p in self.populations],
             "projections": [vars(p) | {"weights": p.weights.raw} for p in self.projections],
@@ -161,6 +170,7 @@ class Program:
             "steps": int(self.steps),
             "inputs": int(self.inputs),
             "input_scale": float(self.input_scale),
+            "chip": self.chip,
             "populations": populations,
             "projections": projections,
         }
@@ -210,6 +220,10 @@ class SpikingModel:
             raise self.quantisation_error
         return self.fixed_program if precision == "fixed" else self.float_program
 
+    def on(self, chip: Literal["loihi1", "loihi2"]) -> SpikingModel:
+        """The same integers by the rules of that chip; the search of the scales is the same for both."""
+        return replace(self, fixed_program=replace(self.fixed_program, chip=chip))
+
     def lanes(self, count: int) -> SpikingModel:
         """`count` copies side by side, as more neurons of the same populations; their inputs follow one another.
 
@@ -232,7 +246,7 @@ def is_spikes(inputs: Array) -> bool:
 
 
 def _reach(listening: list[Projection], sent: Array, most: Array) -> float:
-    """The largest magnitude that whole numbers (T, n_in) add up to; `most` are those of each line, (n_in,).
+    """The largest magnitude that whole numbers (..., T, n_in) add up to; `most` are those of each line, (n_in,).
 
     Infinite where the sum of one list leaves 32 bits, in which it is made before it is shifted.
     """
@@ -240,8 +254,9 @@ def _reach(listening: list[Projection], sent: Array, most: Array) -> float:
         return float(np.abs(listening[0].weights.raw * most).max(initial=0)) * 2.0 ** listening[0].exponent
     total: Any = 0.0
     for q in listening:
-        late = np.zeros((len(sent), q.weights.shape[0]))
-        late[q.lag :] = q.weights.apply(sent[: max(0, len(sent) - q.lag)])
+        steps = sent.shape[-2]
+        late = np.zeros((*sent.shape[:-1], q.weights.shape[0]))
+        late[..., q.lag :, :] = q.weights.apply(sent[..., : max(0, steps - q.lag), :])
         if np.abs(late).max(initial=0) >= 2**31:
             return np.inf
         total = total + late * 2.0**q.exponent

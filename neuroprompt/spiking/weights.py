@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -98,10 +99,12 @@ class Weights:
         return Weights(self.raw * (factors if self.is_one_to_one else factors[:, None]))
 
     def apply(self, x: Array) -> Array:
-        """W x for every row of x (T, in) -> (T, out)."""
-        if self.is_sparse:
-            return np.asarray((self.raw @ x.T).T)
-        return cast(Array, self.raw * x if self.is_one_to_one else x @ self.raw.T)
+        """W x for every row of x (..., in) -> (..., out)."""
+        if self.is_one_to_one:
+            return cast(Array, self.raw * x)
+        rows = as_rows(x)
+        sums = np.asarray((self.raw @ rows.T).T) if self.is_sparse else rows @ self.raw.T
+        return cast(Array, sums.reshape(*x.shape[:-1], len(sums.T)))
 
     def rows(self) -> Any:
         """W as a new csr_matrix (out, in)."""
@@ -131,3 +134,8 @@ class Weights:
         if make not in self._made:
             self._made[make] = make(self)
         return cast(T, self._made[make])
+
+
+def as_rows(x: Array) -> Array:
+    """(..., n) as rows (N, n)."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess
+from neuroprompt.contracts.specs import POOLS
 from neuroprompt.errors import BadSetting, BadWeights, UnknownName, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.weights import fits, weights_for
@@ -30,6 +32,10 @@ EMBEDDED: dict[str, Any] = {
 """The embedded backbone: a timm VisionTransformer of 1.2 M parameters, distilled from DeiT-Tiny."""
 
 
+NO_SIZE = (ZeroDivisionError, RuntimeError, ValueError, IndexError)
+"""What timm's models raise, beside assertions, for a size that they cannot take."""
+
+
 def load_backbone(spec: BackboneSpec, progress: Progress = SILENT) -> Backbone:
     """The backbone of `spec`, frozen and in eval mode; `progress` says what of its weights' file is used.
 
@@ -39,13 +45,16 @@ def load_backbone(spec: BackboneSpec, progress: Progress = SILENT) -> Backbone:
     if spec.image_size is not None and spec.image_size < 1:
         raise BadSetting(f"image size {spec.image_size}", "a number of pixels")
     model = _embedded(spec, progress) if spec.name == "embedded" else _from_timm(spec, progress)
-    for name in Backbone.names():
-        family: Any = Backbone.part(name)
-        if family.holds(model):
-            backbone: Backbone = family(model, spec, _preprocess(model, spec)).requires_grad_(False).eval()
-            return backbone
-    families = ", ".join(Backbone.names())
-    raise Unsupported(f"backbone {spec.name!r} is a {type(model).__name__}", f"a model of these families: {families}")
+    _pool(model, spec)
+    _say_size(model, spec, progress)
+    family: Any = Backbone.family(model)
+    if family is None:
+        got = f"backbone {spec.name!r} is a {type(model).__name__}, which is no classifier"
+        raise Unsupported(
+            got, "a timm model with forward_features and forward_head", "neuroprompt backbones lists them"
+        )
+    backbone: Backbone = family(model, spec, _preprocess(model, spec)).requires_grad_(False).eval()
+    return backbone
 
 
 def load_classifier(spec: BackboneSpec) -> nn.Linear:
@@ -55,6 +64,7 @@ def load_classifier(spec: BackboneSpec) -> nn.Linear:
     """
     names = () if spec.name == "embedded" else _classifiers(spec.name)
     fix = "choose the linear head, or weights with a classifier"
+    projected = _projection(spec.name)
     if len(names) != 1:
         got = f"backbone {spec.name!r} has no classifier of its own"
         raise Unsupported(got, "one that was trained with classes", fix)
@@ -64,6 +74,7 @@ def load_classifier(spec: BackboneSpec) -> nn.Linear:
         if weight is None or bias is None:
             raise BadWeights(f"{spec.weights} holds no {names[0]}", "weights with a classifier", fix)
         weight = weight.flatten(1)
+        _no_projection(spec, len(weight), projected, fix)
         layer = nn.Linear(weight.shape[1], weight.shape[0])
         layer.load_state_dict({"weight": weight, "bias": bias})
     else:
@@ -73,7 +84,26 @@ def load_classifier(spec: BackboneSpec) -> nn.Linear:
         layer = model.get_classifier()
         if not isinstance(layer, nn.Linear):
             raise Unsupported(f"the classifier of {spec.name!r} is a {type(layer).__name__}", "a linear layer", fix)
+        _no_projection(spec, layer.out_features, projected, fix)
     return layer.requires_grad_(False)
+
+
+FEWEST_CLASSES, MOST_DIMENSIONS = 1000, 2048
+"""timm's classifiers have 1,000 outputs or 11,000 and more; the projections of its image-text models 384 to 1,280."""
+
+
+def _projection(name: str) -> int:
+    """How many dimensions the image-text embedding has that timm gives as this model's classifier; 0 for none."""
+    config = None if name == "embedded" else timm.get_pretrained_cfg(name)
+    outputs = int(config.num_classes) if config else 0
+    return outputs if outputs != FEWEST_CLASSES and outputs <= MOST_DIMENSIONS else 0
+
+
+def _no_projection(spec: BackboneSpec, outputs: int, projected: int, fix: str) -> None:
+    """Raise Unsupported where a classifier is the projection of an image-text model, whose outputs are no classes."""
+    if outputs == projected:
+        got = f"{spec.name!r} ends in the projection into {projected} dimensions that image and text share"
+        raise Unsupported(got, "a classifier, whose outputs are classes", fix)
 
 
 def _embedded(spec: BackboneSpec, progress: Progress) -> Any:
@@ -124,13 +154,14 @@ def _random(spec: BackboneSpec) -> Any:
         return _create(spec)
 
 
-def _create(spec: BackboneSpec, **source: Any) -> Any:
+def _create(spec: BackboneSpec, pretrained: bool = False) -> Any:
+    make = partial(timm.create_model, spec.name, num_classes=0, pretrained=pretrained)
     if spec.image_size is None:
-        return timm.create_model(spec.name, num_classes=0, **source)
+        return make()
     try:
-        return _sized(lambda: timm.create_model(spec.name, num_classes=0, img_size=spec.image_size, **source), spec)
+        return _sized(lambda: make(img_size=spec.image_size), spec, () if pretrained else NO_SIZE)
     except TypeError:  # a convolutional net takes every size, and has no such argument
-        return timm.create_model(spec.name, num_classes=0, **source)
+        return make()
 
 
 def _classifiers(name: str) -> tuple[str, ...]:
@@ -139,11 +170,39 @@ def _classifiers(name: str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
 
 
-def _sized(make: Callable[[], Any], spec: BackboneSpec) -> Any:
+def _sized(make: Callable[[], Any], spec: BackboneSpec, others: tuple[type[Exception], ...] = ()) -> Any:
+    errors: tuple[type[Exception], ...] = (AssertionError, *others)
     try:
         return make()
-    except AssertionError as error:
+    except errors as error:
         raise BadSetting(f"{spec.name!r} cannot take images of {spec.image_size} pixels ({error})") from error
+
+
+def _pool(model: Any, spec: BackboneSpec) -> None:
+    """Have `model` pool as the spec says; its norms stay where they are. Raises BadSetting."""
+    if spec.pool is None:
+        return
+    fix = f"choose another --pool ({', '.join(POOLS)}), or leave it out"
+    got = f"{spec.name!r} cannot pool by {spec.pool!r}"
+    if spec.pool not in POOLS or (spec.pool == "token" and getattr(model, "cls_token", None) is None):
+        raise BadSetting(got, "a kind of pooling that it has", fix)
+    try:
+        model.reset_classifier(0, spec.pool)
+        pooled = (model if hasattr(model, "global_pool") else model.head).global_pool
+    except (AssertionError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        reason = "" if isinstance(error, AttributeError) else f" ({error})"
+        raise BadSetting(got + reason, "a kind of pooling that it has", fix) from error
+    if pooled != spec.pool and getattr(pooled, "pool_type", None) != spec.pool:
+        raise BadSetting(got, "a kind of pooling that it has", fix)
+
+
+def _say_size(model: Any, spec: BackboneSpec, progress: Progress) -> None:
+    """Say where weights are trained at another size than they are evaluated at (resnet50.tv2_in1k: 176 and 224)."""
+    config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
+    own, best = config.get("input_size"), config.get("test_input_size")
+    if spec.image_size is None and own and best and tuple(own) != tuple(best):
+        line = f"{spec.name} takes images of {own[-1]} pixels, and is evaluated at {best[-1]} by those who trained it"
+        progress.say(f"{line}: --image-size {best[-1]} for that")
 
 
 def _preprocess(model: nn.Module, spec: BackboneSpec) -> Preprocess:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from neuroprompt.errors import BadCheckpoint
-from neuroprompt.files import write_whole
+from neuroprompt.files import beside, write_whole
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.run_files import PROMPT, RUN, STATE
@@ -22,7 +23,7 @@ from neuroprompt.training.run_files import PROMPT, RUN, STATE
 def save_prompt(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor]) -> None:
     """Write prompt.safetensors; raises CannotWrite."""
     about = {"method": config.method, "config": config.digest()}
-    write_whole(folder / PROMPT, safetensors.torch.save(_plain(tensors), about))
+    write_whole(folder / PROMPT, _bytes_of(tensors, about))
 
 
 def load_prompt(folder: Path, config: RunConfig) -> dict[str, Tensor]:
@@ -41,7 +42,7 @@ def load_prompt(folder: Path, config: RunConfig) -> dict[str, Tensor]:
 def save_state(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
     """Write state.safetensors: tensors and numbers in one file, so that they can only appear together."""
     about = {"config": config.digest(), "info": json.dumps(info)}
-    write_whole(folder / STATE, safetensors.torch.save(_plain(tensors), about))
+    write_whole(folder / STATE, _bytes_of(tensors, about))
 
 
 def load_state(folder: Path, config: RunConfig) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -57,7 +58,8 @@ def load_state(folder: Path, config: RunConfig) -> tuple[dict[str, Tensor], dict
 
 def drop_state(folder: Path) -> None:
     """Remove state.safetensors, where training has ended."""
-    (folder / STATE).unlink(missing_ok=True)
+    for file in (folder / STATE, beside(folder / STATE)):
+        file.unlink(missing_ok=True)
 
 
 def load_tensors(model: PromptedModel, tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -82,8 +84,14 @@ def _check_digest(file: Path, about: Mapping[str, str], config: RunConfig, fix: 
         raise BadCheckpoint(f"{file} belongs to another run than {RUN} beside it", "files of one run", fix)
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+def _bytes_of(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
+    """A safetensors file, its header sorted: the library orders metadata anew each time."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    data = safetensors.torch.save(plain, dict(about))
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + data[8 + length :]
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -42,3 +42,9 @@ def data_name(data: str) -> str:
     """A data set's name without the place where a folder lies: `folder:images`."""
     kind, colon, argument = data.partition(":")
     return f"{kind}:{argument.rstrip('/').rpartition('/')[2]}" if kind in _AS_PATHS else f"{kind}{colon}{argument}"
+
+
+def data_path(data: str) -> str | None:
+    """The folder or file that a data set lies in, None where it comes from elsewhere."""
+    kind, _, argument = data.partition(":")
+    return argument if kind in _AS_PATHS else None

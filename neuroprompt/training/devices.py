@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 
 import torch
@@ -11,11 +12,16 @@ from lightning_fabric import Fabric
 from neuroprompt.errors import BadSetting
 from neuroprompt.training.config import PRECISIONS
 
+LAUNCHED = ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR")
+"""One of these stands in the environment of a process among several machines."""
 
-def launch(accelerator: str, devices: int | str, strategy: str, precision: str) -> Fabric:
+
+def launch(accelerator: str, devices: int | str, strategy: str, precision: str, nodes: int = 1) -> Fabric:
     """A launched Fabric: one process a device, with ddp where there are many; raises BadSetting.
 
-    `devices` is a number, in digits or not, or "auto". `precision` "auto" is bf16-mixed on a GPU of CUDA, else 32-true.
+    `devices` is a number, in digits or not, or "auto", of each of `nodes` machines, on which torchrun, Slurm's srun or
+    the user (by MASTER_ADDR, MASTER_PORT and NODE_RANK) starts the same command. `precision` "auto" is bf16-mixed on a
+    GPU of CUDA, else 32-true.
     """
     count: int | str = devices if devices == "auto" else _number(devices)
     if strategy not in ("auto", "ddp"):
@@ -24,15 +30,31 @@ def launch(accelerator: str, devices: int | str, strategy: str, precision: str) 
         precision = "bf16-mixed" if accelerator != "cpu" and torch.cuda.is_available() else "32-true"
     if precision not in PRECISIONS:
         raise BadSetting(f"precision {precision!r}", f"one of {', '.join(PRECISIONS)}")
+    if nodes < 1:
+        raise BadSetting(f"nodes {nodes}", "at least 1")
+    if nodes > 1 and not any(name in os.environ for name in LAUNCHED):
+        got = f"{nodes} nodes, and nothing that started this process says which it is"
+        raise BadSetting(got, "torchrun, srun, or MASTER_ADDR, MASTER_PORT and NODE_RANK on each node")
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(action="ignore"):  # fp16 on a CPU becomes bf16, and is recorded as such
-            fabric = Fabric(accelerator=accelerator, devices=count, strategy=strategy, precision=precision)  # type: ignore[arg-type]
+            fabric = Fabric(
+                accelerator=accelerator,
+                devices=count,
+                strategy=strategy,
+                precision=precision,  # type: ignore[arg-type]
+                num_nodes=nodes,
+            )
         fabric.launch()
     except (RuntimeError, ValueError) as error:
-        got = f"accelerator {accelerator!r} with {devices} devices cannot be had ({error})"
-        raise BadSetting(got, "a device that is there", "try --device auto --devices 1") from error
+        got = f"accelerator {accelerator!r} with {devices} devices on {nodes} nodes cannot be had ({error})"
+        raise BadSetting(got, "devices and nodes that are there", "try --device auto --devices 1") from error
     return fabric
+
+
+def is_first() -> bool:
+    """Whether this process, of those that trained together, is the one that says how it went."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 def _number(devices: int | str) -> int:

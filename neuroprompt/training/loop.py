@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from neuroprompt.contracts.learning import Labelled
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
-from neuroprompt.files import one_writer
+from neuroprompt.locks import one_writer
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head, make_prompt, seeded
 from neuroprompt.training.checkpoint import load_state
@@ -33,6 +33,7 @@ def train(
     *,
     accelerator: str = "auto",
     devices: int | str = 1,
+    nodes: int = 1,
     strategy: str = "auto",
     precision: str | None = None,
     resume: bool = True,
@@ -42,16 +43,16 @@ def train(
 
     Minimises cross-entropy (+ the prompt's penalty) over prompt and head by AdamW, Adam or SGD, with a linear warm-up
     and a cosine to 0. The weights after the last step are the result: none is picked by its accuracy.
-    `accelerator`, `devices`, `strategy` ("auto" or "ddp") and `precision` are Lightning Fabric's; precision "auto" is
-    bf16-mixed on a GPU. However often training was killed, a CPU ends with the same bits, since everything random is
-    drawn from the seed and the step; a GPU as far as its kernels repeat themselves. A finished run is returned as it
-    is; `resume=False` begins again.
+    `accelerator`, `devices` (of each of `nodes` machines), `strategy` ("auto" or "ddp") and `precision` are Lightning
+    Fabric's; precision "auto" is bf16-mixed on a GPU. However often training was killed, a CPU ends with the same bits,
+    since everything random is drawn from the seed and the step; a GPU as far as its kernels repeat themselves. A
+    finished run is returned as it is; `resume=False` begins again.
 
     Raises BadSetting (also where the loss diverges), BadData, BadWeights, BadCheckpoint, CannotWrite. On
     KeyboardInterrupt a checkpoint is written first.
     """
     out = Path(out)
-    fabric = launch(accelerator, devices, strategy, precision or config.precision)
+    fabric = launch(accelerator, devices, strategy, precision or config.precision, nodes)
     config = _settled(config, str(fabric.strategy.precision.precision))
     with _only_writer(fabric, out):
         return _train(fabric, config, out, progress, resume=resume, every=checkpoint_seconds)

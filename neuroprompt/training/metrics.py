@@ -76,8 +76,12 @@ class TrainingMetrics:
         }
 
     def json(self) -> dict[str, Any]:
-        """All of it as JSON-able values: what metrics.json holds."""
+        """All of it as JSON-able values."""
         return {**self.summary(), "history": [epoch.json() for epoch in self.history]}
+
+    def repeatable(self) -> dict[str, Any]:
+        """What is the same each time: all but the speed. Files hold this."""
+        return {key: value for key, value in self.json().items() if key != "images_per_second"}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainingMetrics:

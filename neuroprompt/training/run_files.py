@@ -47,7 +47,7 @@ def load_config(folder: Path) -> RunConfig | None:
 
 def save_metrics(folder: Path, metrics: TrainingMetrics) -> None:
     """Write metrics.json; raises CannotWrite."""
-    write_whole(folder / METRICS, _json(metrics.json()))
+    write_whole(folder / METRICS, _json(metrics.repeatable()))
 
 
 def load_metrics(folder: Path) -> TrainingMetrics:

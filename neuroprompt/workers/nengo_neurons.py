@@ -6,6 +6,9 @@ import nengo
 import numpy as np
 from nengo.dists import Choice
 
+ALONE = True
+"""A network is one run."""
+
 
 class Neurons(nengo.neurons.NeuronType):  # type: ignore[misc]  # nengo has no types
     """The program's neurons: u = u (1 - du) + J; v = v (1 - dv) + u + bias; spike if v > vth; v = v_reset."""

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from rockpool.nn.modules import LIFTorch
 
+ALONE = True
+"""LIFTorch keeps the states of a batch's first item alone."""
 TOGETHER = 512
 """Neurons of one LIFTorch, which keeps a matrix of its neurons by its neurons even without recurrence."""
 

@@ -1,12 +1,15 @@
 """Run a float program with the neurons of packages in a folder of their own: side_packages.py PACKAGES NEURONS WORK.
 
 PACKAGES is searched first. NEURONS is a Python file with `make(population)` for `stepwise.run`, or with a `run(program,
-inputs)` of its own that gives the same. WORK holds program.npz and inputs.npy; out.NAME and v.NAME of every population,
-(T, n) each, are written to its recorded.npz.
+inputs)` of its own that gives the same; where it says ALONE = True, items of a batch run one after the other.
+
+WORK holds program.npz and inputs.npy (B, T, n_in); out.NAME and v.NAME of every population, (B, T, n) each, are written
+to its recorded.npz.
 """
 
 import importlib.util
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,16 @@ def main() -> None:
     stepwise, program_file = (load(Path(__file__).with_name(name)) for name in ("stepwise.py", "program_file.py"))
     inputs = np.load(Path(work, "inputs.npy"), allow_pickle=False)
     program, simulator = program_file.read_program_file(Path(work, "program.npz")), load(Path(neurons))
-    if hasattr(simulator, "run"):
-        traces = simulator.run(program, inputs)
-    else:
-        traces = stepwise.run(program, inputs, simulator.make)
+    run = getattr(simulator, "run", None) or partial(stepwise.run, make=simulator.make)
+    traces = one_by_one(run, program, inputs) if getattr(simulator, "ALONE", False) else run(program, inputs)
     arrays = {f"{kind}.{name}": values for kind, of in traces.items() for name, values in of.items()}
     np.savez(Path(work, "recorded.npz"), allow_pickle=False, **arrays)
+
+
+def one_by_one(run: Any, program: dict[str, Any], inputs: Any) -> dict[str, dict[str, Any]]:
+    """What `run` gives for each item of inputs (B, T, n_in), as a batch."""
+    runs = [run(program, each) for each in inputs]
+    return {kind: {name: np.stack([r[kind][name] for r in runs]) for name in of} for kind, of in runs[0].items()}
 
 
 def load(file: Path) -> Any:

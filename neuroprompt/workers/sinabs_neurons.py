@@ -9,7 +9,7 @@ from sinabs.layers import IAF, LIF, ExpLeak
 
 
 def make(population: dict[str, Any]) -> Any:
-    """One step of a population: a (n,) -> what it emits, v after the reset."""
+    """One step of a population: a (batch, n) -> what it emits, v after the reset."""
     rest = torch.zeros(population["size"], dtype=torch.float64)
     keys = ("du", "dv", "vth", "v_reset", "bias")
     du, dv, vth, v_reset, bias = (rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
@@ -30,8 +30,8 @@ def make(population: dict[str, Any]) -> Any:
 
     @torch.no_grad()
     def step(a: Any) -> tuple[Any, Any]:
-        out = layer(current(torch.from_numpy(a)[None, None]) + bias)  # (batch, T, n)
-        return out[0, 0].numpy(), layer.v_mem[0].numpy()
+        out = layer(current(torch.from_numpy(a)[:, None]) + bias)  # (batch, T, n)
+        return out[:, 0].numpy(), layer.v_mem.numpy()
 
     return step
 

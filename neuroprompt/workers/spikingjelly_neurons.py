@@ -8,7 +8,7 @@ from spikingjelly.activation_based.neuron import CUBALIFNode
 
 
 def make(population: dict[str, Any]) -> Any:
-    """One step of a population: a (n,) -> what it emits, v after the reset."""
+    """One step of a population: a (..., n) -> what it emits, v after the reset."""
     rest = torch.zeros(population["size"], dtype=torch.float64)
     keys = ("du", "dv", "vth", "v_reset", "bias")
     du, dv, vth, v_reset, bias = (rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
@@ -21,6 +21,9 @@ def make(population: dict[str, Any]) -> Any:
     @torch.no_grad()
     def step(a: Any) -> tuple[Any, Any]:
         x = torch.from_numpy(a)
+        for each in (current, neurons):
+            if each and each.v.shape != x.shape:  # the first step of a batch
+                each.v, each.c = torch.zeros_like(x), torch.zeros_like(x)
         if current:
             current(x)
             x = current.v

@@ -15,7 +15,7 @@ NEVER = {"threshold": np.finfo(np.float64).max, "activation": SPIKE}
 
 
 def make(population: dict[str, Any]) -> Any:
-    """One step of a population: a (n,) -> what it emits, v after the reset."""
+    """One step of a population: a (..., n) -> what it emits, v after the reset."""
     rest = np.zeros(population["size"])
     keys = ("du", "dv", "vth", "v_reset", "bias")
     du, dv, vth, v_reset, bias = (rest + np.asarray(population[key], np.float64) for key in keys)
@@ -25,6 +25,8 @@ def make(population: dict[str, Any]) -> Any:
 
     def step(a: Any) -> tuple[Any, Any]:
         nonlocal u, v
+        if v.shape != a.shape:  # the first step of a batch
+            u = v = np.zeros_like(a)
         u = np.asarray(integrate("LI", 1 - du, a, u)) if remembers else a
         v = np.asarray(integrate(kind, 1 - dv, u + bias, v))
         if not fires:

@@ -211,12 +211,9 @@ def test_the_exported_file_agrees_at_every_batch(tmp_path: Path) -> None:
     assert not operators(file).keys() & {"Loop", "Scan", "If", "Tile"}
 
 
-def test_swin_v2_is_not_held_and_said_in_one_line() -> None:
-    v2 = SwinTransformerV2(img_size=32, window_size=4, embed_dim=16, depths=(2,), num_heads=(2,))
-    assert not cast(Any, Backbone.part("swin")).holds(v2)
-    with pytest.raises(Unsupported, match="SwinTransformerV2") as caught:
-        load_backbone(BackboneSpec("swinv2_cr_tiny_ns_224", image_size=32, random=True))
-    assert "\n" not in str(caught.value)
+def test_swin_v2_is_another_family() -> None:
+    model = SwinTransformerV2(img_size=32, window_size=4, embed_dim=16, depths=(1,), num_heads=(2,), num_classes=0)
+    assert not cast(Any, Backbone.part("swin")).holds(model)
 
 
 @pytest.mark.floats

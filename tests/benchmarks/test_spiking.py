@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from neuroprompt.benchmarks.spiking import _runs, _timed, bench_spiking, one_to_one_net, random_net
+from neuroprompt.benchmarks.batched import bench_batch
+from neuroprompt.benchmarks.nets import one_to_one_net, random_net
+from neuroprompt.benchmarks.spiking import _runs, _timed, bench_spiking
 from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, ParityError
 from neuroprompt.loihi.arithmetic import simulate
@@ -32,10 +34,12 @@ def test_the_json_has_the_keys_that_it_always_had(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Target.part("lava"), "available", lambda: Availability(False, "", "", "run 'this'"))
     values = json.loads(json.dumps(bench_spiking(steps=4, width=8, layers=1, rounds=1).json(), allow_nan=False))
     settings = {"steps", "width", "layers", "rounds", "lava"}
-    assert set(values) == settings | {"converter", "spikes", "lanes", "grid", "sparse"}
+    assert set(values) == settings | {"converter", "spikes", "lanes", "grid", "batch", "sparse"}
     timed = {"seconds", "ratio", "quartiles"}
     assert set(values["converter"]) == timed
     assert set(values["lanes"]["16"]) == timed | {"spikes", "per_image"}
+    assert set(values["batch"]["items_per_second"]) == {"single", "batched", "first_product"}
+    assert set(values["batch"]["ratio"]) == {"batched_over_single", "batched_over_first_product"}
     assert set(values["grid"]["4x8"]) == timed | {"spikes", "width", "depth", "ms"}
     assert set(values["sparse"]["40"]) == {"ms", "ratio", "quartiles"}
 
@@ -59,6 +63,16 @@ def test_unequal_spikes_are_an_error() -> None:
     on, off = np.ones((2, 2), bool), np.zeros((2, 2), bool)
     with pytest.raises(ParityError, match="differ"):
         _timed({"emulator": lambda: ({"spikes.a": on}, 0.0), "lava": lambda: ({"spikes.a": off}, 0.0)}, 1)
+
+
+def test_a_batch_beats_single_runs_and_its_ratios_are_those_of_its_speeds() -> None:
+    batch = bench_batch(rounds=3)
+    speeds = batch.items_per_second
+    assert batch.ratio["batched_over_single"].median > 2
+    for name in ("single", "first_product"):
+        between = batch.ratio[f"batched_over_{name}"]
+        assert between.low <= between.median <= between.high
+        assert speeds["batched"] > 0
 
 
 def test_wrong_settings() -> None:

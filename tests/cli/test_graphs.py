@@ -110,6 +110,33 @@ def test_a_target_that_breaks_is_told_beside_the_others(
     assert "loihi" in done.out
 
 
+def test_a_graph_is_verified_by_the_rules_of_a_loihi_1(command: Command, graph: Path) -> None:
+    """Our emulator has them; Lava, which simulates a Loihi 2, is skipped or not installed."""
+    done = command("verify", graph, "--steps", 20, "--targets", "loihi,lava", "--chip", "loihi1", "--json")
+    assert done.code == 0, done.err
+    assert {"loihi-float", "loihi-fixed"} <= set(done.json["targets"])
+    assert "lava-fixed" not in done.json["targets"]
+    assert command("verify", graph, "--steps", 20, "--chip", "loihi3").code == 2
+
+
+def test_integers_travel_in_a_file_until_an_input_is_given(command: Command, graph: Path, tmp_path: Path) -> None:
+    words = ("--steps", 30, "--input", "poisson:0.3")
+    assert command("export", graph, "--target", "nir", *words, "--seed", 3, "--out", tmp_path / "nir").code == 0
+    file = tmp_path / "nir" / "generator.nir"
+
+    def program(*more: object) -> bytes:
+        done = command("export", file, "--target", "lava", "--steps", 30, *more, "--out", tmp_path / "lava")
+        assert done.code == 0, done.err
+        return (tmp_path / "lava" / "program.fixed.npz").read_bytes()
+
+    carried = program()
+    assert carried == program("--seed", 7)
+    fitted = command("export", graph, "--target", "lava", *words, "--seed", 3, "--out", tmp_path / "fitted")
+    assert fitted.code == 0, fitted.err
+    assert (tmp_path / "fitted" / "program.fixed.npz").read_bytes() == carried
+    assert program("--input", "poisson:0.9") != carried
+
+
 def test_mistakes_are_one_line(command: Command, graph: Path, tmp_path: Path) -> None:
     refused(command("export", graph, "--target", "lava"), "for how many steps")
     refused(command("export", graph, "--target", "onnx", "--steps", 5), "takes no NIR graph")

@@ -238,6 +238,20 @@ def test_targets_lists_every_target(command: Command) -> None:
     assert set(command("targets", "list", "--json").json["targets"]) == set(Target.names())
 
 
+def test_backbones_lists_what_takes_what(command: Command) -> None:
+    listed = command("backbones", "test_vit", "--json").json
+    assert listed["architectures"] == len(listed["models"]) == 5
+    assert listed["pixels"] == listed["tokens"] == listed["baked"] == 5
+    vit = listed["models"]["test_vit"]
+    assert (vit["family"], vit["tokens"], vit["input_size"]) == ("vit", True, [3, 160, 160])
+    assert vit["tags"] == ["r160_in1k"]
+    printed = command("backbones", "qwen3_vit_88m")
+    assert "qwen3_vit_88m_enc" in printed.out
+    assert "no features" in printed.out
+    wrong = command("backbones", "nothing_like_it")
+    assert wrong.code == 2
+
+
 def test_doctor_looks_at_all_of_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Availability(False, "own Python 3.10", "lava-nc 0.10.0", "run this")
     monkeypatch.setattr(Target.part("lava"), "available", lambda: missing)

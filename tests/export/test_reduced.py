@@ -115,6 +115,6 @@ def test_wrong_precisions(untrained: Run, tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match=r"'int3'.*int8-dynamic or fp16"):
         export(untrained, tmp_path / "out", precision="int3")
     with pytest.raises(BadSetting, match="0 of 40 images to calibrate on"):
-        export(untrained, tmp_path / "out", precision="int8", calibrate=0)
+        export(untrained, tmp_path / "out", precision="int8", calibration_images=0)
     with pytest.raises(Unsupported, match="--target onnx"):
         export(untrained, tmp_path / "out", target="lava", precision="int8")

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from neuroprompt.errors import CannotWrite
-from neuroprompt.files import one_writer
+from neuroprompt.locks import one_writer
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from neuroprompt.files import one_writer
+from neuroprompt.locks import one_writer
 with one_writer(Path(sys.argv[1])):
     print("in", flush=True)
     sys.stdin.read()

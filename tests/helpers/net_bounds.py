@@ -110,6 +110,11 @@ def _means(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) 
     return out * math.sqrt(args[0].numel() / z.numel() + 2)
 
 
+def _length(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
+    """sqrt of a sum of squares, which are all positive: half its sqrt(n + 2), and the root's own, are below that."""
+    return z * math.sqrt(args[0].numel() / z.numel() + 2)
+
+
 def _windows(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     out: Tensor = func(args[0].abs(), *args[1:], **kwargs)
     return out * math.sqrt(math.prod(args[1]) + 2)
@@ -200,10 +205,11 @@ BIASED = ("addmm", "addmv", "baddbmm")
 RULES: dict[str, Rule] = {
     **dict.fromkeys((*BIASED, "convolution", "mm", "bmm", "mv", "dot"), _products),
     **dict.fromkeys(("sum", "mean", "_adaptive_avg_pool2d"), _means),
+    "linalg_vector_norm": _length,
     **dict.fromkeys(("add", "sub", "rsub"), _sum_of_two),
     "mul": _product_of_two,
     "div": _quotient,
-    **dict.fromkeys(("sqrt", "rsqrt", "reciprocal", "pow", "exp", "sigmoid", "tanh"), _times(CURVE)),
+    **dict.fromkeys(("sqrt", "rsqrt", "reciprocal", "pow", "exp", "sigmoid", "tanh", "sin", "cos"), _times(CURVE)),
     **dict.fromkeys(("gelu", "silu", "erf", "hardswish"), _by_input),
     **dict.fromkeys(("_softmax", "_safe_softmax"), _softmax),
     "lerp": _between,
@@ -222,6 +228,6 @@ EXACT = {
     "logical_and", "logical_not", "bitwise_not", "zeros", "ones", "full", "fill_", "masked_fill", "arange", "empty",
     "empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
     "new_empty_strided", "scalar_tensor",
-    "index_copy", "unsafe_split", "set_", "_local_scalar_dense", "promote_types",
+    "index_copy", "unsafe_split", "uniform_", "set_", "_local_scalar_dense", "promote_types",
 }  # fmt: skip
 """Operations that move, choose or compare numbers, or make integers."""

@@ -40,13 +40,13 @@ HEADINGS = [
     "Limits",
     "Versions",
 ]
+FEW: dict[str, Any] = {"limit": 30, "epochs": 1, "batch": 10, "backbone": BackboneSpec(random=True)}
 Exported = Callable[[str], Bundle]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    given: dict[str, Any] = {"limit": 30, "epochs": 1, "batch": 10, "backbone": BackboneSpec(random=True)}
-    config = configure(method="spike-nvpt", settings={"tokens": 2}, **given)
+    config = configure(method="spike-nvpt", settings={"tokens": 2}, **FEW)
     return train(config, tmp_path_factory.mktemp("run") / "a", accelerator="cpu")
 
 
@@ -73,6 +73,13 @@ def test_a_card_says_it_all_and_the_bundle_stays_whole(exported: Exported, run: 
     for words in ("81.2%", f"{run.metrics.val_accuracy:.1%}", "Estimated, not measured", "--set tokens=2"):
         assert words in card.text
     Bundle.open(bundle.folder)  # every SHA-256 is right
+
+
+def test_a_card_says_whether_the_prompt_depends_on_the_image(exported: Exported, tmp_path: Path) -> None:
+    config = configure(method="lspt", settings={"tokens": 2}, **FEW)
+    bundle = Exporter.named("onnx").export(train(config, tmp_path / "run", accelerator="cpu"), tmp_path / "lspt").out
+    assert "The prompt depends on the image." in write_card(bundle).text
+    assert "The prompt is the same for every image." in write_card(exported("onnx")).text
 
 
 def test_a_card_does_not_tell_where_things_lay(run: Run, exported: Exported, tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Swin V2's windows with prompt tokens in every one of them: as they are trained, and as constants."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from timm.models.swin_transformer_v2 import window_partition, window_reverse
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuroprompt.backbones._attention import linear, projections
+from neuroprompt.backbones._swin import window_order
+
+LARGEST = math.log(1 / 0.01)
+"""Of the learned logarithm of the scores' scale."""
+NEUTRAL = 8.0
+"""The bias of a prompt's scores, 16 sigmoid(0)."""
+
+
+def prompted(block: Any, x: Tensor, prompt: Tensor) -> Tensor:
+    """timm's SwinTransformerV2Block with prompt tokens (N, D) in every window: (B, H, W, D) -> (B, H, W, D).
+
+    Windows as in Swin; the block normalises what its branches give, so that a prompt is not normalised before.
+    """
+    (_, height, width, _), (tall, wide), (down, right) = x.shape, block.window_size, block.shift_size
+    y = F.pad(x.roll((-down, -right), dims=(1, 2)), (0, 0, 0, -width % wide, 0, -height % tall))
+    windows = window_partition(y, block.window_size).flatten(1, 2)
+    attended = _attention(block, windows, prompt).unflatten(1, block.window_size)
+    y = window_reverse(attended, block.window_size, y.shape[1:3])[:, :height, :width]
+    x = x + block.norm1(y.roll((down, right), dims=(1, 2)))
+    out: Tensor = x + block.norm2(block.mlp(x))
+    return out
+
+
+def _attention(block: Any, y: Tensor, prompt: Tensor) -> Tensor:
+    """Window attention of tokens (B nW, A, D), with prompt tokens (N, D) as further keys and values."""
+    attn, n = block.attn, len(prompt)
+    bias = None if attn.q_bias is None else torch.cat((attn.q_bias, attn.k_bias, attn.v_bias))
+
+    def split(x: Tensor) -> list[Tensor]:  # q, k, v, each (..., heads, n, d)
+        joint = F.linear(x, attn.qkv.weight, bias)
+        return [part.unflatten(-1, (attn.num_heads, -1)).transpose(-3, -2) for part in joint.chunk(3, dim=-1)]
+
+    (q, k, v), (_, prompt_k, prompt_v) = split(y), split(prompt)
+    k = torch.cat([k, prompt_k.expand(len(k), -1, -1, -1)], dim=-2)
+    v = torch.cat([v, prompt_v.expand(len(v), -1, -1, -1)], dim=-2)
+    scores = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)
+    scores = scores * attn.logit_scale.clamp(max=LARGEST).exp()
+    added = bias_and_mask(block, n)
+    scores = scores.unflatten(0, (-1, len(added))) + added
+    out: Tensor = attn.proj((scores.softmax(-1).flatten(0, 1) @ v).transpose(1, 2).flatten(2))
+    return out
+
+
+def bias_and_mask(block: Any, prompts: int) -> Tensor:
+    """What is added to the scores, (1 or nW, heads, A, A + N): 16 sigmoid(continuous bias) and shift mask.
+
+    Prompts have no place in a window: no shift hides one, and the network of relative positions counts as 0 for it, so
+    that its bias is 16 sigmoid(0) = 8. With a bias of 0, in a range of 0 to 16, attention would hardly see prompts.
+    """
+    attn = block.attn
+    table: Tensor = attn.cpb_mlp(attn.relative_coords_table).view(-1, attn.num_heads)
+    added = table[attn.relative_position_index.view(-1)].view(block.window_area, block.window_area, -1)
+    added = F.pad(16 * added.permute(2, 0, 1).sigmoid()[None], (0, prompts), value=NEUTRAL)
+    mask = block.attn_mask
+    if block.dynamic_mask:
+        mask = block.get_attn_mask(device=added.device, dtype=added.dtype)
+    if mask is not None:
+        added = added + F.pad(mask[:, None], (0, prompts))
+    return added
+
+
+class Block(nn.Module):
+    """A block in fewer operators than timm's, with a constant prompt or none; exact but for floating-point sums.
+
+    x + norm1(attn(x)), with scores tau q k^T / (|q| |k|), tau = exp(min(s, ln 100)) in the queries' norm. Relative
+    positions and shift mask are one constant. A bias of the values moves into the last projection. A prompt (N, D) is
+    K = W_k P / |W_k P| and V = W_v P, computed in float64 and rounded once.
+    """
+
+    added: Tensor
+    order: Tensor
+    back: Tensor
+    scale: Tensor
+    prompt_k: Tensor
+    prompt_v: Tensor
+
+    @torch.no_grad()
+    def __init__(self, block: Any, prompt: Tensor | None = None) -> None:
+        super().__init__()
+        attn, self.count = block.attn, 0 if prompt is None else len(prompt)
+        self.area, self.split = block.window_area, (attn.num_heads, -1)
+        self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
+        q, k, v = projections(attn)
+        self.q, self.k, self.v = linear(*q), linear(k[0]), linear(v[0])  # timm's bias of the keys is 0
+        moved = attn.proj.bias.double()
+        if v[1] is not None:
+            moved = moved + attn.proj.weight.double() @ v[1].double()
+        self.proj = linear(attn.proj.weight, moved.to(v[0]))
+        for name, value in zip(("order", "back"), window_order(block), strict=True):
+            self.register_buffer(name, value)
+        self.register_buffer("added", bias_and_mask(block, self.count))
+        self.register_buffer("scale", attn.logit_scale.clamp(max=LARGEST).exp())
+        if prompt is not None:
+            exact_k, exact_v = (copy.deepcopy(part).double()(prompt.double()) for part in (self.k, self.v))
+            prompt_k = F.normalize(exact_k.unflatten(-1, self.split), dim=-1)
+            self.register_buffer("prompt_k", prompt_k.permute(1, 2, 0).to(v[0]).contiguous())
+            self.register_buffer("prompt_v", exact_v.unflatten(-1, self.split).transpose(0, 1).to(v[0]).contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, H W, D) -> (B, H W, D)."""
+        y = F.pad(x, (0, 0, 0, 1)) if len(self.order) > x.shape[1] else x  # windows are filled up with zeros
+        y = y.index_select(1, self.order).unflatten(1, (-1, self.area))
+        q = F.normalize(self.q(y).unflatten(-1, self.split), dim=-1).transpose(2, 3) * self.scale
+        k = F.normalize(self.k(y).unflatten(-1, self.split), dim=-1).permute(0, 1, 3, 4, 2)
+        v = self.v(y).unflatten(-1, self.split).transpose(2, 3)
+        if self.count:
+            k = torch.cat([k, self.prompt_k.expand(*k.shape[:2], -1, -1, -1)], dim=-1)
+            v = torch.cat([v, self.prompt_v.expand(*v.shape[:2], -1, -1, -1)], dim=-2)
+        attended = ((q @ k + self.added).softmax(-1) @ v).transpose(2, 3).flatten(3)
+        x = x + self.norm1(self.proj(attended).flatten(1, 2).index_select(1, self.back))
+        out: Tensor = x + self.norm2(self.mlp(x))
+        return out

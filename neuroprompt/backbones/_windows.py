@@ -1,0 +1,86 @@
+"""What Swin Transformers share: blocks of growing width, whose attention sees one window at a time."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from neuroprompt.backbones._patches import image_and_patch
+from neuroprompt.backbones._pixels import need_shape
+from neuroprompt.backbones._swin import Stage, rebuilt
+from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
+from neuroprompt.errors import BadSetting, Unsupported
+
+
+class Windowed(Backbone):
+    """A frozen timm Swin Transformer (no classifier) with prompt tokens in every window of every block.
+
+    x_i = Block_i(x_{i-1}, P_i): in each window, attention sees its A tokens and the N of P_i, of which nothing goes on.
+
+    Patch merging never sees a prompt. Block i reads the first site.widths[i] channels of its tokens. Only deep prompts:
+    what a block makes of one has another width than the next block's, and there is one in every window.
+
+    VPT: Jia et al., ECCV 2022 (arXiv 2203.12119), released code for Swin (deep).
+    """
+
+    def __init__(self, model: Any, spec: BackboneSpec, preprocess: Preprocess) -> None:
+        super().__init__(model, spec, preprocess, int(model.num_features))
+        self.model = model
+        image, patch = image_and_patch(model, own_size=spec.image_size is None)
+        widths = tuple(int(block.dim) for stage in self._stages() for block in stage.blocks)
+        self.site = PromptSite(depth=len(widths), width=max(widths), image=image, patch=patch, widths=widths)
+
+    @staticmethod
+    @abstractmethod
+    def prompted(block: Any, x: Tensor, prompt: Tensor) -> Tensor:
+        """timm's block of a grid (B, H, W, D) with prompt tokens (N, D) in every window."""
+
+    @staticmethod
+    @abstractmethod
+    def block(block: Any, prompt: Tensor | None) -> nn.Module:
+        """The block in fewer operators, of tokens in a row (B, H W, D), with a constant prompt (N, D) or none."""
+
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+        """Features (B, F) of normalised images (B, C, H, W) with tokens (L, N, D); raises BadSetting, Unsupported."""
+        model = self.model
+        if tokens is None:
+            x = model.forward_features(images)
+        else:
+            prompts = iter(self._each(tokens))
+            x = model.patch_embed(images)
+            for stage in self._stages():
+                x = stage.downsample(x)
+                for block in stage.blocks:
+                    x = self.prompted(block, x, next(prompts))
+            x = model.norm(x)
+        features: Tensor = model.forward_head(x, pre_logits=True)
+        return features
+
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
+        """The same network with tokens (L, N, D) as constant keys and values in every window; it shares its weights.
+
+        overlay (C, H, W): there is no position table, so it becomes a constant map behind the patch embedding's
+        convolution. Neither: the bare network in the same form. Raises BadSetting, Unsupported.
+        """
+        prompts = iter(() if tokens is None else self._each(tokens.detach()))
+        stages = [Stage(s, [self.block(block, next(prompts, None)) for block in s.blocks]) for s in self._stages()]
+        need_shape(overlay, self.site.image)
+        network: nn.Module = rebuilt(self.model, stages, overlay)
+        return network
+
+    def _stages(self) -> list[Any]:
+        return list(self.model.layers)
+
+    def _each(self, tokens: Tensor | Stream) -> list[Tensor]:
+        """Each block's own tokens, (N, widths[i])."""
+        depth, width, widths = self.site.depth, self.site.width, self.site.widths
+        if isinstance(tokens, Stream) or len(tokens) == 1 != depth:
+            got = "prompt tokens that are handed on from block to block, in a Swin Transformer"
+            raise Unsupported(got, "tokens of every block's own", "choose vpt-deep or a Vision Transformer")
+        if tokens.ndim != 3 or len(tokens) != depth or tokens.shape[2] != width:
+            raise BadSetting(
+                f"prompt tokens of shape {tuple(tokens.shape)}", f"({depth} blocks, tokens, {width} channels)"
+            )
+        return [prompt[:, :w] for prompt, w in zip(tokens, widths, strict=True)]

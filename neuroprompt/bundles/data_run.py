@@ -1,0 +1,176 @@
+"""A data set on a spiking target: how accurate a graph or a bundle is there, and what an item costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.contents import load_model
+from neuroprompt.bundles.neurons import spiking_target
+from neuroprompt.bundles.results import Ran, Row
+from neuroprompt.compiler.compile import model_of_items
+from neuroprompt.compiler.conventions import Reading
+from neuroprompt.compiler.flatten import Flat, flatten
+from neuroprompt.compiler.read import read_graph
+from neuroprompt.errors import BadSetting
+from neuroprompt.files import write_whole
+from neuroprompt.progress import SILENT, Progress
+from neuroprompt.simulators.items import Items, read_items
+from neuroprompt.simulators.tally import Tally, tally
+from neuroprompt.spiking.graph import steps_of
+from neuroprompt.spiking.program import SpikingModel
+
+FITTED = 8
+"""Items that the integers of a graph are fitted on, spread over the data set."""
+
+
+@dataclass(frozen=True)
+class DataRun(Ran):
+    """All items of a data set through `target` in `precision`, with their labels where there are any."""
+
+    target: str
+    precision: str
+    tally: Tally
+    labels: NDArray[np.int64] | None = None
+    out: Path | None = None
+    reading: Reading | None = None
+
+    columns = ("", "value")
+
+    @property
+    def title(self) -> str:
+        """What ran where."""
+        return f"{self.target}, {self.precision}"
+
+    @property
+    def items(self) -> int:
+        """How many items ran."""
+        return len(self.tally.predicted)
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of items whose class is their label; None without labels."""
+        return None if self.labels is None else float((self.tally.predicted == self.labels).mean())
+
+    @property
+    def confusion(self) -> NDArray[np.int64] | None:
+        """Items by label (rows) and predicted class (columns); None without labels."""
+        if self.labels is None:
+            return None
+        classes = self.tally.classes
+        return np.bincount(self.labels * classes + self.tally.predicted, minlength=classes**2).reshape(classes, classes)
+
+    def json(self) -> dict[str, Any]:
+        """The figures; spikes and synaptic operations by item, as mean, standard deviation and range."""
+        confusion = self.confusion
+        return {
+            "items": self.items,
+            "accuracy": self.accuracy,
+            "items_per_second": self.items / self.tally.seconds,
+            "spikes_per_item": _spread(self.tally.spikes),
+            "synops_per_item": _spread(self.tally.synops),
+            "target": self.target,
+            "precision": self.precision,
+            "decode": self.tally.decode,
+            "confusion": None if confusion is None else confusion.tolist(),
+            **({} if self.reading is None else {"reading": self.reading.json()}),
+        }
+
+    def rows(self) -> list[Row]:
+        """What there is, a line each."""
+        accuracy = [] if self.accuracy is None else [("accuracy", f"{self.accuracy:.2%}")]
+        counted = [
+            (f"{what} an item", f"{of['mean']:,.1f} ± {of['sd']:,.1f} ({of['min']:,} to {of['max']:,})")
+            for what, of in (("spikes", _spread(self.tally.spikes)), ("operations", _spread(self.tally.synops)))
+        ]
+        speed = f"{self.items / self.tally.seconds:,.1f}"
+        decode = [("decoded by", self.tally.decode)]
+        return [("items", f"{self.items:,}"), *accuracy, *counted, ("items a second", speed), *decode]
+
+    def notes(self) -> list[str]:
+        """Where the classes are."""
+        return [f"classes in {self.out}"] if self.out else []
+
+
+def run_items(
+    what: Bundle | Path | str,
+    inputs: Path,
+    labels: Path | None = None,
+    *,
+    target: str | None = None,
+    precision: str | None = None,
+    decode: str | None = None,
+    steps: int | None = None,
+    dt: float | None = None,
+    library: str | None = None,
+    out: Path | None = None,
+    progress: Progress = SILENT,
+) -> DataRun:
+    """Run a NIR graph, or the neurons of a bundle, on every item of a data set (`neuroprompt.simulators.items`).
+
+    `target` is our emulator and `precision` fixed unless set. The integers of a graph are fitted on FITTED items, those
+    of a bundle are its own. With `out`, a .csv, the class of every item is written. Raises BadBundle, BadGraph,
+    BadData, BadSetting, CannotWrite and what the target raises.
+    """
+    name = "loihi" if target is None else target
+    precision = "fixed" if precision is None else precision
+    machine = spiking_target(name, precision)
+    if out is not None and out.suffix != ".csv":
+        raise BadSetting(f"out {out}", "a file that ends in .csv, for the classes of items")
+    model, items, reading = opened(what, inputs, labels, steps, (dt, library))
+    counts = tally(machine, model, items, precision, decode, progress=progress)
+    result = DataRun(name, precision, counts, items.labels, out, reading)
+    if out is not None:
+        write_whole(out, _csv(result))
+    return result
+
+
+def opened(
+    what: Bundle | Path | str,
+    inputs: Path,
+    labels: Path | None,
+    steps: int | None,
+    units: tuple[float | None, str | None] = (None, None),
+    *,
+    split_signs: bool = False,
+) -> tuple[SpikingModel, Items, Reading | None]:
+    """The model of a bundle or of a NIR file, the items to run it on, and how the numbers of a file were read.
+
+    `units` are the dt and the library of a file.
+    """
+    if isinstance(what, Bundle) or Path(what).is_dir():
+        model = load_model(what if isinstance(what, Bundle) else Bundle.open(what))
+        if units != (None, None) or steps is not None or split_signs:
+            raise BadSetting(
+                "--from, --dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own"
+            )
+        return model, read_items(inputs, labels, model.float_program.inputs, model.steps), None
+    flat = flatten(read_graph(Path(what), *units))
+    its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
+    items = read_items(inputs, labels, flat.lines, steps, its_own)
+    return fitted(flat, items, split_signs), items, flat.reading
+
+
+def fitted(flat: Flat, items: Items, split_signs: bool = False) -> SpikingModel:
+    """A graph with integers fitted on items spread over the data set."""
+    chosen = np.unique(np.linspace(0, len(items) - 1, FITTED).round().astype(int))
+    inputs = np.concatenate([items.part(i, i + 1) for i in chosen]).astype(np.float64)
+    largest = 0.0 if items.largest <= 1 and np.all((inputs == 0) | (inputs == 1)) else items.largest
+    return model_of_items(flat, inputs, largest, split_signs=split_signs)
+
+
+def _spread(counts: NDArray[np.int64]) -> dict[str, Any]:
+    spread = {"mean": float(counts.mean()), "sd": float(counts.std())}
+    return spread | {"min": int(counts.min()), "max": int(counts.max())}
+
+
+def _csv(result: DataRun) -> bytes:
+    labels = [""] * result.items if result.labels is None else result.labels.tolist()
+    columns = (result.tally.predicted.tolist(), labels, result.tally.spikes.tolist(), result.tally.synops.tolist())
+    rows = (",".join(map(str, (i, *row))) for i, row in enumerate(zip(*columns, strict=True)))
+    return "\n".join(("item,predicted,label,spikes,synops", *rows, "")).encode()

@@ -1,0 +1,41 @@
+"""What `run --inputs` and `verify --inputs` share: options that do not go together, and figures of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuroprompt.cli._output import emit, table
+from neuroprompt.errors import BadSetting
+
+if TYPE_CHECKING:
+    from neuroprompt.bundles.data_run import DataRun
+
+
+def refuse(options: Mapping[str, object], why: str) -> None:
+    """Raise BadSetting where one of the options, by its name, is set."""
+    for name, value in options.items():
+        if value not in (None, [], False):
+            raise BadSetting(f"--{name} {value}", why)
+
+
+def check_figure(figure: Path | None) -> None:
+    """Raise BadSetting where a figure cannot have that name; before anything runs."""
+    from neuroprompt.report.verify_figure import FORMS
+
+    if figure is not None and figure.suffix not in FORMS:
+        raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
+
+
+def show(result: DataRun, figure: Path | None, json: bool) -> None:
+    """Print a run of a data set, and draw its confusion matrix."""
+    notes = result.notes()
+    if figure is not None:
+        from neuroprompt.report.confusion import draw_confusion
+
+        if result.confusion is None:
+            raise BadSetting(f"--figure {figure} of a data set without labels", "--labels FILE")
+        draw_confusion(result.confusion, figure)
+        notes.append(f"figure in {figure}")
+    emit(result.json(), json, table(result.title, result.columns, result.rows()), *notes)

@@ -1,0 +1,1 @@
+"""Where tasks run, an engine a file: on this machine, or on many."""

@@ -1,0 +1,72 @@
+"""Other emulators of Loihi in packages of their own, which run the integers of a fixed program as they stand."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroprompt.compiler.schedule import check_chip
+from neuroprompt.contracts.deployment import Floats, Recording
+from neuroprompt.errors import Unsupported
+from neuroprompt.loihi.loihi1 import simulate_loihi1
+from neuroprompt.loihi.ranges import check_range
+from neuroprompt.simulators.in_process import recording
+from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
+from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.spiking.program import Program, SpikingModel
+
+
+class ChipWitness(OwnRuntimeTarget):
+    """A second witness of the chip's integers: nothing is rescaled or rounded again, so any difference is one of rules.
+
+    Its neurons are `neuroprompt/workers/NAME_chip.py`: `run(program, spikes)`, which gives spikes, u and v by name.
+    """
+
+    precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("fixed",)
+    worker: ClassVar[str]
+
+    def refuse(self, program: Program) -> None:
+        """What Loihi's neurons cannot do; raises Unsupported."""
+        check_chip(program)
+
+    def check(self, program: Program) -> None:
+        """Raise Unsupported, naming the node, for what the emulator cannot do of a fixed program."""
+        if program.input_scale:
+            got = "numbers on the input lines"
+            raise Unsupported(got, f"spikes, the only input of {self.runtime.name}", "send them as spikes (--encode)")
+
+    def check_rules(self, program: Program, sent: Floats) -> None:
+        """Raise Unsupported, naming the node, where spikes `sent` (T, n_in) lead to what it computes by other rules."""
+        if program.chip == "loihi1":
+            return
+        for name, trace in simulate_loihi1(program, sent).items():
+            if trace.wrapped:
+                got = f"sums or currents of node {name!r} leave the range of Loihi 1 {trace.wrapped} times"
+                raise Unsupported(got, "a range that both chips have", "--chip loihi1 computes as Loihi 1 does")
+
+    def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
+        """Run the integers on `inputs` (B, T, n_in) in one child; raises Unsupported, OutOfRange, RuntimeMissing."""
+        if precision != "fixed":
+            raise Unsupported(f"precision {precision!r} for {self.runtime.name}", "fixed, the chip's integers")
+        program = model.program("fixed")
+        self.refuse(program)
+        self.check(program)
+        check_range(program)
+        sent = program.encode(inputs)
+        for each in sent:
+            self.check_rules(program, each)
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="np-") as name:
+            folder = Path(name)
+            (folder / "program.npz").write_bytes(program.to_bytes())
+            np.save(folder / "inputs.npy", sent, allow_pickle=False)
+            arguments = [str(self.runtime.folder), str(WORKERS / self.worker), name]
+            self.runtime.run(WORKERS / "side_packages.py", arguments, self.time_limit)
+            with np.load(folder / "recorded.npz", allow_pickle=False) as file:
+                traces = {key: file[key] for key in file.files}
+        return recording(program, traces, time.perf_counter() - start, states)

@@ -1,0 +1,166 @@
+"""A data set on the chip from the command: run, verify, their JSON, and mistakes in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+from neuroprompt.bundles.data_run import opened, run_items
+from neuroprompt.contracts.deployment import SpikingTarget
+from neuroprompt.energy.count_spikes import count
+from neuroprompt.spiking.graph import write_graph
+
+Command = Callable[..., Any]
+ITEMS, STEPS, CLASSES = 40, 10, 3
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """A LIF layer that fires most for the class whose lines fire most."""
+    weights = np.kron(np.eye(CLASSES), np.full((1, 4), 0.6)) - 0.11
+    lif = nir.LIF(
+        tau=np.full(CLASSES, 4e-4),
+        r=np.ones(CLASSES),
+        v_leak=np.zeros(CLASSES),
+        v_threshold=np.full(CLASSES, 0.4),
+        v_reset=np.zeros(CLASSES),
+    )
+    nodes = {"input": nir.Input({"input": np.array([12])}), "fc": nir.Linear(weights), "lif": lif}
+    nodes["output"] = nir.Output({"output": np.array([CLASSES])})
+    edges = [("input", "fc"), ("fc", "lif"), ("lif", "output")]
+    write_graph(nir.NIRGraph(nodes, edges, metadata={"dt": 1e-4}), tmp_path / "graph.nir")
+    return tmp_path / "graph.nir"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Items whose label is the group of lines that fires more, and one in eight with another label."""
+    rng = np.random.default_rng(0)
+    shown = rng.integers(0, CLASSES, ITEMS)
+    rates = np.where(np.arange(12)[None] // 4 == shown[:, None], 0.7, 0.2)
+    spikes = rng.random((ITEMS, STEPS, 12)) < rates[:, None]
+    labels = np.where(np.arange(ITEMS) % 8 == 0, (shown + 1) % CLASSES, shown)
+    np.savez(tmp_path / "test.npz", inputs=spikes, labels=labels)
+    return tmp_path / "test.npz"
+
+
+def test_run_says_how_accurate_the_integers_are(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    out, figure = tmp_path / "classes.csv", tmp_path / "confusion.png"
+    done = command("run", graph, "--inputs", data, "--json", "--out", out, "--figure", figure)
+    assert done.code == 0, done.err
+    values = done.json
+    assert {"items", "accuracy", "items_per_second", "spikes_per_item", "target", "precision"} <= set(values)
+    assert (values["items"], values["target"], values["precision"]) == (ITEMS, "loihi", "fixed")
+    assert values["items_per_second"] > 0
+    assert 0.7 < values["accuracy"] < 0.95  # one label in eight is wrong
+    model, items, _ = opened(graph, data, None, None)
+    recordings = [SpikingTarget.named("loihi").run(model, x, "fixed") for x in items.part(0, ITEMS)]
+    spikes = [int(r.spikes["lif"].sum()) for r in recordings]
+    predicted = [int(r.spikes["lif"].sum(axis=0).argmax()) for r in recordings]
+    synops = [
+        count(model.fixed_program, r, x).total.synops for r, x in zip(recordings, items.part(0, ITEMS), strict=True)
+    ]
+    assert values["spikes_per_item"]["mean"] == pytest.approx(np.mean(spikes))
+    assert values["spikes_per_item"]["sd"] == pytest.approx(np.std(spikes))
+    assert values["synops_per_item"]["min"] == min(synops)
+    assert values["synops_per_item"]["mean"] == pytest.approx(np.mean(synops))
+    confusion = np.array(values["confusion"])
+    assert confusion.sum() == ITEMS
+    assert values["accuracy"] == np.trace(confusion) / ITEMS
+    rows = out.read_text().splitlines()
+    assert rows[0] == "item,predicted,label,spikes,synops"
+    assert [int(row.split(",")[1]) for row in rows[1:]] == predicted
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_parts_of_a_data_set_count_as_the_whole(graph: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run_items(graph, data)
+    monkeypatch.setattr("neuroprompt.simulators.items.CELLS", 3 * 12 * STEPS)
+    parts = run_items(graph, data)
+    for key in ("predicted", "spikes", "synops"):
+        assert np.array_equal(getattr(whole.tally, key), getattr(parts.tally, key))
+
+
+def test_verify_says_which_predictions_change(command: Command, graph: Path, data: Path) -> None:
+    done = command("verify", graph, "--inputs", data, "--targets", "loihi,snntorch", "--json")
+    assert done.code == 0, done.err
+    values = done.json
+    assert values["items"] == ITEMS
+    assert values["reference"]["steps"] == STEPS
+    for name in ("loihi-float", "snntorch"):
+        target = values["targets"][name]
+        assert (target["spike_exact"], target["changed"]) == (1.0, 0)
+        assert target["accuracy"] == values["reference"]["accuracy"]
+    alone = command("run", graph, "--inputs", data, "--json").json
+    assert values["targets"]["loihi-fixed"]["accuracy"] == alone["accuracy"]
+    words = command("verify", graph, "--inputs", data, "--targets", "loihi").out
+    assert "predictions are not the reference's" in " ".join(words.split())
+
+
+def test_without_labels_there_is_no_accuracy(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    with np.load(data) as arrays:
+        np.save(tmp_path / "x.npy", arrays["inputs"])
+    values = command("run", graph, "--inputs", tmp_path / "x.npy", "--json").json
+    assert values["accuracy"] is None
+    assert values["confusion"] is None
+    assert (
+        command("verify", graph, "--inputs", tmp_path / "x.npy", "--targets", "loihi", "--json").json["items"] == ITEMS
+    )
+
+
+def test_a_bundle_runs_a_data_set_on_its_own_integers(
+    command: Command, graph: Path, data: Path, tmp_path: Path
+) -> None:
+    bundle, spikes = tmp_path / "bundle", ("--steps", STEPS, "--input", "poisson:0.4")
+    done = command("export", graph, "--target", "lava", *spikes, "--out", bundle)
+    assert done.code == 0, done.err
+    values = command("run", bundle, "--inputs", data, "--json").json
+    assert values["accuracy"] > 0.7
+    refused(command("run", bundle, "--inputs", data, "--steps", 5), "a bundle has its own")
+
+
+def test_the_integers_are_calibrated_on_samples(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    done = command("export", graph, "--target", "lava", "--calibrate", data, "--out", bundle, "--json")
+    assert done.code == 0, done.err
+    assert done.json["about"]["steps"] == STEPS
+    with np.load(data) as arrays:
+        assert np.array_equal(np.load(bundle / "inputs.npy"), arrays["inputs"][0])
+    verified = command("verify", bundle, "--inputs", data, "--targets", "loihi", "--json").json
+    assert verified["targets"]["loihi-fixed"]["spike_exact"] > 0.99
+    dumped = command("export", graph, "--target", "lava", "--calibrate", data, "--dump")
+    assert dumped.code == 0, dumped.err
+    np.save(tmp_path / "wide.npy", np.zeros((2, STEPS, 13)))
+    wide = command("export", graph, "--target", "lava", "--calibrate", tmp_path / "wide.npy", "--out", tmp_path / "x")
+    refused(wide, "the graph has 12 input lines")
+    assert not (tmp_path / "x").exists()
+
+
+def refused(result: Any, *words: str) -> None:
+    assert result.code == 2, result
+    (line,) = [line for line in result.err.splitlines() if line.startswith("error:")]
+    for word in words:
+        assert word in line, line
+
+
+def test_mistakes_are_one_line(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "few.npy", np.zeros(ITEMS - 1, int))
+    np.save(tmp_path / "many.npy", np.full(ITEMS, CLASSES))
+    np.save(tmp_path / "wide.npy", np.zeros((2, STEPS, 13)))
+    (tmp_path / "empty.npy").touch()
+    for verb in ("run", "verify"):
+        refused(command(verb, graph, "--inputs", data, "--labels", tmp_path / "few.npy"), "one for each item")
+        refused(command(verb, graph, "--inputs", data, "--labels", tmp_path / "many.npy"), "the model has 3")
+        refused(command(verb, graph, "--inputs", tmp_path / "wide.npy"), "the graph has 12 input lines")
+        refused(command(verb, graph, "--inputs", tmp_path / "empty.npy"), "cannot be read")
+        refused(command(verb, graph, "--inputs", data, "--decode", "rank"), "rate, first-spike, potential")
+        refused(command(verb, graph, "--labels", tmp_path / "few.npy"), "--inputs FILE beside it")
+        refused(command(verb, graph, "--inputs", data, "--figure", "a.txt"), "a.txt")
+    refused(command("run", graph, "--inputs", data, "--threads", 2), "images")
+    refused(command("run", graph, "--inputs", data, "--target", "snntorch"), "snntorch: float")
+    refused(command("run", graph, "--inputs", data, "--out", "a.npz"), ".csv")

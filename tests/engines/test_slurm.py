@@ -1,0 +1,167 @@
+"""Jobs of a real Slurm on this machine: a run goes on after a requeue, and after the death of who waits for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from neuroprompt.contracts.work import Engine, Resources, Task
+from neuroprompt.engines._child import run_child
+from neuroprompt.errors import RuntimeMissing
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+CONFIGURATION = Path(__file__).with_name("slurm.conf")
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def said(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def free_ports() -> list[int]:
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A controller and a node of two cores; root alone may start them, and Debian's packages bring them."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if find_spec("submitit") is None:
+        pytest.skip("submitit is not installed (the extra 'slurm')")
+    if any(shutil.which(name, path=path) is None for name in PROGRAMS):
+        pytest.skip("no Slurm (apt-get install slurmctld slurmd slurm-client munge)")
+    if os.geteuid() != 0:
+        pytest.skip("only root can start slurmd")
+    folder = tmp_path_factory.mktemp("slurm")
+    for name in ("state", "spool", "munge"):
+        (folder / name).mkdir(mode=0o700)
+    munge = folder / "munge"
+    (munge / "key").write_bytes(os.urandom(256))
+    (munge / "key").chmod(0o400)
+    text = (
+        CONFIGURATION.read_text().replace("FOLDER", str(folder)).replace("HOST", socket.gethostname().partition(".")[0])
+    )
+    for i, port in enumerate(free_ports()):
+        text = text.replace(f"PORT{i}", str(port))
+    (folder / "slurm.conf").write_text(text)
+    (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
+    places = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        try:
+            said("munged", "--force", *(f"--{option}={munge / name}" for option, name in places.items()))
+            for program in ("slurmctld", "slurmd"):
+                said(program, "-f", str(folder / "slurm.conf"))
+            until(lambda: "idle" in said("sinfo", "--noheader", "--format=%T"), 30)
+            yield
+        finally:
+            for file in (folder / "slurmd.pid", folder / "slurmctld.pid", munge / "pid"):
+                with suppress(OSError, ValueError):
+                    os.kill(int(file.read_text()), signal.SIGTERM)
+
+
+def task(folder: Path, name: str, *words: str) -> Task:
+    run = folder / name
+    out = words or ("--version",)
+    return Task(name, out, run / "metrics.json" if words else folder / f"{name}.log", folder / f"{name}.log", run)
+
+
+def training(folder: Path) -> Task:
+    run = folder / "run"
+    small = ("--random-weights", "--image-size", "16", "--limit", "40", "--device", "cpu")
+    return task(folder, "run", "train", *small, "--method", "linear", "--epochs", "80", "--out", str(run))
+
+
+WAITING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_slurm import training
+from neuroprompt.contracts.work import Engine, Resources
+list(Engine.named("slurm").run([training(Path(sys.argv[2]))], Resources()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+def test_a_run_goes_on_after_a_requeue_and_after_the_death_of_who_waits(tmp_path: Path) -> None:
+    """Slurm sends this signal before a time limit. Its two minutes before a requeued job are skipped."""
+    words = [sys.executable, "-c", WAITING, str(Path(__file__).parent), str(tmp_path)]
+    waiting = subprocess.Popen(words)
+    wanted = training(tmp_path)
+    until((wanted.writes / "state.safetensors").exists)
+    waiting.kill()
+    waiting.wait()
+    job = said("squeue", "--noheader", "--format=%A").split()[0]
+    said("scancel", "--signal=USR2", job)
+
+    def again() -> bool:
+        if "BeginTime" in said("squeue", "--noheader", "--format=%r"):
+            subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=False, capture_output=True)
+        time.sleep(1)
+        return wanted.log.read_text().count("$ neuroprompt train") == 2
+
+    until(again)
+    assert [ended.error for ended in Engine.named("slurm").run([wanted], Resources())] == [""]
+    log = wanted.log.read_text()
+    assert log.count("$ neuroprompt train") == 2
+    assert "going on from epoch" in log
+    (tmp_path / "local").mkdir()
+    local = training(tmp_path / "local")
+    assert run_child(local, Resources()) == ""
+    ours, theirs = (load_file(of.writes / "prompt.safetensors") for of in (wanted, local))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+def test_a_failed_job_stops_no_other_and_closing_cancels(tmp_path: Path) -> None:
+    wrong = task(tmp_path, "wrong", "export", "no-such.nir", "--target", "lava", "--out", str(tmp_path / "x"))
+    gone = Task("gone", ("--version",), tmp_path / "log", tmp_path / "log", tmp_path / "gone", (tmp_path / "images",))
+    (tmp_path / "images").touch()
+    with closing(Engine.named("slurm").run([task(tmp_path, "right"), wrong, gone], Resources())) as ran:
+        found = {ended.task.name: ended.error for ended in ran}
+    assert (found["right"], found["gone"]) == ("", "")
+    assert "no-such.nir" in found["wrong"]
+    long = training(tmp_path)
+    with closing(Engine.named("slurm").run([task(tmp_path, "first"), long], Resources())) as ran:
+        assert next(ran).task.name == "first"
+    until(lambda: not said("squeue", "--noheader"), 30)
+    assert (
+        not (long.writes / "metrics.json").exists() or '"finished": false' in (long.writes / "metrics.json").read_text()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+def test_a_partition_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeMissing, match="Slurm does not take the job") as refused:
+        list(Engine.named("slurm", partition="no-such").run([task(tmp_path, "a")], Resources()))
+    assert "\n" not in str(refused.value)
