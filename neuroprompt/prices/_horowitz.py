@@ -51,7 +51,7 @@ def arithmetic(multiply: float, add: float, kind: str) -> dict[str, Price]:
         "macs": Price(_joules(multiply + add), both),
         "synops": Price(_joules(add), f"{FIGURE}: {kind} add {add:g} pJ"),
         "synops_graded": Price(_joules(multiply + add), both),
-        "macs_int8": Price(_joules(0.23), f"{FIGURE}: INT8 multiply 0.2 pJ + INT8 add 0.03 pJ"),
+        "macs_int8": Price(_joules(0.23), f"{FIGURE}: INT8 multiply 0.2 pJ + INT8 add 0.03 pJ, without a wider sum"),
     }
 
 
