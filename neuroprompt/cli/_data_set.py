@@ -22,9 +22,11 @@ def refuse(options: Mapping[str, object], why: str) -> None:
 
 def check_figure(figure: Path | None) -> None:
     """Raise BadSetting where a figure cannot have that name; before anything runs."""
-    from neuroprompt.report.verify_figure import FORMS
+    if figure is None:
+        return
+    from neuroprompt.report.verify_figure import FORMS  # here, because it needs matplotlib
 
-    if figure is not None and figure.suffix not in FORMS:
+    if figure.suffix not in FORMS:
         raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
 
 

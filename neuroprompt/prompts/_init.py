@@ -18,7 +18,7 @@ def need_blocks(site: PromptSite, method: str) -> None:
     if site.depth < 1:
         raise Unsupported(
             f"{method} enters as tokens, and this backbone has no blocks that take tokens",
-            "a Vision Transformer or a Swin Transformer",
+            "one that does, which 'neuroprompt backbones' lists",
             "choose another --backbone or --method",
         )
 

@@ -56,7 +56,7 @@ def train_words(out: Path, *more: object) -> tuple[object, ...]:
     [
         (("--method", "spike-nvtp"), ("spike-nvtp", "spike-nvpt")),
         (("--backbone", "vit_hugest"), ("vit_hugest",)),
-        (("--backbone", "mobilevit_xxs"), ("mobilevit_xxs",)),
+        (("--backbone", "mobilevit_xxs"), ("spike-nvpt", "no blocks that take tokens", "neuroprompt backbones")),
         (("--data", "digitz"), ("digitz", "digits")),
         (("--data", "folder"), ("folder:PATH",)),
         (("--set", "stepz=3"), ("stepz", "steps")),
