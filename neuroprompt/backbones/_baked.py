@@ -14,7 +14,7 @@ import torch
 from timm.layers.patch_embed import PatchEmbed
 from timm.models.cait import TalkingHeadAttn
 from timm.models.eva import EvaBlockPostNorm
-from timm.models.vision_transformer import ResPostBlock
+from timm.models.vision_transformer import Block, ResPostBlock
 from timm.models.vision_transformer_relpos import ResPostRelPosBlock
 from torch import Tensor, nn
 
@@ -139,11 +139,23 @@ def split(attn: Any, places: Places | None = None) -> SplitAttention:
 def tempered(block: Any, x: Tensor, temperature: Tensor, places: Places | None = None) -> Tensor:
     """`block` of tokens (B, n, D), its scores of attention divided by `temperature`, a scalar.
 
-    A LeanBlock, or one that is made here of timm's frozen block.
+    A LeanBlock; timm's plain Block with its own weights, which may learn; or a LeanBlock of another frozen block.
+    Dropout is off, as it is in any backbone here.
     """
-    lean = block if isinstance(block, LeanBlock) else LeanBlock(block, places)
-    cooled: Tensor = lean(x, temperature)
-    return cooled
+    if type(block) is not Block:
+        lean = block if isinstance(block, LeanBlock) else LeanBlock(block, places)
+        cooled: Tensor = lean(x, temperature)
+        return cooled
+    attn: Any = block.attn
+    y = block.norm1(x)
+    q, k, v = attn.qkv(y).unflatten(-1, (3, attn.num_heads, attn.head_dim)).permute(2, 0, 3, 1, 4)
+    q, k = attn.q_norm(q) / temperature, attn.k_norm(k)
+    mixed = attn.norm(nn.functional.scaled_dot_product_attention(q, k, v, scale=attn.scale).transpose(1, 2).flatten(2))
+    if getattr(attn, "gate", None) is not None:
+        mixed = mixed * attn.gate(y).sigmoid()
+    x = x + block.ls1(attn.proj(mixed))
+    out: Tensor = x + block.ls2(block.mlp(block.norm2(x)))
+    return out
 
 
 def with_blocks(model: Any, blocks: list[nn.Module]) -> Any:

@@ -21,7 +21,6 @@ from neuroprompt.bundles.trained import PROMPT, TOKENS
 from neuroprompt.contracts.deployment import Exported, Precision
 from neuroprompt.errors import ParityError
 from neuroprompt.onnxgraph.deployable import Unbaked, deployed
-from neuroprompt.onnxgraph.faster import faster
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.macs import count_macs
@@ -76,9 +75,7 @@ def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precis
         parity = check_file(folder / MODEL, Unbaked(model, tokens), inputs)
         fused = _fused(folder, Unbaked(model, tokens), inputs, progress)
         reduced = {} if precision is None else {precision.bits: write_reduced(run, folder, precision, progress)}
-        chosen = PORTABLE if fused is None else fused["chosen"]
-        if precision is not None and precision.bits != HALF:
-            chosen = precision.bits
+        chosen = PORTABLE if precision is None or precision.bits == HALF else precision.bits
         return about | {
             "nodes": {"baked": sum(nodes.values()), **({} if fused is None else {FUSED: fused["nodes"]})},
             "forms": {"chosen": chosen, FUSED: fused, **reduced},
@@ -88,7 +85,6 @@ def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precis
 
     written = write_bundle(out, "onnx", fill)
     figures = {"nodes": written.about["nodes"]["baked"], "backbone_macs": written.about["backbone_macs"]}
-    figures["form"] = written.about["forms"]["chosen"]
     figures |= {**written.about["parity"], **(written.about["spiking"] or {}), "bits_sha256": digest}
     if precision is not None:
         figures[precision.bits] = written.about["forms"][precision.bits]
@@ -96,7 +92,7 @@ def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precis
 
 
 def _fused(folder: Path, unbaked: Unbaked, inputs: Tensor, progress: Progress) -> dict[str, Any] | None:
-    """Write the fused file beside the portable one and measure which is faster; None where no attention fits.
+    """Write the fused file beside the portable one; None where no attention fits. `bench` says which is faster where.
 
     The same parity as of the portable file is asked of it; raises ParityError.
     """
@@ -104,16 +100,9 @@ def _fused(folder: Path, unbaked: Unbaked, inputs: Tensor, progress: Progress) -
     attentions = fuse(portable, file)
     if not attentions:
         return None
-    progress.say("the fused form: comparing with PyTorch, timing beside the portable one")
+    progress.say("the fused form: comparing with PyTorch")
     parity = check_file(file, unbaked, inputs)
-    timed = faster(file, portable, inputs.numpy())
-    return {
-        "attentions": attentions,
-        "nodes": sum(operators(file).values()),
-        "parity": parity.json(),
-        "over_portable": timed.json(),
-        "chosen": FUSED if timed.ok else PORTABLE,
-    }
+    return {"attentions": attentions, "nodes": sum(operators(file).values()), "parity": parity.json()}
 
 
 def _properties(about: Mapping[str, Any]) -> dict[str, str]:

@@ -24,8 +24,8 @@ def forms_of(bundle: Bundle) -> dict[str, Path]:
     return {form: bundle.folder / name for form, name in FILES.items() if (bundle.folder / name).is_file()}
 
 
-def chosen_form(bundle: Bundle, form: str | None = None, provider: str | None = None) -> str:
-    """The form to run: `form` itself, or what the export chose by measuring on a CPU; portable on other providers.
+def chosen_form(bundle: Bundle, form: str | None = None) -> str:
+    """The form to run: `form` itself, or the precision that the bundle was exported with; else the portable one.
 
     Raises BadSetting where the bundle has no such form.
     """
@@ -36,4 +36,4 @@ def chosen_form(bundle: Bundle, form: str | None = None, provider: str | None = 
         return form
     about: dict[str, Any] = bundle.about.get("forms", {})
     chosen: str = about.get("chosen", PORTABLE)
-    return chosen if chosen in there and (chosen != FUSED or provider in (None, "cpu")) else PORTABLE
+    return chosen if chosen in there else PORTABLE

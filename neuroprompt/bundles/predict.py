@@ -10,7 +10,7 @@ from typing import Any
 from neuroprompt.bundles.artefact import Artefact, Settings
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.classify import Classify, workers_for
-from neuroprompt.bundles.forms import FILES, FUSED, PORTABLE, chosen_form, forms_of
+from neuroprompt.bundles.forms import FILES, PORTABLE, chosen_form, forms_of
 from neuroprompt.bundles.image_files import ImageFiles
 from neuroprompt.bundles.labels import write_labels
 from neuroprompt.bundles.results import Prediction, Predictions, Ran, Unread
@@ -40,7 +40,7 @@ class Classifier(Artefact):
         files = ImageFiles(images, settings.listed)
         workers, threads = workers_for(settings.threads or 0, ceil(files.count / batch))
         runtime = _runtime(settings, threads)
-        form, about = chosen_form(self.bundle, settings.form, settings.provider), self.bundle.about
+        form, about = chosen_form(self.bundle, settings.form), self.bundle.about
         file = forms_of(self.bundle)[form]
 
         def infer(inputs: Floats) -> tuple[Floats, None]:
@@ -50,13 +50,8 @@ class Classifier(Artefact):
         return classified(classify, files, {"bundle": self.bundle.digest, "form": form}, settings.out, progress)
 
     def onnx_files(self, form: str | None = None) -> tuple[Path, ...]:
-        """The file of that form; by default the portable one, or that in 8 bits where the bundle was exported so.
-
-        What is counted must not depend on a timing, as the choice between portable and fused does.
-        """
-        usual = chosen_form(self.bundle)
-        form = chosen_form(self.bundle, form or (PORTABLE if usual == FUSED else usual))
-        return (forms_of(self.bundle)[form],)
+        """The file of that form; by default the portable one, or that in 8 bits where the bundle was exported so."""
+        return (forms_of(self.bundle)[chosen_form(self.bundle, form)],)
 
     def checked(self) -> list[str]:
         """How close ONNX Runtime was to PyTorch."""

@@ -50,7 +50,9 @@ def run(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option(help="File of an ONNX bundle: portable or fused (default: what the export measured as faster)."),
+        typer.Option(
+            help="File of an ONNX bundle: portable, fused, or its export's --precision (default: that, else portable)."
+        ),
     ] = None,
     precision: Annotated[
         str | None, typer.Option(help="fixed (Loihi's integers) or float, of neurons (default: fixed).")

@@ -184,7 +184,7 @@ def runner(task: Task, lists: tuple[Lists, ...]) -> Callable[[Population], Trace
         for t in range(len(a)):
             for lag, fed_back in own:
                 if t >= lag:
-                    a[t] += fed_back(neurons.spikes[t - lag])
+                    a[t] += fed_back(neurons.spikes[t - lag]).astype(np.int64)
             neurons.step(t, a[t])
         sums = a + population.bias if population.depth else a
         return replace(neurons.trace(), beyond=int(np.count_nonzero((sums >= SUM_END) | (sums < -SUM_END))))

@@ -77,7 +77,7 @@ def _train(fabric: Fabric, config: RunConfig, out: Path, progress: Progress, *, 
         saver.start(state)
         Steps(fabric, config, model, saver, progress).run(data.train, data.val)
     fabric.barrier()
-    return Run.load(out)
+    return dataclasses.replace(Run.load(out), metrics=saver.metrics())
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class Saver:
         """Write prompt, head and what was measured so far."""
         if self.fabric.is_global_zero:
             save_prompt(self.out, self.config, self.model.kept())
-            save_metrics(self.out, self._metrics())
+            save_metrics(self.out, self.metrics())
 
     def finish(self) -> None:
         """Write the result, and drop the state that only going on needs."""
@@ -87,7 +87,8 @@ class Saver:
         if self.fabric.is_global_zero:
             drop_state(self.out)
 
-    def _metrics(self) -> TrainingMetrics:
+    def metrics(self) -> TrainingMetrics:
+        """What was measured so far, with the speed, which files do not hold."""
         position, sizes = self.position, {"prompt": 0, "head": 0, "backbone": 0}
         for name, parameter in self.model.learned().items():
             sizes[name.partition(".")[0]] += parameter.numel()

@@ -9,6 +9,7 @@ from typing import Any
 import nir
 import numpy as np
 import pytest
+from float_bounds import near
 
 from neuroprompt.bundles.data_run import opened, run_items
 from neuroprompt.contracts.deployment import SpikingTarget
@@ -65,10 +66,10 @@ def test_run_says_how_accurate_the_integers_are(command: Command, graph: Path, d
     synops = [
         count(model.fixed_program, r, x).total.synops for r, x in zip(recordings, items.part(0, ITEMS), strict=True)
     ]
-    assert values["spikes_per_item"]["mean"] == pytest.approx(np.mean(spikes))
-    assert values["spikes_per_item"]["sd"] == pytest.approx(np.std(spikes))
+    assert values["spikes_per_item"]["mean"] == near(float(np.mean(spikes)), ITEMS)
+    assert values["spikes_per_item"]["sd"] == near(float(np.std(spikes)), 4 * ITEMS)
     assert values["synops_per_item"]["min"] == min(synops)
-    assert values["synops_per_item"]["mean"] == pytest.approx(np.mean(synops))
+    assert values["synops_per_item"]["mean"] == near(float(np.mean(synops)), ITEMS)
     confusion = np.array(values["confusion"])
     assert confusion.sum() == ITEMS
     assert values["accuracy"] == np.trace(confusion) / ITEMS
