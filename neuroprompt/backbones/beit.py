@@ -31,7 +31,7 @@ class BEiT(Transformer):
         """Class token and patches; the bias that blocks share."""
         model = self.model
         x: Tensor = model.patch_embed(images)
-        x = torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=1)
+        x = torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         if model.pos_embed is not None:
             x = x + model.pos_embed
         return x, None if model.rel_pos_bias is None else model.rel_pos_bias()

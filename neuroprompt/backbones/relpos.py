@@ -35,7 +35,7 @@ class RelPos(Transformer):
         model = self.model
         x: Tensor = model.patch_embed(images)
         if model.cls_token is not None:
-            x = torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=1)
+            x = torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         return x, None if model.shared_rel_pos is None else model.shared_rel_pos.get_bias()
 
     def block(self, i: int, x: Tensor, beside: Any, prompts: int) -> Tensor:

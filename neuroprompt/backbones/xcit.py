@@ -41,7 +41,7 @@ class XCiT(Transformer):
         model = self.model
         x, (height, width) = model.patch_embed(images)
         if model.pos_embed is not None:
-            x = x + model.pos_embed(len(x), height, width).reshape(len(x), -1, x.shape[1]).permute(0, 2, 1)
+            x = x + model.pos_embed(x.shape[0], height, width).reshape(x.shape[0], -1, x.shape[1]).permute(0, 2, 1)
         return x, (height, width)
 
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
