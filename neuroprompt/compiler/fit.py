@@ -181,11 +181,12 @@ def runner(task: Task, lists: tuple[Lists, ...]) -> Callable[[Population], Trace
         for onset, values in population.currents:
             a[onset:] += values
         neurons = FixedNeurons(population, len(a))
-        for t in range(len(a)):
-            for lag, fed_back in own:
-                if t >= lag:
-                    a[t] += fed_back(neurons.spikes[t - lag]).astype(np.int64)
-            neurons.step(t, a[t])
+        with np.errstate(invalid="ignore"):  # a scale far beyond the range is tried, too, and not taken
+            for t in range(len(a)):
+                for lag, fed_back in own:
+                    if t >= lag:
+                        a[t] += fed_back(neurons.spikes[t - lag]).astype(np.int64)
+                neurons.step(t, a[t])
         sums = a + population.bias if population.depth else a
         return replace(neurons.trace(), beyond=int(np.count_nonzero((sums >= SUM_END) | (sums < -SUM_END))))
 

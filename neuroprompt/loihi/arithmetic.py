@@ -123,13 +123,14 @@ def _stepped(
         most = np.inf if p.name in looped else _magnitude(arriving[p.name])
         run[p.name] = FixedNeurons(*sizes, most=most) if fixed else FloatNeurons(*sizes)
     deliver = [stepwise_fixed(q) if fixed else partial(weighted_sums_float, q.weights) for q in inner]
-    for t in range(program.steps):
-        for p in part:
-            a = arriving[p.name][..., t, :]
-            for q, sums_of in zip(inner, deliver, strict=True):
-                if q.target == p.name and t >= q.lag:
-                    a = np.add(a, sums_of(run[q.source].spikes[..., t - q.lag, :]), dtype=np.float64)
-            run[p.name].step(t, a)
+    with np.errstate(invalid="ignore"):  # of what one wrap leaves beyond 32 bits
+        for t in range(program.steps):
+            for p in part:
+                a = arriving[p.name][..., t, :]
+                for q, sums_of in zip(inner, deliver, strict=True):
+                    if q.target == p.name and t >= q.lag:
+                        a = np.add(a, sums_of(run[q.source].spikes[..., t - q.lag, :]), dtype=np.float64)
+                run[p.name].step(t, a)
     return {name: neurons.trace() for name, neurons in run.items()}
 
 
