@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from neuroprompt.cli._output import emit, table
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.bundles.data_run import DataRun
+
+
+LabelsFile = Annotated[
+    Path | None, typer.Option("--labels", metavar="FILE", help="The class of each item, where FILE does not hold them.")
+]
+Decode = Annotated[
+    str | None, typer.Option(help="From output neurons to a class: rate, first-spike or potential (default: rate).")
+]
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:

@@ -10,7 +10,7 @@ from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, emit, examples, plain, table
 
 SHOWN = 40
-"""Rows that are printed for a person, who is told of the rest."""
+"""Rows that are printed; a line counts the rest."""
 
 
 @app.command(epilog=examples("backbones dinov3", "backbones '*patch16*'", "backbones --json"))

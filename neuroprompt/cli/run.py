@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import check_figure, refuse, show
+from neuroprompt.cli._data_set import Decode, LabelsFile, check_figure, refuse, show
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
 
@@ -66,12 +66,8 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="A data set for the neurons: .npy, .npz or .h5, (items, steps, lines)."),
     ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The class of each item, where FILE does not hold them.")
-    ] = None,
-    decode: Annotated[
-        str | None, typer.Option(help="From output neurons to a class: rate, first-spike or potential (default: rate).")
-    ] = None,
+    labels: LabelsFile = None,
+    decode: Decode = None,
     steps: Annotated[int | None, typer.Option(help="Steps of an item, where FILE has more, or none.")] = None,
     library: From = None,
     dt: Dt = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import check_figure, refuse
+from neuroprompt.cli._data_set import Decode, LabelsFile, check_figure, refuse
 from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
@@ -55,12 +55,8 @@ def verify(
         Path | None,
         typer.Option("--inputs", metavar="FILE", help="A data set: .npy, .npz or .h5, (items, steps, lines)."),
     ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The class of each item, where FILE does not hold them.")
-    ] = None,
-    decode: Annotated[
-        str | None, typer.Option(help="From output neurons to a class: rate, first-spike or potential (default: rate).")
-    ] = None,
+    labels: LabelsFile = None,
+    decode: Decode = None,
     chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
     figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
     json: Json = False,
