@@ -120,6 +120,8 @@ def _check_nodes(ray: Any, tasks: Sequence[Task]) -> None:
         for answer, host in asked.items():
             try:
                 missing = ray.get(answer, timeout=CHECK_SECONDS)
+            except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+                continue  # it died a moment ago, and Ray did not know yet
             except ray.exceptions.RayError as error:
                 got = f"node {host} cannot run neuroprompt ({type(error).__name__})"
                 raise RuntimeMissing(got, "the same Python environment on every node") from error

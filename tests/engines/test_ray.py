@@ -171,6 +171,41 @@ def test_what_would_fail_every_task_is_one_line_before_the_first(cluster: Callab
     assert not (tmp_path / "e.log").exists()
 
 
+DYING = """
+import os, sys, time
+from pathlib import Path
+import ray
+from neuroprompt.contracts.work import Engine, Resources, Task
+folder, address = Path(sys.argv[1]), sys.argv[2]
+ray.init(address=address, log_to_driver=False)
+alive = lambda: [node for node in ray.nodes() if node["Alive"]]
+before = alive()
+print("ready", flush=True)
+sys.stdin.readline()  # by now one of them is dead
+while len(alive()) == len(before):
+    time.sleep(0.1)
+ray.nodes = lambda: before
+task = Task("a", ("--version",), folder / "a.log", folder / "a.log", folder / "a")
+for ended in Engine.named("ray", address=address).run([task], Resources()):
+    print(ended.task.name, ended.error or "ended well")
+"""
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_while_it_is_asked_is_left_out(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
+    """Ray lists a dead node for some seconds after its death."""
+    nodes = cluster(1, 1)
+    words = [sys.executable, "-c", DYING, str(tmp_path), nodes.address]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert next(line for line in process.stdout if line.startswith("ready"))
+        nodes.kill_one()
+        out, err = process.communicate("now\n", timeout=300)
+    assert "a ended well" in out.splitlines(), err
+
+
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     if find_spec("ray") is None:
