@@ -48,7 +48,7 @@ class Transformer(Backbone):
         self.model = model
         image, patch = image_and_patch(model, own_size=spec.image_size is None)
         depth, width = len(model.blocks), int(model.embed_dim)
-        self.site = PromptSite(depth, width, image, patch, handed_on=self.handed_on)
+        self.site = PromptSite(depth, width, image, patch, handed_on=self.handed_on, weights=self.shapes())
 
     @abstractmethod
     def embed(self, images: Tensor) -> tuple[Tensor, Any]:

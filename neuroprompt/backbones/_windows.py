@@ -30,7 +30,7 @@ class Windowed(Backbone):
         self.model = model
         image, patch = image_and_patch(model, own_size=spec.image_size is None)
         widths = tuple(int(block.dim) for stage in self._stages() for block in stage.blocks)
-        self.site = PromptSite(depth=len(widths), width=max(widths), image=image, patch=patch, widths=widths)
+        self.site = PromptSite(len(widths), max(widths), image, patch, widths, weights=self.shapes())
 
     @staticmethod
     @abstractmethod

@@ -1,13 +1,13 @@
 """The contracts of what is trained: Prompt, Backbone, Head, Data.
 
-Prompts do not know backbones and backbones do not know prompts: both know where a prompt enters (tokens, pixels or
-nowhere) and whether it is the same for every image. What of these contracts needs no torch is in `specs`.
+Prompts do not know backbones and backbones do not know prompts: both know where a prompt enters (tokens, pixels,
+weights or nowhere) and whether it is the same for every image. What of these contracts needs no torch is in `specs`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -92,7 +92,7 @@ class Prompt(nn.Module, Plugin, ABC):
 
     kind = "prompt method"
     folder = "neuroprompt.prompts"
-    enters: ClassVar[Literal["tokens", "pixels", "nowhere"]]
+    enters: ClassVar[Literal["tokens", "pixels", "weights", "nowhere"]]
     per_image: ClassVar[bool] = False
     spiking: bool = False
     tunes_backbone: ClassVar[bool] = False
@@ -111,6 +111,13 @@ class Prompt(nn.Module, Plugin, ABC):
         Unless `per_image`, it is the image in the middle of zeros, plus a constant: what baking relies on.
         """
         return images
+
+    def weights(self, frozen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """New values of some of the backbone's parameters, by name, given all `frozen` ones; none by default.
+
+        They take the parameters' places in training, and are merged into the deployed network: nothing is left.
+        """
+        return {}
 
     def spikes(self, images: Tensor) -> Tensor | None:
         """Spikes of 0 and 1 (B, T, ...) that make the prompted `images`; None where no neurons make pixels."""
@@ -165,6 +172,10 @@ class Backbone(nn.Module, Plugin, ABC):
         if getattr(model, "num_classes", 0):
             raise Unsupported("a backbone with a classifier", "a timm model made with num_classes=0")
         self.spec, self.preprocess, self.features = spec, preprocess, features
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters by name, for the PromptSite."""
+        return {name: tuple(parameter.shape) for name, parameter in self.named_parameters()}
 
     @classmethod
     @abstractmethod
