@@ -45,8 +45,8 @@ QUIET = {"beit", "cait", "eva", "relpos", "swin-v2", "xcit"}
 BUMPY = {"beit", "cait", "eva", "relpos"}
 """Families whose tiny random nets are so ill-conditioned that rounding's bound is about the tolerance of an export."""
 NO_TOKENS = {"efficientnet", "general", "resnet"}
-HANDED_ON = {"gate-vpt", "lspt", "vpt-shallow"}
-"""Methods whose tokens go from block to block, which some families cannot take."""
+HANDED_ON = {"gate-vpt", "lspt", "vapt", "vpt-shallow"}
+"""Methods whose tokens follow the image from block to block, which some families cannot take."""
 DEEP_ONLY = {"swin", "swin-v2", "xcit"}
 
 PAIRS = [(method, family) for method in Prompt.names() for family in sorted(TINY)]

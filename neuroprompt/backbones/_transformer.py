@@ -69,6 +69,19 @@ class Transformer(Backbone):
         pool = getattr(self.model, "global_pool", None)
         return max(1, int(self.model.num_prefix_tokens)) if self.prefixed and pool == "token" else None
 
+    @property
+    def _prefix(self) -> int:
+        """How many tokens stand in front of the patches."""
+        return int(self.model.num_prefix_tokens) if self.prefixed else 0
+
+    def block_inputs(self, images: Tensor) -> list[Tensor]:
+        """Patch tokens (B, P, D) that enter each block."""
+        (x, beside), inputs = self.embed(images), []
+        for i in range(self.site.depth):
+            inputs.append(x[:, self._prefix :])
+            x = self._run(i, x, beside, 0)
+        return inputs
+
     def finish(self, x: Tensor) -> Tensor:
         """Features (B, F) of the tokens behind the last block, without prompts."""
         features: Tensor = self.model.forward_head(self.model.norm(x), pre_logits=True)
@@ -96,7 +109,7 @@ class Transformer(Backbone):
 
     def _stream(self, x: Tensor, beside: Any, stream: Stream) -> Tensor:
         """Image tokens behind the last block, with prompt tokens that `stream` makes anew between blocks."""
-        n, skip = x.shape[1], int(self.model.num_prefix_tokens) if self.prefixed else 0
+        n, skip = x.shape[1], self._prefix
         prompts, heat = stream.enter(x[:, skip:]), stream.temperatures
         for i, block in enumerate(self.model.blocks):
             x = torch.cat([x, prompts], dim=1)

@@ -58,6 +58,16 @@ class Windowed(Backbone):
         features: Tensor = model.forward_head(x, pre_logits=True)
         return features
 
+    def block_inputs(self, images: Tensor) -> list[Tensor]:
+        """Patch tokens (B, H W, D_i) that enter each block."""
+        x, inputs = self.model.patch_embed(images), []
+        for stage in self._stages():
+            x = stage.downsample(x)
+            for block in stage.blocks:
+                inputs.append(x.flatten(1, 2))
+                x = block(x)
+        return inputs
+
     def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
         """The same network with tokens (L, N, D) as constant keys and values in every window; it shares its weights.
 

@@ -86,8 +86,9 @@ class Prompt(nn.Module, Plugin, ABC):
     """A small learnable part that adapts a frozen backbone; one file per method in `prompts/`.
 
     `enters` says where, `per_image` whether it depends on the image, `spiking` whether neurons make it (an instance
-    may say otherwise than its class), and `tunes_backbone` whether the backbone learns too. A constructor takes the
-    PromptSite first and then the method's settings, each with a default and its meaning (see `Plugin`).
+    may say otherwise than its class), and `tunes_backbone` whether the backbone learns too. Before training, `begin`
+    gets the patch tokens of `sample` training images, if that is not 0. A constructor takes the PromptSite first and
+    then the method's settings, each with a default and its meaning (see `Plugin`).
     """
 
     kind = "prompt method"
@@ -96,6 +97,10 @@ class Prompt(nn.Module, Plugin, ABC):
     per_image: ClassVar[bool] = False
     spiking: bool = False
     tunes_backbone: ClassVar[bool] = False
+    sample: int = 0
+
+    def begin(self, blocks: Sequence[Tensor]) -> None:
+        """Choose initial values by the patch tokens (n, D_i) that enter each block, of all sampled images in order."""
 
     def tokens(self) -> Tensor | None:
         """Prompt tokens (L, N, D): L = depth where every block has its own, L = 1 where they enter block 0 only."""
@@ -191,6 +196,10 @@ class Backbone(nn.Module, Plugin, ABC):
     @abstractmethod
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W), with Prompt.tokens or a Stream; raises Unsupported."""
+
+    def block_inputs(self, images: Tensor) -> list[Tensor]:
+        """Patch tokens (B, P, D_i) that enter each block that takes prompts, for normalised images and no prompt."""
+        return []
 
     @abstractmethod
     def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:

@@ -15,6 +15,7 @@ from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
 from neuroprompt.locks import one_writer
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head, make_prompt, seeded
+from neuroprompt.training.begin import begin_prompt
 from neuroprompt.training.checkpoint import load_state
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
@@ -73,6 +74,8 @@ def _train(fabric: Fabric, config: RunConfig, out: Path, progress: Progress, *, 
     state = load_state(out, config) if earlier is not None else None
     with torch.random.fork_rng(devices=[]):
         saver = Saver(fabric, config, model, out, every)
+        if state is None:
+            begin_prompt(fabric, config, model, data.train, progress)
         fabric.barrier()  # every process has read the folder before one writes into it
         saver.start(state)
         Steps(fabric, config, model, saver, progress).run(data.train, data.val)

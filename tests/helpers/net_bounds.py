@@ -119,7 +119,8 @@ def _length(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor)
 def _waves(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     """sqrt(n + 2) times the sum of |x|: a Fourier transform sums n products with numbers of length 1."""
     x, dims = args[0].abs(), args[1]
-    return (x.sum(dims, keepdim=True) * math.sqrt(math.prod(x.shape[d] for d in dims) + 2)).expand(z.shape)
+    bound: Tensor = x.sum(dims, keepdim=True) * math.sqrt(math.prod(x.shape[d] for d in dims) + 2)
+    return bound.expand(z.shape)
 
 
 def _windows(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
