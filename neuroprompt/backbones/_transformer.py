@@ -23,6 +23,9 @@ from neuroprompt.backbones._pixels import Overlaid, need_shape
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
 from neuroprompt.errors import BadSetting
 
+CLASS_BLOCKS = ("blocks_token_only", "cls_attn_blocks")
+"""What timm calls the blocks in which a class token attends to the patches (CaiT, XCiT)."""
+
 
 class Transformer(Backbone):
     """A frozen timm transformer (no classifier) that prompt tokens may enter.
@@ -83,8 +86,14 @@ class Transformer(Backbone):
         return inputs
 
     def finish(self, x: Tensor) -> Tensor:
-        """Features (B, F) of the tokens behind the last block, without prompts."""
-        features: Tensor = self.model.forward_head(self.model.norm(x), pre_logits=True)
+        """Features (B, F) of the tokens behind the last block, without prompts; of the class token, where it comes now.
+
+        A network without a prefix may have a class token that attends to the patches in blocks of its own.
+        """
+        model = self.model
+        if any(getattr(model, blocks, None) is not None for blocks in CLASS_BLOCKS):
+            x = model.forward_cls(x)
+        features: Tensor = model.forward_head(model.norm(x), pre_logits=True)
         return features
 
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
