@@ -57,8 +57,8 @@ ALIKE = {
     "lora": {"vit", "swin-v2", "resnet"},
     "ssf": {"vit", "xcit", "efficientnet"},
 }
-"""Methods whose networks are those of others (VPT-deep's or the bare one), or whose prompts know no family: all families
-are for the slow run, and only these are exported."""
+"""Methods whose networks are those of others (VPT-deep's or the bare one), or whose prompts know no family. Every run
+tries these families; the slow run tries all, and exports these."""
 
 PAIRS = [(method, family) for method in Prompt.names() for family in sorted(TINY)]
 REFUSED = [
