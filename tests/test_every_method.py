@@ -24,17 +24,18 @@ from neuroprompt.training.model import PromptedModel
 
 GREY = Preprocess((32, 32), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "bicubic")
 
+PATCHES: dict[str, Any] = {"img_size": 32, "depth": 3, "embed_dim": 32, "num_heads": 2}
 # A sum of n products rounds by sqrt(n) of its terms' sizes, and is itself sqrt(n) times smaller than their sum: patches
 # of 8 x 8 pixels make a first layer four times better conditioned than those of 16 x 16.
-PATCHES: dict[str, Any] = {"img_size": 32, "patch_size": 8, "depth": 3, "embed_dim": 32, "num_heads": 2}
+FINE: dict[str, Any] = {**PATCHES, "patch_size": 8}
 WINDOWS: dict[str, Any] = {"img_size": 32, "embed_dim": 16, "depths": (2, 1), "num_heads": (2, 4), "window_size": 4}
 TINY: dict[str, dict[str, Any]] = {
-    "beit": {"model": "beit_base_patch16_224", **PATCHES, "init_values": 0.5},
-    "cait": {"model": "cait_xxs24_224", **PATCHES, "init_values": 0.5},
+    "beit": {"model": "beit_base_patch16_224", **FINE, "init_values": 0.5},
+    "cait": {"model": "cait_xxs24_224", **FINE, "init_values": 0.5},
     "efficientnet": {"model": "test_efficientnet"},
-    "eva": {"model": "vit_small_patch16_dinov3", **PATCHES, "init_values": 0.5},
+    "eva": {"model": "vit_small_patch16_dinov3", **FINE, "init_values": 0.5},
     "general": {"model": "densenet121", "growth_rate": 8, "block_config": (1, 1)},
-    "relpos": {"model": "vit_relpos_small_patch16_224", **PATCHES, "init_values": 0.5},
+    "relpos": {"model": "vit_relpos_small_patch16_224", **FINE, "init_values": 0.5},
     "resnet": {"model": "resnet18", "layers": (1, 1, 1, 1), "channels": (8, 8, 16, 16)},
     "swin": {"model": "swin_tiny_patch4_window7_224", **WINDOWS},
     "swin-v2": {"model": "swinv2_tiny_window8_256", **WINDOWS},
@@ -55,7 +56,7 @@ ALIKE = {
     "vfpt": {"vit", "swin"},
     "vapt": {"vit", "cait", "relpos"},
     "lora": {"vit", "swin-v2", "resnet"},
-    "ssf": {"vit", "xcit", "efficientnet"},
+    "ssf": {"vit", "efficientnet"},
 }
 """Methods whose networks are those of others (VPT-deep's or the bare one), or whose prompts know no family. Every run
 tries these families; the slow run tries all, and exports these."""
