@@ -192,7 +192,10 @@ def test_runs_that_cannot_be_compared(three: list[Run]) -> None:
 def test_csv_has_a_row_for_every_run_and_accuracy(three: list[Run], tmp_path: Path) -> None:
     name = f"folder:{elsewhere(tmp_path / 'few, indeed', '1', '7')}"
     seeds = evaluate_seeds(three[:2], ["jpeg:25"], ood=[name])
-    assert seeds.json()["std"]["ood"][name] == {"accuracy": seeds.std.ood[name]}
+    assert seeds.json()["std"]["ood"][name] == {
+        "accuracy": seeds.std.ood[name],
+        "accuracy_all": seeds.std.ood_all[name],
+    }
     results = [single.accuracy for single in seeds.runs]
     save_csv(three[:2], results, tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="") as file:
