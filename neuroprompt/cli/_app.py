@@ -51,6 +51,7 @@ VERBS = (
     "pull",
     "targets",
     "backbones",
+    "recipes",
     "demo",
     "doctor",
 )
