@@ -50,6 +50,7 @@ VERBS = (
     "push",
     "pull",
     "targets",
+    "methods",
     "backbones",
     "recipes",
     "demo",

@@ -5,7 +5,8 @@ Nothing here needs torch, so that a machine without it can read what a run or a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from neuroprompt.errors import BadSetting
 
@@ -59,7 +60,7 @@ class PromptSite:
 
     Where blocks differ, `widths` has one number a block and `width` is the largest: tokens stay (L, N, width), of which
     block i reads its first widths[i] channels, and a prompt holds and counts only these. `handed_on`: what a block
-    makes of a prompt may enter the next block.
+    makes of a prompt may enter the next block. `weights`: shapes of the backbone's parameters, by name.
     """
 
     depth: int
@@ -68,6 +69,7 @@ class PromptSite:
     patch: int
     widths: tuple[int, ...] = ()
     handed_on: bool = True
+    weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         widths = self.widths or (self.width,) * self.depth

@@ -17,6 +17,7 @@ from neuroprompt.files import sha256
 from neuroprompt.locks import one_writer
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head, make_prompt, seeded
+from neuroprompt.training.begin import begin_prompt
 from neuroprompt.training.checkpoint import load_state
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
@@ -98,6 +99,8 @@ def _train(
     state = load_state(out, config) if earlier is not None else None
     with torch.random.fork_rng(devices=[]):
         saver = Saver(fabric, config, model, out, every)
+        if state is None:
+            begin_prompt(fabric, config, model, data.train, progress)
         fabric.barrier()  # every process has read the folder before one writes into it
         saver.start(state)
         Steps(fabric, config, model, saver, progress, workers=workers, log=log).run(data.train, data.val)
