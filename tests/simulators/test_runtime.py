@@ -101,7 +101,7 @@ def worker_of(mark: bytes) -> int:
     """The worker itself, once it has all of Lava's processes around it."""
 
     def workers() -> list[int]:
-        return sorted(pid for pid, line in marked(mark).items() if "run_lava.py" in line and "watchdog.py" not in line)
+        return sorted(pid for pid, line in marked(mark).items() if "_lava.py" in line and "watchdog.py" not in line)
 
     until(lambda: len(workers()) >= 5)  # worker, memory manager, LIF, sink, runtime service
     return workers()[0]
@@ -168,7 +168,7 @@ def test_the_script_alone_leaves_nothing_when_it_is_killed(lava: SpikingTarget, 
     """As a person runs it from a bundle, without neuroprompt around it."""
     (tmp_path / "program.fixed.npz").write_bytes(program().to_bytes())
     script = tmp_path / "run_lava.py"
-    for name in ("run_lava.py", "lava_processes.py", "lava_program.py", "program_file.py"):
+    for name in ("run_lava.py", "lava_net.py", "lava_processes.py", "lava_program.py", "program_file.py"):
         (tmp_path / name).write_bytes((WORKERS / name).read_bytes())
     python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
     alone = subprocess.Popen([python, script], cwd=tmp_path)
