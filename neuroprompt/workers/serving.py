@@ -4,9 +4,11 @@ A line on standard input is a folder, which holds what to run and gets what came
 output. What libraries print goes to standard error instead.
 """
 
+import multiprocessing as mp
 import os
 import select
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,13 @@ def serve(run: Callable[[Path], None], idle_seconds: float) -> None:
             return
         *folders, asked = (asked + more).split(b"\n")
         for folder in folders:
-            run(Path(os.fsdecode(folder)))
+            try:
+                run(Path(os.fsdecode(folder)))
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                for child in mp.active_children():  # Python would wait for them
+                    child.kill()
+                os._exit(1)
             sys.stdout.flush()
             os.write(answers, b"done\n")

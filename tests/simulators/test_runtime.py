@@ -8,73 +8,21 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import nir
 import numpy as np
 import pytest
+from child_processes import PROC, assert_all_gone, marked, needs_proc, until
 
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import NeuropromptError, RuntimeMissing, WorkerFailed
 from neuroprompt.simulators.runtime import WORKERS, Runtime, cache_folder
 from neuroprompt.spiking.program import Population, Program, SpikingModel
 
-PROC = Path("/proc")
-SHM = Path("/dev/shm")
-needs_proc = pytest.mark.skipif(not (PROC / "self/environ").exists(), reason="processes are counted in /proc")
 STEPS = 200_000
 """Some minutes of Lava: it is always ended before."""
-
-
-@pytest.fixture
-def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
-    """A variable that every process started by a test inherits, however deep; at the end none may live."""
-    value = uuid.uuid4().hex
-    monkeypatch.setenv("NEUROPROMPT_TEST_MARK", value)
-    before = ownerless()
-    yield value.encode()
-    for pid in marked(value.encode()):
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: not ownerless() - before, 10)
-
-
-def ownerless() -> set[str]:
-    """Python's shared memory that no living process has mapped: other programs may be using theirs."""
-    names, mapped = {p.name for p in SHM.glob("psm_*")}, set()
-    for maps in PROC.glob("[0-9]*/maps"):
-        with suppress(OSError):
-            text = maps.read_text(errors="replace")
-            mapped |= {name for name in names if name in text}
-    return names - mapped
-
-
-def marked(mark: bytes) -> dict[int, str]:
-    """The command line of every living process with that mark, except this one."""
-    found = {}
-    for folder in PROC.iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if mark in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-    return found
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def assert_all_gone(mark: bytes) -> None:
-    until(lambda: not marked(mark), 10)
 
 
 def program() -> Program:
