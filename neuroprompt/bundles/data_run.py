@@ -21,6 +21,7 @@ from neuroprompt.errors import BadSetting
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.items import Items, read_items
+from neuroprompt.simulators.per_item import Spread
 from neuroprompt.simulators.tally import Tally, tally
 from neuroprompt.spiking.graph import steps_of
 from neuroprompt.spiking.program import SpikingModel
@@ -72,8 +73,8 @@ class DataRun(Ran):
             "items": self.items,
             "accuracy": self.accuracy,
             "items_per_second": self.items / self.tally.seconds,
-            "spikes_per_item": _spread(self.tally.spikes),
-            "synops_per_item": _spread(self.tally.synops),
+            "spikes_per_item": Spread.of(self.tally.spikes).json(),
+            "synops_per_item": Spread.of(self.tally.synops).json(),
             "target": self.target,
             "precision": self.precision,
             "decode": self.tally.decode,
@@ -85,8 +86,8 @@ class DataRun(Ran):
         """What there is, a line each."""
         accuracy = [] if self.accuracy is None else [("accuracy", f"{self.accuracy:.2%}")]
         counted = [
-            (f"{what} an item", f"{of['mean']:,.1f} ± {of['sd']:,.1f} ({of['min']:,} to {of['max']:,})")
-            for what, of in (("spikes", _spread(self.tally.spikes)), ("operations", _spread(self.tally.synops)))
+            (f"{what} an item", str(Spread.of(counts)))
+            for what, counts in (("spikes", self.tally.spikes), ("operations", self.tally.synops))
         ]
         speed = f"{self.items / self.tally.seconds:,.1f}"
         decode = [("decoded by", self.tally.decode)]
@@ -164,11 +165,6 @@ def fitted(flat: Flat, items: Items, split_signs: bool = False) -> SpikingModel:
     inputs = np.concatenate([items.part(i, i + 1) for i in chosen]).astype(np.float64)
     largest = 0.0 if items.largest <= 1 and np.all((inputs == 0) | (inputs == 1)) else items.largest
     return model_of_items(flat, inputs, largest, split_signs=split_signs)
-
-
-def _spread(counts: NDArray[np.int64]) -> dict[str, Any]:
-    spread = {"mean": float(counts.mean()), "sd": float(counts.std())}
-    return spread | {"min": int(counts.min()), "max": int(counts.max())}
 
 
 def _csv(result: DataRun) -> bytes:

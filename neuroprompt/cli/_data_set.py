@@ -13,6 +13,7 @@ from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.bundles.data_run import DataRun
+    from neuroprompt.contracts.deployment import Prices
 
 
 LabelsFile = Annotated[
@@ -20,6 +21,12 @@ LabelsFile = Annotated[
 ]
 Decode = Annotated[
     str | None, typer.Option(help="From output neurons to a class: rate, first-spike or potential (default: rate).")
+]
+
+
+ItemPrices = Annotated[
+    str | None,
+    typer.Option("--prices", help="Price list of an item's energy: a name or .toml file (default: loihi)."),
 ]
 
 
@@ -40,9 +47,12 @@ def check_figure(figure: Path | None) -> None:
         raise BadSetting(f"--figure {figure}", f"a file that ends in {' or '.join(FORMS)}")
 
 
-def show(result: DataRun, figure: Path | None, json: bool) -> None:
-    """Print a run of a data set, and draw its confusion matrix."""
-    notes = result.notes()
+def show(result: DataRun, prices: Prices, figure: Path | None, json: bool) -> None:
+    """Print a run of a data set with what an item costs, and draw its confusion matrix."""
+    from neuroprompt.energy.items import item_energy
+
+    energy = item_energy(result.tally.counts, prices)
+    notes = [priced(prices), *result.notes()]
     if figure is not None:
         from neuroprompt.report.confusion import draw_confusion
 
@@ -50,4 +60,19 @@ def show(result: DataRun, figure: Path | None, json: bool) -> None:
             raise BadSetting(f"--figure {figure} of a data set without labels", "--labels FILE")
         draw_confusion(result.confusion, figure)
         notes.append(f"figure in {figure}")
-    emit(result.json(), json, table(result.title, result.columns, result.rows()), *notes)
+    rows = [*result.rows(), ("energy an item", str(energy))]
+    emit(result.json() | {"energy_per_item": energy.json()}, json, table(result.title, result.columns, rows), *notes)
+
+
+def prices_of(word: str | None) -> Prices:
+    """The price list of an item's energy; before anything runs. Raises UnknownName, BadSetting."""
+    from neuroprompt.energy.toml_prices import price_list
+
+    return price_list(word or "loihi")
+
+
+def priced(prices: Prices) -> str:
+    """What the joules of an item are."""
+    from neuroprompt.energy.estimate import NOTE
+
+    return f"{NOTE}: energy by {prices.name} ({prices.title})"

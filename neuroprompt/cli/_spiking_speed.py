@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich.table import Table
+
 from neuroprompt.benchmarks.rounds import Middle
 from neuroprompt.benchmarks.spiking_result import SpikingBenchmark
 from neuroprompt.cli._output import emit, table
@@ -35,12 +37,23 @@ def show(result: SpikingBenchmark, json: bool) -> None:
         json,
         table(f"{nets}: seconds, median of {result.rounds} rounds, equal spikes", ("run", "s"), seconds),
         *([table("ratios within a round", ("ratio", "median", "middle half"), ratios)] if ratios else []),
+        *_again(result),
         table("images in one batch: ms an image", ("batch", *RUNS), images),
         table("ms a step as nets grow (start included)", ("width", "depth", *RUNS), grid),
         table(title, ("run", "items/s", "batched over it", "middle half"), items),
         table("emulator: ms a step by rate", ("steps", "rate", "ms", "over 50 %", "middle half"), sparse),
         *([] if result.lava is None else [f"Lava is not timed, its runtime is not built: {result.lava}"]),
     )
+
+
+def _again(result: SpikingBenchmark) -> list[Table]:
+    """Lava's first and second run of a program, where it was timed."""
+    if result.again is None:
+        return []
+    (over,) = result.again.ratio.values()
+    cells = {"first": ("", ""), "second": _cells(over)}
+    rows = [(name, f"{seconds:.3f}", *cells[name]) for name, seconds in result.again.seconds.items()]
+    return [table("Lava, runs of one program", ("run", "s", "over the first", "middle half"), rows)]
 
 
 def _milliseconds(values: Mapping[str, float], factor: float, digits: int) -> tuple[str, ...]:

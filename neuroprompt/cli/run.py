@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import Decode, LabelsFile, check_figure, refuse, show
+from neuroprompt.cli._data_set import Decode, ItemPrices, LabelsFile, check_figure, prices_of, refuse, show
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
 
@@ -69,6 +69,7 @@ def run(
     labels: LabelsFile = None,
     decode: Decode = None,
     steps: Annotated[int | None, typer.Option(help="Steps of an item, where FILE has more, or none.")] = None,
+    prices: ItemPrices = None,
     library: From = None,
     dt: Dt = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix: a .png or .svg file.")] = None,
@@ -83,10 +84,12 @@ def run(
     from neuroprompt.bundles.data_run import run_items
 
     of_data = {"labels": labels, "decode": decode, "steps": steps, "from": library, "dt": dt, "figure": figure}
+    of_data["prices"] = prices
     if inputs is not None:
         others = {"images": images, "list": listed, "lanes": lanes, "threads": threads, "batch-size": batch_size}
         refuse(others | {"provider": provider, "graph-level": graph_level}, "images: it says how those are run")
         check_figure(figure)
+        listed_prices = prices_of(prices)
         with stdout_is_ours():
             data = run_items(
                 bundle,
@@ -103,7 +106,7 @@ def run(
             )
         if data.reading is not None:
             print_reading(data.reading)
-        show(data, figure, json)
+        show(data, listed_prices, figure, json)
         return
     refuse(of_data, "--inputs FILE beside it: it is for a data set")
     with stdout_is_ours():

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import Decode, LabelsFile, check_figure, refuse
+from neuroprompt.cli._data_set import Decode, ItemPrices, LabelsFile, check_figure, priced, prices_of, refuse
 from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
+from neuroprompt.simulators.per_item import Spread
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
-    from neuroprompt.contracts.deployment import Floats
+    from neuroprompt.contracts.deployment import Floats, Prices
+    from neuroprompt.energy.items import ItemEnergy
     from neuroprompt.simulators.compare import NodeAgreement
     from neuroprompt.simulators.verify import TargetAgreement, Verification
     from neuroprompt.spiking.program import SpikingModel
@@ -57,6 +59,7 @@ def verify(
     ] = None,
     labels: LabelsFile = None,
     decode: Decode = None,
+    prices: ItemPrices = None,
     chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
     figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
     json: Json = False,
@@ -72,7 +75,8 @@ def verify(
 
     check_figure(figure)
     if data is None:
-        refuse({"labels": labels, "decode": decode}, "--inputs FILE beside it: it is for a data set")
+        refuse({"labels": labels, "decode": decode, "prices": prices}, "--inputs FILE beside it: it is for a data set")
+    listed_prices = prices_of(prices)
     with stdout_is_ours():
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
@@ -98,7 +102,13 @@ def verify(
     of = "" if result.items is None else f"{result.items} items of "
     title = f"against the reference ({result.reference.spikes} spikes in {of}{result.reference.steps} steps)"
     of_graph = {} if reading is None else {"reading": reading.json() | {"activity": suspicious}}
-    emit(result.json() | of_graph, json, table(title, COLUMNS, rows), ENTRIES, *lines, *suspicious)
+    costs = _costs(result, listed_prices)
+    if costs:
+        lines += [*(f"{name}: {of}" for name, of in _costs_in_words(result, costs)), priced(listed_prices)]
+    values = result.json() | of_graph
+    for name, energy in costs.items():
+        values["targets"][name]["energy_per_item"] = energy.json()
+    emit(values, json, table(title, COLUMNS, rows), ENTRIES, *lines, *suspicious)
     if not result.agrees:
         raise typer.Exit(1)
 
@@ -169,6 +179,24 @@ def _classes(result: Verification) -> list[str]:
         words += [] if changed is None else [f"{changed:,} of {result.items:,} predictions are not the reference's"]
         lines += [f"{name}: {', '.join(words)}"] if words else []
     return lines
+
+
+def _costs(result: Verification, prices: Prices) -> dict[str, ItemEnergy]:
+    """What an item costs on each target; nothing where there is no data set."""
+    from neuroprompt.energy.items import item_energy
+
+    counted = {name: target.counts for name, target in result.targets.items()}
+    return {name: item_energy(counts, prices) for name, counts in counted.items() if counts is not None}
+
+
+def _costs_in_words(result: Verification, costs: Mapping[str, ItemEnergy]) -> list[tuple[str, str]]:
+    words = []
+    for name, energy in costs.items():
+        counts = result.targets[name].counts
+        assert counts is not None
+        spikes, operations = Spread.of(counts.spikes), Spread.of(counts.synops)
+        words.append((name, f"an item has {spikes} spikes, {operations} operations, {energy}"))
+    return words
 
 
 def _of_the_chip(targets: Mapping[str, TargetAgreement]) -> list[str]:

@@ -16,6 +16,7 @@ from neuroprompt.errors import Unsupported, WorkerFailed
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.compare import Agreement, all_spikes, by_item, compare, known_cause
 from neuroprompt.simulators.decode import check_labels, classes_of, decoded, output_node, way_of
+from neuroprompt.simulators.per_item import PerItem, Spread
 from neuroprompt.spiking.program import SpikingModel
 
 REFERENCE = "reference"
@@ -32,6 +33,7 @@ class TargetAgreement(Agreement):
     delay                       the chip's steps, by node, already taken out
     accuracy, changed           of a data set: the share of items whose class is their label, None without labels; and
                                 the items whose class is not the reference's
+    counts                      of each item of a data set
     exact_with_emulator         share of entries that match our emulator's; None of float targets, and of the emulator
     states_exact_with_emulator  whether u and v do, integer by integer; None where the target does not give them
     """
@@ -42,12 +44,17 @@ class TargetAgreement(Agreement):
     states_exact_with_emulator: bool | None = None
     accuracy: float | None = None
     changed: int | None = None
+    counts: PerItem | None = field(default=None, repr=False, compare=False)
 
     def json(self) -> dict[str, Any]:
         """For scripts; what concerns the emulator only where it was compared with it, and classes of a data set."""
         result = super().json()
+        del result["counts"]
         if self.changed is None:
             del result["accuracy"], result["changed"]
+        if self.counts is not None:
+            result["spikes_per_item"] = Spread.of(self.counts.spikes).json()
+            result["synops_per_item"] = Spread.of(self.counts.synops).json()
         if self.exact_with_emulator is None:
             del result["exact_with_emulator"], result["states_exact_with_emulator"]
         if self.seconds is None:
@@ -152,7 +159,7 @@ def verify(
         agreement = TargetAgreement(**vars(compared), cause=cause, delay=dict(recording.delay))
         if ran.predicted is not None and reference.predicted is not None:
             changed = int((ran.predicted != reference.predicted).sum())
-            agreement = replace(agreement, accuracy=ran.accuracy, changed=changed)
+            agreement = replace(agreement, accuracy=ran.accuracy, changed=changed, counts=ran.counts)
         if precision == "fixed" and name != EMULATOR:
             if emulated is None:
                 emulated = _recorded(EMULATOR, model, inputs, "fixed", classes).recording
@@ -187,6 +194,7 @@ class _Ran:
     recording: Recording
     predicted: NDArray[np.int64] | None = None
     accuracy: float | None = None
+    counts: PerItem | None = None
 
 
 def _recorded(name: str, model: SpikingModel, inputs: Floats, precision: str, classes: Classes | None) -> _Ran:
@@ -197,7 +205,8 @@ def _recorded(name: str, model: SpikingModel, inputs: Floats, precision: str, cl
         check_labels(classes.labels, classes_of(recording, classes.node))
     predicted = decoded(recording, classes.node, way_of(recording, classes.node, classes.decode))
     accuracy = None if classes.labels is None else float((predicted == classes.labels).mean())
-    return _Ran(recording.end_to_end(), predicted, accuracy)
+    counts = PerItem.of(model.program(precision), recording, inputs)
+    return _Ran(recording.end_to_end(), predicted, accuracy, counts)
 
 
 def _agrees(target: TargetAgreement) -> bool:

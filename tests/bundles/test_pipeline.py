@@ -38,6 +38,7 @@ SCRIPT = {
         "program.fixed.npz",
         "program.float.npz",
         "run_lava.py",
+        "lava_net.py",
         "lava_processes.py",
         "lava_program.py",
         "program_file.py",
