@@ -79,8 +79,8 @@ def latency(events: ChipEvents) -> Latency:
         sent = np.flatnonzero(fired[events.sender])
         done = _finished(events, own, sent)
         arriving = np.bincount(events.core[sent], weights=service[sent], minlength=cores)
-        working = np.bincount(events.home, weights=own, minlength=cores)
-        working += OUT * np.bincount(owner[sent], minlength=cores)
+        messages_out = np.bincount(owner[sent], minlength=cores)
+        working = np.bincount(events.home, weights=own, minlength=cores) + OUT * messages_out
         low[t] = max(working.max(), arriving.max())
         high[t] = working.max() + arriving.max() + (hops[sent].max() if len(sent) else 0.0)
         served = _served(done + hops[sent], service[sent], events.core[sent])
