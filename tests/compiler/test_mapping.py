@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from fixed_nets import fixed_nets
 
-from neuroprompt.compiler.mapping import AXONS, CORES, NEURONS, WEIGHT_BYTES, Placement, mapped
+from neuroprompt.compiler.mapping import Placement, mapped
+from neuroprompt.compiler.pieces import AXONS, CORES, NEURONS, WEIGHT_BYTES
 from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.spiking.program import Population, Program, Projection
 from neuroprompt.spiking.weights import Weights
