@@ -62,7 +62,7 @@ VARIANTS: Mapping[str, Mapping[str, Options]] = {
     "Imagenette": {name: {"size": name} for name in ("full", "320px", "160px")},
     "Places365": {"small": {"small": True}, "large": {"small": False}},
 }
-"""Sets that come in several forms, such as `torchvision:EMNIST/letters` or DTD's ten splits; the first is the default."""
+"""Sets in several forms, such as `torchvision:EMNIST/letters` or DTD's ten splits; the first is the default."""
 
 _FLOW_OR_STEREO = "its labels are optical flow or disparity"
 _PARTS = "its labels are objects, boxes or regions in an image"
