@@ -34,4 +34,6 @@ def draw_course(history: Sequence[Epoch], file: Path) -> None:
         values = [100 * (epoch.val_accuracy or 0.0) for epoch in measured]
         right.plot([epoch.epoch for epoch in measured], values, color=LINES[1], marker="s", markersize=3)
         right.set_ylabel("validation accuracy (%)", color=LINES[1])
-    write_whole(file, rendered(figure, "svg"))
+    drawn = rendered(figure, "svg")
+    if not (file.is_file() and file.read_bytes() == drawn):  # a finished run is left as it is
+        write_whole(file, drawn)

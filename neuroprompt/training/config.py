@@ -130,7 +130,7 @@ class RunConfig:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def configure(*, recipe: str = "", **options: Any) -> RunConfig:
+def configure(**options: Any) -> RunConfig:
     """A RunConfig of `options`, its method, head, their settings and its data checked; raises UnknownName, BadSetting.
 
     `recipe` (a name, or a TOML file) has the settings that `options` leaves out. A path in `data` becomes absolute, so
@@ -140,8 +140,9 @@ def configure(*, recipe: str = "", **options: Any) -> RunConfig:
     from neuroprompt.training.dataset import absolute
     from neuroprompt.training.recipes import load_recipe
 
-    if recipe:
-        options = load_recipe(recipe).completed(options)
+    if options.get("recipe"):
+        recipe = load_recipe(options.pop("recipe"))
+        options = recipe.completed(options)
     config = RunConfig(**options)
     Prompt.check_settings(config.method, config.settings)
     Head.check_settings(config.head, config.head_settings)

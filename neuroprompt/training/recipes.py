@@ -79,15 +79,12 @@ class Recipe:
             own["exif"] = False
         tokens = {"tokens": train.pop("tokens")} if "tokens" in train else {}
         own |= {key: value for key, value in train.items() if key not in LAUNCH or key == "precision"}
-        for part, key, ours in (
-            ("method", "settings", {**tokens, **self.settings}),
-            ("head", "head_settings", self.head_settings),
-        ):
-            if options.get(part, train.get(part)) == train.get(part):
-                own[key] = {**ours, **options.get(key, {})}
-        return {**own, **{key: value for key, value in options.items() if key not in ("settings", "head_settings")}} | {
-            key: value for key, value in options.items() if key in ("settings", "head_settings") and key not in own
-        }
+        merged = {**own, **options}
+        if merged["method"] == self.train["method"]:
+            merged["settings"] = {**tokens, **self.settings, **options.get("settings", {})}
+        if merged.get("head", "linear") == self.train.get("head", "linear"):
+            merged["head_settings"] = {**self.head_settings, **options.get("head_settings", {})}
+        return merged
 
 
 def names() -> list[str]:

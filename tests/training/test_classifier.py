@@ -84,7 +84,7 @@ def test_a_run_whose_classifier_changed_is_one_line(tmp_path: Path) -> None:
     spec = BackboneSpec(random=True, image_size=16, classifier=str(file))
     config = configure(method="evp", head="sequential", backbone=spec, limit=10, epochs=1)
     run = train(config, tmp_path / "run", accelerator="cpu")
-    assert len(set(run.model.head.index.flatten().tolist())) == 10  # type: ignore[union-attr, operator]
+    assert len(set(run.model.head.index.flatten().tolist())) == 10  # type: ignore[operator]
     saved(file, weight=rows(20) + 1)
     with pytest.raises(BadCheckpoint, match="classifier"):
         Run.load(tmp_path / "run")
