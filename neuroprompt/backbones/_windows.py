@@ -57,7 +57,7 @@ class Windowed(Backbone):
             type(model).forward_features is timms.network.forward_features
             and type(model.patch_embed) is PatchEmbed
             and all(type(stage) is timms.stage for stage in model.layers)
-            and all(type(block) is timms.block and type(block.attn) is timms.attention for block in blocks)
+            and {(type(block), type(block.attn)) for block in blocks} == {(timms.block, timms.attention)}
         )
 
     def __init__(self, model: Any, spec: BackboneSpec, preprocess: Preprocess) -> None:

@@ -163,12 +163,14 @@ class Backbone(nn.Module, Plugin, ABC):
     """A frozen network and the places where a prompt may enter it; one file per family in `backbones/`.
 
     A family wraps a timm model. `forward` takes normalised images (B, C, H, W) and returns features (B, `features`).
-    A `fallback` holds models of any kind, and is asked when no other family holds one.
+    A `fallback` holds models of any kind, and is asked when no other family holds one. `why_no_tokens` is the reason
+    where prompt tokens may not enter.
     """
 
     kind = "backbone family"
     folder = "neuroprompt.backbones"
     fallback: ClassVar[bool] = False
+    why_no_tokens: ClassVar[str] = ""
     site: PromptSite
 
     def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:

@@ -44,7 +44,7 @@ class Method:
         if self.why:
             return "not on this backbone"
         if self.per_image:
-            return "the prompt is made for every image"
+            return "made for every image"
         return f"{self.constants:,} constants" if self.constants or self.macs else "nothing"
 
 

@@ -248,6 +248,9 @@ def test_backbones_lists_what_takes_what(command: Command) -> None:
     printed = command("backbones", "qwen3_vit_88m")
     assert "qwen3_vit_88m_enc" in printed.out
     assert "no features" in printed.out
+    without = command("backbones", "hiera_tiny_224", "--json").json["models"]["hiera_tiny_224"]
+    assert "knows its blocks" in without["why_no_tokens"]
+    assert vit["why_no_tokens"] == ""
     wrong = command("backbones", "nothing_like_it")
     assert wrong.code == 2
 
