@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model
+from neuroprompt.bundles.image_items import image_items, is_split
 from neuroprompt.bundles.neurons import spiking_target
 from neuroprompt.bundles.results import Ran, Row
 from neuroprompt.compiler.compile import model_of_items
@@ -125,7 +126,7 @@ def run_items(
     if out is not None and out.suffix != ".csv":
         raise BadSetting(f"out {out}", "a file that ends in .csv, for the classes of items")
     labels = None if labels is None else Path(labels)
-    model, items, reading = opened(what, Path(inputs), labels, steps, (dt, library))
+    model, items, reading = opened(what, inputs, labels, steps, (dt, library), progress=progress)
     counts = tally(machine, model, items, precision, decode, progress=progress)
     result = DataRun(name, precision, counts, items.labels, out, reading)
     if out is not None:
@@ -135,27 +136,36 @@ def run_items(
 
 def opened(
     what: Bundle | Path | str,
-    inputs: Path,
+    inputs: Path | str,
     labels: Path | None,
     steps: int | None,
     units: tuple[float | None, str | None] = (None, None),
     *,
     split_signs: bool = False,
+    progress: Progress = SILENT,
 ) -> tuple[SpikingModel, Items, Reading | None]:
     """The model of a bundle or of a NIR file, the items to run it on, and how the numbers of a file were read.
 
-    `units` are the dt and the library of a file.
+    `units` are the dt and the library of a file. `inputs` are a file, or images of the bundle's own data set
+    (`neuroprompt.bundles.image_items`).
     """
     if isinstance(what, Bundle) or Path(what).is_dir():
-        model = load_model(what if isinstance(what, Bundle) else Bundle.open(what))
+        bundle = what if isinstance(what, Bundle) else Bundle.open(what)
+        model = load_model(bundle)
         if units != (None, None) or steps is not None or split_signs:
             raise BadSetting(
                 "--from, --dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own"
             )
-        return model, read_items(inputs, labels, model.float_program.inputs, model.steps), None
+        if is_split(inputs):
+            if labels is not None:
+                raise BadSetting(f"labels {labels} beside {inputs}", "the labels of that data set")
+            return model, image_items(bundle, model, str(inputs), progress), None
+        return model, read_items(Path(inputs), labels, model.float_program.inputs, model.steps), None
+    if is_split(inputs):
+        raise BadSetting(f"inputs {inputs} for a NIR file", "a file of inputs", "data:SPLIT is for a bundle of a run")
     flat = flatten(read_graph(Path(what), *units))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
-    items = read_items(inputs, labels, flat.lines, steps, its_own)
+    items = read_items(Path(inputs), labels, flat.lines, steps, its_own)
     return fitted(flat, items, split_signs), items, flat.reading
 
 

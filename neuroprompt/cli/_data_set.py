@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from neuroprompt.contracts.deployment import Prices
 
 
+DATA_SET = (
+    "A data set for the neurons: .npy, .npz or .h5, (items, steps, lines); or data:test, the images of the run's own, "
+    "for a bundle whose prompt depends on the image (the first N: data:test:N)."
+)
 LabelsFile = Annotated[
     Path | None, typer.Option("--labels", metavar="FILE", help="The class of each item, where FILE does not hold them.")
 ]

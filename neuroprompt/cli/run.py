@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import Decode, ItemPrices, LabelsFile, check_figure, prices_of, refuse, show
+from neuroprompt.cli._data_set import DATA_SET, Decode, ItemPrices, LabelsFile, check_figure, prices_of, refuse, show
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
 
@@ -64,7 +64,7 @@ def run(
     lanes: Annotated[int | None, typer.Option(help="Images side by side on the target (default: 8).")] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A data set for the neurons: .npy, .npz or .h5, (items, steps, lines)."),
+        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
     ] = None,
     labels: LabelsFile = None,
     decode: Decode = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import Decode, ItemPrices, LabelsFile, check_figure, priced, prices_of, refuse
+from neuroprompt.cli._data_set import DATA_SET, Decode, ItemPrices, LabelsFile, check_figure, priced, prices_of, refuse
 from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
@@ -55,7 +55,7 @@ def verify(
     split_signs: SplitSigns = False,
     data: Annotated[
         Path | None,
-        typer.Option("--inputs", metavar="FILE", help="A data set: .npy, .npz or .h5, (items, steps, lines)."),
+        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
     ] = None,
     labels: LabelsFile = None,
     decode: Decode = None,
@@ -87,7 +87,8 @@ def verify(
             model, items, reading = opened(what, data, labels, steps, (dt, library), split_signs=split_signs)
             every = items.part(0, len(items))
             model = model.on(chip.value)
-            result = verify_model(model, every, names, TerminalProgress(), labels=items.labels, decode=decode)
+            reader = items.reader(model, decode)
+            result = verify_model(model, every, names, TerminalProgress(), labels=items.labels, reader=reader)
         if figure is not None:
             from neuroprompt.report.verify_figure import draw_verified
 

@@ -15,7 +15,7 @@ from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported, WorkerFailed
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.compare import Agreement, all_spikes, by_item, compare, known_cause
-from neuroprompt.simulators.decode import check_labels, classes_of, decoded, output_node, way_of
+from neuroprompt.simulators.decode import OutputNeurons, Reader, check_labels, output_node
 from neuroprompt.simulators.per_item import PerItem, Spread
 from neuroprompt.spiking.program import SpikingModel
 
@@ -125,15 +125,19 @@ def verify(
     *,
     labels: NDArray[np.int64] | None = None,
     decode: str | None = None,
+    reader: Reader | None = None,
 ) -> Verification:
     """Run `model` on every spiking target at hand (or on `targets`) and compare each with the reference.
 
     `inputs` (T, n_in): None for zeros where the model drives itself, seeded spikes otherwise; or a data set
-    (B, T, n_in), over all of whose items spikes are compared, and the class of each (`neuroprompt.simulators.decode`),
-    with `labels` (B,) where there are any. Raises UnknownName, BadData, BadSetting.
+    (B, T, n_in), over all of whose items spikes are compared, and the class of each, by `reader`, or `decode` of the
+    output's neurons (`neuroprompt.simulators.decode`), with `labels` (B,) where there are any. Raises UnknownName,
+    BadData, BadSetting.
     """
     inputs = stimulus(model.float_program) if inputs is None else inputs
-    classes = Classes.of(model, labels, decode) if inputs.ndim == 3 else None
+    classes = None
+    if inputs.ndim == 3:
+        classes = Classes(reader or OutputNeurons(output_node(model.graph), decode), labels)
     reference = _recorded(REFERENCE, model, inputs, "float", classes)
     thresholds = {p.name: p.vth for p in model.float_program.populations if p.emits == "spikes"}
     runs, skipped = _runs(SpikingTarget.names() if targets is None else targets)
@@ -175,16 +179,10 @@ def verify(
 
 @dataclass(frozen=True)
 class Classes:
-    """How items become classes: the node of the classes, the way to decode, and the labels where there are any."""
+    """How items become classes, and their labels where there are any."""
 
-    node: str
-    decode: str | None
+    reader: Reader
     labels: NDArray[np.int64] | None
-
-    @classmethod
-    def of(cls, model: SpikingModel, labels: NDArray[np.int64] | None, decode: str | None) -> Classes:
-        """Those of a model; raises Unsupported where it has not one output."""
-        return cls(output_node(model.graph), decode, labels)
 
 
 @dataclass(frozen=True)
@@ -202,8 +200,8 @@ def _recorded(name: str, model: SpikingModel, inputs: Floats, precision: str, cl
     if classes is None:
         return _Ran(recording)
     if classes.labels is not None:
-        check_labels(classes.labels, classes_of(recording, classes.node))
-    predicted = decoded(recording, classes.node, way_of(recording, classes.node, classes.decode))
+        check_labels(classes.labels, classes.reader.count(recording))
+    predicted = classes.reader.classes(recording, inputs, 0)
     accuracy = None if classes.labels is None else float((predicted == classes.labels).mean())
     counts = PerItem.of(model.program(precision), recording, inputs)
     return _Ran(recording.end_to_end(), predicted, accuracy, counts)
