@@ -48,17 +48,22 @@ def tally(
     precision: str,
     decode: str | None = None,
     *,
+    only: range | None = None,
     progress: Progress = SILENT,
 ) -> Tally:
-    """Run all items and count; raises BadData where a label is no class of the model, and what the target raises."""
+    """Run all items, or `only` those, and count.
+
+    Raises BadData where a label is no class of the model, and what the target raises.
+    """
     program, reader = model.program(precision), items.reader(model, decode)
     neurons = max((p.size for p in program.populations), default=0)
     predicted: list[Counts] = []
     counts: list[PerItem] = []
     classes, way, seconds = 0, decode or "", 0.0
-    starts = items.starts(neurons)
+    only = range(len(items)) if only is None else only
+    starts = range(only.start, only.stop, items.starts(neurons).step)
     for first in progress.track(starts, "running items", len(starts)):
-        inputs = items.part(first, first + starts.step)
+        inputs = items.part(first, min(first + starts.step, only.stop))
         start = time.perf_counter()
         recording = target.run(model, inputs, precision, states=reader.states)
         if not classes:
