@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.benchmarks.batched import LEAST_ROUNDS, bench_batch
+from neuroprompt.benchmarks.batched import LEAST_ROUNDS, bench_batch, bench_cnn
 from neuroprompt.benchmarks.nets import one_to_one_net, random_net
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.benchmarks.spiking_result import Grown, Sparse, SpikingBenchmark, Timed
@@ -45,6 +45,7 @@ def bench_spiking(
     grid       as width and depth grow
     again      Lava as a target runs it: the first run of a program, and the second, which the worker of the first does
     batch      items a second of a multilayer perceptron, one by one and as a batch (`neuroprompt.benchmarks.batched`)
+    cnn        the same of a convolutional net
     sparse     the emulator by the rate at which all layers fire, for `steps` and for ten times as many
 
     Raises BadSetting, and ParityError.
@@ -76,6 +77,7 @@ def bench_spiking(
         grid=grid,
         again=_again(random_net(width, layers, steps), rounds, progress) if there.ok else None,
         batch=bench_batch(rounds=max(rounds, LEAST_ROUNDS), progress=progress),
+        cnn=bench_cnn(rounds=rounds, progress=progress),
         sparse={n: _sparse(width, layers, n, rounds, progress) for n in (steps, 10 * steps)},
     )
 

@@ -72,6 +72,7 @@ class SpikingBenchmark:
     grid: tuple[Grown, ...]
     sparse: Mapping[int, Sparse]
     batch: Batched
+    cnn: Batched
     again: Timed | None = None
 
     def per_image(self, lanes: int) -> dict[str, float]:
@@ -94,6 +95,7 @@ class SpikingBenchmark:
             },
             "grid": {f"{net.width}x{net.depth}": net.json() for net in self.grid},
             "batch": self.batch.json(),
+            "batch_cnn": self.cnn.json(),
             "lava_again": None if self.again is None else self.again.json(),
             "sparse": {str(n): sparse.json() for n, sparse in self.sparse.items()},
         }

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuroprompt.cli._output import emit, table
+from neuroprompt.cli._output import emit, settings, table
 from neuroprompt.errors import BadSetting
+from neuroprompt.plugin import names_in
 
 if TYPE_CHECKING:
     from neuroprompt.bundles.data_run import DataRun
+    from neuroprompt.bundles.shards import Split
     from neuroprompt.contracts.deployment import Prices
 
 
+DATA_SET = (
+    "A data set for the neurons: .npy, .npz or .h5, (items, steps, lines); or data:test, the images of the run's own, "
+    "for a bundle whose prompt depends on the image (the first N: data:test:N)."
+)
 LabelsFile = Annotated[
     Path | None, typer.Option("--labels", metavar="FILE", help="The class of each item, where FILE does not hold them.")
 ]
@@ -28,6 +35,35 @@ ItemPrices = Annotated[
     str | None,
     typer.Option("--prices", help="Price list of an item's energy: a name or .toml file (default: loihi)."),
 ]
+
+
+EngineName = Annotated[
+    str | None,
+    typer.Option("--engine", help=f"Run in shards, each a process: {', '.join(names_in('neuroprompt.engines'))}."),
+]
+EngineWords = Annotated[
+    list[str] | None, typer.Option("--engine-set", metavar="KEY=VALUE", help="A setting of the engine; repeatable.")
+]
+Shards = Annotated[int | None, typer.Option(help="Shards of the data set, with --engine (default: one a core).")]
+Work = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for the shards' files, on storage that all machines share; the same command again goes on there."
+    ),
+]
+ShardWord = Annotated[str | None, typer.Option("--shard", hidden=True)]
+
+
+def split_of(engine: str | None, words: list[str] | None, shards: int | None, work: Path | None) -> Split | None:
+    """How the data set is split; None without an engine. Raises BadSetting, UnknownName."""
+    if engine is None:
+        refuse({"engine-set": words, "shards": shards, "work": work}, "--engine beside it: it is for shards")
+        return None
+    from neuroprompt.bundles.shards import Split
+    from neuroprompt.contracts.work import Engine
+
+    typed = Engine.typed(engine, settings(words or [], "--engine-set", "address=auto"))
+    return Split(Engine.named(engine, **typed), (os.cpu_count() or 1) if shards is None else shards, work)
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:

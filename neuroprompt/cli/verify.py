@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import Decode, ItemPrices, LabelsFile, check_figure, priced, prices_of, refuse
+from neuroprompt.cli._data_set import (
+    DATA_SET,
+    Decode,
+    EngineName,
+    EngineWords,
+    ItemPrices,
+    LabelsFile,
+    Shards,
+    ShardWord,
+    Work,
+    check_figure,
+    priced,
+    prices_of,
+    refuse,
+    split_of,
+)
 from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
@@ -55,11 +70,16 @@ def verify(
     split_signs: SplitSigns = False,
     data: Annotated[
         Path | None,
-        typer.Option("--inputs", metavar="FILE", help="A data set: .npy, .npz or .h5, (items, steps, lines)."),
+        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
     ] = None,
     labels: LabelsFile = None,
     decode: Decode = None,
     prices: ItemPrices = None,
+    engine: EngineName = None,
+    engine_words: EngineWords = None,
+    shards: Shards = None,
+    work: Work = None,
+    shard: ShardWord = None,
     chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
     figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
     json: Json = False,
@@ -68,15 +88,19 @@ def verify(
 
     Exit code 1 where a float target differs from the reference, Lava's integers from our emulator's, or a target broke.
     """
-    from neuroprompt.bundles.data_run import opened
+    from neuroprompt.bundles.shards import Shard
+    from neuroprompt.bundles.verify_run import verify_items
     from neuroprompt.compiler.reading import activity_hints
     from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
     check_figure(figure)
     if data is None:
-        refuse({"labels": labels, "decode": decode, "prices": prices}, "--inputs FILE beside it: it is for a data set")
-    listed_prices = prices_of(prices)
+        refuse(
+            {"labels": labels, "decode": decode, "prices": prices, "engine": engine},
+            "--inputs FILE beside it: it is for a data set",
+        )
+    listed_prices, split = prices_of(prices), split_of(engine, engine_words, shards, work)
     with stdout_is_ours():
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
@@ -84,10 +108,23 @@ def verify(
             result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
         else:
             refuse({"input": stimulus}, "either --input or --inputs")
-            model, items, reading = opened(what, data, labels, steps, (dt, library), split_signs=split_signs)
-            every = items.part(0, len(items))
-            model = model.on(chip.value)
-            result = verify_model(model, every, names, TerminalProgress(), labels=items.labels, decode=decode)
+            verified, reading = verify_items(
+                what,
+                data,
+                labels,
+                names,
+                decode=decode,
+                steps=steps,
+                units=(dt, library),
+                split_signs=split_signs,
+                chip=chip.value,
+                split=split,
+                shard=None if shard is None else Shard.parse(shard),
+                progress=TerminalProgress(),
+            )
+            if verified is None:
+                return
+            result = verified
         if figure is not None:
             from neuroprompt.report.verify_figure import draw_verified
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.simulators.decode import check_labels, classes_of, decoded, output_node, way_of
+from neuroprompt.simulators.decode import check_labels
 from neuroprompt.simulators.items import Items
 from neuroprompt.simulators.per_item import Counts, PerItem
 from neuroprompt.spiking.program import SpikingModel
@@ -48,24 +48,29 @@ def tally(
     precision: str,
     decode: str | None = None,
     *,
+    only: range | None = None,
     progress: Progress = SILENT,
 ) -> Tally:
-    """Run all items and count; raises BadData where a label is no class of the model, and what the target raises."""
-    program, node = model.program(precision), output_node(model.graph)
+    """Run all items, or `only` those, and count.
+
+    Raises BadData where a label is no class of the model, and what the target raises.
+    """
+    program, reader = model.program(precision), items.reader(model, decode)
     neurons = max((p.size for p in program.populations), default=0)
     predicted: list[Counts] = []
     counts: list[PerItem] = []
     classes, way, seconds = 0, decode or "", 0.0
-    starts = items.starts(neurons)
+    only = range(len(items)) if only is None else only
+    starts = range(only.start, only.stop, items.starts(neurons).step)
     for first in progress.track(starts, "running items", len(starts)):
-        inputs = items.part(first, first + starts.step)
+        inputs = items.part(first, min(first + starts.step, only.stop))
         start = time.perf_counter()
-        recording = target.run(model, inputs, precision, states=decode == "potential")
+        recording = target.run(model, inputs, precision, states=reader.states)
         if not classes:
-            classes, way = classes_of(recording, node), way_of(recording, node, decode)
+            classes, way = reader.count(recording), reader.way(recording)
             if items.labels is not None:
                 check_labels(items.labels, classes)
-        predicted.append(decoded(recording, node, way))
+        predicted.append(reader.classes(recording, inputs, first))
         counts.append(PerItem.of(program, recording, inputs))
         seconds += time.perf_counter() - start
     return Tally(np.concatenate(predicted), PerItem.joined(counts), classes, way, seconds)

@@ -35,12 +35,23 @@ def test_the_json_has_the_keys_that_it_always_had(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Target.part("lava"), "available", lambda: Availability(False, "", "", "run 'this'"))
     values = json.loads(json.dumps(bench_spiking(steps=4, width=8, layers=1, rounds=1).json(), allow_nan=False))
     settings = {"steps", "width", "layers", "rounds", "lava"}
-    assert set(values) == settings | {"converter", "spikes", "lanes", "grid", "batch", "sparse", "lava_again"}
+    assert set(values) == settings | {
+        "converter",
+        "spikes",
+        "lanes",
+        "grid",
+        "batch",
+        "sparse",
+        "lava_again",
+        "batch_cnn",
+    }
     timed = {"seconds", "ratio", "quartiles"}
     assert set(values["converter"]) == timed
     assert set(values["lanes"]["16"]) == timed | {"spikes", "per_image"}
     assert set(values["batch"]["items_per_second"]) == {"single", "batched", "first_product"}
     assert set(values["batch"]["ratio"]) == {"batched_over_single", "batched_over_first_product"}
+    assert set(values["batch_cnn"]["ratio"]) == {"batched_over_single"}
+    assert values["batch_cnn"]["sizes"] == [2312, 4096, 1024, 128, 10]
     assert set(values["grid"]["4x8"]) == timed | {"spikes", "width", "depth", "ms"}
     assert set(values["sparse"]["40"]) == {"ms", "ratio", "quartiles"}
 

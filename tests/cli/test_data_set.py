@@ -181,3 +181,47 @@ def test_mistakes_are_one_line(command: Command, graph: Path, data: Path, tmp_pa
     refused(command("run", graph, "--inputs", data, "--threads", 2), "images")
     refused(command("run", graph, "--inputs", data, "--target", "snntorch"), "snntorch: float")
     refused(command("run", graph, "--inputs", data, "--out", "a.npz"), ".csv")
+
+
+# --- shards ----------------------------------------------------------------------------------------------------------
+
+
+def timeless(values: Any) -> Any:
+    """JSON without what differs from run to run."""
+    if isinstance(values, dict):
+        return {key: timeless(value) for key, value in values.items() if key not in ("seconds", "items_per_second")}
+    return values
+
+
+@pytest.mark.slow
+def test_shards_on_an_engine_give_what_one_run_gives(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    """In two processes, and in the order of the items; the same command again takes the files that are there."""
+    words = ("--inputs", data, "--json")
+    split = ("--engine", "local", "--shards", 2, "--work", tmp_path / "work")
+    for verb, more in (("run", ("--out", tmp_path / "a.csv")), ("verify", ("--targets", "loihi"))):
+        whole = command(verb, graph, *words, *more)
+        written = (tmp_path / "a.csv").read_bytes()
+        sharded = command(verb, graph, *words, *more, *split)
+        assert sharded.code == 0, sharded.err
+        assert timeless(sharded.json) == timeless(whole.json)
+        assert (tmp_path / "a.csv").read_bytes() == written
+    files = sorted((tmp_path / "work").glob("*/shard.npz"))
+    assert len(files) == 4
+    before = [file.stat().st_mtime_ns for file in files]
+    files[0].unlink()
+    again = [command(verb, graph, *words, *more, *split) for verb, more in (("run", ()), ("verify", more))]
+    assert [result.code for result in again] == [0, 0]
+    assert [file.stat().st_mtime_ns for file in files][1:] == before[1:]
+    assert files[0].exists()
+
+
+def test_a_shard_that_fails_is_one_line(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    split = ("--engine", "local", "--shards", 2)
+    failed = command("run", graph, "--inputs", data, *split, "--decode", "rank")
+    refused(failed, "shard 1 of 2", "rate, first-spike, potential")
+    refused(command("run", graph, "--inputs", data, "--shards", 2), "--engine beside it")
+    refused(command("run", graph, "--inputs", data, "--engine", "cloud"), "local")
+    for verb in ("run", "verify"):
+        refused(command(verb, graph, "--engine", "local"), "--inputs FILE beside it")
+        refused(command(verb, graph, "--inputs", data, *split[:3], 0), "shards 0")
+        refused(command(verb, graph, "--inputs", data, "--shard", "2/2:x.npz"), "INDEX/COUNT:FILE")
