@@ -11,6 +11,7 @@ from rich.table import Table
 from neuroprompt.cli._app import app
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
+from neuroprompt.extras import need
 
 if TYPE_CHECKING:
     from neuroprompt.contracts.deployment import Prices
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         "energy out/lava --prices speck,horowitz-45nm-int8 --seconds 0.01",
         "energy out/lava --target lava --generator-prices mine.toml",
         "energy graph.nir --steps 100 --input poisson:0.1 --by-node",
-        "energy graph.nir --steps 100 --target loihi --precision fixed --generator-prices sana-fe-loihi",
+        "energy graph.nir --steps 100 --target loihi --precision fixed --chip cores.png",
         "energy graph.nir --steps 100 --target sanafe --precision fixed --generator-prices sana-fe-loihi",
         "energy out/onnx --images images/ --measure --json",
     )
@@ -67,6 +68,9 @@ def energy(
     library: From = None,
     dt: Dt = None,
     by_node: Annotated[bool, typer.Option("--by-node", help="Also show the generator's counts node by node.")] = False,
+    chip: Annotated[
+        Path | None, typer.Option(help="Draw the cores of a Loihi 1 and their load into a .png or .svg file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
@@ -87,6 +91,11 @@ def energy(
             measure=measure,
             form=form,
         )
+        if chip is not None:
+            need("figures")
+            from neuroprompt.report.chip import draw
+
+            draw(counts.chip, chip, what.stem)
         if counts.reading is not None:
             print_reading(counts.reading)
         result: EnergyEstimate | PriceComparison

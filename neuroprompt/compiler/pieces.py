@@ -137,22 +137,49 @@ def traffic_of(
 
 
 def together(pieces: list[Piece], at: list[int], traffic: Array) -> list[int]:
-    """Pieces moved, one by one, to the core with room that they talk to most, as long as that saves messages."""
+    """Pieces moved to a core with room, or exchanged with one in it, as long as that saves messages between cores."""
     both, at = traffic + traffic.T, list(at)
+    np.fill_diagonal(both, 0.0)
+    least = 1e-9 * max(1.0, float(both.sum()))
     better = True
     while better:
         better = False
-        for i, piece in enumerate(pieces):
-            cores = filled(pieces, at)
-            talks = np.bincount(at, weights=both[i] * (np.arange(len(at)) != i), minlength=len(cores))
-            for core in np.argsort(-talks, kind="stable"):
-                if talks[core] <= talks[at[i]] * (1 + 1e-9):
-                    break
-                if cores[core].takes(piece):
-                    at[i], better = int(core), True
-                    break
-    numbers = {core: i for i, core in enumerate(dict.fromkeys(sorted(at)))}
+        for i in range(len(pieces)):
+            change = _better_place(pieces, at, both, i, least)
+            if change is not None:
+                at, better = change, True
+    numbers = {core: i for i, core in enumerate(sorted(set(at)))}
     return [numbers[core] for core in at]
+
+
+def _better_place(pieces: list[Piece], at: list[int], both: Array, i: int, least: float) -> list[int] | None:
+    """The cores with piece `i` where it saves most messages, alone or against a piece that takes its place; or None."""
+    cores = max(at) + 1
+    talks = np.zeros((len(at), cores))
+    np.add.at(talks.T, at, both)
+    home = at[i]
+    saved = {(core, -1): float(talks[i, core] - talks[i, home]) for core in range(cores) if core != home}
+    for j, core in enumerate(at):
+        if core != home:
+            back = float(talks[j, home] - talks[j, core] - 2 * both[i, j])
+            saved[core, j] = saved[core, -1] + back
+    for (core, j), gain in sorted(saved.items(), key=lambda each: (-each[1], each[0])):
+        if gain <= least:
+            return None
+        change = [core if k == i else home if k == j else place for k, place in enumerate(at)]
+        if all(_fit([piece for piece, place in zip(pieces, change, strict=True) if place == c]) for c in (core, home)):
+            return change
+    return None
+
+
+def _fit(pieces: list[Piece]) -> bool:
+    """Whether a core has room for all of them; a piece too large for any core has one of its own."""
+    core = Filling()
+    for piece in pieces:
+        if len(pieces) > 1 and not core.takes(piece):
+            return False
+        core.add(piece)
+    return True
 
 
 def cut(population: Population, into: list[Any]) -> list[tuple[int, int]]:

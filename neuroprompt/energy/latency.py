@@ -35,6 +35,7 @@ class Latency:
     low, high       bounds that hold for every order: all cores at work at once, or messages after the neurons
     steps           chip steps of the run
     bottleneck      the number of the core that is busy longest, and its share of the time without barriers
+    busy_s          how long every core is at work in the run; those of input lines last
     """
 
     step_s: float
@@ -46,6 +47,7 @@ class Latency:
     steps: int
     bottleneck: int
     bottleneck_busy: float
+    busy_s: tuple[float, ...] = ()
 
     @property
     def band_s(self) -> tuple[float, float]:
@@ -91,7 +93,9 @@ def latency(events: ChipEvents) -> Latency:
     means, sums = [float(x.mean()) for x in seconds], [float(x.sum()) for x in seconds]
     most, whole = int(np.argmax(busy)), float(between.sum())
     share = min(1.0, float(busy[most]) / whole) if whole else 0.0
-    return Latency(means[0], sums[0], means[1], means[2], sums[1], sums[2], len(between), most, share)
+    return Latency(
+        means[0], sums[0], means[1], means[2], sums[1], sums[2], len(between), most, share, tuple(busy * 1e-9)
+    )
 
 
 def _finished(events: ChipEvents, own: Array, sent: Array) -> Array:
