@@ -52,6 +52,7 @@ VERBS = (
     "targets",
     "methods",
     "backbones",
+    "recipes",
     "demo",
     "doctor",
 )

@@ -17,7 +17,9 @@ class BackboneSpec:
 
     `name` is "embedded" or a timm model name; `weights` a safetensors file, or None for timm's hub (or the package,
     for the embedded one); `random` true where weights are random on purpose; `pool` how tokens or pixels become
-    features (one of POOLS), None for the model's own way.
+    features (one of POOLS), None for the model's own way. `features` is "projection" where an image-text model's
+    features go on through its projection into the space of text. `classifier` is a safetensors file with the classes
+    that label mappings read from, in place of the backbone's own (see `training.classifier`).
     """
 
     name: str = "embedded"
@@ -25,6 +27,8 @@ class BackboneSpec:
     image_size: int | None = None
     random: bool = False
     pool: str | None = None
+    features: str | None = None
+    classifier: str | None = None
 
 
 POOLS = ("token", "avg", "max", "avgmax", "map")

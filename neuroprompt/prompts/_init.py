@@ -44,6 +44,12 @@ def need(sound: bool, setting: str, value: object, expected: str) -> None:
         raise BadSetting(f"{setting} {value}", expected)
 
 
+def share(dropout: float) -> float:
+    """`dropout` as it is; raises BadSetting unless it is a share below 1."""
+    need(0 <= dropout < 1, "dropout", dropout, "a share from 0 to below 1")
+    return dropout
+
+
 @dataclass(frozen=True)
 class Layout:
     """How the values of `count` tokens a block lie in a parameter, where block i has widths[i] channels.

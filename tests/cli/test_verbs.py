@@ -34,7 +34,7 @@ def test_every_verb_has_help_with_examples(command: Command, verb: str) -> None:
 
 
 def test_train_wrote_a_run_of_safetensors_and_json(trained: Path) -> None:
-    assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors"}
+    assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors", ".svg"}
 
 
 def test_train_lists_the_settings_of_method_and_head(command: Command) -> None:
