@@ -20,7 +20,7 @@ HYBRID = (
     "is added to the image, and `backbone.onnx` classifies the sum."
 )
 SCRIPT, PINS = "run_lava.py", "requirements.txt"
-BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py", "program_file.py")
+BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py", "program_file.py", "lava_net.py")
 FILES = {
     "generator.nir": "the network as NIR (HDF5), exact copies of the trained parameters",
     "program.fixed.npz": "populations and integer weights as Lava takes them (numpy, no pickle)",
@@ -30,6 +30,7 @@ FILES = {
     BESIDE_SCRIPT[0]: "Lava's processes as it runs them",
     BESIDE_SCRIPT[1]: "what it checks of a program",
     BESIDE_SCRIPT[2]: "how it reads a program",
+    BESIDE_SCRIPT[3]: "how it starts Lava once for all runs",
     PINS: "what that needs",
     "inputs.npy": "the inputs (steps, lines) that the integers were fitted and checked on",
     "factors.onnx": "normalised inputs (B, 3, H, W) -> factors P (B, T, C, H, W)",
