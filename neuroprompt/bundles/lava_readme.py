@@ -128,11 +128,12 @@ def _latency_words(time: dict[str, Any] | None) -> list[str]:
     """How long a step would take there, estimated."""
     if time is None:
         return []
-    low, high = time["step_low_s"] * 1e6, time["step_high_s"] * 1e6
+    low, high = time["band_s"]
     return [
         "",
-        f"A step takes {low:.1f} to {high:.1f} microseconds there, a run {time['run_low_s'] * 1e6:.0f} to "
-        f"{time['run_high_s'] * 1e6:.0f}: estimated, not measured, with the figures of {time['source']}.",
+        f"A step takes {time['step_s'] * 1e6:.1f} microseconds there, a run {time['run_s'] * 1e6:.0f} ({low * 1e6:.0f} "
+        f"to {high * 1e6:.0f}): estimated, not measured, with the figures of {time['source']}. Core "
+        f"{time['bottleneck']} is busy longest.",
     ]
 
 

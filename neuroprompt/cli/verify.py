@@ -28,7 +28,6 @@ from neuroprompt.cli._data_set import (
 from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
-from neuroprompt.simulators.per_item import Spread
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
@@ -227,6 +226,8 @@ def _costs(result: Verification, prices: Prices) -> dict[str, ItemEnergy]:
 
 
 def _costs_in_words(result: Verification, costs: Mapping[str, ItemEnergy]) -> list[tuple[str, str]]:
+    from neuroprompt.simulators.per_item import Spread
+
     words = []
     for name, energy in costs.items():
         counts = result.targets[name].counts

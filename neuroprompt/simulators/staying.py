@@ -71,13 +71,16 @@ class Worker:
     def __init__(self, runtime: Runtime, script: Path, program: bytes, options: Sequence[str]) -> None:
         self.name = runtime.name
         self.scratch = tempfile.TemporaryDirectory(prefix="np-", ignore_cleanup_errors=True)
-        file = Path(self.scratch.name) / "program"
-        file.write_bytes(program)
-        self.complained = Path(self.scratch.name) / "stderr"
-        arguments = [str(file), *options[:1], str(IDLE_SECONDS), *options[1:]]
-        with self.complained.open("wb") as err:
-            scratch, pipe = Path(self.scratch.name), subprocess.PIPE
-            self.child = runtime.start(script, arguments, scratch, stdin=pipe, out=pipe, err=err)
+        scratch, pipe = Path(self.scratch.name), subprocess.PIPE
+        self.complained = scratch / "stderr"
+        arguments = [str(scratch / "program"), *options[:1], str(IDLE_SECONDS), *options[1:]]
+        try:
+            (scratch / "program").write_bytes(program)
+            with self.complained.open("wb") as err:
+                self.child = runtime.start(script, arguments, scratch, stdin=pipe, out=pipe, err=err)
+        except BaseException:
+            self.scratch.cleanup()
+            raise
 
     def ask(self, folder: Path, timeout: float) -> bool:
         """Hand it a folder; False where it had ended before, idle. Raises WorkerFailed; then it is gone."""
