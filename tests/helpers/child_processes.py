@@ -46,4 +46,4 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def assert_all_gone(mark: bytes) -> None:
-    until(lambda: not marked(mark), 10)
+    until(lambda: not marked(mark))

@@ -24,4 +24,4 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
     end_all()
     for pid in marked(value.encode()):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not ownerless() - before, 10)
+    until(lambda: not ownerless() - before)
