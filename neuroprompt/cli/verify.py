@@ -10,13 +10,13 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._data_set import Decode, LabelsFile, check_figure, refuse
-from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
+from neuroprompt.cli._graphs import Agreement, Chip, Dt, From, SplitSigns, WeightBits, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
-    from neuroprompt.contracts.deployment import Floats
+    from neuroprompt.contracts.deployment import Floats, Wide
     from neuroprompt.simulators.compare import NodeAgreement
     from neuroprompt.simulators.verify import TargetAgreement, Verification
     from neuroprompt.spiking.program import SpikingModel
@@ -32,6 +32,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify graph.nir --steps 100 --input poisson:0.2",
         "verify graph.nir --steps 100 --from spikingjelly --dt 1e-3",
         "verify graph.nir --input spikes.npy --figure verify.png",
+        "verify graph.nir --input spikes.npy --weight-bits auto",
         "verify graph.nir --inputs test.npz --targets loihi,lava --json",
     )
 )
@@ -51,6 +52,8 @@ def verify(
     dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
     split_signs: SplitSigns = False,
+    weight_bits: WeightBits = "8",
+    agreement: Agreement = 0.999,
     data: Annotated[
         Path | None,
         typer.Option("--inputs", metavar="FILE", help="A data set: .npy, .npz or .h5, (items, steps, lines)."),
@@ -67,20 +70,23 @@ def verify(
     """
     from neuroprompt.bundles.data_run import opened
     from neuroprompt.compiler.reading import activity_hints
+    from neuroprompt.compiler.widths import width_words
+    from neuroprompt.contracts.deployment import Wide
     from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
     check_figure(figure)
+    wide = Wide.of(weight_bits, agreement)
     if data is None:
         refuse({"labels": labels, "decode": decode}, "--inputs FILE beside it: it is for a data set")
     with stdout_is_ours():
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
-            model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, split_signs)
+            model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, (split_signs, wide))
             result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
         else:
             refuse({"input": stimulus}, "either --input or --inputs")
-            model, items, reading = opened(what, data, labels, steps, (dt, library), split_signs=split_signs)
+            model, items, reading = opened(what, data, labels, steps, (dt, library), split_signs=split_signs, wide=wide)
             every = items.part(0, len(items))
             model = model.on(chip.value)
             result = verify_model(model, every, names, TerminalProgress(), labels=items.labels, decode=decode)
@@ -91,7 +97,12 @@ def verify(
     suspicious = [] if reading is None else activity_hints(reading, result.recordings[REFERENCE].spikes)
     rows = [row for name, agreement in result.targets.items() for row in _rows(name, agreement)]
     lines = [line for name, agreement in result.targets.items() for line in _differences(name, agreement)]
-    lines += [*_classes(result), *_unlike_values(result.targets), *_of_the_chip(result.targets)]
+    lines += [
+        *(width_words(model) if wide else ()),
+        *_classes(result),
+        *_unlike_values(result.targets),
+        *_of_the_chip(result.targets),
+    ]
     lines += [f"skipped {name}: {why}" for name, why in result.skipped.items()]
     lines += [f"failed {name}: {why}" for name, why in result.failed.items()]
     lines += [f"figure in {figure}"] if figure is not None else []
@@ -109,7 +120,7 @@ def _model(
     stimulus: str | None,
     units: tuple[float | None, str | None],
     seed: int,
-    split_signs: bool,
+    lists: tuple[bool, Wide | None],
 ) -> tuple[SpikingModel, Floats | None, Reading | None]:
     """The model, its inputs where they are not its own, and how its numbers were read where it is a NIR file."""
     from neuroprompt.bundles.bundle import Bundle
@@ -119,9 +130,10 @@ def _model(
 
     if not what.is_dir():
         flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", units[0], seed, units[1])
-        return floats_of_graph(flat, inputs, split_signs=split_signs), inputs, flat.reading
-    if units != (None, None) or split_signs or (steps is not None and stimulus is None):
-        raise BadSetting("--from, --dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own")
+        return floats_of_graph(flat, inputs, split_signs=lists[0], wide=lists[1]), inputs, flat.reading
+    if units != (None, None) or lists != (False, None) or (steps is not None and stimulus is None):
+        got = "--from, --dt, --split-signs, --weight-bits or --steps for a bundle"
+        raise BadSetting(got, "a .nir file", "a bundle has its own")
     model, own, _ = load_tried(Bundle.open(what))
     if stimulus is None:
         return model, own, None

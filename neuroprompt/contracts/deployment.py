@@ -12,7 +12,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.errors import Unsupported
+from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
 
@@ -189,6 +189,28 @@ class Precision:
     max_drop: float = 1.0
 
 
+@dataclass(frozen=True)
+class Wide:
+    """Weights of more than 8 bits on the chip, as several lists of synapses, where they pay.
+
+    bits        of the widest weights with their sign, 9 to 16
+    agreement   the Jaccard index of a population's spikes that is enough: more synapses are not spent
+    """
+
+    bits: int = 16
+    agreement: float = 0.999
+
+    @classmethod
+    def of(cls, bits: int | str, agreement: float = 0.999) -> Wide | None:
+        """For 9 to 16 bits or "auto", which is 16; None for 8. Raises BadSetting."""
+        number = {"auto": "16"}.get(str(bits), str(bits))
+        if number not in map(str, range(8, 17)):
+            raise BadSetting(f"--weight-bits {bits}", "8 to 16, or auto")
+        if not 0 < agreement <= 1:
+            raise BadSetting(f"--agreement {agreement:g}", "a Jaccard index above 0, at most 1")
+        return None if number == "8" else cls(int(number), agreement)
+
+
 class Exporter(Plugin, ABC):
     """Something that a trained run or a NIR graph can be turned into; one file per artefact in `export/`.
 
@@ -221,6 +243,7 @@ class Exporter(Plugin, ABC):
         *,
         name: str = "",
         split_signs: bool = False,
+        wide: Wide | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -229,7 +252,7 @@ class Exporter(Plugin, ABC):
         Of a batch (B, T, n_in) it is fitted on all runs, and tried on the first.
 
         `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
-        `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
+        `split_signs` and `wide` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
         raise Unsupported(got, "a run folder", "--target lava, netx or c takes a graph")
