@@ -12,7 +12,8 @@ from neuroprompt.bundles.c_files import write_c
 from neuroprompt.bundles.of_graph import about_graph
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
-from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Wide
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.program import SpikingModel

@@ -18,7 +18,8 @@ from neuroprompt.compiler.mapping import mapped
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.compiler.widths import width_words
-from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Wide
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.energy.latency import latency
 from neuroprompt.loihi.arithmetic import simulate_sent
 from neuroprompt.progress import SILENT, Progress

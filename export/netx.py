@@ -14,7 +14,8 @@ from neuroprompt.bundles.artefact import Artefact
 from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.lower import stimulus
-from neuroprompt.contracts.deployment import Exported, Exporter, Floats, SpikingTarget, Wide
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats, SpikingTarget
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.netx import read_back, to_netx

@@ -15,7 +15,8 @@ from neuroprompt.bundles.of_graph import about_graph, checked_programs
 from neuroprompt.compiler.carried import carrying
 from neuroprompt.compiler.compile import calibrated, model_of_graph
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Wide
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import ParityError
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.graph import write_graph

@@ -17,7 +17,7 @@ from neuroprompt.compiler.compile import model_of_items
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.flatten import Flat, flatten
 from neuroprompt.compiler.read import read_graph
-from neuroprompt.contracts.deployment import Wide
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import nir
 
-from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Precision, Wide
+from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Precision
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting
 from neuroprompt.progress import SILENT, Progress
 

@@ -15,7 +15,8 @@ from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.flatten import Flat
-    from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Precision, Wide
+    from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Precision
+    from neuroprompt.contracts.wide import Wide
     from neuroprompt.training.run_folder import Run
 
 
@@ -84,7 +85,8 @@ def export(
     """Export a run or a graph; both sides are run and compared before a file appears."""
     from neuroprompt.compiler.carried import without_integers
     from neuroprompt.compiler.report import bits_words
-    from neuroprompt.contracts.deployment import Exporter, Precision, Wide
+    from neuroprompt.contracts.deployment import Exporter, Precision
+    from neuroprompt.contracts.wide import Wide
 
     wide = Wide.of(weight_bits, agreement)
     exporter = Exporter.named(target)

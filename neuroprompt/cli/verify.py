@@ -16,7 +16,8 @@ from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
-    from neuroprompt.contracts.deployment import Floats, Wide
+    from neuroprompt.contracts.deployment import Floats
+    from neuroprompt.contracts.wide import Wide
     from neuroprompt.simulators.compare import NodeAgreement
     from neuroprompt.simulators.verify import TargetAgreement, Verification
     from neuroprompt.spiking.program import SpikingModel
@@ -61,7 +62,9 @@ def verify(
     labels: LabelsFile = None,
     decode: Decode = None,
     chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
-    figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the result, and with --weight-bits its ways: a .png or .svg file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run every target at hand and compare it with the reference, spike by spike and node by node.
@@ -71,12 +74,12 @@ def verify(
     from neuroprompt.bundles.data_run import opened
     from neuroprompt.compiler.reading import activity_hints
     from neuroprompt.compiler.widths import width_words
-    from neuroprompt.contracts.deployment import Wide
+    from neuroprompt.contracts.wide import Wide
     from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
     check_figure(figure)
-    wide = Wide.of(weight_bits, agreement)
+    wide, ways = Wide.of(weight_bits, agreement), dict[str, dict[str, float]]()
     if data is None:
         refuse({"labels": labels, "decode": decode}, "--inputs FILE beside it: it is for a data set")
     with stdout_is_ours():
@@ -84,6 +87,10 @@ def verify(
         if data is None:
             model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, (split_signs, wide))
             result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
+            if wide and figure is not None and inputs is not None:
+                from neuroprompt.simulators.ways import jaccard_of_ways
+
+                ways = jaccard_of_ways(model, inputs, wide)
         else:
             refuse({"input": stimulus}, "either --input or --inputs")
             model, items, reading = opened(what, data, labels, steps, (dt, library), split_signs=split_signs, wide=wide)
@@ -93,7 +100,7 @@ def verify(
         if figure is not None:
             from neuroprompt.report.verify_figure import draw_verified
 
-            draw_verified(result, figure)
+            draw_verified(result, figure, ways)
     suspicious = [] if reading is None else activity_hints(reading, result.recordings[REFERENCE].spikes)
     rows = [row for name, agreement in result.targets.items() for row in _rows(name, agreement)]
     lines = [line for name, agreement in result.targets.items() for line in _differences(name, agreement)]

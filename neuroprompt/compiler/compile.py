@@ -12,7 +12,8 @@ from neuroprompt.compiler.carried import carried
 from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.quantise import quantise
-from neuroprompt.contracts.deployment import Floats, Wide
+from neuroprompt.contracts.deployment import Floats
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.graph import steps_of

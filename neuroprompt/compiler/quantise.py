@@ -21,7 +21,7 @@ from neuroprompt.compiler.shares import Share, scale_of_lines
 from neuroprompt.compiler.split import split_signs
 from neuroprompt.compiler.tasks import Tasks
 from neuroprompt.compiler.wide import search_wide
-from neuroprompt.contracts.deployment import Wide
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi.arithmetic import Array, Trace, simulate
 from neuroprompt.loihi.ranges import check_range

@@ -10,7 +10,7 @@ from neuroprompt.compiler.balance import balanced
 from neuroprompt.compiler.fit import Fitted, Task, at_scale, with_lists
 from neuroprompt.compiler.lists import MIXED, Lists, sign_lists
 from neuroprompt.compiler.search import search
-from neuroprompt.contracts.deployment import Wide
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.loihi.arithmetic import HALF, SHIFT, VTH_MAX, Array
 
 BELOW, SHARE = 3, 0.5

@@ -12,13 +12,14 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.errors import Unsupported
 from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from neuroprompt.bundles.artefact import Artefact
     from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.contracts.wide import Wide
     from neuroprompt.spiking.program import Program, SpikingModel
     from neuroprompt.training.run_folder import Run
 
@@ -187,28 +188,6 @@ class Precision:
     bits: str
     images: int = 64
     max_drop: float = 1.0
-
-
-@dataclass(frozen=True)
-class Wide:
-    """Weights of more than 8 bits on the chip, as several lists of synapses, where they pay.
-
-    bits        of the widest weights with their sign, 9 to 16
-    agreement   the Jaccard index of a population's spikes that is enough: more synapses are not spent
-    """
-
-    bits: int = 16
-    agreement: float = 0.999
-
-    @classmethod
-    def of(cls, bits: int | str, agreement: float = 0.999) -> Wide | None:
-        """For 9 to 16 bits or "auto", which is 16; None for 8. Raises BadSetting."""
-        number = {"auto": "16"}.get(str(bits), str(bits))
-        if number not in map(str, range(8, 17)):
-            raise BadSetting(f"--weight-bits {bits}", "8 to 16, or auto")
-        if not 0 < agreement <= 1:
-            raise BadSetting(f"--agreement {agreement:g}", "a Jaccard index above 0, at most 1")
-        return None if number == "8" else cls(int(number), agreement)
 
 
 class Exporter(Plugin, ABC):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from neuroprompt.compiler.compile import calibrated, model_of_graph, model_of_items
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.widths import width_words
-from neuroprompt.contracts.deployment import Exporter, SpikingTarget, Wide
+from neuroprompt.contracts.deployment import Exporter, SpikingTarget
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.simulators.verify import verify
