@@ -1,6 +1,6 @@
 """Makes docs/explain/fidelity.md's figures of a net: the Jaccard index by layer for the ways, and with limits lifted.
 
-python docs/fidelity.py GRAPH.nir STEPS RATE [FIGURE.svg]     (fitted on one run of random spikes, measured on six others)
+python docs/fidelity.py GRAPH.nir STEPS RATE [FIGURE.svg]     (fitted on a run of random spikes, measured on six others)
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def main(file: str, steps: str, rate: str, figure: str = "") -> None:
     rng = np.random.default_rng(1)
     held_out = (rng.random((HELD_OUT, *inputs.shape)) < float(rate)).astype(float)
     ways: dict[str, dict[str, float]] = {}
-    for way, lists in {"8 bits": {}, "split signs": {"split_signs": True}, "auto": {"wide": Wide()}}.items():
+    for way, split, wide in (("8 bits", False, None), ("split signs", True, None), ("auto", False, Wide())):
         begun = time.process_time()
-        model = floats_of_graph(flat, inputs, **lists)
+        model = floats_of_graph(flat, inputs, split_signs=split, wide=wide)
         seconds = time.process_time() - begun
         ways[way] = jaccard_by_layer(model, held_out)
         row(way, ways[way], f"{place(model.fixed_program)['synapses']:,} | {seconds:.0f}")

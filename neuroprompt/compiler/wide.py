@@ -48,7 +48,7 @@ def search_wide(task: Task, wide: Wide) -> Fitted:
     An error is 1 less the Jaccard index, with a cell more that is wrong, since few spikes agree by luck; and as much as
     potentials differ near the threshold, in thresholds, which tells two apart whose spikes are the same. Cells in which
     u wrapped are wrong. Those in which v was clipped, mostly of neurons that never fire again, are only where their
-    spikes are.
+    spikes are; but of nearly equal errors the one with the fewest wins, since on other inputs they may fire again.
     """
     full, most = _ends(task, wide.bits)
     if most < full * 2.0**-BELOW or not full:
@@ -69,7 +69,11 @@ def _chosen(tried: list[_Tried], agreement: float) -> _Tried:
     enough = max(1 - agreement, NEARLY * min(each.error for each in tried))
     good = [each for each in tried if each.error <= enough]
     few = ALIKE * min(each.synapses for each in good)
-    return min((each for each in good if each.synapses <= few), key=lambda each: each.error)
+    best = [each for each in good if each.synapses <= few]
+    nearly = NEARLY * min(each.error for each in best)
+    return min(
+        (each for each in best if each.error <= nearly), key=lambda each: (each.fitted.trace.clipped, each.error)
+    )
 
 
 def _tried(task: Task, scale: float, bits: int) -> _Tried:

@@ -1,4 +1,4 @@
-"""Ways: how near a graph's integers are to float, layer by layer, with 8 bits, with signs split, and with wide weights."""
+"""Ways: how near a graph's integers are to float, by layer: with 8 bits, with signs split, and with wide weights."""
 
 from __future__ import annotations
 
