@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
-from numpy.typing import NDArray
 
 from neuroprompt.compiler.compile import floats_of_graph
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.stimuli import flat_with_inputs
 from neuroprompt.contracts.wide import Wide
+from neuroprompt.loihi.arithmetic import DECAY_ONE
 from neuroprompt.report.figures import new_figure
 from neuroprompt.report.verify_figure import draw_ways
 from neuroprompt.simulators.ways import jaccard_by_layer
-from neuroprompt.spiking.program import Program, SpikingModel
+from neuroprompt.spiking.program import Number, Population, Program, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 
 HELD_OUT = 6
 FINER = 6
@@ -51,41 +52,53 @@ def main(file: str, steps: str, rate: str, figure: str = "") -> None:
 
 
 def lifted_limits(model: SpikingModel) -> dict[str, Program]:
-    """Programs in floating point that keep all roundings of the integers but those of one limit.
+    """Programs in floating point that round as the integers do, without truncation, and without one limit more.
 
-    scales of 1, 2, ... populations: the chip's unit of a sum of synapses, 2^6 of the potential's, a 64th of it.
+    The first has the chip's own weights, thresholds and decays, and potentials without an end; the second units of all
+    sums, thresholds and biases that are a 64th, the potential's lowest bit; the third exact decays.
     """
-    floats = model.float_program
+    floats, fixed = model.float_program, model.fixed_program
     scales = {name: report["scale"] for name, report in model.scale_report["populations"].items()}
 
-    def rounded(finer: int, decays: bool) -> Program:
-        factor = {name: scale * 2.0**finer for name, scale in scales.items()}
-        populations = tuple(
-            replace(
-                p,
-                vth=np.floor(np.asarray(p.vth) * factor[p.name]) / factor[p.name],
-                bias=np.rint(p.bias * factor[p.name]) / factor[p.name],
-                du=on_grid(p.du, decays),
-                dv=on_grid(p.dv, decays),
-            )
-            for p in floats.populations
-        )
-        projections = tuple(
-            replace(q, weights=q.weights.with_values(np.rint(q.weights.values * factor[q.target]) / factor[q.target]))
-            for q in floats.projections
-        )
-        return replace(floats, populations=populations, projections=projections)
+    def on_chip(q: Projection) -> Projection:
+        lists = [part for part in fixed.into(q.target) if (part.source, part.lag) == (q.source, q.lag)]
+        whole = sum(part.weights.rows().astype(np.float64) * 2.0**part.exponent for part in lists)
+        return replace(q, weights=Weights(whole / scales[q.target]))
 
+    def finer(p: Population) -> Population:
+        unit = scales[p.name] * 2.0**FINER
+        return replace(p, vth=np.floor(np.asarray(p.vth) * unit) / unit, bias=np.rint(p.bias * unit) / unit)
+
+    def finer_weights(q: Projection) -> Projection:
+        unit = scales[q.target] * 2.0**FINER
+        return replace(q, weights=q.weights.with_values(np.rint(q.weights.values * unit) / unit))
+
+    def decays(p: Population) -> Population:
+        return replace(p, du=on_grid(p.du), dv=on_grid(p.dv))
+
+    def rounded(p: Population) -> Population:
+        (chip,) = (each for each in fixed.populations if each.name == p.name)
+        return replace(p, vth=chip.vth / scales[p.name], bias=chip.bias / scales[p.name])
+
+    chip = tuple(on_chip(q) for q in floats.projections)
     return {
-        "potential without an end": rounded(0, decays=True),
-        f"sums {FINER} bits finer": rounded(FINER, decays=True),
-        "exact decays": rounded(0, decays=False),
+        "no end of the potential": replace(
+            floats, populations=tuple(decays(rounded(p)) for p in floats.populations), projections=chip
+        ),
+        f"and sums {FINER} bits finer": replace(
+            floats,
+            populations=tuple(decays(finer(p)) for p in floats.populations),
+            projections=tuple(finer_weights(q) for q in floats.projections),
+        ),
+        "and exact decays": replace(
+            floats, populations=tuple(rounded(p) for p in floats.populations), projections=chip
+        ),
     }
 
 
-def on_grid(decay: float | NDArray[np.float64], rounded: bool) -> NDArray[np.float64]:
+def on_grid(decay: Number) -> Number:
     """A decay in 4096ths."""
-    return np.rint(np.asarray(decay) * 4096) / 4096 if rounded else np.asarray(decay)
+    return np.asarray(np.rint(np.asarray(decay) * DECAY_ONE) / DECAY_ONE)
 
 
 def row(way: str, layers: dict[str, float], spent: str) -> None:

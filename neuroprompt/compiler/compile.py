@@ -82,10 +82,9 @@ def model_of_items(
     wide: Wide | None = None,
     progress: Progress = SILENT,
 ) -> SpikingModel:
-    """`floats_of_graph` for a batch of runs (B, T, n_in): its integers are fitted on all of them, one after the other.
+    """`floats_of_graph` for a batch of runs (B, T, n_in): its integers are fitted on all of them, each from rest.
 
-    With `wide` each begins from rest. The model runs T steps. `largest` is the largest number that a line may carry,
-    where inputs are no spikes.
+    The model runs T steps. `largest` is the largest number that a line may carry, where inputs are no spikes.
     """
     runs, steps, lines = items.shape
     model = floats_of_graph(
@@ -94,7 +93,7 @@ def model_of_items(
         largest,
         split_signs=split_signs,
         wide=wide,
-        runs=1 if wide is None else runs,
+        runs=runs,
         progress=progress,
     )
     floats, fixed = (replace(p, steps=steps) for p in (model.float_program, model.fixed_program))
