@@ -13,6 +13,7 @@ from neuroprompt.bundles.of_graph import about_graph
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.program import SpikingModel
@@ -42,12 +43,15 @@ class CFloat32(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        wide: Wide | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
         """Write the bundle, tried on `inputs` (T, n_in); raises Unsupported, naming the node, ParityError."""
         if split_signs:
             raise Unsupported("--split-signs in float32", "integers", "use --target c")
+        if wide is not None:
+            raise Unsupported("--weight-bits in float32", "integers", "use --target c")
         program = lower(graph, len(inputs))
         check_chip(program)
         whole = Unsupported("integers of a bundle in float32", 'precision "float"')

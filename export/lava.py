@@ -17,7 +17,9 @@ from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.mapping import mapped
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.report import number_bits
+from neuroprompt.compiler.widths import width_words
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.energy.chip_events import chip_events
 from neuroprompt.energy.latency import latency
 from neuroprompt.loihi.arithmetic import simulate_sent
@@ -52,6 +54,7 @@ class Lava(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        wide: Wide | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -61,7 +64,7 @@ class Lava(Exporter):
 
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
-        model, tried = calibrated(graph, inputs, split_signs=split_signs, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, progress=progress)
         source = {"encoding": encoding} if encoding else {}
 
         def fill(folder: Path) -> dict[str, Any]:
@@ -69,6 +72,8 @@ class Lava(Exporter):
             write_inputs(tried, folder)
             written = read_model(folder)
             about = about_graph(graph, name, model) | source | {"placement": place(model.fixed_program)}
+            if wide is not None:
+                about["placement"]["widths"] = width_words(model)
             about["placement"]["loihi1"] = _on_loihi1(model.fixed_program, tried)
             about |= {"checked": checked_programs(written, tried, progress)}
             add_script(folder, graph_readme(about, written))

@@ -15,6 +15,7 @@ from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats, SpikingTarget
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.netx import read_back, to_netx
@@ -53,12 +54,16 @@ class Netx(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        wide: Wide | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
         """The same for a NIR graph, its integers fitted on `inputs` (T, n_in), or on a batch (B, T, n_in)."""
         if split_signs:
             raise Unsupported("--split-signs for netx", "one matrix of weights a layer", "use --target lava")
+        if wide is not None:
+            got = "weights of more than 8 bits for netx"
+            raise Unsupported(got, "one matrix of weights a layer, without an exponent", "use --target lava")
         source = {"graph": name} | ({"encoding": encoding} if encoding else {})
         return _write(*calibrated(graph, inputs), out, source)
 

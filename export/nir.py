@@ -16,6 +16,7 @@ from neuroprompt.compiler.carried import carrying
 from neuroprompt.compiler.compile import calibrated, model_of_graph
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import ParityError
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.graph import write_graph
@@ -47,11 +48,12 @@ class Nir(Exporter):
         *,
         name: str = "",
         split_signs: bool = False,
+        wide: Wide | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
         """The graph with its integers, fitted on `inputs` (T, n_in), beside these as inputs.npy."""
-        model, tried = calibrated(graph, inputs, split_signs=split_signs, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, progress=progress)
         whole = carrying(graph, model.float_program, model.fixed_program, model.scale_report)
 
         def fill(folder: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from neuroprompt.compiler.compile import model_of_items
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.flatten import Flat, flatten
 from neuroprompt.compiler.read import read_graph
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
@@ -181,6 +182,7 @@ def opened(
     units: tuple[float | None, str | None] = (None, None),
     *,
     split_signs: bool = False,
+    wide: Wide | None = None,
     progress: Progress = SILENT,
 ) -> tuple[SpikingModel, Items, Reading | None]:
     """The model of a bundle or of a NIR file, the items to run it on, and how the numbers of a file were read.
@@ -191,10 +193,9 @@ def opened(
     if isinstance(what, Bundle) or Path(what).is_dir():
         bundle = what if isinstance(what, Bundle) else Bundle.open(what)
         model = load_model(bundle)
-        if units != (None, None) or steps is not None or split_signs:
-            raise BadSetting(
-                "--from, --dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own"
-            )
+        if units != (None, None) or steps is not None or split_signs or wide is not None:
+            got = "--from, --dt, --split-signs, --weight-bits or --steps for a bundle"
+            raise BadSetting(got, "a .nir file", "a bundle has its own")
         if is_split(inputs):
             if labels is not None:
                 raise BadSetting(f"labels {labels} beside {inputs}", "the labels of that data set")
@@ -205,15 +206,15 @@ def opened(
     flat = flatten(read_graph(Path(what), *units))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
     items = read_items(Path(inputs), labels, flat.lines, steps, its_own)
-    return fitted(flat, items, split_signs), items, flat.reading
+    return fitted(flat, items, split_signs, wide), items, flat.reading
 
 
-def fitted(flat: Flat, items: Items, split_signs: bool = False) -> SpikingModel:
+def fitted(flat: Flat, items: Items, split_signs: bool = False, wide: Wide | None = None) -> SpikingModel:
     """A graph with integers fitted on items spread over the data set."""
     chosen = np.unique(np.linspace(0, len(items) - 1, FITTED).round().astype(int))
     inputs = np.concatenate([items.part(i, i + 1) for i in chosen]).astype(np.float64)
     largest = 0.0 if items.largest <= 1 and np.all((inputs == 0) | (inputs == 1)) else items.largest
-    return model_of_items(flat, inputs, largest, split_signs=split_signs)
+    return model_of_items(flat, inputs, largest, split_signs=split_signs, wide=wide)
 
 
 def _csv(result: DataRun) -> bytes:

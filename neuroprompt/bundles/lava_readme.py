@@ -99,6 +99,7 @@ def graph_readme(about: dict[str, Any], model: SpikingModel) -> str:
     chip = [
         f"{placed['synapses']:,} synapses; at least {placed['cores']} of the {placed['chip']['cores']} cores of a "
         f"Loihi 2 ({placed['chip']['source']}). Its outputs are {placed['latency_steps']} steps behind the graph's.",
+        *(f"- {line}" for line in placed.get("widths", ())),
         *(f"- too large: {line}" for line in placed["too_large"]),
         *_mapping_words(placed["loihi1"]),
     ]

@@ -19,8 +19,10 @@ from neuroprompt.bundles.shards import (
 )
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.contracts.deployment import Recording
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.verify import Verification, run_all, verify
+from neuroprompt.spiking.program import SpikingModel
 
 ChipName = Literal["loihi1", "loihi2"]
 
@@ -35,28 +37,33 @@ def verify_items(
     steps: int | None = None,
     units: tuple[float | None, str | None] = (None, None),
     split_signs: bool = False,
+    wide: Wide | None = None,
     chip: ChipName = "loihi2",
     split: Split | None = None,
     shard: Shard | None = None,
     progress: Progress = SILENT,
-) -> tuple[Verification | None, Reading | None]:
-    """Verify a NIR file or a bundle on a data set (`neuroprompt.bundles.data_run.opened`), and how the file was read.
+) -> tuple[Verification | None, SpikingModel, Reading | None]:
+    """Verify a NIR file or a bundle on a data set; also its model, and how the file was read (`data_run.opened`).
 
     With `split` an engine runs the targets in shards, and they are compared here: the result is that of one run. With
     `shard` only that shard runs and writes its file, and there is no result. Raises what both parts raise.
     """
-    model, items, reading = opened(what, inputs, labels, steps, units, split_signs=split_signs, progress=progress)
+    model, items, reading = opened(
+        what, inputs, labels, steps, units, split_signs=split_signs, wide=wide, progress=progress
+    )
     model = model.on(chip)
     if shard is not None:
         its = shard.of(len(items))
         done = run_all(model, items.part(its.start, its.stop), targets)
         arrays = [recording_arrays("-".join(key), ran) for key, ran in done.items()]
         write_arrays(shard.file, {name: array for each in arrays for name, array in each.items()})
-        return None, None
+        return None, model, reading
     ran = None
     if split is not None:
         dt, library = units
         options = {"decode": decode, "steps": steps, "dt": dt, "from": library, "split-signs": split_signs}
+        if wide is not None:
+            options |= {"weight-bits": wide.bits, "agreement": wide.agreement}
         options |= {"chip": chip, "targets": None if targets is None else ",".join(targets)}
         words = words_of("verify", what, inputs_and(inputs, labels, options))
         shards = split.run(words, reads_of(what, inputs, labels), len(items), progress)
@@ -67,4 +74,4 @@ def verify_items(
         ran = of_shards
     reader = items.reader(model, decode)
     every = items.part(0, len(items))
-    return verify(model, every, targets, progress, labels=items.labels, reader=reader, ran=ran), reading
+    return verify(model, every, targets, progress, labels=items.labels, reader=reader, ran=ran), model, reading

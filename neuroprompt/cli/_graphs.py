@@ -22,6 +22,21 @@ SplitSigns = Annotated[
 ]
 
 
+WeightBits = Annotated[
+    str,
+    typer.Option(
+        metavar="8..16|auto",
+        help="Bits of weights on the chip, with their sign: above 8 by several lists of synapses, where they pay.",
+    ),
+]
+Agreement = Annotated[
+    float,
+    typer.Option(
+        help="With more than 8 bits: the Jaccard index of a layer that is enough, so that synapses are saved."
+    ),
+]
+
+
 class Chip(StrEnum):
     """Whose integer rules are used where the chips differ."""
 

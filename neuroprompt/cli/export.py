@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Dt, From, SplitSigns, graph_with_inputs, graph_with_samples
+from neuroprompt.cli._graphs import Agreement, Dt, From, SplitSigns, WeightBits, graph_with_inputs, graph_with_samples
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.flatten import Flat
     from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Precision
+    from neuroprompt.contracts.wide import Wide
     from neuroprompt.training.run_folder import Run
 
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
         "export graph.nir --target lava --input pixels.npy --encode rate",
         "export graph.nir --target lava --calibrate samples.npz",
+        "export graph.nir --target lava --weight-bits auto --calibrate samples.npz",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
         "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
@@ -69,6 +71,8 @@ def export(
         ),
     ] = None,
     split_signs: SplitSigns = False,
+    weight_bits: WeightBits = "8",
+    agreement: Agreement = 0.999,
     precision: Annotated[
         str, typer.Option(help="Of a run's ONNX bundle, beside the 32-bit file: int8, int8-dynamic or fp16.")
     ] = "fp32",
@@ -85,7 +89,9 @@ def export(
     from neuroprompt.compiler.carried import without_integers
     from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter, Precision
+    from neuroprompt.contracts.wide import Wide
 
+    wide = Wide.of(weight_bits, agreement)
     exporter = Exporter.named(target)
     out = out or Path("out") / target
     if precision == "fp32" and (calibration_images, max_drop) != (64, 1.0):
@@ -102,7 +108,7 @@ def export(
                 flat = replace(flat, graph=without_integers(flat.graph))
             inputs = inputs if encode is None else _encoded(inputs, encode, seed)
             if show:
-                text = _dump(flat, inputs, split_signs)
+                text = _dump(flat, inputs, split_signs, wide)
             else:
                 result = exporter.export_graph(
                     flat.graph,
@@ -110,6 +116,7 @@ def export(
                     inputs,
                     name=what.stem,
                     split_signs=split_signs,
+                    wide=wide,
                     encoding=encode or "",
                     progress=TerminalProgress(),
                 )
@@ -122,6 +129,7 @@ def export(
         of_graphs: dict[str, object] = {
             "--dump": show,
             "--split-signs": split_signs,
+            "--weight-bits": wide,
             "--encode": encode,
             "--calibrate": calibrate,
             "--from": library,
@@ -141,7 +149,14 @@ def export(
         table(f"{precision} beside 32 bits", ("measured", "value"), facts(result.figures[precision]))
         for _ in range(precision in result.figures)
     ]
-    emit(result.json(), json, checked, *fewer_bits, *bits_words(result.figures.get("bits", {})))
+    emit(
+        result.json(),
+        json,
+        checked,
+        *fewer_bits,
+        *bits_words(result.figures.get("bits", {})),
+        *result.about.get("placement", {}).get("widths", ()),
+    )
 
 
 def _of_run(exporter: Exporter, run: Run, out: Path, precision: Precision) -> Exported:
@@ -150,12 +165,12 @@ def _of_run(exporter: Exporter, run: Run, out: Path, precision: Precision) -> Ex
     return exporter.export_reduced(run, out, precision, progress=TerminalProgress())
 
 
-def _dump(flat: Flat, inputs: Floats, split_signs: bool) -> str:
+def _dump(flat: Flat, inputs: Floats, split_signs: bool, wide: Wide | None) -> str:
     from neuroprompt.compiler.compile import floats_of_graph, model_of_items
     from neuroprompt.compiler.dump import dump
 
     fitted = floats_of_graph if inputs.ndim == 2 else model_of_items
-    return dump(flat, fitted(flat, inputs, split_signs=split_signs))
+    return dump(flat, fitted(flat, inputs, split_signs=split_signs, wide=wide))
 
 
 def _encoded(inputs: Floats, code: str, seed: int) -> Floats:

@@ -25,13 +25,14 @@ from neuroprompt.cli._data_set import (
     refuse,
     split_of,
 )
-from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
+from neuroprompt.cli._graphs import Agreement, Chip, Dt, From, SplitSigns, WeightBits, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
     from neuroprompt.contracts.deployment import Floats, Prices
+    from neuroprompt.contracts.wide import Wide
     from neuroprompt.energy.items import ItemEnergy
     from neuroprompt.simulators.compare import NodeAgreement
     from neuroprompt.simulators.verify import TargetAgreement, Verification
@@ -48,6 +49,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify graph.nir --steps 100 --input poisson:0.2",
         "verify graph.nir --steps 100 --from spikingjelly --dt 1e-3",
         "verify graph.nir --input spikes.npy --figure verify.png",
+        "verify graph.nir --input spikes.npy --weight-bits auto",
         "verify graph.nir --inputs test.npz --targets loihi,lava --json",
     )
 )
@@ -67,6 +69,8 @@ def verify(
     dt: Dt = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
     split_signs: SplitSigns = False,
+    weight_bits: WeightBits = "8",
+    agreement: Agreement = 0.999,
     data: Annotated[
         Path | None,
         typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
@@ -80,7 +84,9 @@ def verify(
     work: Work = None,
     shard: ShardWord = None,
     chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
-    figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the result, and with --weight-bits its ways: a .png or .svg file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run every target at hand and compare it with the reference, spike by spike and node by node.
@@ -90,10 +96,13 @@ def verify(
     from neuroprompt.bundles.shards import Shard
     from neuroprompt.bundles.verify_run import verify_items
     from neuroprompt.compiler.reading import activity_hints
+    from neuroprompt.compiler.widths import width_words
+    from neuroprompt.contracts.wide import Wide
     from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
     check_figure(figure)
+    wide, ways = Wide.of(weight_bits, agreement), dict[str, dict[str, float]]()
     if data is None:
         refuse(
             {"labels": labels, "decode": decode, "prices": prices, "engine": engine},
@@ -103,11 +112,15 @@ def verify(
     with stdout_is_ours():
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
-            model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, split_signs)
+            model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, (split_signs, wide))
             result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
+            if wide and figure is not None and inputs is not None:
+                from neuroprompt.simulators.ways import jaccard_of_ways
+
+                ways = jaccard_of_ways(model, inputs, wide)
         else:
             refuse({"input": stimulus}, "either --input or --inputs")
-            verified, reading = verify_items(
+            verified, model, reading = verify_items(
                 what,
                 data,
                 labels,
@@ -116,6 +129,7 @@ def verify(
                 steps=steps,
                 units=(dt, library),
                 split_signs=split_signs,
+                wide=wide,
                 chip=chip.value,
                 split=split,
                 shard=None if shard is None else Shard.parse(shard),
@@ -127,11 +141,16 @@ def verify(
         if figure is not None:
             from neuroprompt.report.verify_figure import draw_verified
 
-            draw_verified(result, figure)
+            draw_verified(result, figure, ways)
     suspicious = [] if reading is None else activity_hints(reading, result.recordings[REFERENCE].spikes)
     rows = [row for name, agreement in result.targets.items() for row in _rows(name, agreement)]
     lines = [line for name, agreement in result.targets.items() for line in _differences(name, agreement)]
-    lines += [*_classes(result), *_unlike_values(result.targets), *_of_the_chip(result.targets)]
+    lines += [
+        *(width_words(model) if wide else ()),
+        *_classes(result),
+        *_unlike_values(result.targets),
+        *_of_the_chip(result.targets),
+    ]
     lines += [f"skipped {name}: {why}" for name, why in result.skipped.items()]
     lines += [f"failed {name}: {why}" for name, why in result.failed.items()]
     lines += [f"figure in {figure}"] if figure is not None else []
@@ -155,7 +174,7 @@ def _model(
     stimulus: str | None,
     units: tuple[float | None, str | None],
     seed: int,
-    split_signs: bool,
+    lists: tuple[bool, Wide | None],
 ) -> tuple[SpikingModel, Floats | None, Reading | None]:
     """The model, its inputs where they are not its own, and how its numbers were read where it is a NIR file."""
     from neuroprompt.bundles.bundle import Bundle
@@ -165,9 +184,10 @@ def _model(
 
     if not what.is_dir():
         flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", units[0], seed, units[1])
-        return floats_of_graph(flat, inputs, split_signs=split_signs), inputs, flat.reading
-    if units != (None, None) or split_signs or (steps is not None and stimulus is None):
-        raise BadSetting("--from, --dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own")
+        return floats_of_graph(flat, inputs, split_signs=lists[0], wide=lists[1]), inputs, flat.reading
+    if units != (None, None) or lists != (False, None) or (steps is not None and stimulus is None):
+        got = "--from, --dt, --split-signs, --weight-bits or --steps for a bundle"
+        raise BadSetting(got, "a .nir file", "a bundle has its own")
     model, own, _ = load_tried(Bundle.open(what))
     if stimulus is None:
         return model, own, None

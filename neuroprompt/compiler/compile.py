@@ -13,6 +13,7 @@ from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.contracts.deployment import Floats
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.graph import steps_of
@@ -27,6 +28,7 @@ def model_of_graph(
     largest: float = 0.0,
     *,
     split_signs: bool = False,
+    wide: Wide | None = None,
     input_scale: float | None = None,
     progress: Progress = SILENT,
 ) -> SpikingModel:
@@ -38,54 +40,85 @@ def model_of_graph(
     they are taken as they are.
 
     `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
+    With `wide` weights may have more (`neuroprompt.compiler.wide`).
     """
     program = lower(graph, steps_of(graph) if steps is None else steps)
-    free = scale is None and input_scale is None and not largest and not split_signs
+    free = scale is None and input_scale is None and not largest and not split_signs and wide is None
     if free and (own := carried(graph, program, inputs)) is not None:
         return SpikingModel(graph, program, own.program, own.report)
-    fixed, report = quantise(program, inputs, scale, largest, progress, split=split_signs, input_scale=input_scale)
+    fixed, report = quantise(
+        program, inputs, scale, largest, progress, split=split_signs, wide=wide, input_scale=input_scale
+    )
     return SpikingModel(graph, program, fixed, report)
 
 
 def calibrated(
-    graph: nir.NIRGraph, inputs: Floats, *, split_signs: bool = False, progress: Progress = SILENT
+    graph: nir.NIRGraph,
+    inputs: Floats,
+    *,
+    split_signs: bool = False,
+    wide: Wide | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[SpikingModel, Floats]:
     """The model of a graph with integers fitted on one run (T, n_in), or on all of a batch (B, T, n_in).
 
     Also one run to try it with, the first. Raises Unsupported, naming the node, where there are no such integers.
     """
     if inputs.ndim == 2:
-        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, progress=progress), inputs
+        return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, wide=wide, progress=progress), inputs
     progress.say("fitting the integers")
-    model = model_of_items(graph, inputs, split_signs=split_signs)
+    model = model_of_items(graph, inputs, split_signs=split_signs, wide=wide, progress=progress)
     if model.quantisation_error is not None:
         raise model.quantisation_error
     return model, inputs[0]
 
 
 def model_of_items(
-    graph: nir.NIRGraph | Flat, items: NDArray[Any], largest: float = 0.0, *, split_signs: bool = False
+    graph: nir.NIRGraph | Flat,
+    items: NDArray[Any],
+    largest: float = 0.0,
+    *,
+    split_signs: bool = False,
+    wide: Wide | None = None,
+    progress: Progress = SILENT,
 ) -> SpikingModel:
-    """`floats_of_graph` for a batch of runs (B, T, n_in): its integers are fitted on all of them, one after the other.
+    """`floats_of_graph` for a batch of runs (B, T, n_in): its integers are fitted on all of them, each from rest.
 
     The model runs T steps. `largest` is the largest number that a line may carry, where inputs are no spikes.
     """
     runs, steps, lines = items.shape
-    model = floats_of_graph(graph, items.reshape(runs * steps, lines), largest, split_signs=split_signs)
+    model = floats_of_graph(
+        graph,
+        items.reshape(runs * steps, lines),
+        largest,
+        split_signs=split_signs,
+        wide=wide,
+        runs=runs,
+        progress=progress,
+    )
     floats, fixed = (replace(p, steps=steps) for p in (model.float_program, model.fixed_program))
     return replace(model, float_program=floats, fixed_program=fixed)
 
 
 def floats_of_graph(
-    graph: nir.NIRGraph | Flat, inputs: Floats, largest: float = 0.0, *, split_signs: bool = False
+    graph: nir.NIRGraph | Flat,
+    inputs: Floats,
+    largest: float = 0.0,
+    *,
+    split_signs: bool = False,
+    wide: Wide | None = None,
+    runs: int = 1,
+    progress: Progress = SILENT,
 ) -> SpikingModel:
     """`model_of_graph` for inputs (T, n_in) of any kind: where no integers can be fitted on them it is float alone."""
     program = lower(graph, len(inputs))
     graph = graph.graph if isinstance(graph, Flat) else graph
-    if not split_signs and (own := carried(graph, program, inputs)) is not None:
+    if not split_signs and wide is None and (own := carried(graph, program, inputs)) is not None:
         return SpikingModel(graph, program, own.program, own.report)
     try:
-        fixed, report = quantise(program, inputs, largest=largest, split=split_signs)
+        fixed, report = quantise(
+            program, inputs, largest=largest, progress=progress, split=split_signs, wide=wide, runs=runs
+        )
     except Unsupported as quantisation_error:
         return SpikingModel(graph, program, program, quantisation_error=quantisation_error)
     return SpikingModel(graph, program, fixed, report)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.compiler.fit import Fitted, Task, integer_decays
-from neuroprompt.loihi.arithmetic import MANTISSA, SHIFT, Array, step_fixed
+from neuroprompt.loihi.arithmetic import MANTISSA, SHIFT, Array, Trace, step_fixed
 
 
 def fit_constant(task: Task) -> Fitted:
@@ -18,7 +18,7 @@ def fit_constant(task: Task) -> Fitted:
     period k are an interval, and the neuron takes the one nearest to P s. Without leak that interval is
     theta/k < b <= theta/(k-1): none is empty for theta >= T (T-1), so at theta = 4092 the fit is exact up to T = 64.
     """
-    population, spikes, steps = task.population, task.wanted.spikes, task.steps
+    population, spikes, steps = task.population, task.wanted.spikes[: task.steps], task.steps
     threshold = float(population.vth)
     period = _first(spikes)
     mantissas = np.arange(MANTISSA[0], MANTISSA[1] + 1, dtype=np.int32)
@@ -41,7 +41,9 @@ def fit_constant(task: Task) -> Fitted:
         if fitted.match == 1.0:
             break
     assert best is not None
-    return best
+    once = best.trace
+    fired, u, v = (np.tile(values, (task.runs, 1)) for values in (once.spikes, once.u, once.v))
+    return replace(best, trace=Trace(fired, u, v, once.wrapped, once.clipped))
 
 
 def _first(spikes: Array) -> NDArray[np.int64]:

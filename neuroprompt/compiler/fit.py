@@ -25,7 +25,7 @@ class Task:
 
     `arriving[i]` (T, in) is what projection i delivers, already `lag` steps late; the population's own spikes are None
     there, and are fed back as it makes them. `input_scale`: of numbers that the input lines carry, else 0. `wanted` is
-    the float twin's trace.
+    the float twin's trace. T may be those of several `runs` of equal length, one after the other, each from rest.
     """
 
     population: Population
@@ -33,11 +33,12 @@ class Task:
     arriving: tuple[Array | None, ...]
     wanted: Trace
     input_scale: float = 0.0
+    runs: int = 1
 
     @property
     def steps(self) -> int:
-        """Time steps."""
-        return len(self.wanted.spikes)
+        """Time steps of one run."""
+        return len(self.wanted.spikes) // self.runs
 
     def carries_numbers(self, projection: Projection) -> bool:
         """Whether what a projection delivers are numbers, not spikes."""
@@ -128,7 +129,6 @@ def at_scale(
 
     Where nothing may be clipped, what does not fit raises OutOfRange.
     """
-    p = task.population
     lists = tuple(
         integer_lists(
             q,
@@ -138,6 +138,12 @@ def at_scale(
         )
         for q in task.incoming
     )
+    return with_lists(task, scale, lists, clip=clip)
+
+
+def with_lists(task: Task, scale: float, lists: tuple[Lists, ...], *, clip: bool = True) -> Fitted:
+    """The population at a scale behind these lists of synapses, as `at_scale`."""
+    p = task.population
     bias = np.rint(p.bias * scale)
     currents = tuple((onset, np.rint(values * scale).astype(np.int64)) for onset, values in p.currents)
     if task.input_scale and p.depth and np.abs(bias).max(initial=0) > MANTISSA[1]:
@@ -177,20 +183,31 @@ def runner(task: Task, lists: tuple[Lists, ...]) -> Callable[[Population], Trace
                 known += shifted(weighted_sums(part.weights, task.sent(q, x)), part.exponent)
 
     def run(population: Population) -> Trace:
-        a = known.copy()
+        a: Array = known.copy()
+        if task.runs > 1:
+            a = a.reshape(task.runs, task.steps, -1)
         for onset, values in population.currents:
-            a[onset:] += values
-        neurons = FixedNeurons(population, len(a))
+            a[..., onset:, :] += values
+        neurons = FixedNeurons(population, task.steps, a.shape[:-2])
         with np.errstate(invalid="ignore"):  # a scale far beyond the range is tried, too, and not taken
-            for t in range(len(a)):
+            for t in range(task.steps):
                 for lag, fed_back in own:
                     if t >= lag:
-                        a[t] += fed_back(neurons.spikes[t - lag]).astype(np.int64)
-                neurons.step(t, a[t])
+                        a[..., t, :] += fed_back(neurons.spikes[..., t - lag, :]).astype(np.int64)
+                neurons.step(t, a[..., t, :])
         sums = a + population.bias if population.depth else a
-        return replace(neurons.trace(), beyond=int(np.count_nonzero((sums >= SUM_END) | (sums < -SUM_END))))
+        beyond = int(np.count_nonzero((sums >= SUM_END) | (sums < -SUM_END)))
+        return replace(one_after_another(neurons.trace()), beyond=beyond)
 
     return run
+
+
+def one_after_another(trace: Trace) -> Trace:
+    """The runs of a batch as the steps of one, (B T, n), with all their overflows; of a single run itself."""
+    if trace.spikes.ndim == 2:
+        return trace
+    spikes, u, v = (values.reshape(-1, values.shape[-1]) for values in (trace.spikes, trace.u, trace.v))
+    return Trace(spikes, u, v, int(np.sum(trace.wrapped)), int(np.sum(trace.clipped)))
 
 
 def best_threshold(

@@ -1,4 +1,4 @@
-"""Lists: weights as the chip's lists of synapses, one of 8 bits, or two that add up to more."""
+"""Lists: weights as the chip's lists of synapses, one of 8 bits, or several that add up to more."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ ONE_SIGN, MIXED = 255, 254
 """The largest weights that the chip stores: of one sign, and beside the other sign, where they are even."""
 FINEST = 7
 """Most bits that a second list adds: what it holds lies below the step of the first, 2 << 7, and must fit 8 bits."""
+
+WIDEST = 16
+"""Bits with their sign of the widest weights, MIXED << FINEST."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,14 @@ class Lists:
     """One projection as lists of integers.
 
     `exact` are the weights in integer units, with fractions; `whole` those that the lists hold together; `changed` how
-    many of them clipping changed beside rounding.
+    many of them clipping changed beside rounding. A unit is 2^exponent.
     """
 
     projections: tuple[Projection, ...]
     exact: Array
     whole: Array
     changed: int = 0
+    exponent: int = 0
 
 
 def integer_lists(projection: Projection, factor: float, precision: Precision, *, keep_odd: bool = False) -> Lists:
@@ -62,7 +66,8 @@ def integer_lists(projection: Projection, factor: float, precision: Precision, *
     rounded_weights = projection.weights.with_values(rounded(exact, keep_odd=keep_odd))
     weights = stored(rounded_weights)
     changed = int((weights.values != rounded_weights.values).sum())
-    return Lists((replace(projection, weights=weights, exponent=exponent),), exact, rounded_weights.values, changed)
+    lists = (replace(projection, weights=weights, exponent=exponent),)
+    return Lists(lists, exact, rounded_weights.values, changed, exponent)
 
 
 def rounded(exact: NDArray[np.float64], *, keep_odd: bool = False) -> NDArray[np.float64]:
@@ -89,7 +94,43 @@ def _two(projection: Projection, exact: Array, exponent: int, finer: int) -> Lis
         for values, e in ((high, exponent + finer), (kept, exponent))
         if values.any() or (e == exponent and not high.any())
     )
-    return Lists(lists, exact, high * 2**finer + kept, int((low != kept).sum()))
+    return Lists(lists, exact, high * 2**finer + kept, int((low != kept).sum()), exponent)
+
+
+def sign_lists(projection: Projection, exact: Array, whole: Array, bits: int = WIDEST) -> Lists:
+    """Whole weights as W = (high << e) + above - below: a list of each sign, and one for those beyond 8 bits.
+
+    Only a weight beyond 8 bits has an entry in `high`, and often no other, so that a few large weights let all others
+    be finer at the cost of a few synapses. Weights that are one to one stay so. What does not fit so many `bits`, with
+    the sign, is clipped, and counted; from 9 on all that do are held exactly.
+    """
+    step = 2 if mixed(whole) else 1
+    most = MIXED << (bits - 9)
+    kept = np.clip(whole, -most, most)
+    largest = float(np.abs(kept).max(initial=0))
+    exponent = min(max(1, int(np.ceil(np.log2(max(largest, 1.0) / MIXED) - 1e-9))), FINEST)
+    high = np.where(np.abs(kept) > ONE_SIGN, step * np.rint(kept / (step << exponent)), 0.0)
+    low = kept - high * 2**exponent
+    held = high * 2**exponent + low
+    parts = [(high, exponent)] * bool(high.any())
+    if projection.weights.is_one_to_one and mixed(low) and not np.any(low % 2):
+        parts.append((low, 0))
+    else:
+        parts += [(values, 0) for values in (np.maximum(low, 0), np.minimum(low, 0)) if values.any()]
+    lists = tuple(
+        replace(projection, weights=_only(projection.weights, values.astype(np.int32)), exponent=e)
+        for values, e in parts or [(low, 0)]
+    )
+    return Lists(lists, exact, held, int((held != whole).sum()))
+
+
+def _only(weights: Weights, values: NDArray[np.int32]) -> Weights:
+    """The form with these numbers; a matrix that is mostly zeros becomes sparse rows."""
+    if weights.is_one_to_one or np.count_nonzero(values) == values.size:
+        return weights.with_values(values)
+    rows = weights.with_values(values).rows()
+    rows.eliminate_zeros()
+    return Weights(rows)
 
 
 def _without_zeros(weights: Weights) -> Weights:

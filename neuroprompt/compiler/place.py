@@ -22,8 +22,8 @@ def place(program: Program) -> dict[str, Any]:
 
     with one byte a weight and nothing for indices, axons and states, whose sizes are not published, and no core shared:
     so the real number is larger where synapses decide. "too_large" names what does not fit one chip, and what would
-    have to change. "profiles" counts pairs of decays in a population: Lava's documented LIF has one, its simulator
-    takes many.
+    have to change; "left" is what it leaves of one (below 0: what is missing). "profiles" counts pairs of decays in a
+    population: Lava's documented LIF has one, its simulator takes many.
     """
     parts = {p.name: _part(program, p) for p in program.populations}
     total = {key: sum(part[key] for part in parts.values()) for key in ("neurons", "synapses", "cores")}
@@ -31,6 +31,7 @@ def place(program: Program) -> dict[str, Any]:
         "populations": parts,
         **total,
         "chip": {"cores": CORES, "neurons": NEURONS, "synapses": SYNAPSES, "core_bytes": CORE_BYTES, "source": SOURCE},
+        "left": {"cores": CORES - total["cores"], "synapses": SYNAPSES - total["synapses"]},
         "latency_steps": program.depth,
         "too_large": _too_large(parts, total),
     }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neuroprompt.compiler.constant import fit_constant
-from neuroprompt.compiler.fit import Fitted, Task, at_scale
+from neuroprompt.compiler.fit import Fitted, Task, at_scale, one_after_another
 from neuroprompt.compiler.graded import LEAST_JACCARD, best_share
 from neuroprompt.compiler.lists import ANY
 from neuroprompt.compiler.lower import stimulus
@@ -20,6 +20,8 @@ from neuroprompt.compiler.search import search
 from neuroprompt.compiler.shares import Share, scale_of_lines
 from neuroprompt.compiler.split import split_signs
 from neuroprompt.compiler.tasks import Tasks
+from neuroprompt.compiler.wide import search_wide
+from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi.arithmetic import Array, Trace, simulate
 from neuroprompt.loihi.ranges import check_range
@@ -35,9 +37,13 @@ def quantise(
     progress: Progress = SILENT,
     *,
     split: bool = False,
+    wide: Wide | None = None,
+    runs: int = 1,
     input_scale: float | None = None,
 ) -> tuple[Program, dict[str, Any]]:
     """The integer program that fires most like `program` (float) on `inputs` (T, n_in), and the scale report.
+
+    T may be the steps of several `runs` of equal length, one after the other, each from rest.
 
     Each population has a free scale s, in weight units per unit of the float model:
 
@@ -51,7 +57,8 @@ def quantise(
     Lines that carry numbers become whole numbers too, round(x input_scale), which share the bits with their weights
     (`neuroprompt.compiler.graded`). Numbers up to twice as large as those of `inputs` fit; with `largest` given, those
     of at most that magnitude. With `split` weights of both signs become two projections, a bit finer
-    (`neuroprompt.compiler.split`).
+    (`neuroprompt.compiler.split`); with `wide` populations that spikes reach get the lists that
+    they need (`neuroprompt.compiler.wide`).
 
     Raises Unsupported, naming the node, for what the chip's integers cannot hold, where the spikes of a node that
     numbers reach agree with float in less than a Jaccard index of 0.97, and where a net that fires never does on the
@@ -62,11 +69,13 @@ def quantise(
     for name, value in (("scale", scale), ("input_scale", input_scale)):
         if value is not None and not value > 0:
             raise BadSetting(f"{name} {value}", "a number above 0")
+    if wide is not None and (split or scale is not None):
+        raise BadSetting("--weight-bits beside --split-signs or a scale", "one of them", "--weight-bits splits signs")
     check_chip(program)
     inputs = stimulus(program) if inputs is None else inputs
-    wanted = simulate(program, inputs)
+    wanted = _simulated(program, inputs, runs)
     program = split_signs(program) if split else program
-    tasks = Tasks(program, inputs, wanted)
+    tasks = Tasks(program, inputs, wanted, runs)
     graded = largest > 0 or input_scale is not None or not is_spikes(inputs)
     share = _share(tasks, largest, scale, input_scale) if graded else None
     report: dict[str, Any] = {"populations": {}, "projections": {}}
@@ -74,7 +83,7 @@ def quantise(
     projections: list[Projection] = []
     for population in progress.track(program.populations, "fitting the integers"):
         task = tasks.of(population, share)
-        fitted = _fit(task, scale, share)
+        fitted = _fit(task, scale, share, wide)
         if scale is None:
             _check_numbers(task, fitted)
         tasks.done[population.name] = fitted.trace.spikes
@@ -90,13 +99,21 @@ def quantise(
         input_scale=share.input_scale if share else 0.0,
     )
     check_range(fixed)
-    chip = simulate(fixed, inputs)
+    chip = _simulated(fixed, inputs, runs)
     _check_alive(wanted, chip)
     firing = [p.name for p in program.populations if p.emits == "spikes"]
     entries = sum(wanted[name].spikes.size for name in firing)
     equal = sum(int((wanted[name].spikes == chip[name].spikes).sum()) for name in firing)
     report["spike_match"] = equal / entries if entries else 1.0
     return fixed, report
+
+
+def _simulated(program: Program, inputs: Array, runs: int) -> dict[str, Trace]:
+    if runs == 1:
+        return simulate(program, inputs)
+    steps = len(inputs) // runs
+    traces = simulate(replace(program, steps=steps), inputs.reshape(runs, steps, inputs.shape[1]))
+    return {name: one_after_another(trace) for name, trace in traces.items()}
 
 
 def _share(tasks: Tasks, largest: float, scale: float | None, input_scale: float | None) -> Share | None:
@@ -110,14 +127,16 @@ def _share(tasks: Tasks, largest: float, scale: float | None, input_scale: float
     return Share(lines, {task.population.name: scale for task in reached}, ANY)
 
 
-def _fit(task: Task, scale: float | None, share: Share | None) -> Fitted:
+def _fit(task: Task, scale: float | None, share: Share | None, wide: Wide | None) -> Fitted:
     if scale is not None:
         return at_scale(task, scale, clip=False, of_numbers=ANY)
     if share is not None and task.population.name in share.scales:
         return share.fit(task)
     p = task.population
     constant = not task.incoming and not p.currents and p.emits == "spikes" and np.ndim(p.dv) == 0
-    return fit_constant(task) if constant else search(task)
+    if constant:
+        return fit_constant(task)
+    return search(task) if wide is None or not task.incoming else search_wide(task, wide)
 
 
 def _check_numbers(task: Task, fitted: Fitted) -> None:

@@ -59,7 +59,7 @@ def projection_report(projection: Projection, lists: Lists, scale: float) -> dic
         "zeroed": int(((values != 0) & (whole == 0)).sum()),
         "odd_to_even": int((np.rint(lists.exact) % 2 != 0).sum()) if signed else 0,
         "exponent": exponent,
-        "max_error": float(np.abs(whole * 2.0**exponent / scale - values).max()),
+        "max_error": float(np.abs(whole * 2.0**lists.exponent / scale - values).max()),
     }
 
 

@@ -19,6 +19,7 @@ from neuroprompt.progress import SILENT, Progress
 if TYPE_CHECKING:
     from neuroprompt.bundles.artefact import Artefact
     from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.contracts.wide import Wide
     from neuroprompt.spiking.program import Program, SpikingModel
     from neuroprompt.training.run_folder import Run
 
@@ -223,6 +224,7 @@ class Exporter(Plugin, ABC):
         *,
         name: str = "",
         split_signs: bool = False,
+        wide: Wide | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -231,7 +233,7 @@ class Exporter(Plugin, ABC):
         Of a batch (B, T, n_in) it is fitted on all runs, and tried on the first.
 
         `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
-        `split_signs` as in `neuroprompt.compiler.compile.model_of_graph`.
+        `split_signs` and `wide` as in `neuroprompt.compiler.compile.model_of_graph`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
         raise Unsupported(got, "a run folder", "--target lava, netx or c takes a graph")

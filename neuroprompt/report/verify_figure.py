@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -17,17 +19,23 @@ FORMS: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
 MOST_NODES, MOST_STEPS = 12, 1000
 
 
-def draw_verified(result: Verification, file: Path) -> None:
+def draw_verified(
+    result: Verification, file: Path, ways: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+) -> None:
     """Draw to a `.png` or `.svg`, whole or not at all: the reference's last node that fires, and the matrix of targets.
 
-    A cell of the matrix is the share of matching (step, neuron) entries; below 1 also the first step that differs.
+    A cell of the matrix is the share of matching (step, neuron) entries; below 1 also the first step that differs. With
+    `ways` (`neuroprompt.simulators.ways`) the Jaccard index of each layer comes below, a line for every way.
     Raises CannotWrite.
     """
     right = result.recordings[REFERENCE]
     nodes = list(right.spikes)[-MOST_NODES:]
     targets = list(result.targets)
-    figure = new_figure(10.0, 3.4 + 0.34 * max(len(targets), 2))
-    raster, matrix = figure.subplots(2, 1, height_ratios=(3.0, 0.34 * max(len(targets), 2) + 0.4))
+    heights = [3.0, 0.34 * max(len(targets), 2) + 0.4, *([2.6] if ways else [])]
+    figure = new_figure(10.0, sum(heights))
+    raster, matrix, *below = figure.subplots(len(heights), 1, height_ratios=heights)
+    for axes in below:
+        draw_ways(axes, ways)
     if nodes:
         draw_raster(raster, right.spikes[nodes[-1]][:MOST_STEPS])
         raster.set_title("")
@@ -39,6 +47,16 @@ def draw_verified(result: Verification, file: Path) -> None:
     else:
         matrix.set_axis_off()
     write_whole(file, rendered(figure, FORMS[file.suffix]))
+
+
+def draw_ways(axes: Axes, ways: Mapping[str, Mapping[str, float]]) -> None:
+    """The Jaccard index with float by layer, a line for every way in which a net becomes integers."""
+    for (way, of), marker in zip(ways.items(), cycle("osD^v")):
+        axes.plot(list(of), list(of.values()), marker=marker, label=way)
+    axes.set_ylim(0, 1.03)
+    axes.set_title("Jaccard index with float, by layer", loc="left")
+    axes.legend(frameon=False, loc="lower left")
+    axes.grid(axis="y", alpha=0.3)
 
 
 def _matrix(axes: Axes, nodes: list[str], targets: Mapping[str, TargetAgreement]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -148,12 +149,31 @@ def test_mistakes_are_one_line(command: Command, graph: Path, tmp_path: Path) ->
     refused(command("export", graph, "--target", "netx", *split), "one matrix of weights a layer")
     refused(command("export", tmp_path, "--target", "lava", "--split-signs"), "--split-signs of a run")
     refused(command("verify", tmp_path, "--split-signs"), "a .nir file")
+    wide = ("--steps", 5, "--weight-bits")
+    refused(command("export", graph, "--target", "netx", *wide, "auto"), "one matrix of weights a layer")
+    refused(command("export", graph, "--target", "lava", *wide, 17), "8 to 16, or auto")
+    refused(command("verify", graph, *wide, "auto", "--split-signs"), "one of them")
+    refused(command("verify", tmp_path, "--weight-bits", 10), "a .nir file")
+    refused(command("export", tmp_path, "--target", "lava", "--weight-bits", 10), "--weight-bits of a run")
     refused(command("verify", graph, "--steps", 5, "--figure", "v.gif"), ".png or .svg")
     refused(command("verify", graph, "--steps", 5, "--input", "none.npy"), "none.npy")
     refused(command("verify", graph, "--steps", 10**12), "at most")
     np.save(tmp_path / "x.npy", np.ones((4, 1)))
     refused(command("verify", graph, "--input", tmp_path / "x.npy"), "finite numbers of shape")
     assert not list(tmp_path.glob("out*"))
+
+
+def test_wide_weights_are_counted_and_drawn(command: Command, graph: Path, tmp_path: Path) -> None:
+    words = ("--steps", 40, "--input", "poisson:0.3", "--weight-bits", "auto")
+    done = command("verify", graph, *words, "--targets", "loihi", "--figure", tmp_path / "v.svg")
+    assert done.code == 0, done.err
+    assert "synapses in all; a Loihi 2 has" in " ".join(done.out.split())
+    assert (tmp_path / "v.svg").read_text().count("<svg") == 1
+    done = command("export", graph, "--target", "lava", *words, "--out", tmp_path / "lava", "--json")
+    assert done.code == 0, done.err
+    placement = json.loads(done.out)["about"]["placement"]
+    assert placement["left"]["synapses"] == placement["chip"]["synapses"] - placement["synapses"]
+    assert placement["widths"][-1].startswith(f"{placement['synapses']:,} synapses in all")
 
 
 def test_verify_makes_a_graph_flat_once(command: Command, graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:

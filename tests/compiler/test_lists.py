@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from neuroprompt.compiler.lists import ANY, FINEST, MIXED, ONE_SIGN, Precision, integer_lists
+from neuroprompt.compiler.lists import ANY, FINEST, MIXED, ONE_SIGN, WIDEST, Precision, integer_lists, sign_lists
 from neuroprompt.loihi.arithmetic import EXPONENTS
 from neuroprompt.loihi.synapses import stored_weights
 from neuroprompt.spiking.program import Projection
@@ -62,3 +62,35 @@ def test_sums_of_numbers_may_be_shifted_right() -> None:
     (part,) = lists.projections
     assert part.exponent == -8
     assert part.weights.raw.tolist() == [[128, -64]]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    bits=st.integers(9, WIDEST),
+    signs=st.sampled_from([(-1, 1), (0, 1), (-1, 0)]),
+    form=st.sampled_from(["dense", "sparse", "one to one"]),
+)
+def test_lists_of_signs_hold_whole_weights_exactly(*, seed: int, bits: int, signs: tuple[int, int], form: str) -> None:
+    rng = np.random.default_rng(seed)
+    most = MIXED << (bits - 9)
+    # Most are small, as in trained nets, so that few need the list beyond 8 bits.
+    matrix = np.rint(rng.uniform(*signs, (6, 6)) ** 5 * most)
+    weights = Weights({"dense": matrix, "sparse": csr_matrix(matrix), "one to one": matrix[0]}[form])
+    lists = sign_lists(Projection("input", "p", weights), weights.values, weights.values, bits)
+    assert lists.changed == 0
+    total = sum(part.weights.dense() * 2.0**part.exponent for part in lists.projections)
+    assert np.array_equal(total, weights.dense())
+    for part in lists.projections:
+        values = part.weights.values
+        assert np.array_equal(stored_weights(values), values)  # the chip changes nothing
+    entries = sum(int(np.count_nonzero(part.weights.values)) for part in lists.projections)
+    beyond = int((np.abs(weights.values) > ONE_SIGN).sum())
+    assert entries <= int(np.count_nonzero(weights.values)) + beyond
+
+
+def test_weights_beyond_the_bits_are_clipped_and_counted() -> None:
+    whole = np.array([[600.0, -5.0, 3.0]])
+    lists = sign_lists(Projection("a", "b", Weights(whole)), whole, whole, 10)
+    total = np.sum([part.weights.dense() * 2.0**part.exponent for part in lists.projections], axis=0)
+    assert total.tolist() == [[MIXED << 1, -5.0, 3.0]]
+    assert lists.changed == 1
