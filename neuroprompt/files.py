@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from neuroprompt.errors import CannotWrite
 from neuroprompt.scratch import put_in_place, scratch_folder
@@ -69,6 +70,14 @@ def whole_folder(out: Path, replaces: str) -> Iterator[Path]:
                 got = f"cannot write {out} ({error.strerror})"
                 raise CannotWrite(got, "room on the disk", "free some and run again") from error
             raise
+
+
+def json_of(text: str | bytes) -> Any:
+    """The values of a JSON text that anybody may have written; raises ValueError, also where it is too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def sha256(file: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -27,7 +26,7 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 import neuroprompt
 from neuroprompt.bundles.bundle import FORMAT, MANIFEST, Bundle, check_name
 from neuroprompt.errors import BadBundle, HubFailed
-from neuroprompt.files import whole_folder
+from neuroprompt.files import json_of, whole_folder
 from neuroprompt.progress import SILENT, Progress
 
 PICKLED = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".dill"})
@@ -101,7 +100,7 @@ def _as_theirs(repo: str, folder: Path) -> None:
 def _files(manifest: Path) -> list[str]:
     """The names in a manifest; raises BadBundle for one that is not ours, or names what a bundle has not."""
     try:
-        values = json.loads(manifest.read_text())
+        values = json_of(manifest.read_bytes())
         version, names = values["format"], list(values["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadBundle(f"its {MANIFEST} is no manifest ({error})", "a bundle of 'neuroprompt push'") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
-from neuroprompt.files import write_whole
+from neuroprompt.files import beside, json_of, write_whole
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import TrainingMetrics
 
@@ -24,7 +24,9 @@ RUN, PROMPT, METRICS, STATE = "run.json", "prompt.safetensors", "metrics.json", 
 
 def begin(folder: Path, config: RunConfig) -> None:
     """Make a new run folder with its run.json, or an old one new; raises CannotWrite where other files are in it."""
-    if folder.exists() and not (folder / RUN).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    ours = (beside(folder / RUN), folder / ".lock")  # of a process that was killed before there was a run.json
+    foreign = not folder.is_dir() or any(file not in ours for file in folder.iterdir())
+    if folder.exists() and not (folder / RUN).is_file() and foreign:
         raise CannotWrite(f"{folder} exists and is no run", "a new or empty folder", "choose another --out")
     for name in (PROMPT, METRICS, STATE):
         (folder / name).unlink(missing_ok=True)
@@ -70,7 +72,7 @@ def _json(values: Mapping[str, Any]) -> bytes:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text())
+        values = json_of(file.read_bytes())
     except (OSError, ValueError) as error:
         raise BadCheckpoint(f"{file} cannot be read ({error})", "JSON", "train again, or put the file back") from error
     if not isinstance(values, dict):

@@ -1,7 +1,7 @@
 """Commands of neuroprompt as forks of one process that has imported what they need: no seconds of imports for each.
 
-`fork_server.py` reads a line of JSON for each command (words, cwd, stdout, stderr, env), forks, and answers with the
-process's number, then with its exit code, negative for a signal.
+`fork_server.py` reads a line of JSON for each command (words, cwd, said, env, limits), forks, and answers with the
+process's number, then with its end: exit code, processor seconds, KiB of memory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,8 +43,17 @@ MODULES = (
 )
 
 
+@dataclass(frozen=True)
+class Ended:
+    """The end of a command: its exit code, negative for a signal, and what its own process took."""
+
+    code: int
+    cpu_seconds: float
+    kib: int
+
+
 class ForkServer:
-    """The server as a child process; use it as a context. `mark` stands in the environment of every process under it."""
+    """The server as a child process, for a `with`; `mark` stands in the environment of every process under it."""
 
     def __init__(self, mark: str, env: Mapping[str, str] | None = None) -> None:
         self.mark = f"NEUROPROMPT_CAMPAIGN={mark}"
@@ -94,9 +104,15 @@ class ForkServer:
         self.process.stdin.flush()
         return int(self._line())
 
-    def end(self) -> int:
-        """Wait for the command's end: its exit code, negative for a signal."""
-        return int(self._line())
+    def end(self) -> Ended:
+        """Wait for the command's end."""
+        code, seconds, kib = self._line().split()
+        return Ended(int(code), float(seconds), int(kib))
+
+    def virtual_bytes(self) -> int:
+        """How much address space the server has, which a limit for a command adds to."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[0])
+        return pages * resource.getpagesize()
 
     def living(self) -> list[int]:
         """Processes under the server that live, whoever is their parent by now."""
@@ -131,8 +147,9 @@ def main() -> None:
             answers.close()
             _command(order)
         print(pid, file=answers, flush=True)
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        _, status, used = os.wait4(pid, 0)
+        seconds = used.ru_utime + used.ru_stime
+        print(os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss, file=answers, flush=True)
 
 
 def _command(order: dict[str, Any]) -> None:

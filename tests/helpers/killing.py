@@ -25,15 +25,24 @@ from pathlib import Path
 
 import numpy as np
 from fork_server import ForkServer
-from safetensors import safe_open
 
 ORPHAN_SECONDS = 5.0
 MOST_SECONDS = 300.0
 """How long a command may take at most that ends by itself."""
-WAYS = ("kill", "terminate", "interrupt", "child")
+SIGNS = {
+    "kill": signal.SIGKILL,
+    "terminate": signal.SIGTERM,
+    "interrupt": signal.SIGINT,
+    "child": signal.SIGKILL,
+}
+WAYS = tuple(SIGNS)
 """SIGKILL, SIGTERM and SIGINT of the command's own process alone; SIGKILL of a process under it alone."""
 
 Files = Mapping[str, bytes]
+
+TINY = "--random-weights --image-size 16 --batch 8 --device cpu"
+TRAIN = f"train {TINY} --limit 60 --tokens 2"
+"""The smallest training."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Case:
     """
 
     name: str
-    words: tuple[str, ...]
+    words: str
     env: Mapping[str, str] = field(default_factory=dict)
     keeps: bool = True
     grows: Callable[[str], bool] = lambda name: False
@@ -70,9 +79,26 @@ class Record:
     ways: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
+    def fault(self, kill: Kill, kind: str, words: str) -> None:
+        """Count a fault of that kind."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        earlier = ", over an earlier result" if kill.earlier else ""
+        self.faults.append(f"kill {kill.number} ({kill.way} at {kill.moment:.3f} s{earlier}): {kind}: {words}")
+
     def line(self) -> str:
         """As a line of JSON."""
         return json.dumps(vars(self))
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Who is killed when, what stood there before, and what stands there at the end."""
+
+    number: int
+    way: str
+    moment: float
+    earlier: Files
+    expected: Files
 
 
 class Campaign:
@@ -99,73 +125,66 @@ class Campaign:
         for number in range(kills):
             way = WAYS[number % len(WAYS)]
             way = "kill" if way == "child" and not has_children else way
-            again = case.keeps and number // len(WAYS) % 2 == 1
-            fresh(place, expected if again else {})
-            self._one(case, place, expected if again else {}, expected, way, rng.random() * record.seconds, record)
-            record.kills += 1
-            record.ways[way] = record.ways.get(way, 0) + 1
+            earlier = expected if case.keeps and number // len(WAYS) % 2 == 1 else {}
+            kill = Kill(number + 1, way, rng.random() * record.seconds, earlier, expected)
+            self._one(case, kill, record)
             after(record)
         return record
 
     def _undisturbed(self, case: Case, place: Path) -> tuple[Files, int, bool]:
         """What it writes, its exit code, and whether there were processes under it."""
         fresh(place, {})
-        pid = self.server.start(case.words, place, self.said, case.env)
+        pid = self.server.start(case.words.split(), place, self.said, case.env)
         children = False
         while alive(pid):
             children = children or len(self.server.living()) > 1
             time.sleep(0.02)
-        code = self.server.end()
+        code = self.server.end().code
         return files_in(place, hidden=True), code, children
 
-    def _one(
-        self, case: Case, place: Path, earlier: Files, expected: Files, way: str, moment: float, record: Record
-    ) -> None:
-        label = f"kill {record.kills + 1} ({way} at {moment:.3f} s{', over an earlier result' if earlier else ''})"
+    def _one(self, case: Case, kill: Kill, record: Record) -> None:
+        place = self.home / "place"
+        fresh(place, kill.earlier)
+        began = time.monotonic()
+        pid = self.server.start(case.words.split(), place, self.said, case.env)
+        time.sleep(kill.moment)
+        victim = self._child(pid) if kill.way == "child" else pid
+        if victim and alive(pid) and sent(victim, SIGNS[kill.way]):
+            record.hit += 1
+        else:  # it is faster than it was: the next moments come sooner
+            record.seconds = min(record.seconds, time.monotonic() - began)
+        record.kills += 1
+        record.ways[kill.way] = record.ways.get(kill.way, 0) + 1
+        self._end(pid, kill, record)
+        if "Traceback" in self._words():
+            record.fault(kill, "tracebacks", self._words()[-2500:])
+        for name, words in half_written(files_in(place), kill.expected, case).items():
+            record.fault(kill, "half_written", f"{name}: {words}")
+        for name in kill.earlier:
+            if not (place / name).exists():
+                record.fault(kill, "lost", name)
+        self.server.start(case.words.split(), place, self.said, case.env)
+        if code := self.server.end().code:
+            record.fault(kill, "not_resumed", f"exit code {code}: {self._words()[-300:]}")
+        elif difference := differences(files_in(place, hidden=True), kill.expected, case):
+            record.fault(kill, "not_resumed", difference)
 
-        def fault(kind: str, words: str) -> None:
-            setattr(record, kind, getattr(record, kind) + 1)
-            record.faults.append(f"{label}: {kind}: {words}")
-
-        pid = self.server.start(case.words, place, self.said, case.env)
-        time.sleep(moment)
-        victim = pid
-        if way == "child":
-            victim = self._child(pid)
-        sign = {"terminate": signal.SIGTERM, "interrupt": signal.SIGINT}.get(way, signal.SIGKILL)
-        record.hit += victim != 0 and alive(pid) and sent(victim, sign)
+    def _end(self, pid: int, kill: Kill, record: Record) -> None:
+        """Wait for the command's end, then for those under it."""
         until = time.monotonic() + MOST_SECONDS
         while alive(pid) and time.monotonic() < until:
             time.sleep(0.005)
         if alive(pid):
-            fault("orphans", "the command itself did not end")
+            record.fault(kill, "orphans", "the command itself did not end")
             sent(pid, signal.SIGKILL)
         self.server.end()
         ended = time.monotonic()
         while (living := self.server.living()) and time.monotonic() - ended < ORPHAN_SECONDS:
             time.sleep(0.02)
         record.longest = max(record.longest, time.monotonic() - ended)
-        if living:
-            fault("orphans", " | ".join(command_of(each) for each in living))
-            for each in living:
-                sent(each, signal.SIGKILL)
-        if "Traceback" in self._words():
-            fault("tracebacks", self._words()[-400:])
-        for name, words in half_written(files_in(place), expected, case).items():
-            fault("half_written", f"{name}: {words}")
-        for name in earlier:
-            if not (place / name).exists():
-                fault("lost", name)
-        self.server.start(case.words, place, self.said, case.env)
-        code = self.server.end()
-        if code:
-            fault("not_resumed", f"exit code {code}: {self._words()[-300:]}")
-            return
-        got = files_in(place, hidden=True)
-        if got.keys() != expected.keys():
-            fault("not_resumed", f"other files: {sorted(got.keys() ^ expected.keys())[:8]}")
-        elif changed := [name for name in got if got[name] != expected[name] and not case.differs(name)]:
-            fault("not_resumed", f"other bytes: {changed[:8]}")
+        for each in living:
+            record.fault(kill, "orphans", command_of(each))
+            sent(each, signal.SIGKILL)
 
     def _child(self, pid: int) -> int:
         """A process under the command, waited for until it ends; 0 where none came."""
@@ -207,6 +226,14 @@ def files_in(place: Path, hidden: bool = False) -> dict[str, bytes]:
             file = place / path
             files[path] = LINK + os.fsencode(os.readlink(file)) if file.is_symlink() else file.read_bytes()
     return files
+
+
+def differences(files: Files, expected: Files, case: Case) -> str:
+    """In which files the two differ; an empty text where in none."""
+    if files.keys() != expected.keys():
+        return f"other files: {sorted(files.keys() ^ expected.keys())[:8]}"
+    changed = [name for name, data in files.items() if data != expected[name] and not case.differs(name)]
+    return f"other bytes: {changed[:8]}" if changed else ""
 
 
 def half_written(files: Files, expected: Files, case: Case) -> dict[str, str]:
