@@ -32,7 +32,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _stop("stopped; what was saved so far stays (type the same command again to go on)", 130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
             raise
         place = f" {printable(str(error.filename))}" if error.filename else ""
         _stop(f"error: cannot write{place} ({error.strerror}); free some room or choose another place", 2)

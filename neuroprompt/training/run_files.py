@@ -47,6 +47,13 @@ def load_config(folder: Path) -> RunConfig | None:
         raise BadCheckpoint(f"{file} is not whole ({error})", "a run of this version", "train again") from error
 
 
+def check_there(folder: Path) -> None:
+    """Raises CannotWrite where somebody has removed the run folder since it was begun: no file is a run alone."""
+    if not (folder / RUN).is_file():
+        got = f"{folder}, or its {RUN}, was removed while the training ran"
+        raise CannotWrite(got, "a folder that stays", "type the same command again")
+
+
 def save_metrics(folder: Path, metrics: TrainingMetrics) -> None:
     """Write metrics.json; raises CannotWrite."""
     write_whole(folder / METRICS, _json(metrics.repeatable()))
