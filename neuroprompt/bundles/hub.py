@@ -33,6 +33,10 @@ PICKLED = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib
 """Files that may run code when they are read; a bundle has none."""
 
 
+ANSWER_SECONDS = 15.0
+"""How long a pull waits for a hub that says nothing; a file that is on its way may take any time."""
+
+
 @dataclass(frozen=True)
 class Pushed:
     """A bundle on the hub: its repository, where to look at it, the commit, and the files that went up."""
@@ -75,7 +79,7 @@ def pull(repo: str, out: Path | str, *, revision: str | None = None, progress: P
     with whole_folder(Path(out), replaces=MANIFEST) as folder:
         with _hub_errors(repo):
             api = _api()
-            commit = api.model_info(repo, revision=revision).sha
+            commit = api.model_info(repo, revision=revision, timeout=ANSWER_SECONDS).sha
 
             def fetch(name: str) -> None:
                 api.hf_hub_download(repo, name, revision=commit, local_dir=folder)

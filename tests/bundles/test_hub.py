@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import huggingface_hub.constants
 import pytest
 from hub_stand_in import TOKEN, Hub, standing_in
 
+import neuroprompt.bundles.hub
 from neuroprompt.bundles.bundle import MANIFEST, Bundle, write_bundle
 from neuroprompt.bundles.hub import pull, push
 from neuroprompt.errors import BadBundle, CannotWrite, HubFailed
@@ -79,6 +81,17 @@ def test_a_pull_replaces_an_earlier_bundle_and_nothing_else(hub: Hub, bundle: Bu
 def manifest_of(hub: Hub) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(hub.repos["me/digits"][MANIFEST])
     return found
+
+
+def test_a_hub_that_never_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(neuroprompt.bundles.hub, "ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(HubFailed, match="cannot be reached"):
+            pull("me/digits", tmp_path / "theirs")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "version", "pickle", "outside", "no manifest"])

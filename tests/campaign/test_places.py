@@ -33,8 +33,9 @@ COMMANDS = {
     "report": "report BASE/run BASE/lava --skip latency --skip verify --skip measure --skip accuracy --out deep/r.html",
     "install nengo": "targets install nengo",
 }
-SLOW = ("report", "install nengo", "graph c", "export lava", "run spikes")
-"""In a campaign only."""
+IN_CI = ("run images", "eval")
+"""The cheapest: the others run only in a campaign."""
+READ = ("images", "lava", "means", "run", "graph.nir", "items.npy")[: None if "NEUROPROMPT_PLACES" in os.environ else 2]
 ENV = {"NEUROPROMPT_CACHE": "deep/cache"}
 
 each_command = pytest.mark.parametrize("name", COMMANDS)
@@ -43,7 +44,7 @@ each_command = pytest.mark.parametrize("name", COMMANDS)
 @pytest.fixture(autouse=True)
 def _bounded(request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.params.get("name", "")
-    if name in SLOW and "NEUROPROMPT_PLACES" not in os.environ:
+    if name not in ("", *IN_CI) and "NEUROPROMPT_PLACES" not in os.environ:
         pytest.skip("in a campaign only: set NEUROPROMPT_PLACES")
 
 
@@ -163,7 +164,7 @@ def test_a_folder_that_vanishes(name: str, typed: Typed) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["lava", "means", "run", "graph.nir", "items.npy", "images"])
+@pytest.mark.parametrize("what", READ)
 def test_what_is_read_changes_meanwhile(what: str, server: ForkServer, base: Path, tmp_path: Path) -> None:
     """Overwritten with half of itself or removed at a random moment: a result, or one line."""
     mine = tmp_path / "base"

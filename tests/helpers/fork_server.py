@@ -53,14 +53,17 @@ class Ended:
 
 
 class ForkServer:
-    """The server as a child process, for a `with`; `mark` stands in the environment of every process under it."""
+    """The server as a child process, for a `with`; `mark` stands in the environment of every process under it.
 
-    def __init__(self, mark: str, env: Mapping[str, str] | None = None) -> None:
+    `under` is a command that starts others, such as unshare.
+    """
+
+    def __init__(self, mark: str, env: Mapping[str, str] | None = None, under: Sequence[str] = ()) -> None:
         self.mark = f"NEUROPROMPT_CAMPAIGN={mark}"
         name, value = self.mark.split("=")
         more = {name: value, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__))],
+            [*under, sys.executable, str(Path(__file__))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
