@@ -29,7 +29,7 @@ from PIL import Image
 from neuroprompt.bundles.bundle import MANIFEST
 from neuroprompt.files import sha256
 
-CASES = int(os.environ.get("NEUROPROMPT_HOSTILE", "3"))
+CASES = int(os.environ.get("NEUROPROMPT_HOSTILE", "1"))
 CPU_SECONDS, BYTES, WALL_SECONDS = 10, 2**31, 180.0
 
 IMAGES = 20
@@ -241,7 +241,7 @@ source = "paper, 2020, table 1"
 [includes]
 weights_read = "in synops"
 """
-FOUND: dict[str, tuple[int, ...]] = {}
+FOUND: dict[str, tuple[int, ...]] = {"bundle manifest": (5,), "hub": (1,)}
 """Numbers of files that once gave a traceback, a hang or too much memory."""
 
 

@@ -7,6 +7,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -54,19 +55,19 @@ def damaged_value(values: Any, rng: Random, swaps: tuple[Any, ...] = NASTY) -> A
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         places = _places(values)
         if not places:
-            return rng.choice(swaps)
+            return deepcopy(rng.choice(swaps))
         parent, key = rng.choice(places)
         what = rng.randrange(10)
         if what == 0:
             del parent[key]
         elif what == 1 and isinstance(parent, dict):
-            parent[rng.choice(("", "x", ESCAPE, "../x", key + " "))] = parent[key]
+            parent[rng.choice(("", "x", ESCAPE, "../x", key + " "))] = deepcopy(parent[key])
         elif what == 2 and isinstance(parent[key], list):
             parent[key] = parent[key] * rng.choice((0, 2, 50))
         elif what == 3 and isinstance(parent[key], int | float):
             parent[key] = parent[key] * rng.choice((-1, 2, 1000, 0.5, 1e30))
         else:
-            parent[key] = rng.choice(swaps)
+            parent[key] = deepcopy(rng.choice(swaps))  # it may be damaged next
     return values
 
 
