@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from neuroprompt.errors import CannotWrite
 from neuroprompt.scratch import put_in_place, scratch_folder
@@ -61,7 +62,12 @@ def whole_folder(out: Path, replaces: str) -> Iterator[Path]:
         except OSError as error:
             raise CannotWrite(f"cannot write beside {out} ({error.strerror})", "a writable folder") from error
         try:
-            yield folder
+            try:
+                yield folder
+            except Exception as error:
+                _check_there(folder, out, error)
+                raise
+            _check_there(folder, out)
             folder.chmod(0o755)
             put_in_place(folder, out)
         except OSError as error:
@@ -69,6 +75,21 @@ def whole_folder(out: Path, replaces: str) -> Iterator[Path]:
                 got = f"cannot write {out} ({error.strerror})"
                 raise CannotWrite(got, "room on the disk", "free some and run again") from error
             raise
+
+
+def _check_there(folder: Path, out: Path, error: Exception | None = None) -> None:
+    """Raises CannotWrite, because of `error`, where somebody has removed the folder under construction."""
+    if not folder.is_dir():
+        got = f"{out.parent}, or what was written there, was removed meanwhile"
+        raise CannotWrite(got, "a folder that stays", "type the same command again") from error
+
+
+def json_of(text: str | bytes) -> Any:
+    """The values of a JSON text that anybody may have written; raises ValueError, also where it is too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def sha256(file: Path) -> str:

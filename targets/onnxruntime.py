@@ -11,6 +11,7 @@ import numpy as np
 
 from neuroprompt.contracts.deployment import Availability, Floats, ImageTarget
 from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.onnxgraph.external import check_external
 
 LEVELS = ("none", "basic", "extended", "all")
 
@@ -59,6 +60,7 @@ class OnnxRuntime(ImageTarget):
             stat = file.stat()
             key = (file.resolve(), stat.st_mtime_ns, stat.st_size)
             if self._session is None or self._session[0] != key:
+                check_external(file)
                 options = ort.SessionOptions()
                 options.intra_op_num_threads = self.threads
                 options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _ORT_LEVELS[self.level])
@@ -67,7 +69,7 @@ class OnnxRuntime(ImageTarget):
                 options.add_session_config_entry("session.force_spinning_stop", "1")
                 providers = [self._provider(ort.get_available_providers())]
                 self._session = key, ort.InferenceSession(str(file), options, providers=providers)
-        except BadSetting:
+        except (BadSetting, BadBundle):
             raise
         except Exception as error:
             got = f"{file} cannot be run ({_first_line(error)})"

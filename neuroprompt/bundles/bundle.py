@@ -11,10 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuroprompt.errors import BadBundle
-from neuroprompt.files import sha256, whole_folder
+from neuroprompt.files import json_of, sha256, whole_folder
 
 FORMAT = "neuroprompt-bundle-1"
 MANIFEST = "manifest.json"
+LONGEST_NAME = 1000
+"""Characters of a file's name in a manifest, with its folders."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,11 @@ class Bundle:
         """Read the manifest and check every file's SHA-256; raises BadBundle. `kind` says which kind is expected."""
         folder = Path(folder)
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
+            manifest = json_of((folder / MANIFEST).read_bytes())
             its_kind, files, about = manifest["kind"], dict(manifest["files"]), dict(manifest["about"])
             version = manifest["format"]
+            if not (isinstance(its_kind, str) and all(isinstance(digest, str) for digest in files.values())):
+                raise TypeError("a kind or a SHA-256 that is no text")
         except (OSError, ValueError, KeyError, TypeError) as error:
             wanted = f"a folder with {MANIFEST}"
             raise BadBundle(f"{folder} is no bundle ({error})", wanted, "see 'neuroprompt export --help'") from error
@@ -50,6 +54,8 @@ class Bundle:
             file = folder / name
             if not file.is_file():
                 raise BadBundle(f"{file} is missing", "every file of the manifest", "export it again")
+            if not file.resolve().is_relative_to(folder.resolve()):
+                raise BadBundle(f"{file} is a link out of the bundle", "files inside it", "copy what it leads to")
             if sha256(file) != digest:
                 raise BadBundle(f"{file} was changed", f"SHA-256 {digest[:12]}...", "export it again")
         return cls(folder, its_kind, about)
@@ -89,9 +95,14 @@ def put_file(bundle: Bundle, name: str, data: bytes) -> Bundle:
 
 
 def check_name(name: str) -> None:
-    """Raises BadBundle unless `name`, of a manifest, stays within the bundle's folder."""
+    """Raises BadBundle unless `name`, of a manifest, stays within the bundle's folder, and can be a file's name."""
     path = PurePosixPath(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name:
+    try:
+        longest = max(map(len, map(os.fsencode, path.parts)), default=0)
+    except UnicodeEncodeError:
+        longest = LONGEST_NAME
+    strange = "\\" in name or not name.isprintable() or longest > 255
+    if not path.parts or path.is_absolute() or ".." in path.parts or strange or len(name) > LONGEST_NAME:
         raise BadBundle(f"a manifest that names the file {name!r}", "files inside the bundle's folder")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +16,7 @@ import numpy as np
 from neuroprompt.bundles.image_files import read_batch
 from neuroprompt.bundles.results import Prediction, Unread
 from neuroprompt.contracts.deployment import Floats
+from neuroprompt.errors import BadBundle
 
 AHEAD = 2
 """Batches that wait for a worker, so that none waits for them."""
@@ -34,7 +35,7 @@ class Classify:
     workers     batches at a time; each is read and classified by one thread, so `infer` must be safe for so many
     """
 
-    preprocess: dict[str, Any]
+    preprocess: Mapping[str, Any]
     classes: Sequence[str]
     infer: Callable[[Floats], tuple[Floats, Floats | None]]
     batch: int
@@ -68,6 +69,9 @@ class Classify:
         return [next(predictions) if error is None else error for error in errors]
 
     def _predictions(self, files: Sequence[Path], logits: Floats, densities: Floats | None) -> Iterator[Prediction]:
+        if logits.shape != (len(files), len(self.classes)):
+            got = f"a model that gives {logits.shape} for {len(files)} images"
+            raise BadBundle(got, f"a number for each of the {len(self.classes)} classes", "export it again")
         exponents = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
         shares = exponents / exponents.sum(axis=1, keepdims=True)
         best = np.argsort(-shares, axis=1)[:, :5]

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.bundle import MANIFEST, Bundle
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import BadBundle
+from neuroprompt.files import json_of
 from neuroprompt.spiking.graph import write_graph
 from neuroprompt.spiking.program import Program, SpikingModel
+from neuroprompt.workers.program_file import UNREADABLE
 
 GRAPH, REPORT, TOKENS = "generator.nir", "scale_report.json", "tokens.npy"
 PROGRAMS = {"float": "program.float.npz", "fixed": "program.fixed.npz"}
@@ -36,7 +38,7 @@ def read_model(folder: Path) -> SpikingModel:
     graph = read_graph(folder / GRAPH)
     try:
         programs = {key: Program.from_bytes((folder / name).read_bytes()) for key, name in PROGRAMS.items()}
-        report: dict[str, Any] = json.loads((folder / REPORT).read_text())
+        report: dict[str, Any] = json_of((folder / REPORT).read_bytes())
     except (OSError, ValueError) as error:
         raise BadBundle(f"{folder} holds no whole model ({error})", "its own files", "export it again") from error
     return SpikingModel(graph, programs["float"], programs["fixed"], report)
@@ -66,13 +68,30 @@ def load_tried(bundle: Bundle) -> tuple[SpikingModel, Floats | None, int]:
     A generator whose inputs depend on the image is tried on the bundle's own samples, in as many lanes; a graph on the
     inputs that the bundle carries; any other on what `stimulus` gives: None and 1.
     """
-    model, count = load_model(bundle), int(bundle.about.get("samples", 0))
+    model, count = load_model(bundle), bundle.about.get("samples", 0)
     if (bundle.folder / INPUTS).is_file():
-        return model, np.load(bundle.folder / INPUTS, allow_pickle=False), 1
+        return model, read_array(bundle, INPUTS), 1
+    if type(count) is not int or count < 0:
+        raise BadBundle(f"samples {count!r} in {bundle.folder / MANIFEST}", "how many there are", "export it again")
     if not count:
         return model, None, 1
-    samples = [np.load(bundle.folder / SAMPLE.format(i), allow_pickle=False) for i in range(count)]
+    samples = [read_array(bundle, SAMPLE.format(i)) for i in range(count)]
+    if any(sample.ndim != 2 or sample.shape != samples[0].shape for sample in samples):
+        got = f"samples of unequal shapes in {bundle.folder}"
+        raise BadBundle(got, "(steps, neurons), all alike", "export it again")
     return model.lanes(count), side_by_side(np.stack(samples)), count
+
+
+def read_array(bundle: Bundle, name: str) -> NDArray[Any]:
+    """The array of plain, finite numbers in an .npy file of an opened bundle; raises BadBundle."""
+    file = bundle.folder / name
+    try:
+        values: NDArray[Any] = np.load(file, allow_pickle=False)
+        if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
+            raise ValueError("not all of it is finite numbers")
+    except UNREADABLE as error:
+        raise BadBundle(f"{file} cannot be read ({error})", "an .npy file of numbers", "export it again") from error
+    return values
 
 
 def side_by_side(factors: NDArray[Any]) -> Floats:

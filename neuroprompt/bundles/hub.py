@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -27,11 +26,15 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 import neuroprompt
 from neuroprompt.bundles.bundle import FORMAT, MANIFEST, Bundle, check_name
 from neuroprompt.errors import BadBundle, HubFailed
-from neuroprompt.files import whole_folder
+from neuroprompt.files import json_of, whole_folder
 from neuroprompt.progress import SILENT, Progress
 
 PICKLED = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".dill"})
 """Files that may run code when they are read; a bundle has none."""
+
+
+ANSWER_SECONDS = 15.0
+"""How long a pull waits for a hub that says nothing; a file that is on its way may take any time."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def pull(repo: str, out: Path | str, *, revision: str | None = None, progress: P
     with whole_folder(Path(out), replaces=MANIFEST) as folder:
         with _hub_errors(repo):
             api = _api()
-            commit = api.model_info(repo, revision=revision).sha
+            commit = api.model_info(repo, revision=revision, timeout=ANSWER_SECONDS).sha
 
             def fetch(name: str) -> None:
                 api.hf_hub_download(repo, name, revision=commit, local_dir=folder)
@@ -101,7 +104,7 @@ def _as_theirs(repo: str, folder: Path) -> None:
 def _files(manifest: Path) -> list[str]:
     """The names in a manifest; raises BadBundle for one that is not ours, or names what a bundle has not."""
     try:
-        values = json.loads(manifest.read_text())
+        values = json_of(manifest.read_bytes())
         version, names = values["format"], list(values["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadBundle(f"its {MANIFEST} is no manifest ({error})", "a bundle of 'neuroprompt push'") from error

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.image_files import on_canvas
+from neuroprompt.bundles.image_settings import classes_of, preprocess_of
 from neuroprompt.bundles.pipeline import Around
 from neuroprompt.bundles.provenance import config_of
 from neuroprompt.contracts.deployment import Floats, Recording
@@ -47,7 +48,7 @@ def image_items(bundle: Bundle, model: SpikingModel, inputs: str, progress: Prog
     from neuroprompt.training.dataset import load_data  # here, because it needs torch
 
     config = config_of(bundle)
-    of: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in bundle.about["preprocess"].items()}
+    of: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in preprocess_of(bundle).items()}
     labelled = load_data(config.data, Preprocess(**of), config.seed, config.limit, progress, val=config.val)
     images: Any = getattr(labelled, split)
     count = min(len(images), int(first)) if first else len(images)
@@ -61,7 +62,7 @@ def image_items(bundle: Bundle, model: SpikingModel, inputs: str, progress: Prog
         from neuroprompt.training.dataset import as_floats
 
         pixels = as_floats(torch.stack([images[i][0] for i in range(start, min(stop, count))])).numpy()
-        return on_canvas(pixels, bundle.about["preprocess"])
+        return on_canvas(pixels, preprocess_of(bundle))
 
     labels = np.array([int(images[i][1]) for i in range(count)], np.int64)
     return ImageItems(np.empty((count, 0)), model.float_program.inputs, model.steps, labels, np.inf, load, around)
@@ -102,7 +103,7 @@ class ThroughBackbone(Reader):
 
     def count(self, recording: Recording) -> int:
         """The backbone's classes."""
-        return len(self.around.bundle.about["classes"])
+        return len(classes_of(self.around.bundle))
 
     def classes(self, recording: Recording, inputs: NDArray[Any], first: int) -> NDArray[np.int64]:
         """Of items from `first` on, whose factors are `inputs` (B, T, n)."""

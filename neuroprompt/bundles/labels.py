@@ -53,7 +53,7 @@ def write_labels(classify: Classify, files: ImageFiles, out: Path, of: dict[str,
         stream.seek(0)
         stream.readline()
         convert(map(json.loads, stream), out)
-    part_of(out).unlink()
+    part_of(out).unlink(missing_ok=True)
     return Labels(out, count, failed, (count - done) / seconds if count > done else 0.0)
 
 
@@ -72,13 +72,13 @@ def _part(out: Path) -> Iterator[IO[bytes]]:
         stream = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
     except OSError as error:
         raise CannotWrite(f"cannot write {part} ({error.strerror})", "a writable place") from error
-    with stream:
-        _lock(stream, part)
-        try:
+    try:
+        with stream:  # its end writes, too
+            _lock(stream, part)
             yield stream
-        except OSError as error:
-            got = f"cannot write {part} ({error.strerror})"
-            raise CannotWrite(got, "room on the disk", "free some and type the same command again") from error
+    except OSError as error:
+        got = f"cannot write {part} ({error.strerror})"
+        raise CannotWrite(got, "room on the disk", "free some and type the same command again") from error
 
 
 def _lock(stream: IO[bytes], part: Path) -> None:

@@ -13,6 +13,7 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.classify import Classify
 from neuroprompt.bundles.contents import SAMPLE, load_model, side_by_side
 from neuroprompt.bundles.image_files import ImageFiles
+from neuroprompt.bundles.image_settings import classes_of, preprocess_of
 from neuroprompt.bundles.lava_readme import lava_run
 from neuroprompt.bundles.neurons import SIMULATED, Neurons, spiking_target
 from neuroprompt.bundles.predict import classified
@@ -44,8 +45,7 @@ class Hybrid(Neurons):
             passed = pipeline.run(inputs)
             return passed.logits, passed.spikes.mean(axis=(1, 2))
 
-        about = self.bundle.about
-        classify = Classify(about["preprocess"], about["classes"], infer, pipeline.lanes)
+        classify = Classify(preprocess_of(self.bundle), classes_of(self.bundle), infer, pipeline.lanes)
         of = {"bundle": self.bundle.digest, "target": target, "precision": precision}
         return classified(classify, ImageFiles(images, settings.listed), of, settings.out, progress)
 
@@ -97,7 +97,7 @@ class Around:
         self.bundle = bundle
         # A session is kept for one file at a time, so that each of the two has its own.
         self._before, self._behind = (ImageTarget.named("onnxruntime") for _ in range(2))
-        preprocess = bundle.about["preprocess"]
+        preprocess = preprocess_of(bundle)
         self._mean, self._std = (np.asarray(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
 
     def normalised(self, images: Floats) -> Floats:

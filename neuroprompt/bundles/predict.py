@@ -12,6 +12,7 @@ from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.classify import Classify, workers_for
 from neuroprompt.bundles.forms import FILES, PORTABLE, chosen_form, forms_of
 from neuroprompt.bundles.image_files import ImageFiles
+from neuroprompt.bundles.image_settings import classes_of, preprocess_of
 from neuroprompt.bundles.labels import write_labels
 from neuroprompt.bundles.results import Prediction, Predictions, Ran, Unread
 from neuroprompt.contracts.deployment import Floats, ImageTarget
@@ -40,13 +41,13 @@ class Classifier(Artefact):
         files = ImageFiles(images, settings.listed)
         workers, threads = workers_for(settings.threads or 0, ceil(files.count / batch))
         runtime = _runtime(settings, threads)
-        form, about = chosen_form(self.bundle, settings.form), self.bundle.about
+        form = chosen_form(self.bundle, settings.form)
         file = forms_of(self.bundle)[form]
 
         def infer(inputs: Floats) -> tuple[Floats, None]:
             return runtime.logits(file, inputs), None
 
-        classify = Classify(about["preprocess"], about["classes"], infer, batch, workers)
+        classify = Classify(preprocess_of(self.bundle), classes_of(self.bundle), infer, batch, workers)
         return classified(classify, files, {"bundle": self.bundle.digest, "form": form}, settings.out, progress)
 
     def onnx_files(self, form: str | None = None) -> tuple[Path, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import json
 import os
+import signal
 import sys
 
 from neuroprompt.errors import NeuropromptError, printable
@@ -16,9 +18,9 @@ def main() -> None:
     # A thread of torch that waits for others gives its core away soon: on a busy machine this is 2 to 3 times faster,
     # on a quiet one not measurably slower. Read once, when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    from neuroprompt.cli._app import app
-
     try:
+        from neuroprompt.cli._app import app
+
         app()
     except NeuropromptError as error:
         _mistake(error)
@@ -30,10 +32,13 @@ def main() -> None:
     except KeyboardInterrupt:
         _stop("stopped; what was saved so far stays (type the same command again to go on)", 130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
             raise
         place = f" {printable(str(error.filename))}" if error.filename else ""
         _stop(f"error: cannot write{place} ({error.strerror}); free some room or choose another place", 2)
+    finally:
+        # All is written: Ctrl-C while Python tidies up would print where it was. What is registered last runs first.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def _mistake(error: NeuropromptError) -> None:

@@ -11,6 +11,7 @@ from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import BadData, BadSetting
 from neuroprompt.spiking.graph import steps_of
+from neuroprompt.workers.program_file import UNREADABLE
 
 POISSON = "poisson"
 MOST_CELLS = 2**27
@@ -34,7 +35,7 @@ def inputs_of(spec: str, lines: int, steps: int | None, seed: int = 0) -> Floats
         raise BadSetting(f"--input {spec}", "poisson:RATE, or a .npy file (steps, lines)")
     try:
         inputs: Floats = np.load(spec, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+    except UNREADABLE as error:
         # numpy's own words for a file that is no array offer to unpickle it
         why = f" ({error})" if isinstance(error, OSError) else ""
         raise BadData(f"--input {spec} cannot be read{why}", "a .npy of numbers (T, n), or poisson:RATE") from error

@@ -10,6 +10,7 @@ import numpy as np
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.image_files import image_files, read_image
+from neuroprompt.bundles.image_settings import preprocess_of
 from neuroprompt.errors import BadBundle
 
 MODEL = "model.onnx"
@@ -44,6 +45,6 @@ def effective_of(bundle: Bundle, images: Sequence[Path | str]) -> EffectiveCount
     if not (bundle.folder / MODEL).is_file():
         got = f"--images with {bundle.folder}, which holds no {MODEL}"
         raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'")
-    pixels = np.stack([read_image(file, bundle.about["preprocess"]) for file in image_files(images)])
+    pixels = np.stack([read_image(file, preprocess_of(bundle)) for file in image_files(images)])
     each = effective(bundle.folder / MODEL, pixels)
     return EffectiveCounts(len(pixels), each.macs, each.acs, each.dense)

@@ -13,7 +13,7 @@ from neuroprompt.energy.measured import MeasuredEnergy
 from neuroprompt.energy.measured import measured as measured_energy
 from neuroprompt.errors import BadSetting, NeuropromptError
 from neuroprompt.extras import need
-from neuroprompt.files import write_whole
+from neuroprompt.files import json_of, write_whole
 from neuroprompt.progress import Progress
 from neuroprompt.report._decode import decode
 from neuroprompt.report._subject import Measured, Subject
@@ -45,7 +45,7 @@ class Kept:
         self.values: dict[str, dict[str, Any]] = {}
         if not fresh and file.is_file():
             try:
-                self.values = dict(json.loads(file.read_text()))
+                self.values = dict(json_of(file.read_bytes()))
             except ValueError:
                 self.values = {}  # it can be measured again
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +13,14 @@ import numpy as np
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import MANIFEST, Bundle
-from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model
+from neuroprompt.bundles.contents import SAMPLE, TOKENS, load_model, read_array
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.energy.lines import EnergyEstimate
 from neuroprompt.energy.measured import MeasuredEnergy
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.extras import need
-from neuroprompt.files import sha256
+from neuroprompt.files import json_of, sha256
 from neuroprompt.report.figures import Array
 from neuroprompt.simulators.verify import Verification
 from neuroprompt.spiking.program import SpikingModel
@@ -93,7 +92,7 @@ class Subject:
         """A SHA-256 of what was given, but for README.md: the same run and bundles give the same figures."""
         parts = [self.config.digest(), sha256(self.run / PROMPT) if self.run else ""]
         for bundle in self.bundles:
-            files = json.loads((bundle.folder / MANIFEST).read_text())["files"]
+            files = json_of((bundle.folder / MANIFEST).read_bytes())["files"]
             parts += [f"{name} {digest}" for name, digest in sorted(files.items()) if name != "README.md"]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -131,7 +130,7 @@ class Subject:
     def tokens(self) -> Array | None:
         """Prompt tokens (L, N, D) as deployed, or as trained where no bundle says; None where there are none."""
         if self.neurons is not None and (self.neurons.folder / TOKENS).is_file():
-            bits: Array = np.load(self.neurons.folder / TOKENS, allow_pickle=False)
+            bits: Array = read_array(self.neurons, TOKENS)
             return bits
         if self.baked is not None:
             need("train")
@@ -156,7 +155,7 @@ class Subject:
         if self.neurons is not None:
             inputs = None
             if self.neurons.about.get("samples"):
-                inputs = np.load(self.neurons.folder / SAMPLE.format(0), allow_pickle=False).astype(np.float64)
+                inputs = read_array(self.neurons, SAMPLE.format(0)).astype(np.float64)
             of_what = "on a test image" if inputs is not None else "the run that made the deployed prompt"
             return load_model(self.neurons), inputs, of_what
         prompt = self.loaded.model.prompt

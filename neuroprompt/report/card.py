@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from neuroprompt.energy.estimate import NOTE
 from neuroprompt.energy.lines import PRICES
 from neuroprompt.energy.tables import COLUMNS, counted, rows
 from neuroprompt.errors import BadBundle, BadData, Unpriced
+from neuroprompt.files import json_of
 from neuroprompt.report._decode import decode
 from neuroprompt.training.accuracy import Accuracy
 from neuroprompt.training.commands import data_name, train_command
@@ -90,7 +90,7 @@ def card_text(bundle: Bundle, accuracy: Accuracy | None, prices: tuple[str, str]
 def read_accuracy(file: Path) -> Accuracy:
     """What `neuroprompt eval --json` printed for one run; raises BadData."""
     try:
-        accuracy = decode(Accuracy, json.loads(file.read_text()))
+        accuracy = decode(Accuracy, json_of(file.read_bytes()))
         if not all(0 <= value <= 1 for value in (accuracy.clean, *accuracy.noise.values())) or accuracy.images < 1:
             raise ValueError("a number out of range")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

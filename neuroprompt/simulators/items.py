@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neuroprompt.errors import BadData, BadSetting
 from neuroprompt.simulators.decode import OutputNeurons, Reader, output_node
 from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.workers.program_file import UNREADABLE
 
 INPUTS, LABELS = ("inputs", "x", "X", "data", "spikes"), ("labels", "y", "Y", "targets")
 """What the arrays of an .npz or HDF5 file may be called."""
@@ -102,7 +103,7 @@ def _arrays(file: Path, names: tuple[str, ...] = INPUTS) -> tuple[Any, Any]:
         datasets = [name for name, value in opened.items() if isinstance(value, h5py.Dataset)]
         first, beside = _named(file, names, datasets)
         return opened[first], None if beside is None else opened[beside][()]
-    except (OSError, ValueError, EOFError, AttributeError, KeyError) as error:
+    except UNREADABLE as error:
         # numpy's own words for a file that is no array offer to unpickle it
         why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
         raise BadData(f"{file} cannot be read{why}", f"{FORMS} of plain numbers") from error

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from neuroprompt.errors import BadCheckpoint
-from neuroprompt.files import beside, write_whole
+from neuroprompt.files import beside, json_of, write_whole
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.run_files import PROMPT, RUN, STATE
@@ -53,7 +53,10 @@ def load_state(folder: Path, config: RunConfig) -> tuple[dict[str, Tensor], dict
         return None
     tensors, about = _read(file)
     _check_digest(file, about, config, f"delete {file} to start this run again")
-    info: dict[str, Any] = json.loads(about["info"])
+    try:
+        info: dict[str, Any] = dict(json_of(about["info"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"{file} does not say where it stopped", "its own metadata", f"delete {file}") from error
     return tensors, info
 
 

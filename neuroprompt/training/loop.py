@@ -18,7 +18,7 @@ from neuroprompt.locks import one_writer
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head, make_prompt, seeded
 from neuroprompt.training.begin import begin_prompt
-from neuroprompt.training.checkpoint import load_state
+from neuroprompt.training.checkpoint import drop_state, load_state
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
 from neuroprompt.training.devices import launch
@@ -92,6 +92,8 @@ def _train(
         )
         _check_same(out, earlier, known)
         if is_finished(out):
+            if fabric.is_global_zero:
+                drop_state(out)  # of a process that was killed between its last two files
             return Run.load(out)
     config, model, data = _prepare(config, progress)
     if earlier is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
-from neuroprompt.files import write_whole
+from neuroprompt.files import beside, json_of, write_whole
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import TrainingMetrics
 
@@ -26,7 +26,9 @@ BEST = "best.safetensors"
 
 def begin(folder: Path, config: RunConfig) -> None:
     """Make a new run folder with its run.json, or an old one new; raises CannotWrite where other files are in it."""
-    if folder.exists() and not (folder / RUN).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    ours = (beside(folder / RUN), folder / ".lock")  # of a process that was killed before there was a run.json
+    foreign = not folder.is_dir() or any(file not in ours for file in folder.iterdir())
+    if folder.exists() and not (folder / RUN).is_file() and foreign:
         raise CannotWrite(f"{folder} exists and is no run", "a new or empty folder", "choose another --out")
     for name in (PROMPT, BEST, METRICS, STATE):
         (folder / name).unlink(missing_ok=True)
@@ -45,6 +47,13 @@ def load_config(folder: Path) -> RunConfig | None:
         return RunConfig.from_json(values.get("config"))
     except BadSetting as error:
         raise BadCheckpoint(f"{file} is not whole ({error})", "a run of this version", "train again") from error
+
+
+def check_there(folder: Path) -> None:
+    """Raises CannotWrite where somebody has removed the run folder since it was begun: no file is a run alone."""
+    if not (folder / RUN).is_file():
+        got = f"{folder}, or its {RUN}, was removed while the training ran"
+        raise CannotWrite(got, "a folder that stays", "type the same command again")
 
 
 def save_metrics(folder: Path, metrics: TrainingMetrics) -> None:
@@ -72,7 +81,7 @@ def _json(values: Mapping[str, Any]) -> bytes:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text())
+        values = json_of(file.read_bytes())
     except (OSError, ValueError) as error:
         raise BadCheckpoint(f"{file} cannot be read ({error})", "JSON", "train again, or put the file back") from error
     if not isinstance(values, dict):

@@ -17,7 +17,7 @@ from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import Epoch, TrainingMetrics
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.optimiser import PREFIX, flat_state, make_optimiser, restore
-from neuroprompt.training.run_files import BEST, STATE, begin, save_metrics
+from neuroprompt.training.run_files import BEST, STATE, begin, check_there, save_metrics
 from neuroprompt.training.stopping import out_of_patience
 
 
@@ -77,6 +77,7 @@ class Saver:
     def save_state(self) -> None:
         """Write all that is needed to go on from here."""
         if self.fabric.is_global_zero:
+            check_there(self.out)
             precision = self.fabric.strategy.precision.state_dict()
             info = {"done": dataclasses.asdict(self.position), "precision": precision}
             save_state(self.out, self.config, {**self.model.kept(), **flat_state(self.optimiser)}, info)
@@ -85,12 +86,14 @@ class Saver:
     def save_prompt(self) -> None:
         """Write prompt, head and what was measured so far."""
         if self.fabric.is_global_zero:
+            check_there(self.out)
             save_prompt(self.out, self.config, self.model.kept())
             save_metrics(self.out, self.metrics())
 
     def save_best(self) -> None:
         """Write prompt and head as they are into a file of their own, beside those of the last epoch."""
         if self.fabric.is_global_zero:
+            check_there(self.out)
             save_prompt(self.out, self.config, self.model.kept(), BEST)
 
     def finish(self) -> None:

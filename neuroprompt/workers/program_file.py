@@ -1,6 +1,8 @@
 """Read a program file, here and in workers; needs Python 3.10 and numpy, and scipy where weights are sparse."""
 
 import json
+import tokenize
+import zlib
 from typing import Any
 from zipfile import BadZipFile
 
@@ -9,8 +11,11 @@ import numpy as np
 FORMAT = "neuroprompt-program-2"
 VECTORS = ("du", "dv", "vth", "v_reset", "bias")
 """The numbers of a population: one, or one for each neuron."""
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile)
-"""What `read_program_file` raises where a file is no program; ValueError where it has another format."""
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, IndexError, OverflowError),
+    *(MemoryError, RecursionError, NotImplementedError, SyntaxError, BadZipFile, zlib.error, tokenize.TokenError),
+)
+"""What `read_program_file` and np.load raise of damaged files; ValueError where a program has another format."""
 
 
 def read_program_file(file: Any) -> dict[str, Any]:

@@ -2,141 +2,34 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import shutil
+import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import huggingface_hub.constants
 import pytest
+from hub_stand_in import TOKEN, Hub, standing_in
 
+import neuroprompt.bundles.hub
 from neuroprompt.bundles.bundle import MANIFEST, Bundle, write_bundle
 from neuroprompt.bundles.hub import pull, push
 from neuroprompt.errors import BadBundle, CannotWrite, HubFailed
 from neuroprompt.progress import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own
-TOKEN = "hf_thisIsASecretOfTheUsers"
-COMMIT = "a" * 40
-LARGE = 2000
-"""Bytes from which the stand-in wants a file as git LFS."""
-
-
-@dataclass
-class Hub:
-    """The stand-in's state: files by repository and name, large ones by SHA-256, and what it was asked."""
-
-    repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    large: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    tokens: set[str] = field(default_factory=set)
-    address: str = ""
-
-
-class Api(BaseHTTPRequestHandler):
-    """As much of the hub's API as its client needs to make a repository, upload a folder and download files."""
-
-    hub: Hub
-
-    def do_POST(self) -> None:
-        path, body = urlparse(self.path).path, self._body()
-        self.hub.asked.append(f"POST {path}")
-        self.hub.tokens.add(self.headers.get("authorization", ""))
-        if TOKEN not in self.headers.get("authorization", ""):
-            return self._send({"error": f"no token but {self.headers.get('authorization')}"}, 401)
-        if path == "/api/repos/create":
-            given = json.loads(body)
-            name = f"{given.get('organization') or 'me'}/{given['name']}"
-            self.hub.repos.setdefault(name, {})
-            return self._send({"url": f"{self.hub.address}/{name}"})
-        if path == "/api/validate-yaml":
-            return self._send({"errors": [], "warnings": []})
-        if path.endswith("/preupload/main"):
-            files = [
-                {"path": f["path"], "uploadMode": "lfs" if f["size"] > LARGE else "regular", "shouldIgnore": False}
-                for f in json.loads(body)["files"]
-            ]
-            return self._send({"files": files})
-        if path.endswith(".git/info/lfs/objects/batch"):
-            objects = [
-                {**o, "actions": {"upload": {"href": f"{self.hub.address}/large/{o['oid']}"}}}
-                for o in json.loads(body)["objects"]
-            ]
-            return self._send({"transfer": "basic", "objects": objects})
-        assert path.endswith("/commit/main"), path
-        repo = path.removeprefix("/api/models/").removesuffix("/commit/main")
-        for line in body.decode().splitlines():
-            entry = json.loads(line)
-            value = entry["value"]
-            if entry["key"] == "file":
-                self.hub.repos[repo][value["path"]] = base64.b64decode(value["content"])
-            elif entry["key"] == "lfsFile":
-                self.hub.repos[repo][value["path"]] = self.hub.large[value["oid"]]
-        return self._send({"commitOid": COMMIT, "commitUrl": f"{self.hub.address}/{repo}/commit/{COMMIT}"})
-
-    def do_PUT(self) -> None:
-        self.hub.asked.append(f"PUT {self.path}")
-        self.hub.large[self.path.rpartition("/")[2]] = self._body()
-        self._send({})
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        path = unquote(urlparse(self.path).path)
-        self.hub.asked.append(f"{self.command} {path}")
-        for repo, files in self.hub.repos.items():
-            if path in (f"/api/models/{repo}", f"/api/models/{repo}/revision/main"):
-                return self._send({"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]})
-            name = path.removeprefix(f"/{repo}/resolve/{COMMIT}/")
-            if name in files:
-                etag = hashlib.sha256(files[name]).hexdigest()
-                return self._send(files[name], more={"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"'})
-        kind = "EntryNotFound" if "/resolve/" in path else "RepoNotFound"
-        return self._send({"error": "not found"}, 404, {"X-Error-Code": kind})
-
-    def _body(self) -> bytes:
-        if self.headers.get("transfer-encoding") == "chunked":
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return body
-        return self.rfile.read(int(self.headers.get("content-length", 0)))
-
-    def _send(self, what: bytes | dict[str, Any], code: int = 200, more: dict[str, str] | None = None) -> None:
-        data = what if isinstance(what, bytes) else json.dumps(what).encode()
-        self.send_response(code)
-        for key, value in {"Content-Length": str(len(data)), **(more or {})}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    found = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("MyApi", (Api,), {"hub": found}))
-    found.address = f"http://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HF_ENDPOINT", found.address)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)  # its store is not part of the API
-    yield found
-    server.shutdown()
-    server.server_close()
+    with standing_in() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)  # its store is not part of the API
+        yield hub
 
 
 @pytest.fixture
@@ -188,6 +81,17 @@ def test_a_pull_replaces_an_earlier_bundle_and_nothing_else(hub: Hub, bundle: Bu
 def manifest_of(hub: Hub) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(hub.repos["me/digits"][MANIFEST])
     return found
+
+
+def test_a_hub_that_never_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(neuroprompt.bundles.hub, "ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(HubFailed, match="cannot be reached"):
+            pull("me/digits", tmp_path / "theirs")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "version", "pickle", "outside", "no manifest"])

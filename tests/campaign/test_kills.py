@@ -1,0 +1,80 @@
+"""Commands that write, killed at random moments: nothing lost or half-written, nobody left, the same result after.
+
+NEUROPROMPT_KILLS says how often each is killed (2 in CI), NEUROPROMPT_KILLS_LOG names a file that gets a line of JSON
+after each kill. SECURITY.md holds the figures of a large run.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fork_server import ForkServer
+from killing import TINY, TRAIN, Campaign, Case, Record
+
+KILLS = int(os.environ.get("NEUROPROMPT_KILLS", "2"))
+SEED = int(os.environ.get("NEUROPROMPT_KILLS_SEED", "0"))
+IN_CI = ("eval", "export nir", "run images", "pull", "graph lava", "train")
+"""The cheapest: the others run only in a campaign."""
+
+
+def runs(name: str) -> bool:
+    """Files of a run folder, and of a sweep: they appear one after the other."""
+    return True
+
+
+def of_uv(name: str) -> bool:
+    """What uv and Python write in an environment that is of each building's own."""
+    return name.endswith((".pyc", "uv_cache.json", "RECORD", "pyvenv.cfg", ".lock")) or "/bin/" in name
+
+
+COMMANDS: tuple[Case, ...] = (
+    Case("train", f"{TRAIN} --epochs 4 --out run", grows=runs),
+    Case("eval", "eval BASE/run --csv a.csv"),
+    Case("export nir", "export BASE/run --target nir --out out"),
+    Case("export lava", "export BASE/run --target lava --out out"),
+    Case("export c", "export BASE/run --target c --out out"),
+    Case("graph lava", "export BASE/graph.nir --target lava --steps 10 --out out"),
+    Case("graph netx", "export BASE/graph.nir --target netx --steps 10 --out out"),
+    Case("graph c", "export BASE/graph.nir --target c --steps 10 --out out"),
+    Case("graph c-float32", "export BASE/graph.nir --target c-float32 --steps 10 --out out"),
+    Case("run images", "run BASE/means BASE/images --out l.csv --threads 1"),
+    Case("run items", "run BASE/graph.nir --inputs BASE/items.npy --steps 8 --out l.csv"),
+    Case("run spikes", "run BASE/lava --target loihi --out s.npz"),
+    Case("pull", "pull me/digits --out out"),
+    Case("install nengo", "targets install nengo", {"NEUROPROMPT_CACHE": "cache"}, differs=of_uv),
+    Case("install spikingjelly", "targets install spikingjelly", {"NEUROPROMPT_CACHE": "cache"}, differs=of_uv),
+    Case("install lava", "targets install lava", {"NEUROPROMPT_CACHE": "cache"}, differs=of_uv),
+    Case("run on nengo", "run BASE/lava --target nengo --precision float --out s.npz"),
+    Case("run on lava", "run BASE/lava --target lava --out s.npz"),
+    Case("report", "report BASE/run BASE/lava --skip latency --skip verify --skip measure --out r.html"),
+    Case("export onnx", "export BASE/run --target onnx --out out"),
+    Case(
+        "sweep",
+        f"sweep {TINY} --limit 20 --epochs 1 --grid method=linear,vpt-deep --seeds 2 --out out",
+        grows=runs,
+        differs=lambda name: "/logs/" in name,
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("case", COMMANDS, ids=lambda case: case.name.replace(" ", "-"))
+def test_killed_at_random_moments(case: Case, server: ForkServer, base: Path, tmp_path: Path) -> None:
+    if "NEUROPROMPT_KILLS" not in os.environ and case.name not in IN_CI:
+        pytest.skip("in a campaign only: set NEUROPROMPT_KILLS")
+    log = os.environ.get("NEUROPROMPT_KILLS_LOG")
+
+    def note(record: Record) -> None:
+        if log:
+            with Path(log).open("a") as stream:
+                stream.write(record.line() + "\n")
+
+    case = replace(case, words=case.words.replace("BASE", str(base)))
+    record = Campaign(server, tmp_path).kill(case, KILLS, SEED, after=note)
+    note(record)
+    assert record.faults == []
+    assert record.kills == KILLS
