@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _BUDGET = (
     *("epochs", "batch", "lr", "prompt_lr", "weight_decay", "prompt_weight_decay", "optimiser", "momentum", "warmup"),
-    *("val", "resize", "limit"),
+    *("val", "resize", "limit", "accumulate"),
 )
 """Options that are fields of RunConfig under the same name, and keep its default where they are not typed."""
 
@@ -94,6 +94,13 @@ def train(
     help_settings: HelpSettings = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images (default: 10).")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step (default: 64).")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Take each step's images in so many parts, for less memory (default: 1).")
+    ] = None,
+    checkpointing: Annotated[
+        bool,
+        typer.Option("--checkpointing", help="Compute blocks anew in the backward pass: less memory, the same result."),
+    ] = False,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate (default: 0.01).")] = None,
     prompt_lr: Annotated[float | None, typer.Option(help="The prompt's own peak rate (default: --lr).")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay (default: 0.0001).")] = None,
@@ -148,6 +155,7 @@ def train(
             nodes=nodes,
             strategy=strategy,
             precision=precision,
+            checkpointing=checkpointing,
         )
     if not is_first():
         return

@@ -7,12 +7,13 @@ nowhere) and whether it is the same for every image. What of these contracts nee
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from neuroprompt.contracts.specs import BackboneSpec, Preprocess, PromptSite
 from neuroprompt.errors import Unsupported
@@ -158,6 +159,8 @@ class Backbone(nn.Module, Plugin, ABC):
     folder = "neuroprompt.backbones"
     fallback: ClassVar[bool] = False
     site: PromptSite
+    checkpointing: bool = False
+    """Whether gradients keep only what enters each block, and compute the rest anew (see `checkpoint`)."""
 
     def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:
         """Keep all but the PromptSite, which the family adds; raises Unsupported for a model with a classifier."""
@@ -180,6 +183,30 @@ class Backbone(nn.Module, Plugin, ABC):
     @abstractmethod
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W), with Prompt.tokens or a Stream; raises Unsupported."""
+
+    def for_training(self) -> nn.Module:
+        """A module with `forward`'s arguments and results for frozen weights, up to rounding, in less time or memory.
+
+        It shares its weights with this one, on the device that they are on. By default this very backbone.
+        """
+        return self
+
+    def checkpoint(self) -> None:
+        """From now on keep less for gradients, and compute it twice; raises Unsupported where timm cannot."""
+        model: Any = getattr(self, "model", None)
+        try:
+            model.set_grad_checkpointing(True)
+        except (AttributeError, AssertionError) as error:
+            got = f"--checkpointing of {self.spec.name!r}"
+            raise Unsupported(got, "a backbone whose blocks timm can compute twice", "leave it out") from error
+        self.checkpointing = True
+
+    def piece(self, block: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """block(*inputs); with `checkpointing`, nothing inside of it is kept for the gradient."""
+        if not (self.checkpointing and torch.is_grad_enabled()):
+            return block(*inputs)
+        out: Tensor = checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return out
 
     @abstractmethod
     def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:

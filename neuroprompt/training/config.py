@@ -26,7 +26,7 @@ class RunConfig:
                `resize` ("timm": as the backbone's weights were evaluated, or "plain": straight to its size), `exif`
                (image files are turned as their EXIF says)
     head       `head` names the output mapping, with its `head_settings`
-    steps      `epochs`, `batch` (images a step), `optimiser` (adamw, adam, sgd with `momentum`), `lr` (peak),
+    steps      `epochs`, `batch` (images a step, taken in `accumulate` parts), `optimiser` (adamw, adam, sgd with `momentum`), `lr` (peak),
                `weight_decay`, and `prompt_lr`, `prompt_weight_decay` where the prompt's differ; `warmup` (epochs of
                linear rise before the cosine)
 
@@ -42,6 +42,7 @@ class RunConfig:
     seed: int = 0
     epochs: int = 10
     batch: int = 64
+    accumulate: int = 1
     optimiser: str = "adamw"
     momentum: float = 0.9
     lr: float = 1e-2
@@ -64,7 +65,7 @@ class RunConfig:
                 raise BadSetting(f"{name} {getattr(self, name)!r}", f"one of {', '.join(values)}")
         validation_share(self.val)
         for name, least in (
-            *(("epochs", 1), ("batch", 1), ("seed", 0), ("warmup", 0)),
+            *(("epochs", 1), ("batch", 1), ("accumulate", 1), ("seed", 0), ("warmup", 0)),
             *(("weight_decay", 0), ("prompt_weight_decay", 0)),
         ):
             value = getattr(self, name)
@@ -95,8 +96,15 @@ class RunConfig:
         return cls(**{**fields, "backbone": spec, "classes": tuple(fields["classes"])})
 
     def digest(self) -> str:
-        """A SHA-256 of the whole configuration: it ties the files of a run folder together."""
-        return hashlib.sha256(json.dumps(self.json(), sort_keys=True).encode()).hexdigest()
+        """A SHA-256 of the whole configuration: it ties the files of a run folder together.
+
+        Fields that came later count only where they differ from their defaults, so that older folders keep theirs.
+        """
+        values = {k: v for k, v in self.json().items() if k not in _LATER or v != getattr(RunConfig, k)}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+_LATER = ("accumulate",)
 
 
 def configure(**options: Any) -> RunConfig:

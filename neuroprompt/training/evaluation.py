@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor
 from torch.utils.data import ConcatDataset
 
 from neuroprompt.contracts.learning import Images
@@ -57,10 +57,11 @@ def evaluate(
     elsewhere = {name: _elsewhere(run, name, progress) for name in ood}
     home = run.model.mean.device
     device = torch.device("cuda") if torch.cuda.is_available() else home
-    model = run.model.to(device).eval()
+    model = run.model.to(device)
+    net = model.settled()
 
     def share(of: Images, what: str, noise: Noise | None = None, among: Sequence[int] | None = None) -> float:
-        right = correct(model, device, of, batch, noise=noise, seed=seed, progress=progress, what=what, among=among)
+        right = correct(net, device, of, batch, noise=noise, seed=seed, progress=progress, what=what, among=among)
         return right / size_of(of)
 
     try:
@@ -102,9 +103,9 @@ def _elsewhere(run: Run, name: str, progress: Progress) -> tuple[Images, list[in
     return cast(Images, ConcatDataset(splits)), [place[label] for label in other.classes]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def correct(
-    model: nn.Module,
+    model: Callable[[Tensor], Tensor],
     device: torch.device,
     images: Images,
     batch: int,
@@ -116,7 +117,7 @@ def correct(
     part: tuple[int, int] = (0, 1),
     among: Sequence[int] | None = None,
 ) -> int:
-    """How many images `model` (in eval mode, on `device`) gets right; `part` (k, n): every n-th image from k on.
+    """How many images `model` (settled, on `device`) gets right; `part` (k, n): every n-th image from k on.
 
     `among`: the class of the model that each label stands for; no other is chosen.
     """

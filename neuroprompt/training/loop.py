@@ -18,7 +18,7 @@ from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head
 from neuroprompt.training.checkpoint import load_state
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
-from neuroprompt.training.devices import launch
+from neuroprompt.training.devices import has_bf16, launch
 from neuroprompt.training.model import PromptedModel, preprocess_for
 from neuroprompt.training.run_files import is_finished, load_config
 from neuroprompt.training.run_folder import Run
@@ -36,6 +36,7 @@ def train(
     nodes: int = 1,
     strategy: str = "auto",
     precision: str | None = None,
+    checkpointing: bool = False,
     resume: bool = True,
     checkpoint_seconds: float = 30.0,
 ) -> Run:
@@ -46,7 +47,8 @@ def train(
     `accelerator`, `devices` (of each of `nodes` machines), `strategy` ("auto" or "ddp") and `precision` are Lightning
     Fabric's; precision "auto" is bf16-mixed on a GPU. However often training was killed, a CPU ends with the same bits,
     since everything random is drawn from the seed and the step; a GPU as far as its kernels repeat themselves. A
-    finished run is returned as it is; `resume=False` begins again.
+    finished run is returned as it is; `resume=False` begins again. `checkpointing` keeps only what enters each block
+    for the gradient, and computes the rest twice: with the same result, in less memory.
 
     Raises BadSetting (also where the loss diverges), BadData, BadWeights, BadCheckpoint, CannotWrite. On
     KeyboardInterrupt a checkpoint is written first.
@@ -55,10 +57,20 @@ def train(
     fabric = launch(accelerator, devices, strategy, precision or config.precision, nodes)
     config = _settled(config, str(fabric.strategy.precision.precision))
     with _only_writer(fabric, out):
-        return _train(fabric, config, out, progress, resume=resume, every=checkpoint_seconds)
+        every = checkpoint_seconds
+        return _train(fabric, config, out, progress, resume=resume, every=every, checkpointing=checkpointing)
 
 
-def _train(fabric: Fabric, config: RunConfig, out: Path, progress: Progress, *, resume: bool, every: float) -> Run:
+def _train(
+    fabric: Fabric,
+    config: RunConfig,
+    out: Path,
+    progress: Progress,
+    *,
+    resume: bool,
+    every: float,
+    checkpointing: bool,
+) -> Run:
     progress = progress if fabric.is_global_zero else SILENT
     earlier = load_config(out) if resume else None
     if earlier is not None:
@@ -71,6 +83,10 @@ def _train(fabric: Fabric, config: RunConfig, out: Path, progress: Progress, *, 
     if earlier is not None:
         _check_same(out, earlier, config)
     state = load_state(out, config) if earlier is not None else None
+    if checkpointing:
+        model.backbone.checkpoint()
+    if fabric.device.type == "cpu" and config.precision == "bf16-mixed" and not has_bf16():
+        progress.say("this processor has no bf16 instructions, so that bf16-mixed is slow: leave out --precision")
     with torch.random.fork_rng(devices=[]):
         saver = Saver(fabric, config, model, out, every)
         fabric.barrier()  # every process has read the folder before one writes into it
