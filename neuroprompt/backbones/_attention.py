@@ -100,7 +100,7 @@ class SplitAttention(nn.Module):
         return F.pad(bias, (0, known - bias.shape[-1], 0, max(0, asked - bias.shape[-2])))
 
     def leave(self, y: Tensor, mixed: Tensor) -> Tensor:
-        """timm's norm, gate (of the queries' tokens y) and projection of what heads give, (B, heads, n, d): (B, n, D)."""
+        """(B, n, D) of what heads give, (B, heads, n, d): timm's norm, gate (of the queries' tokens y), projection."""
         x = self.norm(mixed.transpose(1, 2).flatten(2))
         if self.gate is not None:
             x = x * self.gate(y).sigmoid()

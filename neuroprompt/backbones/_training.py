@@ -56,7 +56,8 @@ def _attend(heads: SplitAttention, asked: Tensor, qkv: tuple[Tensor, Tensor, Ten
     """
     q, k, v = qkv
     if isinstance(heads, TalkingHeads):
-        return heads(asked, q, k.mT, v, heat)
+        mixed: Tensor = heads(asked, q, k.mT, v, heat)
+        return mixed
     q = q if heat is None else q / heat
     bias = None if heads.bias is None else heads.fitted(heads.bias, q.shape[-2], k.shape[-2], heat)
     return heads.leave(asked, F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0))
@@ -117,4 +118,5 @@ class TrainingForm(nn.Module):
         behind: Tensor | None = None,
         joining: Tensor | None = None,
     ) -> Tensor:
-        return self.family.piece(block, x, heat, behind, joining)
+        out: Tensor = self.family.piece(block, x, heat, behind, joining)
+        return out

@@ -7,21 +7,8 @@ import shlex
 from neuroprompt.training.config import RunConfig
 
 _OPTIONS = (
-    *(
-        "limit",
-        "val",
-        "resize",
-        "seed",
-        "epochs",
-        "batch",
-        "accumulate",
-        "optimiser",
-        "momentum",
-        "lr",
-        "prompt_lr",
-        "weight_decay",
-    ),
-    *("prompt_weight_decay", "warmup", "precision", "head"),
+    *("limit", "val", "resize", "seed", "epochs", "batch", "optimiser", "momentum", "lr", "prompt_lr", "weight_decay"),
+    *("accumulate", "prompt_weight_decay", "warmup", "precision", "head"),
 )
 _AS_PATHS = ("folder", "csv", "list")
 _BARE = RunConfig()

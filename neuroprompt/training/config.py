@@ -26,8 +26,9 @@ class RunConfig:
                `resize` ("timm": as the backbone's weights were evaluated, or "plain": straight to its size), `exif`
                (image files are turned as their EXIF says)
     head       `head` names the output mapping, with its `head_settings`
-    steps      `epochs`, `batch` (images a step, taken in `accumulate` parts), `optimiser` (adamw, adam, sgd with `momentum`), `lr` (peak),
-               `weight_decay`, and `prompt_lr`, `prompt_weight_decay` where the prompt's differ; `warmup` (epochs of
+    steps      `epochs`, `batch` (images a step, taken in `accumulate` parts),
+               `optimiser` (adamw, adam, sgd with `momentum`), `lr` (peak), `weight_decay`, and `prompt_lr`,
+               `prompt_weight_decay` where the prompt's differ; `warmup` (epochs of
                linear rise before the cosine)
 
     `classes` and `weights_sha256` are filled in by training: the latter is of the file `backbone.weights`, or of the

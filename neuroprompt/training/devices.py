@@ -55,7 +55,7 @@ def launch(accelerator: str, devices: int | str, strategy: str, precision: str, 
 
 
 def has_bf16() -> bool:
-    """Whether the processor multiplies bf16 by instructions of its own; without them bf16-mixed is many times slower."""
+    """Whether the processor has instructions for bf16; without them bf16-mixed is many times slower than 32 bits."""
     try:
         words = Path("/proc/cpuinfo").read_text().split()
     except OSError:  # macOS: every Apple processor since the M2 has them

@@ -86,9 +86,9 @@ class PromptedModel(nn.Module):
     def _network(self) -> nn.Module:
         return self._form[0] if self._form else self.backbone
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> PromptedModel:
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
         self._form = ()
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def entering(self) -> Tensor | Stream | None:
         """What enters the backbone beside the image."""
