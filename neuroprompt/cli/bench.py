@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         "bench out/onnx --batch 8 --json",
         "bench --training --backbone vit_small_patch16_224 --random-weights --method vpt-deep --tokens 50",
         "bench --spiking --width 2048 --layers 3 --steps 100",
+        "bench --startup out/onnx",
     )
 )
 def bench(
@@ -40,12 +41,16 @@ def bench(
     tokens: Annotated[int, typer.Option(help="Prompt tokens (a block), with --backbone.")] = 10,
     batch: Annotated[int, typer.Option(help="Images a run.")] = 1,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds; each runs all, in turn (default: 20, with --spiking 3).")
+        int | None, typer.Option(help="Rounds; each runs all, in turn (default: 20, with --spiking and --startup 3).")
     ] = None,
     training: Annotated[
         bool, typer.Option("--training", help="Time training steps instead: every method, or those of --method.")
     ] = False,
     method: Annotated[list[str] | None, typer.Option(help="A method, with --training; repeatable.")] = None,
+    startup: Annotated[
+        bool,
+        typer.Option("--startup", help="Time the start of every verb, and the first image of a bundle."),
+    ] = False,
     spiking: Annotated[bool, typer.Option("--spiking", help="Time Lava and the emulator on random nets.")] = False,
     steps: Annotated[int, typer.Option(help="Time steps, with --spiking.")] = 100,
     width: Annotated[int, typer.Option(help="Neurons a layer, with --spiking.")] = 2048,
@@ -61,18 +66,30 @@ def bench(
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
     alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. pytorch: the model as trained, in
     PyTorch. With --training: a step as 'train' takes it beside that of a plain loop with prompts as ordinary tokens,
-    and the most memory that each holds. With --spiking: our Lava run beside that of a plain converter, our emulator beside
-    Lava, batches of images, growing nets, and sparse spikes.
+    and the most memory that each holds. With --spiking: our Lava run beside that of a plain converter, our emulator
+    beside Lava, batches of images, growing nets, and sparse spikes. With --startup: the processor time in which a new
+    process of each verb starts.
     """
+    if startup and (backbone or training or spiking):
+        raise BadSetting("--startup with --backbone, --training or --spiking", "--startup alone, or with a bundle")
     if spiking and (bundle or backbone or training):
         raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
-    if not spiking and (bundle is None) == (backbone is None):
+    if not (spiking or startup) and (bundle is None) == (backbone is None):
         raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
     if training and (backbone is None or threads is not None):
         raise BadSetting("--training with a bundle or --threads", "--training --backbone NAME")
-    rounds = (3 if spiking else 20) if rounds is None else rounds
+    rounds = (3 if spiking or startup else 20) if rounds is None else rounds
     spec, progress = _spec(backbone, weights, image_size, random_weights), TerminalProgress()
-    if spiking:
+    if startup:
+        from neuroprompt.benchmarks.startup import bench_startup
+        from neuroprompt.cli._app import VERBS
+
+        with stdout_is_ours():
+            started = bench_startup(VERBS, bundle, rounds=rounds, progress=progress)
+        starts = [(name, *_cells(seconds)) for name, seconds in started.cpu_seconds.items()]
+        title = f"processor seconds of a new process, median of {rounds} rounds"
+        emit(started.json(), json, table(title, ("start", "CPU s", "middle half"), starts))
+    elif spiking:
         from neuroprompt.benchmarks.spiking import bench_spiking
         from neuroprompt.cli._spiking_speed import show
 
