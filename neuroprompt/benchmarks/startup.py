@@ -48,8 +48,8 @@ def bench_startup(
 ) -> StartupBenchmark:
     """Processor time of `import neuroprompt`, `--help`, each verb's help, `doctor` and Python alone.
 
-    With an ONNX bundle that of `run` on an image of noise, too. Every round starts all, in an order drawn anew; a round before them fills the caches of Python and of the disk.
-    Raises BadSetting, and WorkerFailed where one fails.
+    With an ONNX bundle that of `run` on an image of noise, too. Every round starts all, in an order drawn anew; a round
+    before them fills the caches of Python and of the disk. Raises BadSetting, and WorkerFailed where one fails.
     """
     if rounds < 1:
         raise BadSetting(f"rounds {rounds}", "at least 1")

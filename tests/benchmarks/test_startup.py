@@ -10,6 +10,7 @@ from neuroprompt.benchmarks.startup import PYTHON, bench_startup
 from neuroprompt.errors import BadSetting, WorkerFailed
 
 
+@pytest.mark.slow
 def test_every_start_is_timed_beside_python_alone() -> None:
     result = bench_startup(["run"], rounds=1)
     assert list(result.cpu_seconds) == [PYTHON, "import neuroprompt", "--help", "run --help", "doctor"]
