@@ -117,7 +117,10 @@ def test_no_weight_is_written_twice_and_the_size_over_the_bare_one_is_told(
     held = held_bytes(deployed(spiking.model, deployed_tokens(spiking.model.prompt)))
     # The joint projection beside the split one would be 3 x 128 x 128 numbers more in each block.
     assert sum(tensor.nbytes for tensor in numbers) <= held < file.stat().st_size < held + 3 * 128 * 128 * 4
-    about = {"bytes": file.stat().st_size, "prompt_bytes": 2 * 2 * 4 * 128 * 4}  # keys and values, 2 blocks, 4 tokens
+    about: dict[str, float] = {
+        "bytes": file.stat().st_size,
+        "prompt_bytes": 2 * 2 * 4 * 128 * 4,
+    }  # keys and values, 2 blocks, 4 tokens
     about["bytes_over_bare"] = round(about["bytes"] / (about["bytes"] - about["prompt_bytes"]), 4)
     assert bundle.about["bytes"] == about
     assert about.items() <= result.figures.items()
