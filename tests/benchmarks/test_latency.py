@@ -56,9 +56,17 @@ def test_bench_of_a_backbone() -> None:
         "fastest",
         "macs_int8",
         "bytes",
+        "energy_delay_js",
+        "measured",
+        "energy_delay_measured_js",
     }
     assert LatencyBenchmark.from_json(values) == result
     assert values["joules"]["bare"] == near(macs["bare"] * 4.6e-12)
+    for form in values["joules"]:
+        seconds = values["ms"][form] * 1e-3 / values["batch"]
+        assert values["energy_delay_js"][form] == near(values["joules"][form] * seconds)
+    assert set(values["measured"]) in (set(), {"bare", "baked"}), "with RAPL counters, and without"
+    assert set(values["energy_delay_measured_js"]) == set(values["measured"])
 
 
 def test_bench_of_a_framed_image() -> None:
