@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -173,8 +173,7 @@ class Backbone(nn.Module, Plugin, ABC):
     fallback: ClassVar[bool] = False
     why_no_tokens: ClassVar[str] = ""
     site: PromptSite
-    checkpointing: bool = False
-    """Whether gradients keep only what enters each block, and compute the rest anew (see `checkpoint`)."""
+    checkpointing: bool = False  # whether gradients keep only what enters each block
 
     def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:
         """Keep all but the PromptSite, which the family adds; raises Unsupported for a model with a classifier."""
@@ -203,28 +202,23 @@ class Backbone(nn.Module, Plugin, ABC):
         """Features (B, F) of normalised images (B, C, H, W), with Prompt.tokens or a Stream; raises Unsupported."""
 
     def for_training(self) -> nn.Module:
-        """A module with `forward`'s arguments and results for frozen weights, up to rounding, in less time or memory.
-
-        It shares its weights with this one, on the device that they are on. By default this very backbone.
-        """
+        """A module of the same frozen weights that does what `forward` does, up to rounding, for less."""
         return self
 
     def checkpoint(self) -> None:
         """From now on keep less for gradients, and compute it twice; raises Unsupported where timm cannot."""
-        model: Any = getattr(self, "model", None)
         try:
-            model.set_grad_checkpointing(True)
+            cast(Any, self).model.set_grad_checkpointing(True)
         except (AttributeError, AssertionError) as error:
-            got = f"--checkpointing of {self.spec.name!r}"
-            raise Unsupported(got, "a backbone whose blocks timm can compute twice", "leave it out") from error
+            expected = "a backbone whose blocks timm can compute twice"
+            raise Unsupported(f"--checkpointing of {self.spec.name!r}", expected, "leave it out") from error
         self.checkpointing = True
 
     def piece(self, block: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """block(*inputs); with `checkpointing`, nothing inside of it is kept for the gradient."""
         if not (self.checkpointing and torch.is_grad_enabled()):
             return block(*inputs)
-        out: Tensor = checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
-        return out
+        return cast(Tensor, checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False))
 
     def block_inputs(self, images: Tensor) -> list[Tensor]:
         """Patch tokens (B, P, D_i) that enter each block that takes prompts, for normalised images and no prompt."""
