@@ -218,7 +218,7 @@ class Backbone(nn.Module, Plugin, ABC):
         """block(*inputs); with `checkpointing`, nothing inside of it is kept for the gradient."""
         if not (self.checkpointing and torch.is_grad_enabled()):
             return block(*inputs)
-        return cast(Tensor, checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False))
+        return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
 
     def block_inputs(self, images: Tensor) -> list[Tensor]:
         """Patch tokens (B, P, D_i) that enter each block that takes prompts, for normalised images and no prompt."""
