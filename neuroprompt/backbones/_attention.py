@@ -65,15 +65,17 @@ class SplitAttention(nn.Module):
         """Whether the values' bias may go into the last projection: nothing stands between but a weighted mean."""
         return isinstance(self.norm, nn.Identity) and self.gate is None and self.groups == 1
 
-    def queries(self, y: Tensor) -> Tensor:
-        """(B, heads, n, d), scaled by 1/sqrt(d), of normalised tokens (B, n, D)."""
-        q: Tensor = self._turned(self.q_norm(self.q(y).unflatten(-1, self.split)).transpose(1, 2))
+    def queries(self, y: Tensor, *, placed: bool = True) -> Tensor:
+        """(B, heads, n, d), scaled by 1/sqrt(d), of normalised tokens (B, n, D), `placed` or prompts alone."""
+        q: Tensor = self.q_norm(self.q(y).unflatten(-1, self.split)).transpose(1, 2)
+        q = self._turned(q) if placed else q
         return q if self.scale == 1.0 else q * self.scale
 
-    def keys(self, y: Tensor) -> Tensor:
-        """(B, heads, d, n): already transposed for the product with queries."""
+    def keys(self, y: Tensor, *, placed: bool = True) -> Tensor:
+        """(B, heads, d, n): already transposed for the product with queries; `placed` as those."""
         k: Tensor = self.k_norm(self.k(y).unflatten(-1, self.split))
-        k = k.permute(0, 2, 3, 1) if self.rope is None else self._turned(k.transpose(1, 2)).transpose(2, 3)
+        plain = self.rope is None or not placed
+        k = k.permute(0, 2, 3, 1) if plain else self._turned(k.transpose(1, 2)).transpose(2, 3)
         return self._for_all(k)
 
     def values(self, y: Tensor) -> Tensor:
@@ -87,11 +89,19 @@ class SplitAttention(nn.Module):
         """
         scores = (q if temperature is None else q / temperature) @ k
         if self.bias is not None:
-            asked, known = q.shape[-2], k.shape[-1]
-            bias = self.bias[:, :, :asked]
-            bias = bias if temperature is None else bias / temperature
-            scores = scores + F.pad(bias, (0, known - bias.shape[-1], 0, max(0, asked - bias.shape[-2])))
-        x = self.norm((self.shares(scores) @ v).transpose(1, 2).flatten(2))
+            scores = scores + self.fitted(self.bias, q.shape[-2], k.shape[-1], temperature)
+        return self.leave(y, self.shares(scores) @ v)
+
+    @staticmethod
+    def fitted(bias: Tensor, asked: int, known: int, temperature: Tensor | None = None) -> Tensor:
+        """The bias (1, heads, n, n) for `asked` queries and `known` keys, 0 for prompts."""
+        bias = bias[:, :, :asked]
+        bias = bias if temperature is None else bias / temperature
+        return F.pad(bias, (0, known - bias.shape[-1], 0, max(0, asked - bias.shape[-2])))
+
+    def leave(self, y: Tensor, mixed: Tensor) -> Tensor:
+        """(B, n, D) of what heads give, (B, heads, n, d): timm's norm, gate (of the queries' tokens y), projection."""
+        x = self.norm(mixed.transpose(1, 2).flatten(2))
         if self.gate is not None:
             x = x * self.gate(y).sigmoid()
         out: Tensor = self.proj(x)

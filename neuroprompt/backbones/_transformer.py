@@ -20,6 +20,7 @@ from neuroprompt.backbones._baked import (
 )
 from neuroprompt.backbones._patches import image_and_patch
 from neuroprompt.backbones._pixels import Overlaid, need_shape
+from neuroprompt.backbones._training import TrainingBlock, TrainingForm
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
 from neuroprompt.errors import BadSetting
 
@@ -73,15 +74,15 @@ class Transformer(Backbone):
         return max(1, int(self.model.num_prefix_tokens)) if self.prefixed and pool == "token" else None
 
     @property
-    def _prefix(self) -> int:
-        """How many tokens stand in front of the patches."""
+    def skipped(self) -> int:
+        """How many tokens stand in front of the patches in the blocks."""
         return int(self.model.num_prefix_tokens) if self.prefixed else 0
 
     def block_inputs(self, images: Tensor) -> list[Tensor]:
         """Patch tokens (B, P, D) that enter each block."""
         (x, beside), inputs = self.embed(images), []
         for i in range(self.site.depth):
-            inputs.append(x[:, self._prefix :])
+            inputs.append(x[:, self.skipped :])
             x = self._run(i, x, beside, 0)
         return inputs
 
@@ -104,7 +105,7 @@ class Transformer(Backbone):
         n, count = x.shape[1], 0
         fresh: list[Tensor | None] = [None] * self.site.depth
         if tokens is not None:
-            fresh = list(tokens) if self._deep(tokens) else [tokens[0], *fresh[1:]]
+            fresh = list(tokens) if self.is_deep(tokens) else [tokens[0], *fresh[1:]]
         for i, prompt in enumerate(fresh):
             if prompt is not None:
                 x, count = torch.cat([x[:, :n], prompt.expand(x.shape[0], -1, -1)], dim=1), len(prompt)
@@ -113,12 +114,14 @@ class Transformer(Backbone):
 
     def _run(self, i: int, x: Tensor, beside: Any, prompts: int) -> Tensor:
         lean = self.model.blocks[i]
-        out: Tensor = lean(x) if isinstance(lean, LeanBlock) else self.block(i, x, beside, prompts)
-        return out
+        if isinstance(lean, LeanBlock):
+            out: Tensor = lean(x)
+            return out
+        return self.piece(self.block, i, x, beside, prompts)
 
     def _stream(self, x: Tensor, beside: Any, stream: Stream) -> Tensor:
         """Image tokens behind the last block, with prompt tokens that `stream` makes anew between blocks."""
-        n, skip = x.shape[1], self._prefix
+        n, skip = x.shape[1], self.skipped
         prompts, heat = stream.enter(x[:, skip:]), stream.temperatures
         for i, block in enumerate(self.model.blocks):
             x = torch.cat([x, prompts], dim=1)
@@ -131,6 +134,11 @@ class Transformer(Backbone):
             if i + 1 < self.site.depth:
                 prompts = stream.after(i, prompts, x[:, skip:])
         return x
+
+    @torch.no_grad()
+    def for_training(self) -> nn.Module:
+        """The same forward pass of frozen blocks, in which prompts that leave no output are only keys and values."""
+        return TrainingForm(self, self._training_blocks()).eval()
 
     @torch.no_grad()
     def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
@@ -156,21 +164,33 @@ class Transformer(Backbone):
         family._modules = {**self._modules, "model": model}
         return family.eval()
 
-    def _blocks(self, tokens: Tensor | None) -> list[nn.Module]:
+    def _training_blocks(self) -> list[nn.Module]:
+        return [TrainingBlock(*each) for each in zip(*self._each(), strict=True)]
+
+    def _each(self) -> tuple[list[Any], list[Places], list[int | None]]:
+        """Every block, what it knows of places, and how many of its tokens go on (None: all)."""
         blocks: list[Any] = list(self.model.blocks)
-        weight = next(self.model.parameters())
-        beside = self.embed(torch.zeros(1, *self.site.image, dtype=weight.dtype, device=weight.device))[1]
-        places = [self.places(i, beside) for i in range(len(blocks))]
+        beside = self.beside()
         kept = [*[None] * (len(blocks) - 1), self.read]
+        return blocks, [self.places(i, beside) for i in range(len(blocks))], kept
+
+    def beside(self) -> Any:
+        """What `embed` gives beside the tokens; it is the same for all images."""
+        weight = next(self.model.parameters())
+        return self.embed(torch.zeros(1, *self.site.image, dtype=weight.dtype, device=weight.device))[1]
+
+    def _blocks(self, tokens: Tensor | None) -> list[nn.Module]:
+        blocks, places, kept = self._each()
         if tokens is None:
             return [LeanBlock(*each) for each in zip(blocks, places, kept, strict=True)]
-        if self._deep(tokens):
+        if self.is_deep(tokens):
             return [ConstantPrompt(*each) for each in zip(blocks, tokens.detach(), places, kept, strict=True)]
         first = EnteringPrompt(blocks[0], tokens[0].detach(), places[0])
         between = [LeanBlock(block, at) for block, at in zip(blocks[1:-1], places[1:-1], strict=True)]
         return [first, *between, LeanBlock(blocks[-1], places[-1], self.read or -tokens.shape[1])]
 
-    def _deep(self, tokens: Tensor) -> bool:
+    def is_deep(self, tokens: Tensor) -> bool:
+        """Whether tokens (L, N, D) are every block's own; raises BadSetting on their shape."""
         depth, width = self.site.depth, self.site.width
         if tokens.ndim != 3 or len(tokens) not in (1, depth) or tokens.shape[2] != width:
             raise BadSetting(

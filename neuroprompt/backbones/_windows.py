@@ -78,7 +78,7 @@ class Windowed(Backbone):
             for stage in self._stages():
                 x = stage.downsample(x)
                 for block in stage.blocks:
-                    x = self.version.prompted(block, x, next(prompts))
+                    x = self.piece(self.version.prompted, block, x, next(prompts))
             x = model.norm(x)
         features: Tensor = model.forward_head(x, pre_logits=True)
         return features

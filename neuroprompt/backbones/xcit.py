@@ -64,12 +64,17 @@ class XCiT(Transformer):
         out: Tensor = lean(x, *beside) if isinstance(lean, _Block) else self.block(i, x, beside, prompts)
         return out
 
+    def _training_blocks(self) -> list[nn.Module]:
+        grid = self.beside()
+        return [_TrainingBlock(block, grid) for block in self.model.blocks]
+
     def _blocks(self, tokens: Tensor | None) -> list[nn.Module]:
-        prompts = [None] * self.site.depth if tokens is None or not self._deep(tokens) else tokens.detach()
+        prompts = [None] * self.site.depth if tokens is None or not self.is_deep(tokens) else tokens.detach()
         return [_Block(block, prompt) for block, prompt in zip(self.model.blocks, prompts, strict=True)]
 
-    def _deep(self, tokens: Tensor) -> bool:
-        if not super()._deep(tokens):
+    def is_deep(self, tokens: Tensor) -> bool:
+        """Yes; raises Unsupported for tokens that are handed on."""
+        if not super().is_deep(tokens):
             self._only_deep()
         return True
 
@@ -86,6 +91,31 @@ def _rest(block: Any, x: Tensor, attended: Tensor, height: int, width: int) -> T
     return out
 
 
+def _covariances(block: Any, normed: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """q k^T, |q|^2 and |k|^2 of every channel over normalised prompt tokens (N, D), each (heads, d, ...), in `kind`."""
+    q, k = (
+        F.linear(normed, weight.to(kind), None if bias is None else bias.to(kind))
+        .unflatten(-1, (block.attn.num_heads, -1))
+        .permute(1, 2, 0)
+        for weight, bias in projections(block.attn)[:2]
+    )
+    return q @ k.mT, _squares(q), _squares(k)
+
+
+def _attended(block: Any, x: Tensor, prompt: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
+    """What timm's attention gives for patches (B, n, D), with the `_covariances` of prompts or without."""
+    attn, split = block.attn, (3, block.attn.num_heads, -1)
+    q, k, v = attn.qkv(block.norm1(x)).unflatten(-1, split).permute(2, 0, 3, 4, 1)  # (B, heads, d, n)
+    covariance, q_square, k_square = q @ k.transpose(-2, -1), _squares(q), _squares(k)
+    if prompt is not None:
+        covariance = covariance + prompt[0]
+        q_square, k_square = q_square + prompt[1], k_square + prompt[2]
+    norms = q_square.sqrt().clamp(min=1e-12) * k_square.sqrt().clamp(min=1e-12).transpose(-2, -1)
+    attended = (covariance / norms * attn.temperature).softmax(-1) @ v
+    out: Tensor = attn.proj(attended.permute(0, 3, 1, 2).flatten(2))
+    return out
+
+
 class _Block(nn.Module):
     """timm's block with a constant prompt or none: exact, but for the order of floating-point sums."""
 
@@ -99,28 +129,27 @@ class _Block(nn.Module):
         self.inner, self.prompted = block, prompt is not None
         if prompt is None:
             return
-        exact = copy.deepcopy(block.norm1).double()(prompt.double())
-        q, k = (
-            F.linear(exact, weight.double(), None if bias is None else bias.double())
-            .unflatten(-1, (block.attn.num_heads, -1))
-            .permute(1, 2, 0)
-            for weight, bias in projections(block.attn)[:2]
-        )
-        constants = {"covariance": q @ k.mT, "q_square": _squares(q), "k_square": _squares(k)}
-        for name, value in constants.items():
+        exact = _covariances(block, copy.deepcopy(block.norm1).double()(prompt.double()), torch.float64)
+        for name, value in zip(("covariance", "q_square", "k_square"), exact, strict=True):
             self.register_buffer(name, value.to(block.attn.qkv.weight.dtype).contiguous())
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """Patches (B, n, D) of a grid -> (B, n, D)."""
-        attn, split = self.inner.attn, (3, self.inner.attn.num_heads, -1)
-        q, k, v = attn.qkv(self.inner.norm1(x)).unflatten(-1, split).permute(2, 0, 3, 4, 1)  # (B, heads, d, n)
-        covariance, q_square, k_square = q @ k.transpose(-2, -1), _squares(q), _squares(k)
-        if self.prompted:
-            covariance = covariance + self.covariance
-            q_square, k_square = q_square + self.q_square, k_square + self.k_square
-        norms = q_square.sqrt().clamp(min=1e-12) * k_square.sqrt().clamp(min=1e-12).transpose(-2, -1)
-        attended = (covariance / norms * attn.temperature).softmax(-1) @ v
-        return _rest(self.inner, x, attn.proj(attended.permute(0, 3, 1, 2).flatten(2)), height, width)
+        prompt = (self.covariance, self.q_square, self.k_square) if self.prompted else None
+        return _rest(self.inner, x, _attended(self.inner, x, prompt), height, width)
+
+
+class _TrainingBlock(nn.Module):
+    """timm's block, whose attention prompts enter by their covariances alone: once for a batch."""
+
+    def __init__(self, block: Any, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.inner, self.grid = block, grid
+
+    def forward(self, x: Tensor, temperature: None, behind: Tensor | None, joining: None) -> Tensor:
+        """Patches (B, n, D), with a block's own prompt tokens (N, D) `behind` them or none -> (B, n, D)."""
+        prompt = None if behind is None else _covariances(self.inner, self.inner.norm1(behind), behind.dtype)
+        return _rest(self.inner, x, _attended(self.inner, x, prompt), *self.grid)
 
 
 def _squares(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Times a training step of every method beside linear probing, the backbone in the loop, in one run and in turn."""
+"""Times a training step of every method beside a plain loop and linear probing, in one run and in turn."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from neuroprompt.benchmarks.memory import peak_bytes
 from neuroprompt.benchmarks.rounds import Middles, in_turn, medians, middle, quartiles, ratio
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadSetting, Unsupported
@@ -16,7 +17,7 @@ from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.model import PromptedModel
 
-BASE, GENERATOR, CLASSES = "linear", " generator", 100
+BASE, GENERATOR, PLAIN, CLASSES = "linear", " generator", " plain", 100
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,21 @@ class TrainingBenchmark:
 
     images_per_second  of the median step, by method
     over_linear        a step's time over that of linear probing, by method
+    over_plain         a step's time over that of a plain loop, by method: timm's own modules, with prompts as ordinary
+                       tokens, as the methods' authors published them; the same gradients
+    peak_bytes         the most memory that a step holds at once, weights and optimiser included, by method
     generator_share    the time of the generator alone over that of the step, where neurons make the prompt
     refused            methods that do not fit the backbone, with the reason
+
+    `plain_images_per_second` and `plain_peak_bytes` are the plain loop's. All in 32 bits.
     """
 
     images_per_second: Mapping[str, float]
+    plain_images_per_second: Mapping[str, float]
     over_linear: Middles
+    over_plain: Middles
+    peak_bytes: Mapping[str, int]
+    plain_peak_bytes: Mapping[str, int]
     generator_share: Mapping[str, float]
     refused: Mapping[str, str]
     batch: int
@@ -41,8 +51,13 @@ class TrainingBenchmark:
         """The figures, quartiles beside medians."""
         return {
             "images_per_second": dict(self.images_per_second),
+            "plain_images_per_second": dict(self.plain_images_per_second),
             "over_linear": medians(self.over_linear),
             "over_linear_quartiles": quartiles(self.over_linear),
+            "over_plain": medians(self.over_plain),
+            "over_plain_quartiles": quartiles(self.over_plain),
+            "peak_bytes": dict(self.peak_bytes),
+            "plain_peak_bytes": dict(self.plain_peak_bytes),
             "generator_share": dict(self.generator_share),
             "refused": dict(self.refused),
             "batch": self.batch,
@@ -55,40 +70,51 @@ def bench_training(
     spec: BackboneSpec,
     methods: Sequence[str] = (),
     *,
+    tokens: int = 10,
     batch: int = 16,
     rounds: int = 10,
     progress: Progress = SILENT,
 ) -> TrainingBenchmark:
-    """Training images a second of each of `methods` (all that fit, by default), and their steps over linear probing's.
+    """Training images a second of each of `methods` (all that fit, by default), beside a plain loop of the same.
 
-    A step is forward, backward and AdamW on `batch` random images. Linear probing has the backbone in the loop here,
-    as where images are augmented. The generator's share, forward and backward, is given where neurons outside of the
-    blocks make the prompt. Every round runs all, in an order drawn anew. Raises BadSetting, UnknownName.
+    A step is forward, backward and AdamW on `batch` random images, as `train` takes it; the plain one has none of what
+    `Backbone.for_training` leaves out. A backbone that learns has no form for training: there both are alike. Prompts
+    have `tokens` tokens (a block) where the method has such a setting. Linear probing has the backbone in the loop
+    here, as where images are augmented. The generator's share, forward and backward, is given where neurons outside of
+    the blocks make the prompt. Every round runs all, in an order drawn anew. Raises BadSetting, UnknownName.
     """
     if batch < 1 or rounds < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}", "each at least 1")
     backbone = load_backbone(spec)
     runs: dict[str, Callable[[], None]] = {}
+    peaks: dict[str, int] = {}
     refused: dict[str, str] = {}
     for method in dict.fromkeys([BASE, *(methods or Prompt.names())]):
         try:
             # Full fine-tuning needs a backbone of its own: its weights change.
             own = load_backbone(spec) if Prompt.part(method).tunes_backbone else backbone
-            prompt = Prompt.named(method, site=own.site)
+            prompt = Prompt.named(method, site=own.site, **_settings(method, tokens))
         except Unsupported as error:
             if methods:
                 raise
             refused[method] = str(error)
             continue
-        model = PromptedModel(own, prompt, Head.named("linear", features=own.features, classes=CLASSES)).train()
-        images = torch.rand(batch, 3, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
-        runs[method] = _step(model, images)
+        head = Head.named("linear", features=own.features, classes=CLASSES)
+        for name, fast in ((method, True), (method + PLAIN, False)):
+            model = PromptedModel(own, prompt, head).train()
+            images = torch.rand(batch, 3, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
+            runs[name], optimiser = _step(model, images, fast=fast)
+            peaks[name] = _peak(runs[name], model, optimiser)
         if prompt.spiking and prompt.stream() is None:
             runs[method + GENERATOR] = _generator(prompt, images)
     seconds = in_turn(runs, rounds, progress)
-    steps = [name for name in runs if not name.endswith(GENERATOR)]
+    steps = [name for name in runs if not name.endswith((GENERATOR, PLAIN))]
     return TrainingBenchmark(
         images_per_second={name: batch / middle(seconds[name]).median for name in steps},
+        plain_images_per_second={name: batch / middle(seconds[name + PLAIN]).median for name in steps},
+        over_plain={name: ratio(seconds[name], seconds[name + PLAIN]) for name in steps},
+        peak_bytes={name: peaks[name] for name in steps},
+        plain_peak_bytes={name: peaks[name + PLAIN] for name in steps},
         over_linear={name: ratio(seconds[name], seconds[BASE]) for name in steps if name != BASE},
         generator_share={
             name: ratio(seconds[name + GENERATOR], seconds[name]).median for name in steps if name + GENERATOR in runs
@@ -100,9 +126,15 @@ def bench_training(
     )
 
 
-def _step(model: PromptedModel, images: Tensor) -> Callable[[], None]:
+def _settings(method: str, tokens: int) -> dict[str, int]:
+    return {"tokens": tokens} if "tokens" in Prompt.part(method).settings() else {}
+
+
+def _step(model: PromptedModel, images: Tensor, *, fast: bool) -> tuple[Callable[[], None], torch.optim.Optimizer]:
     labels = torch.arange(len(images)) % CLASSES
-    optimiser = torch.optim.AdamW(model.learned().values(), lr=1e-4)
+    optimiser = torch.optim.AdamW(model.learned().values(), lr=1e-4, fused=fast)
+    if fast:
+        model.quicken()
 
     def step() -> None:
         optimiser.zero_grad()
@@ -110,7 +142,15 @@ def _step(model: PromptedModel, images: Tensor) -> Callable[[], None]:
         loss.backward()
         optimiser.step()
 
-    return step
+    return step, optimiser
+
+
+def _peak(step: Callable[[], None], model: PromptedModel, optimiser: torch.optim.Optimizer) -> int:
+    """The peak of the second step, in which the optimiser has its state."""
+    step()
+    state = [value for each in optimiser.state.values() for value in each.values()]
+    optimiser.zero_grad()
+    return peak_bytes(step, [*model.parameters(), *model.buffers(), *state])
 
 
 def _generator(prompt: Prompt, images: Tensor) -> Callable[[], None]:

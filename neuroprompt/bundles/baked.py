@@ -20,7 +20,7 @@ from neuroprompt.bundles.reduced import write_reduced
 from neuroprompt.bundles.trained import PROMPT, TOKENS
 from neuroprompt.contracts.deployment import Exported, Precision
 from neuroprompt.errors import ParityError
-from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.deployable import Unbaked, bare, deployed, held_bytes
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.macs import count_macs
@@ -74,9 +74,10 @@ def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precis
         inputs = model.inputs(images)
         parity = check_file(folder / MODEL, Unbaked(model, tokens), inputs)
         fused = _fused(folder, Unbaked(model, tokens), inputs, progress)
-        reduced = {} if precision is None else {precision.bits: write_reduced(run, folder, precision, progress)}
+        reduced = {} if precision is None else {precision.bits: write_reduced(run, folder, precision, progress).json()}
         chosen = PORTABLE if precision is None or precision.bits == HALF else precision.bits
         return about | {
+            "bytes": _sizes(folder / MODEL, held_bytes(baked) - held_bytes(bare(model, lean=True))),
             "nodes": {"baked": sum(nodes.values()), **({} if fused is None else {FUSED: fused["nodes"]})},
             "forms": {"chosen": chosen, FUSED: fused, **reduced},
             "parity": parity.json() | {"source": origin},
@@ -85,10 +86,17 @@ def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precis
 
     written = write_bundle(out, "onnx", fill)
     figures = {"nodes": written.about["nodes"]["baked"], "backbone_macs": written.about["backbone_macs"]}
+    figures |= written.about["bytes"]
     figures |= {**written.about["parity"], **(written.about["spiking"] or {}), "bits_sha256": digest}
     if precision is not None:
         figures[precision.bits] = written.about["forms"][precision.bits]
     return Exported(written.folder, figures, written.about)
+
+
+def _sizes(file: Path, prompt: int) -> dict[str, float]:
+    """The file's bytes, those that the prompt adds, and what the file is over one without it."""
+    size = file.stat().st_size
+    return {"bytes": size, "prompt_bytes": prompt, "bytes_over_bare": round(size / (size - prompt), 4)}
 
 
 def _fused(folder: Path, unbaked: Unbaked, inputs: Tensor, progress: Progress) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from neuroprompt.bundles.forms import DYNAMIC, FILES, FUSED, HALF, INT8, PORTABLE
 from neuroprompt.contracts.deployment import Floats, ImageTarget, Precision
 from neuroprompt.errors import BadData, BadSetting, ParityError
-from neuroprompt.onnxgraph.faster import faster
+from neuroprompt.onnxgraph.faster import Faster, faster
 from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.half import halve
 from neuroprompt.onnxgraph.quantise import quantise, quantise_dynamic
@@ -52,8 +52,45 @@ class Beside:
         return self.accuracy_fp32 - self.accuracy
 
 
-def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progress) -> dict[str, Any]:
-    """Write the file in fewer bits beside those of `folder`; what the manifest says of it.
+@dataclass(frozen=True)
+class Reduced:
+    """What the manifest says of a file in fewer bits.
+
+    clean, noisy     on clean images of `split`, and under NOISE
+    calibrated_on    images that chose the ranges; 0 where none did
+    count            products of 8 bits in the file, or constants of 16 where it is `half`
+    size, size_fp32  bytes of the file, and of the 32-bit one
+    over_fp32        its time over that of the faster 32-bit file
+    """
+
+    clean: Beside
+    noisy: Beside
+    split: str
+    calibrated_on: int
+    half: bool
+    count: int
+    size: int
+    size_fp32: int
+    over_fp32: Faster
+
+    def json(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        noisy = {"accuracy": self.noisy.accuracy, "accuracy_fp32": self.noisy.accuracy_fp32}
+        return {
+            **vars(self.clean),
+            "drop": self.clean.drop,
+            "noise": {str(NOISE): noisy},
+            "split": self.split,
+            "calibrated_on": self.calibrated_on,
+            "half_constants" if self.half else "quantised_nodes": self.count,
+            "bytes": self.size,
+            "bytes_fp32": self.size_fp32,
+            "over_fp32": self.over_fp32.json(),
+        }
+
+
+def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progress) -> Reduced:
+    """Write the file in fewer bits beside those of `folder`; what it costs and gains.
 
     The gate: accuracy on the validation images may fall by `precision.max_drop` points below that of the 32-bit file;
     without validation images it is measured on test images, and `split` says so. Raises BadData, BadSetting,
@@ -77,17 +114,17 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
         raise ParityError(got, expected, "calibrate on more images (--calibration-images), or allow more (--max-drop)")
     noisy = _beside(run, images, (whole, file), NOISE, progress)
     timed = faster(file, rival if rival.is_file() else whole, _spread(run, images, BATCH))
-    return {
-        **vars(clean),
-        "drop": clean.drop,
-        "noise": {str(NOISE): {"accuracy": noisy.accuracy, "accuracy_fp32": noisy.accuracy_fp32}},
-        "split": split,
-        "calibrated_on": precision.images if bits == INT8 else 0,
-        "half_constants" if bits == HALF else "quantised_nodes": count,
-        "bytes": file.stat().st_size,
-        "bytes_fp32": whole.stat().st_size,
-        "over_fp32": timed.json(),
-    }
+    return Reduced(
+        clean=clean,
+        noisy=noisy,
+        split=split,
+        calibrated_on=precision.images if bits == INT8 else 0,
+        half=bits == HALF,
+        count=count,
+        size=file.stat().st_size,
+        size_fp32=whole.stat().st_size,
+        over_fp32=timed,
+    )
 
 
 def _write(whole: Path, file: Path, bits: str, calibration: Floats | None) -> int:

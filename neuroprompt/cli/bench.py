@@ -23,8 +23,9 @@ if TYPE_CHECKING:
         "bench out/onnx",
         "bench --backbone vit_base_patch16_224 --tokens 50 --random-weights",
         "bench out/onnx --batch 8 --json",
-        "bench --training --backbone vit_small_patch16_224 --random-weights --method spike-nvpt --method vpt-deep",
+        "bench --training --backbone vit_small_patch16_224 --random-weights --method vpt-deep --tokens 50",
         "bench --spiking --width 2048 --layers 3 --steps 100",
+        "bench --startup out/onnx",
     )
 )
 def bench(
@@ -37,15 +38,19 @@ def bench(
         bool, typer.Option("--random-weights", help="Random weights: good enough for time.")
     ] = False,
     image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
-    tokens: Annotated[int, typer.Option(help="Prompt tokens a block, with --backbone.")] = 10,
+    tokens: Annotated[int, typer.Option(help="Prompt tokens (a block), with --backbone.")] = 10,
     batch: Annotated[int, typer.Option(help="Images a run.")] = 1,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds; each runs all, in turn (default: 20, with --spiking 3).")
+        int | None, typer.Option(help="Rounds; each runs all, in turn (default: 20, with --spiking and --startup 3).")
     ] = None,
     training: Annotated[
         bool, typer.Option("--training", help="Time training steps instead: every method, or those of --method.")
     ] = False,
     method: Annotated[list[str] | None, typer.Option(help="A method, with --training; repeatable.")] = None,
+    startup: Annotated[
+        bool,
+        typer.Option("--startup", help="Time the start of every verb, and the first image of a bundle."),
+    ] = False,
     spiking: Annotated[bool, typer.Option("--spiking", help="Time Lava and the emulator on random nets.")] = False,
     steps: Annotated[int, typer.Option(help="Time steps, with --spiking.")] = 100,
     width: Annotated[int, typer.Option(help="Neurons a layer, with --spiking.")] = 2048,
@@ -60,18 +65,31 @@ def bench(
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
     alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. pytorch: the model as trained, in
-    PyTorch. With --spiking: our Lava run beside that of a plain converter, our emulator beside Lava, batches of images,
-    growing nets, and sparse spikes.
+    PyTorch. With --training: a step as 'train' takes it beside that of a plain loop with prompts as ordinary tokens,
+    and the most memory that each holds. With --spiking: our Lava run beside that of a plain converter, our emulator
+    beside Lava, batches of images, growing nets, and sparse spikes. With --startup: the processor time in which a new
+    process of each verb starts.
     """
+    if startup and (backbone or training or spiking):
+        raise BadSetting("--startup with --backbone, --training or --spiking", "--startup alone, or with a bundle")
     if spiking and (bundle or backbone or training):
         raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
-    if not spiking and (bundle is None) == (backbone is None):
+    if not (spiking or startup) and (bundle is None) == (backbone is None):
         raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
     if training and (backbone is None or threads is not None):
         raise BadSetting("--training with a bundle or --threads", "--training --backbone NAME")
-    rounds = (3 if spiking else 20) if rounds is None else rounds
+    rounds = (3 if spiking or startup else 20) if rounds is None else rounds
     spec, progress = _spec(backbone, weights, image_size, random_weights), TerminalProgress()
-    if spiking:
+    if startup:
+        from neuroprompt.benchmarks.startup import bench_startup
+        from neuroprompt.cli._app import VERBS
+
+        with stdout_is_ours():
+            started = bench_startup(VERBS, bundle, rounds=rounds, progress=progress)
+        starts = [(name, *_cells(seconds)) for name, seconds in started.cpu_seconds.items()]
+        title = f"processor seconds of a new process, median of {rounds} rounds"
+        emit(started.json(), json, table(title, ("start", "CPU s", "middle half"), starts))
+    elif spiking:
         from neuroprompt.benchmarks.spiking import bench_spiking
         from neuroprompt.cli._spiking_speed import show
 
@@ -83,7 +101,7 @@ def bench(
 
         assert spec is not None
         with stdout_is_ours():
-            trained = bench_training(spec, method or [], batch=batch, rounds=rounds, progress=progress)
+            trained = bench_training(spec, method or [], tokens=tokens, batch=batch, rounds=rounds, progress=progress)
         _show_training(trained, json)
     else:
         from neuroprompt.benchmarks.latency import bench as bench_latency
@@ -138,10 +156,12 @@ def _show_training(result: TrainingBenchmark, json: bool) -> None:
     rows = []
     for name, speed in result.images_per_second.items():
         share = result.generator_share.get(name)
-        over = _cells(result.over_linear.get(name))
-        rows.append((name, f"{speed:.1f}", *over, "" if share is None else f"{share:.1%}"))
+        over = _cells(result.over_linear.get(name))[0]
+        memory = f"{result.peak_bytes[name] / 2**20:.0f} ({result.plain_peak_bytes[name] / 2**20:.0f})"
+        plain = _cells(result.over_plain[name])
+        rows.append((name, f"{speed:.1f}", *plain, memory, over, "" if share is None else f"{share:.1%}"))
     title = f"training steps of {result.batch} images, median of {result.rounds} rounds, {result.threads} threads"
-    columns = ("method", "images/s", "over linear", "middle half", "generator")
+    columns = ("method", "images/s", "over plain", "middle half", "MiB (plain)", "over linear", "generator")
     refused = [f"{name}: {why}" for name, why in result.refused.items()]
     emit(result.json(), json, table(title, columns, rows), *refused)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _BUDGET = (
     *("epochs", "batch", "lr", "prompt_lr", "weight_decay", "prompt_weight_decay", "optimiser", "momentum", "warmup"),
-    *("val", "resize", "limit", "schedule", "lr_batch", "augment", "patience"),
+    *("val", "resize", "limit", "accumulate", "schedule", "lr_batch", "augment", "patience"),
 )
 """Options that are fields of RunConfig under the same name, and keep its default where they are not typed."""
 
@@ -121,6 +121,13 @@ def train(
     help_settings: HelpSettings = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images (default: 10).")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step (default: 64).")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Take each step's images in so many parts, for less memory (default: 1).")
+    ] = None,
+    checkpointing: Annotated[
+        bool,
+        typer.Option("--checkpointing", help="Compute blocks anew in the backward pass: less memory, the same result."),
+    ] = False,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate (default: 0.01).")] = None,
     prompt_lr: Annotated[float | None, typer.Option(help="The prompt's own peak rate (default: --lr).")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay (default: 0.0001).")] = None,
@@ -193,6 +200,7 @@ def train(
             TerminalProgress(),
             accelerator=options["device"],
             **{key: options[key] for key in ("devices", "nodes", "strategy", "precision", "workers", "log")},
+            checkpointing=checkpointing,
         )
     if not is_first():
         return

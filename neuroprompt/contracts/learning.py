@@ -7,12 +7,13 @@ weights or nowhere) and whether it is the same for every image. What of these co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from neuroprompt.contracts.specs import BackboneSpec, Preprocess, PromptSite
 from neuroprompt.errors import Unsupported
@@ -172,6 +173,7 @@ class Backbone(nn.Module, Plugin, ABC):
     fallback: ClassVar[bool] = False
     why_no_tokens: ClassVar[str] = ""
     site: PromptSite
+    checkpointing: bool = False  # whether gradients keep only what enters each block
 
     def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:
         """Keep all but the PromptSite, which the family adds; raises Unsupported for a model with a classifier."""
@@ -198,6 +200,25 @@ class Backbone(nn.Module, Plugin, ABC):
     @abstractmethod
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W), with Prompt.tokens or a Stream; raises Unsupported."""
+
+    def for_training(self) -> nn.Module:
+        """A module of the same frozen weights that does what `forward` does, up to rounding, for less."""
+        return self
+
+    def checkpoint(self) -> None:
+        """From now on keep less for gradients, and compute it twice; raises Unsupported where timm cannot."""
+        try:
+            cast(Any, self).model.set_grad_checkpointing(True)
+        except (AttributeError, AssertionError) as error:
+            expected = "a backbone whose blocks timm can compute twice"
+            raise Unsupported(f"--checkpointing of {self.spec.name!r}", expected, "leave it out") from error
+        self.checkpointing = True
+
+    def piece(self, block: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """block(*inputs); with `checkpointing`, nothing inside of it is kept for the gradient."""
+        if not (self.checkpointing and torch.is_grad_enabled()):
+            return block(*inputs)
+        return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
 
     def block_inputs(self, images: Tensor) -> list[Tensor]:
         """Patch tokens (B, P, D_i) that enter each block that takes prompts, for normalised images and no prompt."""

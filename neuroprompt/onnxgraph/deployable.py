@@ -63,6 +63,12 @@ def deployed(model: PromptedModel, tokens: Tensor | None = None) -> nn.Module:
     return _Streamed(model).eval()
 
 
+def held_bytes(network: nn.Module) -> int:
+    """Bytes of the weights and constants that a network holds, each storage once."""
+    parts = {(t.untyped_storage().data_ptr(), t.storage_offset(), t.shape): t for t in network.state_dict().values()}
+    return sum(t.numel() * t.element_size() for t in parts.values())
+
+
 def bare(model: PromptedModel, *, lean: bool = False) -> nn.Module:
     """Backbone and head without a prompt: as timm's own modules are, or `lean`, in the form that baking gives them."""
     return nn.Sequential(model.backbone.baked() if lean else model.backbone, model.head).eval()

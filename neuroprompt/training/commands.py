@@ -8,7 +8,8 @@ from neuroprompt.training.config import RunConfig
 
 _OPTIONS = (
     *("limit", "val", "resize", "seed", "epochs", "batch", "optimiser", "momentum", "lr", "prompt_lr", "weight_decay"),
-    *("prompt_weight_decay", "warmup", "schedule", "lr_batch", "augment", "patience", "precision", "head"),
+    *("accumulate", "prompt_weight_decay", "warmup", "schedule", "lr_batch", "augment", "patience", "precision"),
+    "head",
 )
 _AS_PATHS = ("folder", "csv", "list", "hf-disk")
 _BARE = RunConfig()

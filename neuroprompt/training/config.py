@@ -28,10 +28,10 @@ class RunConfig:
                `resize` ("timm": as the backbone's weights were evaluated, or "plain": straight to its size), `exif`
                (image files are turned as their EXIF says), `augment` (of training images: see `training.augment`)
     head       `head` names the output mapping, with its `head_settings`
-    steps      `epochs`, `batch` (images a step), `optimiser` (adamw, adam, sgd with `momentum`), `lr` (peak),
-               `weight_decay`, and `prompt_lr`, `prompt_weight_decay` where the prompt's differ; `lr_batch` (rates are
-               for so many images a step, and times batch / lr_batch); `warmup` (epochs of linear rise) and then
-               `schedule` (see `training.schedule`)
+    steps      `epochs`, `batch` (images a step, taken in `accumulate` parts), `optimiser` (adamw, adam, sgd with
+               `momentum`), `lr` (peak), `weight_decay`, and `prompt_lr`, `prompt_weight_decay` where the prompt's
+               differ; `lr_batch` (rates are for so many images a step, and times batch / lr_batch); `warmup` (epochs
+               of linear rise) and then `schedule` (see `training.schedule`)
     end        `patience` (epochs without a better validation accuracy after which training ends) and `best` (the best
                epoch by validation is kept beside the last)
 
@@ -48,6 +48,7 @@ class RunConfig:
     seed: int = 0
     epochs: int = 10
     batch: int = 64
+    accumulate: int = 1
     optimiser: str = "adamw"
     momentum: float = 0.9
     lr: float = 1e-2
@@ -80,7 +81,7 @@ class RunConfig:
                 raise BadSetting(f"{name} {getattr(self, name)!r}", f"one of {', '.join(values)}")
         validation_share(self.val)
         for name, least in (
-            *(("epochs", 1), ("batch", 1), ("seed", 0), ("warmup", 0)),
+            *(("epochs", 1), ("batch", 1), ("accumulate", 1), ("seed", 0), ("warmup", 0)),
             *(("weight_decay", 0), ("prompt_weight_decay", 0), ("lr_batch", 1), ("patience", 1)),
         ):
             value = getattr(self, name)
@@ -149,7 +150,7 @@ def configure(**options: Any) -> RunConfig:
     return dataclasses.replace(config, data=absolute(config.data))
 
 
-_LATER = ("schedule", "lr_batch", "augment", "patience", "best", "classifier_sha256")
+_LATER = ("accumulate", "schedule", "lr_batch", "augment", "patience", "best", "classifier_sha256")
 _LATER_SPEC = ("features", "classifier")
 
 

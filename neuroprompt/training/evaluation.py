@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor
 from torch.utils.data import ConcatDataset
 
 from neuroprompt.contracts.learning import Images
@@ -58,13 +58,14 @@ def evaluate(
     elsewhere = {name: _elsewhere(run, name, progress) for name in ood}
     home = run.model.mean.device
     device = torch.device("cuda") if torch.cuda.is_available() else home
-    model = run.model.to(device).eval()
+    model = run.model.to(device)
+    net = model.settled()
 
     def share(of: Images, what: str, noise: Noise | None = None) -> float:
-        return correct(model, device, of, batch, noise=noise, seed=seed, progress=progress, what=what) / size_of(of)
+        return correct(net, device, of, batch, noise=noise, seed=seed, progress=progress, what=what) / size_of(of)
 
     def shares(of: Images, what: str, among: Sequence[int]) -> Elsewhere:
-        masked, unmasked = counts(model, device, of, batch, progress=progress, what=what, among=among)
+        masked, unmasked = counts(net, device, of, batch, progress=progress, what=what, among=among)
         return Elsewhere(masked / size_of(of), size_of(of), len(among), unmasked / size_of(of))
 
     try:
@@ -104,7 +105,7 @@ def _elsewhere(run: Run, name: str, progress: Progress) -> tuple[Images, list[in
 
 
 def correct(
-    model: nn.Module,
+    model: Callable[[Tensor], Tensor],
     device: torch.device,
     images: Images,
     batch: int,
@@ -115,13 +116,13 @@ def correct(
     what: str = "images",
     part: tuple[int, int] = (0, 1),
 ) -> int:
-    """How many images `model` (in eval mode, on `device`) gets right; `part` (k, n): every n-th image from k on."""
+    """How many images `model` (settled, on `device`) gets right; `part` (k, n): every n-th image from k on."""
     return counts(model, device, images, batch, noise=noise, seed=seed, progress=progress, what=what, part=part)[0]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def counts(
-    model: nn.Module,
+    model: Callable[[Tensor], Tensor],
     device: torch.device,
     images: Images,
     batch: int,

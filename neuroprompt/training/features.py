@@ -16,22 +16,30 @@ from neuroprompt.training.dataset import as_floats, batches, size_of
 from neuroprompt.training.model import PromptedModel
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def features_of(
     fabric: Fabric, model: PromptedModel, images: Images, batch: int, progress: Progress = SILENT, *, what: str
 ) -> Images:
     """The backbone's features (F,) in the place of every image, with its label; for models without a prompt."""
     if not size_of(images):
         return images
-    model.eval()
-    indices = range(size_of(images))
+    model.eval().quicken()
+    indices, batch = range(size_of(images)), larger(batch)
     rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
     features, labels = [], []
     for pixels, of_them in progress.track(batches(images, rows), what, len(rows)):
-        inputs = model.normalise(fabric.to_device(as_floats(pixels)))
-        features.append(model.backbone(inputs, None).cpu())
+        features.append(model.features(fabric.to_device(as_floats(pixels))).cpu())
         labels.append(of_them)
-    return cast(Images, TensorDataset(torch.cat(features), torch.cat(labels)))
+    with torch.inference_mode(mode=False):  # the head learns on them
+        return cast(Images, TensorDataset(torch.cat(features).clone(), torch.cat(labels).clone()))
+
+
+def larger(batch: int) -> int:
+    """The batch for images of which no gradient is asked, in a training of `batch` images a step.
+
+    Less is kept of each, so that more fit; from 64 on more of them are not faster.
+    """
+    return max(batch, min(64, 8 * batch))
 
 
 @torch.no_grad()
@@ -44,7 +52,8 @@ def refit(
     """
     head = model.eval().head
     ours = range(fabric.global_rank, size_of(train), fabric.world_size)
-    rows = [ours[i : i + config.batch] for i in range(0, len(ours), config.batch)]
+    batch = larger(config.batch)
+    rows = [ours[i : i + batch] for i in range(0, len(ours), batch)]
     counts: Tensor | None = None
     for inputs, labels in progress.track(batches(train, rows), "output mapping", len(rows)):
         features = fabric.to_device(as_floats(inputs))

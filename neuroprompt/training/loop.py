@@ -21,7 +21,7 @@ from neuroprompt.training.begin import begin_prompt
 from neuroprompt.training.checkpoint import drop_state, load_state
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
-from neuroprompt.training.devices import launch
+from neuroprompt.training.devices import has_bf16, launch
 from neuroprompt.training.logs import check_log
 from neuroprompt.training.model import PromptedModel, preprocess_for
 from neuroprompt.training.run_files import is_finished, load_config
@@ -42,6 +42,7 @@ def train(
     precision: str | None = None,
     workers: int = 0,
     log: str | None = None,
+    checkpointing: bool = False,
     resume: bool = True,
     checkpoint_seconds: float = 30.0,
 ) -> Run:
@@ -55,6 +56,8 @@ def train(
     since everything random is drawn from the seed and the step; a GPU as far as its kernels repeat themselves. A
     finished run is returned as it is; `resume=False` begins again. `workers` processes decode the training images (0:
     threads of this one), and change nothing else. `log` ("csv" or "tensorboard") writes every epoch into `out`/logs.
+    `checkpointing` keeps only what enters each block
+    for the gradient, and computes the rest twice: with the same result, in less memory.
 
     Raises BadSetting (also where the loss diverges), BadData, BadWeights, BadCheckpoint, CannotWrite. On
     KeyboardInterrupt a checkpoint is written first.
@@ -66,7 +69,17 @@ def train(
     fabric = launch(accelerator, devices, strategy, precision or config.precision, nodes)
     config = _settled(config, str(fabric.strategy.precision.precision))
     with _only_writer(fabric, out):
-        return _train(fabric, config, out, progress, resume=resume, every=checkpoint_seconds, workers=workers, log=log)
+        return _train(
+            fabric,
+            config,
+            out,
+            progress,
+            resume=resume,
+            every=checkpoint_seconds,
+            workers=workers,
+            log=log,
+            checkpointing=checkpointing,
+        )
 
 
 def _train(
@@ -79,6 +92,7 @@ def _train(
     every: float,
     workers: int,
     log: str | None,
+    checkpointing: bool,
 ) -> Run:
     progress = progress if fabric.is_global_zero else SILENT
     earlier = load_config(out) if resume else None
@@ -99,6 +113,10 @@ def _train(
     if earlier is not None:
         _check_same(out, earlier, config)
     state = load_state(out, config) if earlier is not None else None
+    if checkpointing:
+        model.backbone.checkpoint()
+    if fabric.device.type == "cpu" and config.precision == "bf16-mixed" and not has_bf16():
+        progress.say("this processor has no bf16 instructions, so that bf16-mixed is slow: leave out --precision")
     with torch.random.fork_rng(devices=[]):
         saver = Saver(fabric, config, model, out, every)
         if state is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +43,7 @@ class PromptedModel(nn.Module):
         self.register_buffer("mean", torch.tensor(self.preprocess.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.preprocess.std).view(3, 1, 1), persistent=False)
         self._margins = margins(self.preprocess.size, backbone.preprocess.size)
+        self._form: tuple[nn.Module, ...] = ()
 
     def normalise(self, images: Tensor) -> Tensor:
         """(images - mean) / std, for images in [0, 1]."""
@@ -59,7 +62,7 @@ class PromptedModel(nn.Module):
         """Features (B, F) of what enters the backbone, whose weights are those that the prompt gives it."""
         changed = self.prompt.weights(dict(self.backbone.named_parameters()))
         if not changed:
-            features: Tensor = self.backbone(inputs, tokens)
+            features: Tensor = self._network(inputs, tokens)
             return features
         adapted: Tensor = functional_call(self.backbone, changed, (inputs, tokens))
         return adapted
@@ -74,6 +77,39 @@ class PromptedModel(nn.Module):
         for name, value in changed.items():
             twin.get_parameter(name).copy_(value)
         return twin
+
+    def quicken(self) -> None:
+        """Run a frozen backbone in its form for training: the same features up to rounding, in less time and memory.
+
+        Until the model moves to another device. A backbone that learns stays as it is.
+        """
+        if not self.prompt.tunes_backbone:
+            # In a tuple, because it is no part of the model: its weights are the backbone's.
+            self._form = (self.backbone.for_training(),)
+
+    @torch.no_grad()
+    def settled(self) -> Callable[[Tensor], Tensor]:
+        """`forward` in eval mode, where nothing learns any more: a static prompt's tokens are made once.
+
+        As deployed: its tokens are keys and values alone, and the last block makes what the head reads.
+        """
+        self.eval().quicken()
+        tokens = None if self.prompt.per_image else self.prompt.tokens()
+
+        def logits(images: Tensor) -> Tensor:
+            entering = self.prompt.stream() if tokens is None else tokens
+            out: Tensor = self.head(self.through(self.normalise(self.prompt.pixels(images)), entering))
+            return out
+
+        return logits
+
+    @property
+    def _network(self) -> nn.Module:
+        return self._form[0] if self._form else self.backbone
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
+        self._form = ()
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def entering(self) -> Tensor | Stream | None:
         """What enters the backbone beside the image."""

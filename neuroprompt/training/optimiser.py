@@ -35,7 +35,9 @@ def make_optimiser(config: RunConfig, learned: Mapping[str, nn.Parameter]) -> to
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
     kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.lr)
+    # fp16 scales gradients, and torch's fused step would undo that where Fabric cannot see it.
+    fused = all(p.device.type in ("cpu", "cuda") for p in learned.values()) and config.precision != "16-mixed"
+    return kind(groups, lr=config.lr, fused=fused)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, config: RunConfig, step: int, steps_each: int) -> None:

@@ -17,7 +17,7 @@ from neuroprompt.progress import Progress
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import as_floats, size_of
 from neuroprompt.training.evaluation import correct
-from neuroprompt.training.features import features_of, refit
+from neuroprompt.training.features import features_of, larger, refit
 from neuroprompt.training.feed import Feed
 from neuroprompt.training.logs import Logs
 from neuroprompt.training.metrics import Epoch
@@ -60,6 +60,7 @@ class Steps:
                 for images, what in ((train, "training features"), (val, "validation features"))
             )
         self.learner, self.optimiser = self.fabric.setup(self.part, saver.optimiser)
+        self.model.quicken()
         self.feed = Feed(train, self.config, 0 if self.head_only else self.workers)
         self.logs = Logs(self.log if self.fabric.is_global_zero else None, saver.out, position.history)
         try:
@@ -94,13 +95,12 @@ class Steps:
             step = epoch * steps_each + position.step
             set_rate(self.saver.optimiser, config, step, steps_each)
             torch.manual_seed((config.seed * 1_000_003 + step) * 1_009 + rank)
-            loss = self._loss(inputs, labels, weight=world / len(row) if len(row) > rank else 0.0)
-            mean = self._total(loss.detach()) / world
+            self.optimiser.zero_grad()
+            loss = self._backward(inputs, labels, weight=world / len(row) if len(row) > rank else 0.0)
+            mean = self._total(loss) / world
             if not math.isfinite(mean):
                 got = f"the loss became {mean} in epoch {epoch + 1}"
                 raise BadSetting(got, "a finite loss", f"train with a lower lr than {config.lr}")
-            self.optimiser.zero_grad()
-            self.fabric.backward(loss)
             with uninterrupted():
                 self.optimiser.step()
                 position.step += 1
@@ -110,10 +110,19 @@ class Steps:
             if self.saver.is_due:
                 self.saver.save_state()
 
-    def _loss(self, inputs: Tensor, labels: Tensor, weight: float) -> Tensor:
-        logits = self.learner(self.fabric.to_device(as_floats(inputs)))
-        loss = cross_entropy(logits.float(), self.fabric.to_device(labels), reduction="sum") * weight
-        total: Tensor = loss + self.model.prompt.penalty()
+    def _backward(self, inputs: Tensor, labels: Tensor, weight: float) -> Tensor:
+        """Add the gradients of a batch, taken in `accumulate` parts; their loss, the penalty once among it."""
+        parts = list(zip(inputs.chunk(self.config.accumulate), labels.chunk(self.config.accumulate), strict=True))
+        total = torch.zeros((), device=self.fabric.device)
+        for i, (images, classes) in enumerate(parts, 1):
+            last = i == len(parts)
+            with self.fabric.no_backward_sync(self.learner, enabled=not last):
+                logits = self.learner(self.fabric.to_device(as_floats(images)))
+                loss = cross_entropy(logits.float(), self.fabric.to_device(classes), reduction="sum") * weight
+                if last:
+                    loss = loss + self.model.prompt.penalty()
+                self.fabric.backward(loss)
+            total += loss.detach()
         return total
 
     def _end_epoch(self, epoch: int, val: Images, images: int) -> None:
@@ -130,13 +139,14 @@ class Steps:
         self.saver.save_prompt()
 
     def _accuracy(self, val: Images) -> float | None:
-        """The share of `val` that the model gets right, in eval mode and float32: as it will be deployed."""
+        """The share of `val` that the model gets right, settled and in float32: as it will be deployed."""
+        net = self.model.head.eval() if self.head_only else self.model.settled()
         self.model.eval()
         if not size_of(val):
             return None
         share = (self.fabric.global_rank, self.fabric.world_size)
-        device, batch = self.fabric.device, self.config.batch
-        right = correct(self.part, device, val, batch, progress=self.progress, what="validation", part=share)
+        device, batch = self.fabric.device, larger(self.config.batch)
+        right = correct(net, device, val, batch, progress=self.progress, what="validation", part=share)
         return self._total(torch.tensor(float(right), device=device)) / size_of(val)
 
     def _density(self) -> float | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from neuroprompt.benchmarks.memory import peak_bytes
 from neuroprompt.benchmarks.training import bench_training
 from neuroprompt.contracts.learning import BackboneSpec, Prompt
 from neuroprompt.errors import BadSetting, UnknownName
@@ -25,7 +27,9 @@ def test_every_method_is_timed() -> None:
     assert result.generator_share["spike-nvpt"] > 0
     assert (result.batch, result.rounds) == (2, 2)
     keys = {"images_per_second", "over_linear", "over_linear_quartiles", "generator_share", "refused"}
-    assert set(result.json()) == keys | {"batch", "rounds", "threads"}
+    more = {"plain_images_per_second", "over_plain", "over_plain_quartiles", "peak_bytes", "plain_peak_bytes"}
+    assert set(result.json()) == keys | more | {"batch", "rounds", "threads"}
+    assert set(result.over_plain) == set(result.plain_images_per_second) == set(result.images_per_second)
     assert result.json()["over_linear"] == {name: ratio.median for name, ratio in result.over_linear.items()}
 
 
@@ -33,6 +37,26 @@ def test_only_those_asked_for() -> None:
     result = bench_training(SPEC, ["vpt-deep"], batch=2, rounds=1)
     assert set(result.images_per_second) == {"linear", "vpt-deep"}
     assert result.generator_share == {}
+
+
+def test_a_step_holds_less_memory_than_a_plain_one_and_tokens_are_those_asked_for() -> None:
+    few, many = (bench_training(SPEC, ["vpt-deep"], tokens=n, batch=2, rounds=1) for n in (4, 64))
+    assert many.peak_bytes["vpt-deep"] < many.plain_peak_bytes["vpt-deep"]
+    assert few.plain_peak_bytes["vpt-deep"] < many.plain_peak_bytes["vpt-deep"]
+
+
+def test_peak_memory_is_what_lives_at_once() -> None:
+    resident = torch.zeros(1000)
+
+    def run() -> None:
+        for _ in range(3):
+            a = resident + 1
+            b = a.view(10, 100) * 2
+            c = resident.view(10, 100).t() + b.sum()
+            del a, b, c
+
+    # resident, a, b and the sum; then c too, and what was given back is not counted again.
+    assert peak_bytes(run, [resident]) == 4 * (4 * 1000 + 1)
 
 
 def test_wrong_settings() -> None:

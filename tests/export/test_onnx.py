@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 from net_bounds import rounding
+from onnx import numpy_helper
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.energy.energy import count
 from neuroprompt.errors import BadBundle, BadData, BadSetting, ParityError
-from neuroprompt.onnxgraph.deployable import Unbaked, deployed
+from neuroprompt.onnxgraph.deployable import Unbaked, deployed, held_bytes
 from neuroprompt.onnxgraph.file import metadata, operators
 from neuroprompt.onnxgraph.parity import TOLERANCE, check_file, compare
 from neuroprompt.training.assemble import assemble
@@ -103,6 +104,26 @@ def test_what_the_bundle_says(spiking: Run, exported: tuple[Bundle, Exported]) -
     assert kept["tokens"].shape == (2, 4, 128)
     assert torch.equal(kept["head.weight"], spiking.model.head.get_parameter("weight"))
     assert json.dumps(bundle.about)
+
+
+def test_no_weight_is_written_twice_and_the_size_over_the_bare_one_is_told(
+    spiking: Run, exported: tuple[Bundle, Exported]
+) -> None:
+    bundle, result = exported
+    file = bundle.folder / "model.onnx"
+    tensors = [numpy_helper.to_array(tensor) for tensor in onnx.load(str(file)).graph.initializer]
+    numbers = [tensor for tensor in tensors if tensor.dtype == np.float32 and tensor.size >= 4096]
+    assert len({tensor.tobytes() for tensor in numbers}) == len(numbers)
+    held = held_bytes(deployed(spiking.model, deployed_tokens(spiking.model.prompt)))
+    # The joint projection beside the split one would be 3 x 128 x 128 numbers more in each block.
+    assert sum(tensor.nbytes for tensor in numbers) <= held < file.stat().st_size < held + 3 * 128 * 128 * 4
+    about: dict[str, float] = {
+        "bytes": file.stat().st_size,
+        "prompt_bytes": 2 * 2 * 4 * 128 * 4,
+    }  # keys and values, 2 blocks, 4 tokens
+    about["bytes_over_bare"] = round(about["bytes"] / (about["bytes"] - about["prompt_bytes"]), 4)
+    assert bundle.about["bytes"] == about
+    assert about.items() <= result.figures.items()
 
 
 def test_the_graph_is_lean_and_tells_nothing_of_this_machine(exported: tuple[Bundle, Exported]) -> None:

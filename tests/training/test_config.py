@@ -80,6 +80,7 @@ def test_a_command_line_makes_its_configuration_again(monkeypatch: pytest.Monkey
         seed=3,
         epochs=4,
         batch=5,
+        accumulate=2,
         optimiser="sgd",
         momentum=0.5,
         lr=0.5,
