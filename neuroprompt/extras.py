@@ -22,6 +22,7 @@ EXTRAS = {
     "pyarrow": "parquet",
     "ray": "ray",
     "submitit": "slurm",
+    "openvino": "openvino",
 }
 """Module -> extra, as pyproject.toml has them."""
 

@@ -23,6 +23,7 @@ class LatencyBenchmark:
     ratio           A_over_bare of every form A, baked_over_lean, baked_fused_over_baked, baked_fused_over_lean_fused
     nodes, macs     operators of each graph, and its multiply-accumulates an image; macs_int8 of them are 8-bit
     bytes           of each file; a fused one that shares its weights with the portable one holds the rest alone
+    accuracy        of a bundle's files, where its export measured them (on validation images)
     max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
     top1_agreement  share of images whose class is the same
     """
@@ -39,6 +40,7 @@ class LatencyBenchmark:
     threads: int
     macs_int8: Mapping[str, int] = field(default_factory=dict)
     bytes: Mapping[str, int] = field(default_factory=dict)
+    accuracy: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def joules(self) -> dict[str, float]:
@@ -72,6 +74,7 @@ class LatencyBenchmark:
             "macs": dict(self.macs),
             "macs_int8": dict(self.macs_int8),
             "bytes": dict(self.bytes),
+            "accuracy": dict(self.accuracy),
             **{key: getattr(self, key) for key in PLAIN},
             "joules": self.joules,
             "fastest": self.fastest,
@@ -83,5 +86,5 @@ class LatencyBenchmark:
         """What `json` wrote; raises KeyError, TypeError."""
         times = from_json(values["ms"], values["ms_quartiles"])
         ratios = from_json(values["ratio"], values["ratio_quartiles"])
-        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes")}
+        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes", "accuracy")}
         return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN}, **more)
