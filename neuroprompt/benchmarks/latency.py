@@ -89,8 +89,8 @@ def bench_model(
     baked_fused and lean_fused: both with ONNX Runtime's fused attention, where the backbone has attention that fits;
     lean_fused is the fairest rival, the fastest graph without a prompt. int8, fp16: the bundle's files in fewer bits,
     where it has them; int8_dynamic: the baked graph with 8-bit weights, where it has tokens. openvino, openvino_int8:
-    the files baked and int8 in OpenVINO, where it is installed. pytorch: the unbaked model in PyTorch. Every round runs all, in an order drawn anew, and a ratio is of two times of one round: what else the
-    machine does meets all alike.
+    the files baked and int8 in OpenVINO, where it is installed. pytorch: the unbaked model in PyTorch. Every round runs
+    all, in an order drawn anew, and a ratio is of two times of one round: what else the machine does meets all alike.
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
 
     Raises BadSetting, ParityError where a baked form and PyTorch differ, Unsupported where a graph is not countable.

@@ -59,10 +59,10 @@ def bench(
 
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
-    alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. int8, int8_dynamic, fp16: files in
-    fewer bits. openvino, openvino_int8: baked and int8 in OpenVINO, where it is installed. pytorch: the model as
-    trained, in PyTorch. 'run' takes the faster 32-bit file of a bundle that was timed on the machine. With --spiking: our Lava run beside that of a plain converter, our emulator beside Lava, batches of images,
-    growing nets, and sparse spikes.
+    alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. int8, int8_dynamic, fp16: files
+    in fewer bits. openvino, openvino_int8: baked and int8 in OpenVINO, where it is installed. pytorch: the model as
+    trained, in PyTorch. Of a bundle, 'run' takes the 32-bit file that was clearly faster here. With --spiking: our Lava
+    run beside that of a plain converter, our emulator beside Lava, batches of images, growing nets, and sparse spikes.
     """
     if spiking and (bundle or backbone or training):
         raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")

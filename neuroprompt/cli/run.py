@@ -52,8 +52,8 @@ def run(
     form: Annotated[
         str | None,
         typer.Option(
-            help="File of an ONNX bundle: portable, fused, or its export's --precision (default: that, else what 'bench' "
-            "found faster here, else portable)."
+            help="File of an ONNX bundle: portable, fused, or its export's --precision (default: that, else what "
+            "'bench' found faster here, else portable)."
         ),
     ] = None,
     precision: Annotated[
