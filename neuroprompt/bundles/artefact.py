@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.check import Redone
 from neuroprompt.bundles.results import Ran
 from neuroprompt.contracts.deployment import Exporter, Floats
 from neuroprompt.errors import BadBundle, BadSetting, UnknownName
@@ -85,6 +86,12 @@ class Artefact:
         """
         got = f"{self.bundle.folder} is a bundle for {self.bundle.kind!r}, which neuroprompt does not run"
         raise BadBundle(got, "a bundle for 'onnx' or 'lava'")
+
+    def redone(self) -> list[Redone]:
+        """Its files run here and compared with what they gave at the export; raises BadBundle, BadSetting."""
+        raise BadSetting(
+            f"{self.bundle.folder}, for {self.bundle.kind!r}", "a bundle for 'onnx' or 'web'", "try verify"
+        )
 
     # --- what is counted ---------------------------------------------------------------------------------------------
 

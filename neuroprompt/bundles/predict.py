@@ -10,6 +10,7 @@ from typing import Any
 
 from neuroprompt.bundles.artefact import Artefact, Settings
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.check import Redone, redo
 from neuroprompt.bundles.choice import choose
 from neuroprompt.bundles.classify import Classify, workers_for
 from neuroprompt.bundles.forms import FILES, PORTABLE, chosen_form, forms_of
@@ -65,6 +66,10 @@ class Classifier(Artefact):
         assert isinstance(ran, Predictions | Labels)
         why = "the one that this file was begun with" if started else choice.why
         return replace(ran, how=How(target.title, choice.form, why))
+
+    def redone(self) -> list[Redone]:
+        """Every file in every runtime that is here."""
+        return redo(self.bundle)
 
     def onnx_files(self, form: str | None = None) -> tuple[Path, ...]:
         """The file of that form; by default the portable one, or that in 8 bits where the bundle was exported so."""

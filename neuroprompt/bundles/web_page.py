@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroprompt.bundles.baked import write_baked
 from neuroprompt.bundles.bundle import Bundle, write_bundle
+from neuroprompt.bundles.check import CHECK
 from neuroprompt.bundles.forms import FUSED, chosen_form, forms_of
 from neuroprompt.bundles.web_runtime import BINARY, GLUE, LICENCE, PACKAGE, VERSION, runtime_files
 from neuroprompt.contracts.deployment import Exported, Precision
@@ -47,7 +48,8 @@ def write_web(
 
         def fill(folder: Path) -> dict[str, Any]:
             progress.say("writing the page")
-            shutil.copyfile(model, folder / model.name)
+            for file in (model, plain.folder / CHECK):
+                shutil.copyfile(file, folder / file.name)
             for name, data in runtime.items():
                 (folder / name).write_bytes(data)
             for name in (model.name, GLUE, BINARY):
