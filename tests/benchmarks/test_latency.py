@@ -11,6 +11,7 @@ from float_bounds import near
 from neuroprompt.benchmarks import latency as benchmark
 from neuroprompt.benchmarks.latency import bench, bench_model
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+from neuroprompt.contracts.deployment import ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadSetting, ParityError
 from neuroprompt.onnxgraph.parity import TOLERANCE
@@ -29,6 +30,7 @@ def _few_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bench_of_a_backbone() -> None:
     result = bench(SPEC, tokens=50, batch=2, rounds=3)
     forms = {"baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused", "int8_dynamic"}
+    forms |= {"openvino"} if ImageTarget.part("openvino").available().ok else set()
     assert set(result.ms) == forms | {"bare"}
     beside = {"baked_over_lean", "baked_fused_over_baked", "baked_fused_over_lean_fused"}
     assert set(result.ratio) == {f"{form}_over_bare" for form in forms} | beside
@@ -56,6 +58,7 @@ def test_bench_of_a_backbone() -> None:
         "fastest",
         "macs_int8",
         "bytes",
+        "accuracy",
     }
     assert LatencyBenchmark.from_json(values) == result
     assert values["joules"]["bare"] == near(macs["bare"] * 4.6e-12)

@@ -264,6 +264,16 @@ def test_doctor_looks_at_all_of_it(command: Command, monkeypatch: pytest.MonkeyP
     assert {"python", "torch", "onnxruntime", "disk", *(f"target {name}" for name in Target.names())} <= set(checks)
 
 
+def test_doctor_redoes_the_comparison_of_a_bundle(command: Command, onnx_bundle: Path, lava_bundle: Path) -> None:
+    result = command("doctor", onnx_bundle, "--json")
+    assert result.code == 0
+    for form in ("portable", "fused"):
+        row = result.json["checks"][f"{form} in onnxruntime"]
+        assert row["ok"]
+        assert row["max_rel_diff"] <= row["tolerance"]
+    assert command("doctor", lava_bundle).code == 2
+
+
 @pytest.mark.slow
 def test_the_demo_ends_with_a_report(command: Command, lava: SpikingTarget, tmp_path: Path) -> None:
     result = command("demo", "--out", tmp_path / "demo", "--json")
