@@ -139,10 +139,8 @@ def test_a_page_from_the_disk_gives_what_run_gives(browser: Browser, page: Bundl
     assert {address.partition(":")[0] for address in seen.addresses} == {"file", "blob"}
 
 
-def test_a_served_page_in_8_bits(
-    browser: Browser, untrained: Run, page: Bundle, package: Path, image: Path, tmp_path: Path
-) -> None:
-    bundle = written(untrained, package, tmp_path / "page", "int8")
+def test_a_served_page_in_8_bits(browser: Browser, untrained: Run, page: Bundle, package: Path, image: Path) -> None:
+    bundle = written(untrained, package, image.parent / "page", "int8")
     assert set(forms_of(bundle)) == {"int8"}
     with served(bundle.folder) as address:
         (answer,), seen = browser.ask(address, f"classify({FILE})", files={"file": image})
