@@ -106,13 +106,13 @@ def redo(bundle: Bundle) -> list[Redone]:
                 tolerance = max(tolerance, _apart(fewer, whole))
             note = "" if form not in (INT8, DYNAMIC) or BYTEWISE & set(processor_flags()) else NO_VNNI
             try:
-                got = target.logits(file, inputs)
+                here = target.logits(file, inputs)
             except NeuropromptError as error:
                 results.append(Redone(form, name, None, 0.0, tolerance, str(error)))
                 continue
             there = whole if fewer is None else fewer
-            same = float((got.argmax(1) == there.argmax(1)).mean())
-            results.append(Redone(form, name, _apart(got, there), same, tolerance, note))
+            same = float((here.argmax(1) == there.argmax(1)).mean())
+            results.append(Redone(form, name, _apart(here, there), same, tolerance, note))
     return results
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from neuroprompt.bundles.artefact import Artefact, Settings
 from neuroprompt.bundles.bundle import Bundle
@@ -35,7 +35,7 @@ class Classifier(Artefact):
     """A backbone with its prompt and head in one ONNX file, run by ONNX Runtime or another image target."""
 
     summary = "a frozen image classifier with a small trained prompt in it, as one ONNX file for ONNX Runtime"
-    tags = ("onnx",)
+    tags: ClassVar[tuple[str, ...]] = ("onnx",)
     takes_images = True
 
     def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Ran:

@@ -68,7 +68,8 @@ def write_web(
 
 def model_size(bundle: Bundle) -> int:
     """Bytes of the model that the page reads."""
-    return (bundle.folder / bundle.about["web"]["model"]).stat().st_size
+    name: str = bundle.about["web"]["model"]
+    return (bundle.folder / name).stat().st_size
 
 
 def _carry(file: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_mean_error_of_weights_goes_into_the_bias() -> None:
     bias = np.array([3.0, 0.0, 1.0, -1.0], np.float32)
     value = helper.make_tensor_value_info
     ends = [value("x", TensorProto.FLOAT, ["n", 2, 1, 1])], [value("y", TensorProto.FLOAT, ["n", 4, 1, 1])]
-    arrays = {"w": exact, "b": bias}
+    arrays: dict[str, NDArray[Any]] = {"w": exact, "b": bias}
     constants = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     conv = helper.make_node("Conv", ["x", "w", "b"], ["y"], name="conv", group=2)
     model = helper.make_model(helper.make_graph([conv], "g", *ends, constants))
