@@ -17,7 +17,7 @@ VERBS = {
     "train": "config out progress accelerator devices nodes strategy precision resume checkpoint_seconds",
     "evaluate": "run noises split data ood batch seed progress",
     "sweep": "points out seeds search_seeds noises choose launch engine engine_settings resources progress",
-    "export": "what out target inputs split_signs precision calibration_images max_drop progress",
+    "export": "what out target inputs split_signs precision calibration_images max_drop settings progress",
     "run": "bundle images target precision lanes listed out threads batch_size provider graph_level form progress",
     "verify": "model inputs targets progress labels decode",
     "energy": "what generator_prices backbone_prices onnx seconds",

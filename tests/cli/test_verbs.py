@@ -218,6 +218,7 @@ def test_bench_puts_all_forms_in_one_run(command: Command, onnx_bundle: Path) ->
     assert set(result.json["ms"]) == {
         *("baked", "naive", "lean", "bare", "pytorch"),
         *("baked_fused", "lean_fused", "int8_dynamic"),
+        *(("openvino",) if Target.part("openvino").available().ok else ()),
     }
     assert 0 < result.json["max_rel_diff"] <= TOLERANCE
 

@@ -129,7 +129,8 @@ def test_a_page_from_the_disk_gives_what_run_gives(browser: Browser, page: Bundl
     assert np.abs(got - expected).max() <= TOLERANCE * np.ptp(expected)
     assert [label for label, _ in answer["top"]] == [label for label, _ in here["top5"]]
     shares = [[share for _, share in top] for top in (answer["top"], here["top5"])]
-    assert np.abs(np.array(shares[0]) - np.array(shares[1])).max() <= TOLERANCE * np.ptp(
+    apart = np.abs(np.array(shares[0]) - np.array(shares[1])).max()
+    assert apart <= TOLERANCE * np.ptp(expected), "a share moves less than its logit"
         expected
     )  # a share moves less than its logit
     assert answer["ms"]["model"] > 0
