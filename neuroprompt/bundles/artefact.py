@@ -89,9 +89,8 @@ class Artefact:
 
     def redone(self) -> list[Redone]:
         """Its files run here and compared with what they gave at the export; raises BadBundle, BadSetting."""
-        raise BadSetting(
-            f"{self.bundle.folder}, for {self.bundle.kind!r}", "a bundle for 'onnx' or 'web'", "try verify"
-        )
+        got = f"{self.bundle.folder}, a bundle for {self.bundle.kind!r}"
+        raise BadSetting(got, "one for 'onnx' or 'web'", "see 'neuroprompt verify --help'")
 
     # --- what is counted ---------------------------------------------------------------------------------------------
 

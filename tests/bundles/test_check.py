@@ -97,5 +97,5 @@ def test_bundles_that_hold_nothing_to_compare_with(bundle: Bundle, tmp_path: Pat
     with pytest.raises(BadBundle, match="export it again"):
         artefact(Bundle.open(bundle.folder)).redone()
     other = write_bundle(tmp_path / "nir", "nir", lambda folder: {})
-    with pytest.raises(BadSetting, match="for 'nir'; expected .*'onnx' or 'web'"):
+    with pytest.raises(BadSetting, match=r"for 'nir'; expected .*'onnx' or 'web'"):
         artefact(other).redone()

@@ -131,8 +131,6 @@ def test_a_page_from_the_disk_gives_what_run_gives(browser: Browser, page: Bundl
     shares = [[share for _, share in top] for top in (answer["top"], here["top5"])]
     apart = np.abs(np.array(shares[0]) - np.array(shares[1])).max()
     assert apart <= TOLERANCE * np.ptp(expected), "a share moves less than its logit"
-        expected
-    )  # a share moves less than its logit
     assert answer["ms"]["model"] > 0
     for label, _ in here["top5"]:
         assert label in text, "as text, whatever it says"
