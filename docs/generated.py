@@ -135,7 +135,8 @@ def prices() -> str:
         part = Prices.part(name)
         about = f"{_escaped(part.title)}; {part.technology}, {part.voltage}; {part.scope}, {part.evidence}."
         rows = [
-            (event, si(price.joules), _range(price), _escaped(price.source)) for event, price in part.prices.items()
+            (event, si(price.joules), _range(price), _escaped(price.source))
+            for event, price in {**part.prices, **part.placed}.items()
         ]
         if part.watts is not None:
             watts = part.watts

@@ -18,6 +18,7 @@ from neuroprompt.compiler.mapping import mapped
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.energy.chip_events import chip_events
 from neuroprompt.energy.latency import latency
 from neuroprompt.loihi.arithmetic import simulate_sent
 from neuroprompt.progress import SILENT, Progress
@@ -86,7 +87,10 @@ class Lava(Exporter):
 def _on_loihi1(program: Program, inputs: Floats) -> dict[str, Any]:
     """Where the neurons would be on a Loihi 1, what they send each other there, and how long a step would take."""
     sent = program.encode(inputs)
-    emitted = {"input": sent} | {name: trace.spikes for name, trace in simulate_sent(program, sent).items()}
+    traces = simulate_sent(program, sent)
+    emitted = {"input": sent} | {name: trace.spikes for name, trace in traces.items()}
     placement = mapped(program, emitted)
-    time = {} if placement.too_large else {"latency": latency(program, emitted, placement).json()}
-    return placement.json() | time
+    if placement.too_large:
+        return placement.json()
+    events = chip_events(program, emitted, {name: trace.v for name, trace in traces.items()}, placement)
+    return placement.json() | {"latency": latency(events).json()}

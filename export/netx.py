@@ -108,9 +108,9 @@ def check_net(model: SpikingModel, data: bytes, inputs: Floats) -> NetCheck:
     target = NetxTarget.named(NETX)
     if target.available().ok:
         where = target.available().version
-        layers = target.run_net(data, inputs, program.steps + program.depth)
+        layers = target.run_net(data, inputs[None], program.steps + program.depth)
         spikes = {
-            p.name: layer[p.depth : p.depth + program.steps]
+            p.name: layer[0, p.depth : p.depth + program.steps]
             for p, layer in zip(program.populations, layers, strict=True)
         }
     else:

@@ -20,6 +20,8 @@ EXTRAS = {
     "uv": "runtimes",
     "norse": "simulators",
     "pyarrow": "parquet",
+    "datasets": "hf",
+    "tensorboardX": "tensorboard",
     "ray": "ray",
     "submitit": "slurm",
     "openvino": "openvino",

@@ -124,6 +124,15 @@ def pixels(
     return np.array(image.crop((left, top, left + width, top + height)))
 
 
+def cut(
+    image: Image.Image, size: tuple[int, int], interpolation: str, box: tuple[float, float, float, float]
+) -> NDArray[np.uint8]:
+    """The part `box` (left, top, right, bottom) of an RGB image at (height, width) `size`, as uint8 (H, W, 3)."""
+    if interpolation not in FILTERS:
+        raise BadSetting(f"interpolation {interpolation!r}", f"one of {', '.join(FILTERS)}")
+    return np.array(image.resize((size[1], size[0]), FILTERS[interpolation], box))
+
+
 def _covering(image: Image.Image, tall: int, wide: int) -> tuple[int, int]:
     """(height, width) of the image, its sides in proportion, where it just covers `tall` and `wide`; as timm rounds."""
     if tall != wide:

@@ -16,17 +16,18 @@ from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.in_process import check_hold, recording
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS, Runtime
+from neuroprompt.simulators.staying import ask
 from neuroprompt.spiking.program import Program, SpikingModel
 
 AT_ONCE = 64
-"""Items of one worker, and so of one time limit."""
+"""Items of one time limit, and of which the worker keeps what is recorded."""
 
 
 class Lava(OwnRuntimeTarget):
     """Stock LIF and Dense processes: "float" is Lava's `floating_pt`, "fixed" its bit-accurate `fixed_pt`.
 
-    A run hands a folder to a worker in the runtime and gets one back. A worker runs the items of a batch in turn, so
-    that Lava is started once for AT_ONCE of them.
+    A run hands a folder to a worker in the runtime and gets one back. The worker of a program stays, with Lava's
+    processes compiled and started, and runs items in turn, each from rest.
     """
 
     about = "Intel's Lava simulator of Loihi 2 (lava-nc), in its own Python 3.10"
@@ -61,11 +62,16 @@ class Lava(OwnRuntimeTarget):
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="np-") as name:
             folder = Path(name)
-            (folder / "program.npz").write_bytes(program.to_bytes())
             np.save(folder / "inputs.npy", inputs, allow_pickle=False)
-            arguments = ["--precision", program.precision, "--program", str(folder / "program.npz")]
-            arguments += ["--inputs", str(folder / "inputs.npy"), "--out", str(folder / "spikes.npz")]
-            self.runtime.run(WORKERS / "run_lava.py", [*arguments, *(["--states"] if states else [])], self.time_limit)
+            options = [program.precision, *(["--states"] if states else [])]
+            ask(
+                self.runtime,
+                WORKERS / "stay_lava.py",
+                program.to_bytes(),
+                options,
+                folder=folder,
+                timeout=self.time_limit,
+            )
             with np.load(folder / "spikes.npz", allow_pickle=False) as file:
                 traces = {name: file[name] for name in file.files}
         return recording(program, traces, time.perf_counter() - start, states)

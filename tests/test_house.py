@@ -20,7 +20,7 @@ LAYERS = (
     ("workers",),
     ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras", "processes"),
     ("contracts", "spiking"),
-    ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "engines", "compiler"),
+    ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "engines", "compiler", "recipes"),
     ("training", "simulators", "onnxgraph", "csource"),
     ("targets",),
     ("bundles",),

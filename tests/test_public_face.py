@@ -14,7 +14,7 @@ import neuroprompt.energy.energy
 import neuroprompt.report.write
 
 VERBS = {
-    "train": "config out progress accelerator devices nodes strategy precision resume checkpoint_seconds",
+    "train": "config out progress accelerator devices nodes strategy precision workers log resume checkpoint_seconds",
     "evaluate": "run noises split data ood batch seed progress",
     "sweep": "points out seeds search_seeds noises choose launch engine engine_settings resources progress",
     "export": "what out target inputs split_signs precision calibration_images max_drop settings progress",

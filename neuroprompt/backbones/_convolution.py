@@ -26,6 +26,7 @@ class Convolutional(PixelBackbone):
     """
 
     architecture: ClassVar[type[nn.Module]]
+    why_no_tokens = "a convolution has no place for tokens"
 
     @staticmethod
     @abstractmethod

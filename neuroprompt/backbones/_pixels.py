@@ -20,7 +20,7 @@ class PixelBackbone(Backbone):
         super().__init__(model, spec, preprocess, int(model.head_hidden_size))
         self.model = model
         image = (self.channels(model), *preprocess.size)
-        self.site = PromptSite(depth=0, width=self.features, image=image, patch=1)
+        self.site = PromptSite(depth=0, width=self.features, image=image, patch=1, weights=self.shapes())
 
     @classmethod
     def channels(cls, model: Any) -> int:

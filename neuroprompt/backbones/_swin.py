@@ -72,13 +72,12 @@ def window_order(block: Any) -> tuple[Tensor, Tensor]:
     return order, order.argsort(stable=True)[: height * width]
 
 
-class Block(nn.Module):
-    """A block in fewer operators than timm's, with a constant prompt or none; exact but for floating-point sums.
+class WindowBlock(nn.Module):
+    """What a block in fewer operators than timm's shares with the other version's, with a constant prompt or none.
 
     One Gather brings tokens into shifted windows and one brings them back; relative positions and shift mask are one
-    constant. 1/sqrt(d) stands in the queries' weights. A bias of the keys adds q.b to all scores of a query, which
-    softmax does not see: it is dropped. Attention's weights sum to 1, so that a bias of the values moves into the last
-    projection. A prompt (N, D) is K = W_k norm1(P) and V = W_v norm1(P), computed in float64 and rounded once.
+    constant, `added` (1 or nW, heads, A, A + N). A prompt's keys (heads, d, N) and values (heads, N, d) are constants.
+    A version sets `proj`, attention's last layer.
     """
 
     added: Tensor
@@ -86,42 +85,70 @@ class Block(nn.Module):
     back: Tensor
     prompt_k: Tensor
     prompt_v: Tensor
+    proj: nn.Module
+
+    def __init__(self, block: Any, added: Tensor, count: int) -> None:
+        super().__init__()
+        self.count, self.area = count, block.window_area
+        self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
+        for name, value in zip(("order", "back"), window_order(block), strict=True):
+            self.register_buffer(name, value)
+        self.register_buffer("added", added)
+
+    def keep(self, prompt_k: Tensor, prompt_v: Tensor) -> None:
+        """Store a prompt's keys and values (N, heads, d), rounded to the weights' type."""
+        like = self.norm1.weight
+        self.register_buffer("prompt_k", prompt_k.permute(1, 2, 0).to(like).contiguous())
+        self.register_buffer("prompt_v", prompt_v.transpose(0, 1).to(like).contiguous())
+
+    def windows(self, y: Tensor) -> Tensor:
+        """Tokens (B, H W, D) window by window, (B, nW, A, D)."""
+        if len(self.order) > y.shape[1]:  # windows are filled up with zeros
+            y = F.pad(y, (0, 0, 0, 1))
+        out: Tensor = y.index_select(1, self.order).unflatten(1, (-1, self.area))
+        return out
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention's result (B, H W, D) of q (B, nW, heads, A, d), k (B, nW, heads, d, A), and v like q."""
+        if self.count:
+            k = torch.cat([k, self.prompt_k.expand(*k.shape[:2], -1, -1, -1)], dim=-1)
+            v = torch.cat([v, self.prompt_v.expand(*v.shape[:2], -1, -1, -1)], dim=-2)
+        attended = ((q @ k + self.added).softmax(-1) @ v).transpose(2, 3).flatten(3)
+        out: Tensor = self.proj(attended).flatten(1, 2).index_select(1, self.back)
+        return out
+
+
+class Block(WindowBlock):
+    """The first version's block: exact but for floating-point sums.
+
+    1/sqrt(d) stands in the queries' weights. A bias of the keys adds q.b to all scores of a query, which softmax does
+    not see: it is dropped. Attention's weights sum to 1, so that a bias of the values moves into the last projection.
+    A prompt (N, D) is K = W_k norm1(P) and V = W_v norm1(P), computed in float64 and rounded once.
+    """
 
     @torch.no_grad()
     def __init__(self, block: Any, prompt: Tensor | None = None) -> None:
-        super().__init__()
-        attn, self.count = block.attn, 0 if prompt is None else len(prompt)
-        self.area, self.split = block.window_area, (attn.num_heads, attn.qkv.out_features // (3 * attn.num_heads))
-        self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
+        count = 0 if prompt is None else len(prompt)
+        super().__init__(block, bias_and_mask(block, count), count)
+        attn = block.attn
+        self.split = (attn.num_heads, attn.qkv.out_features // (3 * attn.num_heads))
         q, k, v = attn.qkv.weight.detach().chunk(3)
         bias = torch.zeros(3 * len(q)).to(q) if attn.qkv.bias is None else attn.qkv.bias.detach()
         q_bias, _, v_bias = bias.chunk(3)
         self.q, self.k, self.v = linear(q * attn.scale, q_bias * attn.scale), linear(k), linear(v)
         proj, moved = attn.proj, attn.proj.weight.double() @ v_bias.double()
         self.proj = linear(proj.weight, (moved if proj.bias is None else moved + proj.bias).to(q))
-        for name, value in zip(("order", "back"), window_order(block), strict=True):
-            self.register_buffer(name, value)
-        self.register_buffer("added", bias_and_mask(block, self.count))
         if prompt is not None:
             y = copy.deepcopy(block.norm1).double()(prompt.double())
-            prompt_k, prompt_v = ((y @ w.double().T).unflatten(-1, self.split) for w in (k, v))
-            self.register_buffer("prompt_k", prompt_k.permute(1, 2, 0).to(q).contiguous())
-            self.register_buffer("prompt_v", prompt_v.transpose(0, 1).to(q).contiguous())
+            self.keep(*((y @ w.double().T).unflatten(-1, self.split) for w in (k, v)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, H W, D) -> (B, H W, D)."""
-        y = self.norm1(x)
-        if len(self.order) > y.shape[1]:  # windows are filled up with zeros
-            y = F.pad(y, (0, 0, 0, 1))
-        y = y.index_select(1, self.order).unflatten(1, (-1, self.area))
+        y = self.windows(self.norm1(x))
         q = self.q(y).unflatten(-1, self.split).transpose(2, 3)
         k = self.k(y).unflatten(-1, self.split).permute(0, 1, 3, 4, 2)
         v = self.v(y).unflatten(-1, self.split).transpose(2, 3)
-        if self.count:
-            k = torch.cat([k, self.prompt_k.expand(*k.shape[:2], -1, -1, -1)], dim=-1)
-            v = torch.cat([v, self.prompt_v.expand(*v.shape[:2], -1, -1, -1)], dim=-2)
-        attended = ((q @ k + self.added).softmax(-1) @ v).transpose(2, 3).flatten(3)
-        x = x + self.proj(attended).flatten(1, 2).index_select(1, self.back)
+        x = x + self.attend(q, k, v)
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from timm.models.swin_transformer_v2 import window_partition, window_reverse
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from neuroprompt.backbones._attention import linear, projections
-from neuroprompt.backbones._swin import window_order
+from neuroprompt.backbones._swin import WindowBlock
 
 LARGEST = math.log(1 / 0.01)
 """Of the learned logarithm of the scores' scale."""
@@ -73,54 +73,41 @@ def bias_and_mask(block: Any, prompts: int) -> Tensor:
     return added
 
 
-class Block(nn.Module):
-    """A block in fewer operators than timm's, with a constant prompt or none; exact but for floating-point sums.
+class Block(WindowBlock):
+    """The second version's block: exact but for floating-point sums.
 
-    x + norm1(attn(x)), with scores tau q k^T / (|q| |k|), tau = exp(min(s, ln 100)) in the queries' norm. Relative
-    positions and shift mask are one constant. A bias of the values moves into the last projection. A prompt (N, D) is
-    K = W_k P / |W_k P| and V = W_v P, computed in float64 and rounded once.
+    x + norm1(attn(x)), with scores tau q k^T / (|q| |k|), tau = exp(min(s, ln 100)) in the queries' norm. A bias of
+    the values moves into the last projection. A prompt (N, D) is K = W_k P / |W_k P| and V = W_v P, computed in
+    float64 and rounded once.
     """
 
-    added: Tensor
-    order: Tensor
-    back: Tensor
     scale: Tensor
-    prompt_k: Tensor
-    prompt_v: Tensor
 
     @torch.no_grad()
     def __init__(self, block: Any, prompt: Tensor | None = None) -> None:
-        super().__init__()
-        attn, self.count = block.attn, 0 if prompt is None else len(prompt)
-        self.area, self.split = block.window_area, (attn.num_heads, -1)
-        self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
+        count = 0 if prompt is None else len(prompt)
+        super().__init__(block, bias_and_mask(block, count), count)
+        attn = block.attn
+        self.split = (attn.num_heads, -1)
         q, k, v = projections(attn)
         self.q, self.k, self.v = linear(*q), linear(k[0]), linear(v[0])  # timm's bias of the keys is 0
         moved = attn.proj.bias.double()
         if v[1] is not None:
             moved = moved + attn.proj.weight.double() @ v[1].double()
         self.proj = linear(attn.proj.weight, moved.to(v[0]))
-        for name, value in zip(("order", "back"), window_order(block), strict=True):
-            self.register_buffer(name, value)
-        self.register_buffer("added", bias_and_mask(block, self.count))
         self.register_buffer("scale", attn.logit_scale.clamp(max=LARGEST).exp())
         if prompt is not None:
-            exact_k, exact_v = (copy.deepcopy(part).double()(prompt.double()) for part in (self.k, self.v))
-            prompt_k = F.normalize(exact_k.unflatten(-1, self.split), dim=-1)
-            self.register_buffer("prompt_k", prompt_k.permute(1, 2, 0).to(v[0]).contiguous())
-            self.register_buffer("prompt_v", exact_v.unflatten(-1, self.split).transpose(0, 1).to(v[0]).contiguous())
+            exact_k, exact_v = (
+                copy.deepcopy(part).double()(prompt.double()).unflatten(-1, self.split) for part in (self.k, self.v)
+            )
+            self.keep(F.normalize(exact_k, dim=-1), exact_v)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (B, H W, D) -> (B, H W, D)."""
-        y = F.pad(x, (0, 0, 0, 1)) if len(self.order) > x.shape[1] else x  # windows are filled up with zeros
-        y = y.index_select(1, self.order).unflatten(1, (-1, self.area))
+        y = self.windows(x)
         q = F.normalize(self.q(y).unflatten(-1, self.split), dim=-1).transpose(2, 3) * self.scale
         k = F.normalize(self.k(y).unflatten(-1, self.split), dim=-1).permute(0, 1, 3, 4, 2)
         v = self.v(y).unflatten(-1, self.split).transpose(2, 3)
-        if self.count:
-            k = torch.cat([k, self.prompt_k.expand(*k.shape[:2], -1, -1, -1)], dim=-1)
-            v = torch.cat([v, self.prompt_v.expand(*v.shape[:2], -1, -1, -1)], dim=-2)
-        attended = ((q @ k + self.added).softmax(-1) @ v).transpose(2, 3).flatten(3)
-        x = x + self.norm1(self.proj(attended).flatten(1, 2).index_select(1, self.back))
+        x = x + self.norm1(self.attend(q, k, v))
         out: Tensor = x + self.norm2(self.mlp(x))
         return out

@@ -23,6 +23,9 @@ from neuroprompt.backbones._pixels import Overlaid, need_shape
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
 from neuroprompt.errors import BadSetting
 
+CLASS_BLOCKS = ("blocks_token_only", "cls_attn_blocks")
+"""What timm calls the blocks in which a class token attends to the patches (CaiT, XCiT)."""
+
 
 class Transformer(Backbone):
     """A frozen timm transformer (no classifier) that prompt tokens may enter.
@@ -48,7 +51,7 @@ class Transformer(Backbone):
         self.model = model
         image, patch = image_and_patch(model, own_size=spec.image_size is None)
         depth, width = len(model.blocks), int(model.embed_dim)
-        self.site = PromptSite(depth, width, image, patch, handed_on=self.handed_on)
+        self.site = PromptSite(depth, width, image, patch, handed_on=self.handed_on, weights=self.shapes())
 
     @abstractmethod
     def embed(self, images: Tensor) -> tuple[Tensor, Any]:
@@ -69,9 +72,28 @@ class Transformer(Backbone):
         pool = getattr(self.model, "global_pool", None)
         return max(1, int(self.model.num_prefix_tokens)) if self.prefixed and pool == "token" else None
 
+    @property
+    def _prefix(self) -> int:
+        """How many tokens stand in front of the patches."""
+        return int(self.model.num_prefix_tokens) if self.prefixed else 0
+
+    def block_inputs(self, images: Tensor) -> list[Tensor]:
+        """Patch tokens (B, P, D) that enter each block."""
+        (x, beside), inputs = self.embed(images), []
+        for i in range(self.site.depth):
+            inputs.append(x[:, self._prefix :])
+            x = self._run(i, x, beside, 0)
+        return inputs
+
     def finish(self, x: Tensor) -> Tensor:
-        """Features (B, F) of the tokens behind the last block, without prompts."""
-        features: Tensor = self.model.forward_head(self.model.norm(x), pre_logits=True)
+        """Features (B, F) of the tokens behind the last block, without prompts; of the class token, where it comes now.
+
+        A network without a prefix may have a class token that attends to the patches in blocks of its own.
+        """
+        model = self.model
+        if any(getattr(model, blocks, None) is not None for blocks in CLASS_BLOCKS):
+            x = model.forward_cls(x)
+        features: Tensor = model.forward_head(model.norm(x), pre_logits=True)
         return features
 
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
@@ -96,7 +118,7 @@ class Transformer(Backbone):
 
     def _stream(self, x: Tensor, beside: Any, stream: Stream) -> Tensor:
         """Image tokens behind the last block, with prompt tokens that `stream` makes anew between blocks."""
-        n, skip = x.shape[1], int(self.model.num_prefix_tokens) if self.prefixed else 0
+        n, skip = x.shape[1], self._prefix
         prompts, heat = stream.enter(x[:, skip:]), stream.temperatures
         for i, block in enumerate(self.model.blocks):
             x = torch.cat([x, prompts], dim=1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from timm.layers.patch_embed import PatchEmbed
 from torch import Tensor, nn
 
 from neuroprompt.backbones._patches import image_and_patch
@@ -12,6 +14,23 @@ from neuroprompt.backbones._pixels import need_shape
 from neuroprompt.backbones._swin import Stage, rebuilt
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
 from neuroprompt.errors import BadSetting, Unsupported
+
+
+@dataclass(frozen=True)
+class Version:
+    """What differs between the versions.
+
+    network, stage, block, attention   timm's classes
+    prompted   timm's block of a grid (B, H, W, D) with prompt tokens (N, D) in every window
+    lean       makes the block in fewer operators, of tokens in a row (B, H W, D), with a constant prompt (N, D) or none
+    """
+
+    network: Any
+    stage: type
+    block: type
+    attention: type
+    prompted: Callable[[Any, Tensor, Tensor], Tensor]
+    lean: Callable[[Any, Tensor | None], nn.Module]
 
 
 class Windowed(Backbone):
@@ -25,22 +44,28 @@ class Windowed(Backbone):
     VPT: Jia et al., ECCV 2022 (arXiv 2203.12119), released code for Swin (deep).
     """
 
+    version: ClassVar[Version]
+
+    @classmethod
+    def holds(cls, model: Any) -> bool:
+        """Whether it is that network of timm's own stages, blocks and window attention."""
+        timms = cls.version
+        if not isinstance(model, timms.network):
+            return False
+        blocks: list[Any] = [block for stage in model.layers for block in stage.blocks]
+        return (
+            type(model).forward_features is timms.network.forward_features
+            and type(model.patch_embed) is PatchEmbed
+            and all(type(stage) is timms.stage for stage in model.layers)
+            and {(type(block), type(block.attn)) for block in blocks} == {(timms.block, timms.attention)}
+        )
+
     def __init__(self, model: Any, spec: BackboneSpec, preprocess: Preprocess) -> None:
         super().__init__(model, spec, preprocess, int(model.num_features))
         self.model = model
         image, patch = image_and_patch(model, own_size=spec.image_size is None)
         widths = tuple(int(block.dim) for stage in self._stages() for block in stage.blocks)
-        self.site = PromptSite(depth=len(widths), width=max(widths), image=image, patch=patch, widths=widths)
-
-    @staticmethod
-    @abstractmethod
-    def prompted(block: Any, x: Tensor, prompt: Tensor) -> Tensor:
-        """timm's block of a grid (B, H, W, D) with prompt tokens (N, D) in every window."""
-
-    @staticmethod
-    @abstractmethod
-    def block(block: Any, prompt: Tensor | None) -> nn.Module:
-        """The block in fewer operators, of tokens in a row (B, H W, D), with a constant prompt (N, D) or none."""
+        self.site = PromptSite(len(widths), max(widths), image, patch, widths, weights=self.shapes())
 
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W) with tokens (L, N, D); raises BadSetting, Unsupported."""
@@ -53,10 +78,20 @@ class Windowed(Backbone):
             for stage in self._stages():
                 x = stage.downsample(x)
                 for block in stage.blocks:
-                    x = self.prompted(block, x, next(prompts))
+                    x = self.version.prompted(block, x, next(prompts))
             x = model.norm(x)
         features: Tensor = model.forward_head(x, pre_logits=True)
         return features
+
+    def block_inputs(self, images: Tensor) -> list[Tensor]:
+        """Patch tokens (B, H W, D_i) that enter each block."""
+        x, inputs = self.model.patch_embed(images), []
+        for stage in self._stages():
+            x = stage.downsample(x)
+            for block in stage.blocks:
+                inputs.append(x.flatten(1, 2))
+                x = block(x)
+        return inputs
 
     def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
         """The same network with tokens (L, N, D) as constant keys and values in every window; it shares its weights.
@@ -65,7 +100,9 @@ class Windowed(Backbone):
         convolution. Neither: the bare network in the same form. Raises BadSetting, Unsupported.
         """
         prompts = iter(() if tokens is None else self._each(tokens.detach()))
-        stages = [Stage(s, [self.block(block, next(prompts, None)) for block in s.blocks]) for s in self._stages()]
+        stages = [
+            Stage(s, [self.version.lean(block, next(prompts, None)) for block in s.blocks]) for s in self._stages()
+        ]
         need_shape(overlay, self.site.image)
         network: nn.Module = rebuilt(self.model, stages, overlay)
         return network

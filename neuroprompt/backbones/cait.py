@@ -28,11 +28,3 @@ class CaiT(Transformer):
     def embed(self, images: Tensor) -> tuple[Tensor, None]:
         """Patches."""
         return self.model.patch_embed(images) + self.model.pos_embed, None
-
-    def finish(self, x: Tensor) -> Tensor:
-        """Features of the class token, which attends to the patches (B, P, D)."""
-        model = self.model
-        if model.blocks_token_only is not None:
-            x = model.forward_cls(x)
-        features: Tensor = model.forward_head(model.norm(x), pre_logits=True)
-        return features

@@ -28,6 +28,7 @@ class General(PixelBackbone):
     """
 
     fallback = True
+    why_no_tokens = "no family here knows its blocks, so that a baked prompt could not be shown to be exact"
 
     def __init__(self, model: Any, spec: BackboneSpec, preprocess: Preprocess) -> None:
         super().__init__(model, spec, preprocess)

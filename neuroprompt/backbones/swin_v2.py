@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from timm.layers.patch_embed import PatchEmbed
 from timm.models.swin_transformer_v2 import (
     SwinTransformerV2,
     SwinTransformerV2Block,
     SwinTransformerV2Stage,
     WindowAttention,
 )
-from torch import Tensor, nn
 
 from neuroprompt.backbones._swin_v2 import Block, prompted
-from neuroprompt.backbones._windows import Windowed
+from neuroprompt.backbones._windows import Version, Windowed
 
 
 class SwinV2(Windowed):
@@ -23,25 +19,6 @@ class SwinV2(Windowed):
     Liu et al., CVPR 2022 (arXiv 2111.09883).
     """
 
-    @classmethod
-    def holds(cls, model: nn.Module) -> bool:
-        """Whether it is a SwinTransformerV2 of timm's own stages, blocks and window attention."""
-        return (
-            type(model) is SwinTransformerV2
-            and type(model.patch_embed) is PatchEmbed
-            and all(type(stage) is SwinTransformerV2Stage and _plain(stage) for stage in model.layers)
-        )
-
-    @staticmethod
-    def prompted(block: Any, x: Tensor, prompt: Tensor) -> Tensor:
-        """timm's block with a prompt in every window."""
-        return prompted(block, x, prompt)
-
-    @staticmethod
-    def block(block: Any, prompt: Tensor | None) -> nn.Module:
-        """The block in fewer operators."""
-        return Block(block, prompt)
-
-
-def _plain(stage: Any) -> bool:
-    return all(type(block) is SwinTransformerV2Block and type(block.attn) is WindowAttention for block in stage.blocks)
+    version = Version(
+        SwinTransformerV2, SwinTransformerV2Stage, SwinTransformerV2Block, WindowAttention, prompted, lean=Block
+    )

@@ -59,14 +59,6 @@ class XCiT(Transformer):
         x, y = x[:, :n], block.norm1(x)
         return _rest(block, x, block.attn(y)[:, :n], *beside)
 
-    def finish(self, x: Tensor) -> Tensor:
-        """Features of the class token, which attends to the patches (B, P, D)."""
-        model = self.model
-        if model.cls_attn_blocks is not None:
-            x = model.forward_cls(x)
-        features: Tensor = model.forward_head(model.norm(x), pre_logits=True)
-        return features
-
     def _run(self, i: int, x: Tensor, beside: Any, prompts: int) -> Tensor:
         lean = self.model.blocks[i]
         out: Tensor = lean(x, *beside) if isinstance(lean, _Block) else self.block(i, x, beside, prompts)

@@ -20,6 +20,7 @@ from neuroprompt.bundles.forms import DYNAMIC, FUSED, HALF, INT8, PORTABLE, form
 from neuroprompt.bundles.trained import trained_model
 from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
+from neuroprompt.energy.rapl import measure
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.deployable import Unbaked, bare, deployed
@@ -130,6 +131,7 @@ def bench_model(
         counted = {name: count_graph(file).total for name, file in files.items()}
         sizes = {name: file.stat().st_size for name, file in files.items()}
         seconds = in_turn(runs, rounds, progress)
+        joules = _measured({name: runs[name] for name in ("bare", "baked")}, batch)
     return LatencyBenchmark(
         ms={name: middle([1e3 * s for s in times]) for name, times in seconds.items()},
         ratio={f"{a}_over_{b}": ratio(seconds[a], seconds[b]) for a, b in RATIOS if {a, b} <= seconds.keys()},
@@ -137,6 +139,7 @@ def bench_model(
         macs={name: count.macs for name, count in counted.items()},
         macs_int8={name: count.macs_int8 for name, count in counted.items() if count.macs_int8},
         bytes=sizes,
+        measured=joules,
         max_abs_diff=parity.max_abs_diff,
         max_rel_diff=parity.max_rel_diff,
         top1_agreement=parity.top1_agreement,
@@ -144,6 +147,14 @@ def bench_model(
         rounds=rounds,
         threads=threads,
     )
+
+
+def _measured(runs: Mapping[str, Callable[[], Floats]], batch: int) -> dict[str, float]:
+    """Joules an image by the machine's counters, a second each; none where it has no counters that can be read."""
+    try:
+        return {name: measure(run, 1.0).joules / batch for name, run in runs.items()}
+    except Unsupported:
+        return {}
 
 
 def _fused(files: Mapping[str, Path], baked_files: Mapping[str, Path]) -> dict[str, Path]:

@@ -22,6 +22,7 @@ class LatencyBenchmark:
     ms              milliseconds of a run of `batch` images, by form
     ratio           A_over_bare of every form A, baked_over_lean, baked_fused_over_baked, baked_fused_over_lean_fused
     nodes, macs     operators of each graph, and its multiply-accumulates an image; macs_int8 of them are 8-bit
+    measured        joules an image that this machine's counters measured (RAPL), bare and baked; empty without counters
     bytes           of each file; a fused one that shares its weights with the portable one holds the rest alone
     accuracy        of a bundle's files, where its export measured them (on validation images)
     max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
@@ -41,6 +42,21 @@ class LatencyBenchmark:
     macs_int8: Mapping[str, int] = field(default_factory=dict)
     bytes: Mapping[str, int] = field(default_factory=dict)
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def energy_delay(self) -> dict[str, float]:
+        """Joule seconds of an image by form: estimated joules, all forms at the same prices, times measured seconds."""
+        return {name: joules * self.seconds(name) for name, joules in self.joules.items()}
+
+    @property
+    def energy_delay_measured(self) -> dict[str, float]:
+        """The same with measured joules, of the forms that have them."""
+        return {name: joules * self.seconds(name) for name, joules in self.measured.items()}
+
+    def seconds(self, form: str) -> float:
+        """The median time of an image."""
+        return self.ms[form].median * 1e-3 / self.batch
 
     @property
     def joules(self) -> dict[str, float]:
@@ -77,6 +93,9 @@ class LatencyBenchmark:
             "accuracy": dict(self.accuracy),
             **{key: getattr(self, key) for key in PLAIN},
             "joules": self.joules,
+            "energy_delay_js": self.energy_delay,
+            "measured": dict(self.measured),
+            "energy_delay_measured_js": self.energy_delay_measured,
             "fastest": self.fastest,
             "note": self.note,
         }
@@ -86,5 +105,5 @@ class LatencyBenchmark:
         """What `json` wrote; raises KeyError, TypeError."""
         times = from_json(values["ms"], values["ms_quartiles"])
         ratios = from_json(values["ratio"], values["ratio_quartiles"])
-        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes", "accuracy")}
+        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes", "accuracy", "measured")}
         return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN}, **more)

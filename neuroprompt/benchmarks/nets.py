@@ -9,6 +9,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.loihi.arithmetic import step_fixed
 from neuroprompt.loihi.synapses import arriving_fixed
@@ -49,6 +50,31 @@ def dense_net(sizes: Sequence[int], steps: int, rate: float, rng: np.random.Gene
         populations.append(population)
         before = name
     return _model(Program("fixed", steps, sizes[0], tuple(populations), tuple(projections)))
+
+
+def conv_net(steps: int, rate: float, rng: np.random.Generator) -> SpikingModel:
+    """Three convolutions and a linear layer of IF neurons on events of 34 x 34 x 2, as N-MNIST has them.
+
+    2 -> 16 channels (5 x 5), 16 -> 16 and 16 -> 8 (3 x 3), all with stride 2, then 10 neurons; integers are fitted on
+    one item of spikes at `rate`.
+    """
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input({"input": np.array([2, 34, 34])})}
+    side, channels, names = 34, 2, ["input"]
+    for i, (out, kernel) in enumerate(((16, 5), (16, 3), (8, 3))):
+        weights = rng.normal(0.05, 0.2, (out, channels, kernel, kernel))
+        nodes[f"conv{i}"] = nir.Conv2d((side, side), weights, 2, 1, 1, 1, np.zeros(out))
+        side, channels = (side + 2 - kernel) // 2 + 1, out
+        nodes[f"if{i}"] = _if((channels, side, side), 1.0 + i)
+        names += [f"conv{i}", f"if{i}"]
+    nodes["flat"] = nir.Flatten({"input": np.array([channels, side, side])}, 0, -1)
+    nodes["fc"] = nir.Linear(rng.normal(0.02, 0.2, (10, channels * side * side)))
+    nodes["out"], nodes["output"] = _if((10,), 1.0), nir.Output({"output": np.array([10])})
+    graph = nir.NIRGraph(nodes, list(pairwise([*names, "flat", "fc", "out", "output"])))
+    return model_of_graph(graph, steps, (rng.random((steps, 2 * 34 * 34)) < rate).astype(np.float64))
+
+
+def _if(shape: tuple[int, ...], threshold: float) -> nir.IF:
+    return nir.IF(r=np.ones(shape), v_threshold=np.full(shape, threshold), v_reset=np.zeros(shape))
 
 
 def one_to_one_net(width: int, steps: int, lanes: int, seed: int = 0) -> tuple[SpikingModel, Floats]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.benchmarks.batched import LEAST_ROUNDS, bench_batch
+from neuroprompt.benchmarks.batched import LEAST_ROUNDS, bench_batch, bench_cnn
 from neuroprompt.benchmarks.nets import one_to_one_net, random_net
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.benchmarks.spiking_result import Grown, Sparse, SpikingBenchmark, Timed
@@ -23,6 +23,7 @@ from neuroprompt.errors import BadSetting, ParityError
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.staying import end_all
 from neuroprompt.spiking.program import SpikingModel
 
 LANES, RATES, DEPTHS = (1, 2, 4, 8, 16), ("0.01", "0.05", "0.1", "0.2", "0.5"), (1, 2, 4, 8)
@@ -42,7 +43,9 @@ def bench_spiking(
                must be equal
     lanes      images side by side
     grid       as width and depth grow
+    again      Lava as a target runs it: the first run of a program, and the second, which the worker of the first does
     batch      items a second of a multilayer perceptron, one by one and as a batch (`neuroprompt.benchmarks.batched`)
+    cnn        the same of a convolutional net
     sparse     the emulator by the rate at which all layers fire, for `steps` and for ten times as many
 
     Raises BadSetting, and ParityError.
@@ -72,7 +75,9 @@ def bench_spiking(
         converter=converter,
         lanes=lanes,
         grid=grid,
+        again=_again(random_net(width, layers, steps), rounds, progress) if there.ok else None,
         batch=bench_batch(rounds=max(rounds, LEAST_ROUNDS), progress=progress),
+        cnn=bench_cnn(rounds=rounds, progress=progress),
         sparse={n: _sparse(width, layers, n, rounds, progress) for n in (steps, 10 * steps)},
     )
 
@@ -82,6 +87,28 @@ def _sparse(width: int, layers: int, steps: int, rounds: int, progress: Progress
     return Sparse(
         ms={r: 1e3 * middle(times).median / steps for r, times in seconds.items()},
         ratio={r: ratio(times, seconds[RATES[-1]]) for r, times in seconds.items()},
+    )
+
+
+def _again(net: tuple[SpikingModel, Floats], rounds: int, progress: Progress) -> Timed:
+    """The first and the second run of a program in a round; raises ParityError."""
+    model, inputs = net
+    target = SpikingTarget.named("lava", time_limit=TIME_LIMIT)
+    expected = SpikingTarget.named("loihi").run(model, inputs, "fixed").spikes
+    seconds: dict[str, list[float]] = {"first": [], "second": []}
+    for _ in progress.track(range(rounds), "Lava's second run"):
+        end_all()
+        for name, times in seconds.items():
+            start = time.perf_counter()
+            spikes = target.run(model, inputs, "fixed").spikes
+            times.append(time.perf_counter() - start)
+            if any(not np.array_equal(spikes[key], fired) for key, fired in expected.items()):
+                raise ParityError(f"spikes of Lava's {name} run differ from the emulator's", "equal spikes")
+    end_all()
+    return Timed(
+        seconds={name: middle(times).median for name, times in seconds.items()},
+        ratio={"second_over_first": ratio(seconds["second"], seconds["first"])},
+        spikes=sum(int(fired.sum()) for fired in expected.values()),
     )
 
 

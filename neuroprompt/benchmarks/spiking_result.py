@@ -59,7 +59,7 @@ class SpikingBenchmark:
     """Lava, a plain converter's script and the emulator on the same nets (`neuroprompt.benchmarks.spiking`).
 
     `lava` is None, or what to do where Lava's runtime is not built; then its columns are left out. `lanes` is by the
-    number of images side by side, `sparse` by the number of steps.
+    number of images side by side, `sparse` by the number of steps. `again` is Lava's first and second run of a program.
     """
 
     steps: int
@@ -72,6 +72,8 @@ class SpikingBenchmark:
     grid: tuple[Grown, ...]
     sparse: Mapping[int, Sparse]
     batch: Batched
+    cnn: Batched
+    again: Timed | None = None
 
     def per_image(self, lanes: int) -> dict[str, float]:
         """Seconds an image with so many side by side, by run."""
@@ -93,5 +95,7 @@ class SpikingBenchmark:
             },
             "grid": {f"{net.width}x{net.depth}": net.json() for net in self.grid},
             "batch": self.batch.json(),
+            "batch_cnn": self.cnn.json(),
+            "lava_again": None if self.again is None else self.again.json(),
             "sparse": {str(n): sparse.json() for n, sparse in self.sparse.items()},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,19 @@ from numpy.typing import NDArray
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model
+from neuroprompt.bundles.image_items import image_items, is_split
 from neuroprompt.bundles.neurons import spiking_target
 from neuroprompt.bundles.results import Ran, Row
+from neuroprompt.bundles.shards import (
+    Shard,
+    Split,
+    inputs_and,
+    reads_of,
+    tally_arrays,
+    tally_of,
+    words_of,
+    write_arrays,
+)
 from neuroprompt.compiler.compile import model_of_items
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.flatten import Flat, flatten
@@ -21,6 +33,7 @@ from neuroprompt.errors import BadSetting
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.items import Items, read_items
+from neuroprompt.simulators.per_item import Spread
 from neuroprompt.simulators.tally import Tally, tally
 from neuroprompt.spiking.graph import steps_of
 from neuroprompt.spiking.program import SpikingModel
@@ -72,8 +85,8 @@ class DataRun(Ran):
             "items": self.items,
             "accuracy": self.accuracy,
             "items_per_second": self.items / self.tally.seconds,
-            "spikes_per_item": _spread(self.tally.spikes),
-            "synops_per_item": _spread(self.tally.synops),
+            "spikes_per_item": Spread.of(self.tally.spikes).json(),
+            "synops_per_item": Spread.of(self.tally.synops).json(),
             "target": self.target,
             "precision": self.precision,
             "decode": self.tally.decode,
@@ -85,8 +98,8 @@ class DataRun(Ran):
         """What there is, a line each."""
         accuracy = [] if self.accuracy is None else [("accuracy", f"{self.accuracy:.2%}")]
         counted = [
-            (f"{what} an item", f"{of['mean']:,.1f} ± {of['sd']:,.1f} ({of['min']:,} to {of['max']:,})")
-            for what, of in (("spikes", _spread(self.tally.spikes)), ("operations", _spread(self.tally.synops)))
+            (f"{what} an item", str(Spread.of(counts)))
+            for what, counts in (("spikes", self.tally.spikes), ("operations", self.tally.synops))
         ]
         speed = f"{self.items / self.tally.seconds:,.1f}"
         decode = [("decoded by", self.tally.decode)]
@@ -109,13 +122,14 @@ def run_items(
     dt: float | None = None,
     library: str | None = None,
     out: Path | str | None = None,
+    split: Split | None = None,
     progress: Progress = SILENT,
 ) -> DataRun:
     """Run a NIR graph, or the neurons of a bundle, on every item of a data set (`neuroprompt.simulators.items`).
 
     `target` is our emulator and `precision` fixed unless set. The integers of a graph are fitted on FITTED items, those
-    of a bundle are its own. With `out`, a .csv, the class of every item is written. Raises BadBundle, BadGraph,
-    BadData, BadSetting, CannotWrite and what the target raises.
+    of a bundle are its own. With `out`, a .csv, the class of every item is written. With `split` an engine runs
+    it in shards. Raises BadBundle, BadGraph, BadData, BadSetting, CannotWrite and what the target raises.
     """
     name = "loihi" if target is None else target
     precision = "fixed" if precision is None else precision
@@ -124,37 +138,73 @@ def run_items(
     if out is not None and out.suffix != ".csv":
         raise BadSetting(f"out {out}", "a file that ends in .csv, for the classes of items")
     labels = None if labels is None else Path(labels)
-    model, items, reading = opened(what, Path(inputs), labels, steps, (dt, library))
-    counts = tally(machine, model, items, precision, decode, progress=progress)
+    model, items, reading = opened(what, inputs, labels, steps, (dt, library), progress=progress)
+    if split is None:
+        counts = tally(machine, model, items, precision, decode, progress=progress)
+    else:
+        if not isinstance(what, Path | str):
+            raise BadSetting("an opened bundle in shards", "its folder: each shard opens it")
+        options = {"target": name, "precision": precision, "decode": decode, "steps": steps, "dt": dt, "from": library}
+        words = words_of("run", what, inputs_and(inputs, labels, options))
+        start = time.perf_counter()
+        shards = split.run(words, reads_of(what, inputs, labels), len(items), progress)
+        counts = tally_of(shards, time.perf_counter() - start)
     result = DataRun(name, precision, counts, items.labels, out, reading)
     if out is not None:
         write_whole(out, _csv(result))
     return result
 
 
+def run_shard(
+    shard: Shard,
+    what: Path,
+    inputs: Path,
+    labels: Path | None,
+    *,
+    target: str,
+    precision: str,
+    decode: str | None = None,
+    steps: int | None = None,
+    units: tuple[float | None, str | None] = (None, None),
+) -> None:
+    """Run one shard of a data set and write its file; the integers are those that fit the whole."""
+    model, items, _ = opened(what, inputs, labels, steps, units)
+    counts = tally(spiking_target(target, precision), model, items, precision, decode, only=shard.of(len(items)))
+    write_arrays(shard.file, tally_arrays(counts))
+
+
 def opened(
     what: Bundle | Path | str,
-    inputs: Path,
+    inputs: Path | str,
     labels: Path | None,
     steps: int | None,
     units: tuple[float | None, str | None] = (None, None),
     *,
     split_signs: bool = False,
+    progress: Progress = SILENT,
 ) -> tuple[SpikingModel, Items, Reading | None]:
     """The model of a bundle or of a NIR file, the items to run it on, and how the numbers of a file were read.
 
-    `units` are the dt and the library of a file.
+    `units` are the dt and the library of a file. `inputs` are a file, or images of the bundle's own data set
+    (`neuroprompt.bundles.image_items`).
     """
     if isinstance(what, Bundle) or Path(what).is_dir():
-        model = load_model(what if isinstance(what, Bundle) else Bundle.open(what))
+        bundle = what if isinstance(what, Bundle) else Bundle.open(what)
+        model = load_model(bundle)
         if units != (None, None) or steps is not None or split_signs:
             raise BadSetting(
                 "--from, --dt, --split-signs or --steps for a bundle", "a .nir file", "a bundle has its own"
             )
-        return model, read_items(inputs, labels, model.float_program.inputs, model.steps), None
+        if is_split(inputs):
+            if labels is not None:
+                raise BadSetting(f"labels {labels} beside {inputs}", "the labels of that data set")
+            return model, image_items(bundle, model, str(inputs), progress), None
+        return model, read_items(Path(inputs), labels, model.float_program.inputs, model.steps), None
+    if is_split(inputs):
+        raise BadSetting(f"inputs {inputs} for a NIR file", "a file of inputs", "data:SPLIT is for a bundle of a run")
     flat = flatten(read_graph(Path(what), *units))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
-    items = read_items(inputs, labels, flat.lines, steps, its_own)
+    items = read_items(Path(inputs), labels, flat.lines, steps, its_own)
     return fitted(flat, items, split_signs), items, flat.reading
 
 
@@ -164,11 +214,6 @@ def fitted(flat: Flat, items: Items, split_signs: bool = False) -> SpikingModel:
     inputs = np.concatenate([items.part(i, i + 1) for i in chosen]).astype(np.float64)
     largest = 0.0 if items.largest <= 1 and np.all((inputs == 0) | (inputs == 1)) else items.largest
     return model_of_items(flat, inputs, largest, split_signs=split_signs)
-
-
-def _spread(counts: NDArray[np.int64]) -> dict[str, Any]:
-    spread = {"mean": float(counts.mean()), "sd": float(counts.std())}
-    return spread | {"min": int(counts.min()), "max": int(counts.max())}
 
 
 def _csv(result: DataRun) -> bytes:

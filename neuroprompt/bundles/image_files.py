@@ -122,10 +122,20 @@ def normalised(images: Pixels, preprocess: Mapping[str, Any]) -> Floats:
     for i, (mean, std) in enumerate(zip(preprocess["mean"], preprocess["std"], strict=True)):
         of_level = (levels - np.float32(mean)) / np.float32(std)  # there are no more values than these
         values[:, i] = of_level[images[..., i]]
-    if preprocess.get("canvas"):
-        left, right, top, bottom = margins(preprocess["size"], preprocess["canvas"])
-        values = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    return values
+    return _padded(values, preprocess)
+
+
+def on_canvas(images: Floats, preprocess: Mapping[str, Any]) -> Floats:
+    """`normalised` of images (B, 3, H, W) in [0, 1]."""
+    mean, std = (np.asarray(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
+    return _padded((images.astype(np.float32) - mean) / std, preprocess)
+
+
+def _padded(values: Floats, preprocess: Mapping[str, Any]) -> Floats:
+    if not preprocess.get("canvas"):
+        return values
+    left, right, top, bottom = margins(preprocess["size"], preprocess["canvas"])
+    return np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)))
 
 
 def image_files(paths: Sequence[Path | str]) -> list[Path]:

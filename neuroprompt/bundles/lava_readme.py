@@ -20,7 +20,7 @@ HYBRID = (
     "is added to the image, and `backbone.onnx` classifies the sum."
 )
 SCRIPT, PINS = "run_lava.py", "requirements.txt"
-BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py", "program_file.py")
+BESIDE_SCRIPT = ("lava_processes.py", "lava_program.py", "program_file.py", "lava_net.py")
 FILES = {
     "generator.nir": "the network as NIR (HDF5), exact copies of the trained parameters",
     "program.fixed.npz": "populations and integer weights as Lava takes them (numpy, no pickle)",
@@ -30,6 +30,7 @@ FILES = {
     BESIDE_SCRIPT[0]: "Lava's processes as it runs them",
     BESIDE_SCRIPT[1]: "what it checks of a program",
     BESIDE_SCRIPT[2]: "how it reads a program",
+    BESIDE_SCRIPT[3]: "how it starts Lava once for all runs",
     PINS: "what that needs",
     "inputs.npy": "the inputs (steps, lines) that the integers were fitted and checked on",
     "factors.onnx": "normalised inputs (B, 3, H, W) -> factors P (B, T, C, H, W)",
@@ -127,11 +128,12 @@ def _latency_words(time: dict[str, Any] | None) -> list[str]:
     """How long a step would take there, estimated."""
     if time is None:
         return []
-    low, high = time["step_low_s"] * 1e6, time["step_high_s"] * 1e6
+    low, high = time["band_s"]
     return [
         "",
-        f"A step takes {low:.1f} to {high:.1f} microseconds there, a run {time['run_low_s'] * 1e6:.0f} to "
-        f"{time['run_high_s'] * 1e6:.0f}: estimated, not measured, with the figures of {time['source']}.",
+        f"A step takes {time['step_s'] * 1e6:.1f} microseconds there, a run {time['run_s'] * 1e6:.0f} ({low * 1e6:.0f} "
+        f"to {high * 1e6:.0f}): estimated, not measured, with the figures of {time['source']}. Core "
+        f"{time['bottleneck']} is busy longest.",
     ]
 
 

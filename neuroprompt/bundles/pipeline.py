@@ -84,6 +84,38 @@ class Passed:
         }
 
 
+class Around:
+    """What is around the neurons of a bundle, in ONNX Runtime: the factors that drive them, and the backbone behind.
+
+    Raises BadBundle where the bundle has no such parts.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        if not bundle.about.get("per_image"):
+            got = f"{bundle.folder} holds no prompt that is made for every image"
+            raise BadBundle(got, "the lava bundle of such a prompt", "images run through the onnx bundle of this one")
+        self.bundle = bundle
+        # A session is kept for one file at a time, so that each of the two has its own.
+        self._before, self._behind = (ImageTarget.named("onnxruntime") for _ in range(2))
+        preprocess = bundle.about["preprocess"]
+        self._mean, self._std = (np.asarray(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
+
+    def normalised(self, images: Floats) -> Floats:
+        """Images (B, 3, H, W) in [0, 1] as the two files take them."""
+        return (images.astype(np.float32) - self._mean) / self._std
+
+    def factors(self, images: Floats) -> Floats:
+        """P (B, T, n) of normalised images (B, 3, H, W)."""
+        factors = self._before.logits(self.bundle.folder / FACTORS, images)
+        return factors.reshape(*factors.shape[:2], -1)
+
+    def logits(self, images: Floats, factors: Floats, spikes: Spikes) -> tuple[Floats, Floats]:
+        """Logits (B, K) of images with the prompts (B, 3, H, W) that factors and spikes (B, T, n) make; the prompts."""
+        prompts = (spikes * factors.astype(np.float64)).mean(axis=1).reshape(images.shape)
+        prompted = images + (prompts / self._std).astype(np.float32)
+        return self._behind.logits(self.bundle.folder / BACKBONE, prompted), prompts
+
+
 class Pipeline:
     """logits = backbone(x + (1/T) sum_t S_t * P_t / std), of normalised images x (B, 3, H, W).
 
@@ -96,18 +128,13 @@ class Pipeline:
         self, bundle: Bundle | Path | str, target: str = "loihi", precision: str = "fixed", lanes: int = LANES
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, "lava")
-        if not self.bundle.about.get("per_image"):
-            got = f"{self.bundle.folder} holds no prompt that is made for every image"
-            raise BadBundle(got, "the lava bundle of such a prompt", "images run through the onnx bundle of this one")
-        machine, runtime = spiking_target(target, precision), ImageTarget.named("onnxruntime")
+        self.around = Around(self.bundle)
+        self.target = spiking_target(target, precision)
         if lanes < 1:
             raise BadSetting(f"lanes {lanes}", "at least 1")
-        self.target, self.runtime, self.precision, self.lanes = machine, runtime, precision, lanes
+        self.precision, self.lanes = precision, lanes
         self._model = load_model(self.bundle)
         self._wide: dict[int, SpikingModel] = {}
-        self._std = np.asarray(self.bundle.about["preprocess"]["std"], np.float32)[:, None, None]
-        # A session is kept for one file at a time, so that each of the two has its own.
-        self._second = ImageTarget.named("onnxruntime")
 
     def run(self, images: Floats, progress: Progress = SILENT) -> Passed:
         """Pass normalised images (B, 3, H, W) through, `lanes` at a time; raises what the target raises."""
@@ -120,14 +147,11 @@ class Pipeline:
 
     def _pass(self, images: Floats) -> Passed:
         count = len(images)
-        factors = self.runtime.logits(self.bundle.folder / FACTORS, images)
-        flat = factors.reshape(count, factors.shape[1], -1)
+        flat = self.around.factors(images)
         if count not in self._wide:
             self._wide = {count: self._model.lanes(count)}  # the last batch may be smaller; none is kept beside it
         recording = self.target.run(self._wide[count], side_by_side(flat), self.precision)
         (fired,) = recording.spikes.values()
         spikes = fired.reshape(flat.shape[1], count, -1).transpose(1, 0, 2)
-        prompts = (spikes.reshape(factors.shape) * factors.astype(np.float64)).mean(axis=1)
-        prompted = images + (prompts / self._std).astype(np.float32)
-        logits = self._second.logits(self.bundle.folder / BACKBONE, prompted)
+        logits, prompts = self.around.logits(images, flat, spikes)
         return Passed(logits, spikes, flat, prompts, recording.seconds)

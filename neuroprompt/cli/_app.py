@@ -50,7 +50,9 @@ VERBS = (
     "push",
     "pull",
     "targets",
+    "methods",
     "backbones",
+    "recipes",
     "demo",
     "doctor",
 )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich.table import Table
+
+from neuroprompt.benchmarks.batched import Batched
 from neuroprompt.benchmarks.rounds import Middle
 from neuroprompt.benchmarks.spiking_result import SpikingBenchmark
 from neuroprompt.cli._output import emit, table
@@ -23,24 +26,40 @@ def show(result: SpikingBenchmark, json: bool) -> None:
         for steps, of in result.sparse.items()
         for rate, ms in of.ms.items()
     ]
-    batch = result.batch
-    items = []
-    for name, speed in batch.items_per_second.items():
-        over = batch.ratio.get(f"batched_over_{name}")
-        items.append((name.replace("_", " "), f"{speed:,.0f}", *(("", "") if over is None else _cells(over))))
-    layers = "-".join(map(str, batch.sizes))
-    title = f"emulator, a data set through {layers} neurons, {batch.steps} steps, {batch.rate:.0%} of lines fire"
     emit(
         result.json(),
         json,
         table(f"{nets}: seconds, median of {result.rounds} rounds, equal spikes", ("run", "s"), seconds),
         *([table("ratios within a round", ("ratio", "median", "middle half"), ratios)] if ratios else []),
+        *_again(result),
         table("images in one batch: ms an image", ("batch", *RUNS), images),
         table("ms a step as nets grow (start included)", ("width", "depth", *RUNS), grid),
-        table(title, ("run", "items/s", "batched over it", "middle half"), items),
+        _items(result.batch),
+        _items(result.cnn),
         table("emulator: ms a step by rate", ("steps", "rate", "ms", "over 50 %", "middle half"), sparse),
         *([] if result.lava is None else [f"Lava is not timed, its runtime is not built: {result.lava}"]),
     )
+
+
+def _again(result: SpikingBenchmark) -> list[Table]:
+    """Lava's first and second run of a program, where it was timed."""
+    if result.again is None:
+        return []
+    (over,) = result.again.ratio.values()
+    cells = {"first": ("", ""), "second": _cells(over)}
+    rows = [(name, f"{seconds:.3f}", *cells[name]) for name, seconds in result.again.seconds.items()]
+    return [table("Lava, runs of one program", ("run", "s", "over the first", "middle half"), rows)]
+
+
+def _items(batch: Batched) -> Table:
+    """Items a second of one net."""
+    rows = []
+    for name, speed in batch.items_per_second.items():
+        over = batch.ratio.get(f"batched_over_{name}")
+        rows.append((name.replace("_", " "), f"{speed:,.0f}", *(("", "") if over is None else _cells(over))))
+    layers = "-".join(map(str, batch.sizes))
+    title = f"emulator, a data set through {layers} neurons, {batch.steps} steps, {batch.rate:.0%} of lines fire"
+    return table(title, ("run", "items/s", "batched over it", "middle half"), rows)
 
 
 def _milliseconds(values: Mapping[str, float], factor: float, digits: int) -> tuple[str, ...]:

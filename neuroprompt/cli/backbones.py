@@ -46,4 +46,6 @@ def backbones(
         f"{result['tokens']:,} prompt tokens; a static prompt is baked in {result['baked']:,}"
     )
     lines += [f"{name}: {a.why}" for name, a in listed.models.items() if a.why and (pattern or all_rows)]
+    without = {a.family: a.why_no_tokens for a in listed.models.values() if a.why_no_tokens}
+    lines += [f"no tokens in the family {family}: {why}" for family, why in sorted(without.items())]
     emit(result, json, table("backbones of timm", columns, shown), *lines)

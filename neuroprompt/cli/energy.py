@@ -11,8 +11,10 @@ from rich.table import Table
 from neuroprompt.cli._app import app
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
+from neuroprompt.extras import need
 
 if TYPE_CHECKING:
+    from neuroprompt.contracts.deployment import Prices
     from neuroprompt.energy.comparison import PriceComparison
     from neuroprompt.energy.count_bundle import Counts
     from neuroprompt.energy.lines import EnergyEstimate
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
         "energy out/lava --prices speck,horowitz-45nm-int8 --seconds 0.01",
         "energy out/lava --target lava --generator-prices mine.toml",
         "energy graph.nir --steps 100 --input poisson:0.1 --by-node",
+        "energy graph.nir --steps 100 --target loihi --precision fixed --chip cores.png",
+        "energy graph.nir --steps 100 --target sanafe --precision fixed --generator-prices sana-fe-loihi",
         "energy out/onnx --images images/ --measure --json",
     )
 )
@@ -64,6 +68,9 @@ def energy(
     library: From = None,
     dt: Dt = None,
     by_node: Annotated[bool, typer.Option("--by-node", help="Also show the generator's counts node by node.")] = False,
+    chip: Annotated[
+        Path | None, typer.Option(help="Draw the cores of a Loihi 1 and their load into a .png or .svg file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Three lines: generator, backbone, total. Estimated from counts and published prices, not measured."""
@@ -84,6 +91,11 @@ def energy(
             measure=measure,
             form=form,
         )
+        if chip is not None:
+            need("figures")
+            from neuroprompt.report.chip import draw
+
+            draw(counts.chip, chip, what.stem)
         if counts.reading is not None:
             print_reading(counts.reading)
         result: EnergyEstimate | PriceComparison
@@ -106,6 +118,7 @@ def _shown(result: EnergyEstimate | PriceComparison, counts: Counts, by_node: bo
         shown += [table(tables.TITLE, tables.COLUMNS, tables.comparison(result)), *tables.refused(result)]
     if by_node and counts.images:
         shown.append(table(tables.NODE_TITLE, tables.NODE_COLUMNS, tables.node_rows(counts.images)))
+    shown += tables.chip_lines(counts, _first_prices(result))
     if counts.break_even is not None:
         shown.append(counts.break_even.describe())
     if counts.effective is not None:
@@ -113,3 +126,10 @@ def _shown(result: EnergyEstimate | PriceComparison, counts: Counts, by_node: bo
     if counts.measured is not None:
         shown.append(tables.measured_line(counts.measured))
     return [part for part in [*shown, *tables.left_out(result)] if part]
+
+
+def _first_prices(result: EnergyEstimate | PriceComparison) -> Prices | None:
+    """The list of the generator's first line; None where it has none."""
+    lines = result.parts()["generator"]
+    first = lines[:1] if isinstance(lines, tuple) else (lines,)
+    return first[0].prices if first else None

@@ -49,6 +49,9 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="test or val.")] = "test",
+    best: Annotated[
+        bool, typer.Option("--best", help="The best epoch by validation, of a run trained with --best.")
+    ] = False,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a row for every run and accuracy there, too.")
@@ -68,7 +71,7 @@ def evaluate(
         raise CannotWrite(f"cannot write {csv}", "a file in a folder that exists", "choose another --csv")
     progress = TerminalProgress()
     with stdout_is_ours():
-        loaded = [Run.load(run, weights) for run in runs]
+        loaded = [Run.load(run, weights, best=best) for run in runs]
         if len(loaded) == 1:
             accuracy = evaluate_run(loaded[0], noise or [], split=split, ood=ood or [], progress=progress)
             accuracies, result = [accuracy], accuracy.json()
@@ -108,7 +111,8 @@ def _rows(accuracies: Accuracies) -> dict[str, float]:
     rows |= {name: share for name, share in accuracies.noise.items() if name.partition(":")[0] not in types}
     if corruption is not None:
         rows["mean corruption accuracy"] = corruption.mean
-    return rows | dict(accuracies.ood)
+    of_all = {f"{name}, of all classes": accuracy for name, accuracy in accuracies.ood_all.items()}
+    return rows | dict(accuracies.ood) | of_all
 
 
 def _percent(value: float | None) -> str:

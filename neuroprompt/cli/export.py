@@ -61,6 +61,9 @@ def export(
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the target, as package=FILE.tgz of web."),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="The best epoch by validation, of a run trained with --best.")
+    ] = False,
     steps: Annotated[int | None, typer.Option(help="Time steps of a graph, where it does not say.")] = None,
     stimulus: Annotated[
         str | None,
@@ -149,7 +152,9 @@ def export(
         with stdout_is_ours():
             from neuroprompt.training.run_folder import Run
 
-            result = _of_run(exporter, Run.load(what, weights), out, Precision(precision, calibration_images, max_drop))
+            result = _of_run(
+                exporter, Run.load(what, weights, best=best), out, Precision(precision, calibration_images, max_drop)
+            )
     checked = table(f"{target}: {out}", ("checked", "value"), facts(result.figures))
     fewer_bits = [
         table(f"{precision} beside 32 bits", ("measured", "value"), facts(result.figures[precision]))

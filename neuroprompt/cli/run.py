@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import Decode, LabelsFile, check_figure, refuse, show
+from neuroprompt.cli._data_set import (
+    DATA_SET,
+    Decode,
+    EngineName,
+    EngineWords,
+    ItemPrices,
+    LabelsFile,
+    Shards,
+    ShardWord,
+    Work,
+    check_figure,
+    prices_of,
+    refuse,
+    show,
+    split_of,
+)
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
 
@@ -69,11 +84,17 @@ def run(
     lanes: Annotated[int | None, typer.Option(help="Images side by side on the target (default: 8).")] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A data set for the neurons: .npy, .npz or .h5, (items, steps, lines)."),
+        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
     ] = None,
     labels: LabelsFile = None,
     decode: Decode = None,
     steps: Annotated[int | None, typer.Option(help="Steps of an item, where FILE has more, or none.")] = None,
+    prices: ItemPrices = None,
+    engine: EngineName = None,
+    engine_words: EngineWords = None,
+    shards: Shards = None,
+    work: Work = None,
+    shard: ShardWord = None,
     library: From = None,
     dt: Dt = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix: a .png or .svg file.")] = None,
@@ -85,13 +106,37 @@ def run(
     any number of images takes little memory, and the same command goes on where a killed one stopped.
     """
     from neuroprompt.bundles.artefact import run as run_bundle
-    from neuroprompt.bundles.data_run import run_items
+    from neuroprompt.bundles.data_run import run_items, run_shard
+    from neuroprompt.bundles.shards import Shard
 
-    of_data = {"labels": labels, "decode": decode, "steps": steps, "from": library, "dt": dt, "figure": figure}
+    of_data: dict[str, object] = {
+        "labels": labels,
+        "decode": decode,
+        "steps": steps,
+        "from": library,
+        "dt": dt,
+        "figure": figure,
+    }
+    of_data |= {"prices": prices, "engine": engine, "engine-set": engine_words, "shards": shards, "work": work}
     if inputs is not None:
         others = {"images": images, "list": listed, "lanes": lanes, "threads": threads, "batch-size": batch_size}
         refuse(others | {"provider": provider, "graph-level": graph_level}, "images: it says how those are run")
         check_figure(figure)
+        listed_prices = prices_of(prices)
+        if shard is not None:
+            run_shard(
+                Shard.parse(shard),
+                bundle,
+                inputs,
+                labels,
+                target=target or "loihi",
+                precision=precision or "fixed",
+                decode=decode,
+                steps=steps,
+                units=(dt, library),
+            )
+            return
+        split = split_of(engine, engine_words, shards, work)
         with stdout_is_ours():
             data = run_items(
                 bundle,
@@ -104,11 +149,12 @@ def run(
                 dt=dt,
                 library=library,
                 out=out,
+                split=split,
                 progress=TerminalProgress(),
             )
         if data.reading is not None:
             print_reading(data.reading)
-        show(data, figure, json)
+        show(data, listed_prices, figure, json)
         return
     refuse(of_data, "--inputs FILE beside it: it is for a data set")
     with stdout_is_ours():

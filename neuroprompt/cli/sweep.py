@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from itertools import product
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer.main
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, settings, stdout_is_ours, table
+from neuroprompt.cli._recipe import completed
 from neuroprompt.cli.train import config_of
 from neuroprompt.errors import BadSetting
 from neuroprompt.plugin import names_in
@@ -182,7 +184,8 @@ def _points(words: list[str], values: dict[str, list[str]]) -> list[Point]:
             if f"--{key}" in flags:
                 raise BadSetting(f"--grid {key}", "an option with a value", f"--{key} is on or off for all")
             more += [f"--{key}", value] if f"--{key}" in options else ["--set", f"{key}={value}"]
-        points.append(Point(chosen, config_of(_parsed([*words, *more]))))
+        # The runs of a sweep are trained by commands that spell every option out.
+        points.append(Point(chosen, dataclasses.replace(config_of(_parsed([*words, *more])), recipe="")))
     return points
 
 
@@ -190,13 +193,13 @@ def _parsed(words: list[str]) -> dict[str, Any]:
     """The options of `train` in these words, by parameter; raises BadSetting."""
     fix = "see 'neuroprompt sweep --help' and 'neuroprompt train --help'"
     try:
-        params: dict[str, Any] = _train_command().make_context("train", list(words)).params
+        context = _train_command().make_context("train", list(words))
     except Exception as error:  # click's, whichever click typer brings
         said = getattr(error, "format_message", None)
         if said is None:
             raise
         raise BadSetting(said().rstrip("."), "options of sweep and train", fix) from error
-    return params
+    return completed(context)
 
 
 def _train_command() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from neuroprompt.cli._output import (
     stdout_is_ours,
     table,
 )
+from neuroprompt.cli._recipe import completed
 from neuroprompt.plugin import Plugin, names_in
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 _BUDGET = (
     *("epochs", "batch", "lr", "prompt_lr", "weight_decay", "prompt_weight_decay", "optimiser", "momentum", "warmup"),
-    *("val", "resize", "limit"),
+    *("val", "resize", "limit", "schedule", "lr_batch", "augment", "patience"),
 )
 """Options that are fields of RunConfig under the same name, and keep its default where they are not typed."""
 
@@ -61,6 +63,7 @@ HeadWords = Annotated[
         "train --method vpt-deep --tokens 10 --data folder:images --out runs/vpt",
         "train --backbone vit_base_patch16_224.augreg_in21k --data torchvision:CIFAR100 --device cuda --out runs/c100",
         "train --device cuda --devices 4 --nodes 2 --strategy ddp --out runs/big",
+        "train --recipe lorsp-cifar100 --device cuda --out runs/lorsp",
         "train --method lorsp --help-settings",
         "train --method lor-vp --head iterative --head-set sources=2 --backbone deit_tiny_patch16_224 --out runs/ilm",
         "train --backbone deit_tiny_patch16_224 --weights deit.safetensors --image-size 112 --data folder:eurosat",
@@ -71,9 +74,19 @@ def train(
     out: Annotated[Path, typer.Option(help="Run folder; the same command again goes on where it stopped.")] = Path(
         "runs/spike-nvpt"
     ),
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.toml",
+            help="Settings of a paper, or of a file, where this line has none; 'neuroprompt recipes' lists them.",
+        ),
+    ] = None,
     method: Annotated[str, typer.Option(help=_one_of("neuroprompt.prompts"))] = "spike-nvpt",
     data: Annotated[
-        str, typer.Option(help="digits, folder:PATH, csv:FILE, list:FILE or torchvision:NAME (EMNIST/letters).")
+        str,
+        typer.Option(
+            help="digits, folder:PATH, csv:FILE, list:FILE, torchvision:NAME (EMNIST/letters), hf:NAME or hf-disk:PATH."
+        ),
     ] = "digits",
     backbone: Annotated[
         str, typer.Option(help="embedded, or any classifier of timm, with its tag or without.")
@@ -86,6 +99,20 @@ def train(
     pool: Annotated[
         str | None,
         typer.Option(help="How tokens become features: token, avg, max, avgmax or map (default: the backbone's own)."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="projection: the space that image and text share, of CLIP and its likes (default: before it)."
+        ),
+    ] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.safetensors",
+            help="Classes that label mappings read from, instead of the backbone's own: weight (classes, features), "
+            "and scale for text embeddings.",
+        ),
     ] = None,
     tokens: Annotated[int | None, typer.Option(help="Prompt tokens a block (default: 10).")] = None,
     head: Annotated[str, typer.Option(help=f"The output mapping. {_one_of('neuroprompt.heads')}")] = "linear",
@@ -103,6 +130,23 @@ def train(
     optimiser: Annotated[str | None, typer.Option(help="adamw (default), adam or sgd.")] = None,
     momentum: Annotated[float | None, typer.Option(help="Momentum of sgd (default: 0.9).")] = None,
     warmup: Annotated[float | None, typer.Option(help="Epochs of linear warm-up (default: 1).")] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="The rate after warm-up: cosine (default), cosine-epochs, steps (ILM-VP's) or constant."),
+    ] = None,
+    lr_batch: Annotated[
+        int | None, typer.Option(help="The rates are for so many images a step: they are times batch over this.")
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="Training images: none (default), flip, crop, resized-crop, crop+flip or resized-crop+flip."),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="End after so many epochs without a better validation accuracy.")
+    ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Keep the best epoch by validation, too: 'eval --best', 'export --best'.")
+    ] = False,
     val: Annotated[
         str | None,
         typer.Option(
@@ -124,6 +168,8 @@ def train(
     ] = 1,
     strategy: Annotated[str, typer.Option(help="auto or ddp.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
+    workers: Annotated[int, typer.Option(help="Processes that decode training images (0: threads).")] = 0,
+    log: Annotated[str | None, typer.Option(help="Log every epoch into --out/logs: csv or tensorboard.")] = None,
     json: Json = False,
 ) -> None:
     """Train a prompt and a head for a frozen backbone.
@@ -131,33 +177,38 @@ def train(
     Ctrl-C leaves a checkpoint; the same command goes on from it and ends with the same result.
     """
     from neuroprompt.contracts.learning import Head, Prompt
+    from neuroprompt.report.course import COURSE, draw_course
     from neuroprompt.training.devices import is_first
     from neuroprompt.training.loop import train as train_run
 
     if help_settings:
         _list_settings(Prompt.part(method), Head.part(head), json)
         return
-    config = config_of(ctx.params)
+    options = completed(ctx)
+    config = config_of(options)
     with stdout_is_ours():
         run = train_run(
             config,
             out,
             TerminalProgress(),
-            accelerator=device,
-            devices=devices,
-            nodes=nodes,
-            strategy=strategy,
-            precision=precision,
+            accelerator=options["device"],
+            **{key: options[key] for key in ("devices", "nodes", "strategy", "precision", "workers", "log")},
         )
     if not is_first():
         return
-    result: dict[str, Any] = {"run": str(run.folder), "method": method, **run.metrics.json()}
-    title = f"{method} in {run.folder}"
+    draw_course(run.metrics.history, out / COURSE)
+    result: dict[str, Any] = {"run": str(run.folder), "method": config.method, **run.metrics.json()}
+    if config.recipe:
+        result["recipe"] = config.recipe
+    title = f"{config.method} in {run.folder}"
     emit(result, json, table(title, ("", "value"), facts(run.summary())), f"next: neuroprompt eval {run.folder}")
 
 
 def config_of(options: Mapping[str, Any]) -> RunConfig:
-    """The configuration that the options of `train` (by parameter) stand for; raises BadSetting, UnknownName."""
+    """The configuration that the options of `train` (by parameter, a recipe's among them) stand for.
+
+    Raises BadSetting, UnknownName.
+    """
     from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
     from neuroprompt.training.config import configure
 
@@ -171,8 +222,10 @@ def config_of(options: Mapping[str, Any]) -> RunConfig:
         options["image_size"],
         options["random_weights"],
         options["pool"],
+        options["features"],
+        str(options["classifier"]) if options["classifier"] else None,
     )
-    return configure(
+    config = configure(
         method=method,
         head=head,
         head_settings=Head.typed(head, settings(options["head_words"] or [], "--head-set", "sources=2")),
@@ -181,8 +234,10 @@ def config_of(options: Mapping[str, Any]) -> RunConfig:
         data=options["data"],
         seed=options["seed"],
         exif=not options["no_exif"],
+        best=options["best"],
         **{key: options[key] for key in _BUDGET if options[key] is not None},
     )
+    return dataclasses.replace(config, recipe=options["recipe"] or "")
 
 
 def _list_settings(method: type[Plugin], head: type[Plugin], json: bool) -> None:

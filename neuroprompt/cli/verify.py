@@ -9,14 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import Decode, LabelsFile, check_figure, refuse
+from neuroprompt.cli._data_set import (
+    DATA_SET,
+    Decode,
+    EngineName,
+    EngineWords,
+    ItemPrices,
+    LabelsFile,
+    Shards,
+    ShardWord,
+    Work,
+    check_figure,
+    priced,
+    prices_of,
+    refuse,
+    split_of,
+)
 from neuroprompt.cli._graphs import Chip, Dt, From, SplitSigns, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
-    from neuroprompt.contracts.deployment import Floats
+    from neuroprompt.contracts.deployment import Floats, Prices
+    from neuroprompt.energy.items import ItemEnergy
     from neuroprompt.simulators.compare import NodeAgreement
     from neuroprompt.simulators.verify import TargetAgreement, Verification
     from neuroprompt.spiking.program import SpikingModel
@@ -53,10 +69,16 @@ def verify(
     split_signs: SplitSigns = False,
     data: Annotated[
         Path | None,
-        typer.Option("--inputs", metavar="FILE", help="A data set: .npy, .npz or .h5, (items, steps, lines)."),
+        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
     ] = None,
     labels: LabelsFile = None,
     decode: Decode = None,
+    prices: ItemPrices = None,
+    engine: EngineName = None,
+    engine_words: EngineWords = None,
+    shards: Shards = None,
+    work: Work = None,
+    shard: ShardWord = None,
     chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
     figure: Annotated[Path | None, typer.Option(help="Draw the result: a .png or .svg file.")] = None,
     json: Json = False,
@@ -65,14 +87,19 @@ def verify(
 
     Exit code 1 where a float target differs from the reference, Lava's integers from our emulator's, or a target broke.
     """
-    from neuroprompt.bundles.data_run import opened
+    from neuroprompt.bundles.shards import Shard
+    from neuroprompt.bundles.verify_run import verify_items
     from neuroprompt.compiler.reading import activity_hints
     from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
     check_figure(figure)
     if data is None:
-        refuse({"labels": labels, "decode": decode}, "--inputs FILE beside it: it is for a data set")
+        refuse(
+            {"labels": labels, "decode": decode, "prices": prices, "engine": engine},
+            "--inputs FILE beside it: it is for a data set",
+        )
+    listed_prices, split = prices_of(prices), split_of(engine, engine_words, shards, work)
     with stdout_is_ours():
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
@@ -80,10 +107,23 @@ def verify(
             result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
         else:
             refuse({"input": stimulus}, "either --input or --inputs")
-            model, items, reading = opened(what, data, labels, steps, (dt, library), split_signs=split_signs)
-            every = items.part(0, len(items))
-            model = model.on(chip.value)
-            result = verify_model(model, every, names, TerminalProgress(), labels=items.labels, decode=decode)
+            verified, reading = verify_items(
+                what,
+                data,
+                labels,
+                names,
+                decode=decode,
+                steps=steps,
+                units=(dt, library),
+                split_signs=split_signs,
+                chip=chip.value,
+                split=split,
+                shard=None if shard is None else Shard.parse(shard),
+                progress=TerminalProgress(),
+            )
+            if verified is None:
+                return
+            result = verified
         if figure is not None:
             from neuroprompt.report.verify_figure import draw_verified
 
@@ -98,7 +138,13 @@ def verify(
     of = "" if result.items is None else f"{result.items} items of "
     title = f"against the reference ({result.reference.spikes} spikes in {of}{result.reference.steps} steps)"
     of_graph = {} if reading is None else {"reading": reading.json() | {"activity": suspicious}}
-    emit(result.json() | of_graph, json, table(title, COLUMNS, rows), ENTRIES, *lines, *suspicious)
+    costs = _costs(result, listed_prices)
+    if costs:
+        lines += [*(f"{name}: {of}" for name, of in _costs_in_words(result, costs)), priced(listed_prices)]
+    values = result.json() | of_graph
+    for name, energy in costs.items():
+        values["targets"][name]["energy_per_item"] = energy.json()
+    emit(values, json, table(title, COLUMNS, rows), ENTRIES, *lines, *suspicious)
     if not result.agrees:
         raise typer.Exit(1)
 
@@ -169,6 +215,26 @@ def _classes(result: Verification) -> list[str]:
         words += [] if changed is None else [f"{changed:,} of {result.items:,} predictions are not the reference's"]
         lines += [f"{name}: {', '.join(words)}"] if words else []
     return lines
+
+
+def _costs(result: Verification, prices: Prices) -> dict[str, ItemEnergy]:
+    """What an item costs on each target; nothing where there is no data set."""
+    from neuroprompt.energy.items import item_energy
+
+    counted = {name: target.counts for name, target in result.targets.items()}
+    return {name: item_energy(counts, prices) for name, counts in counted.items() if counts is not None}
+
+
+def _costs_in_words(result: Verification, costs: Mapping[str, ItemEnergy]) -> list[tuple[str, str]]:
+    from neuroprompt.simulators.per_item import Spread
+
+    words = []
+    for name, energy in costs.items():
+        counts = result.targets[name].counts
+        assert counts is not None
+        spikes, operations = Spread.of(counts.spikes), Spread.of(counts.synops)
+        words.append((name, f"an item has {spikes} spikes, {operations} operations, {energy}"))
+    return words
 
 
 def _of_the_chip(targets: Mapping[str, TargetAgreement]) -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
-from neuroprompt.spiking.program import Population, Program
+from neuroprompt.compiler.pieces import AXONS, CORES, NEURONS, Core, Piece, cut, filled, first_fit, together, traffic_of
+from neuroprompt.spiking.program import Program
 
 Array = NDArray[Any]
 
@@ -20,42 +21,22 @@ SOURCE = (
     "neurons a core, 128 cores); nengo-loihi 1.1.0, block.py (4,096 axons into and out of a core, 2^20 bits of "
     "synapses); SANA-FE 2.2.9, loihi.yaml (a mesh of 8 x 4 tiles of 4 cores)"
 )
-NEURONS, AXONS, WEIGHT_BYTES, CORES = 1024, 4096, 128 * 1024, 128
 WIDTH, IN_A_TILE = 8, 4
-
-
-@dataclass(frozen=True)
-class Core:
-    """One core: its tile (column, row), and by population the first neuron and how many of its neurons it holds.
-
-    in_axons    source neurons and input lines whose spikes it takes, for each list of synapses
-    out_axons   for each of its neurons the cores that it reaches, for each list of synapses
-    bytes       of weights, one each, without indices
-    """
-
-    tile: tuple[int, int]
-    holds: Mapping[str, tuple[int, int]]
-    in_axons: int
-    out_axons: int
-    bytes: int
-
-    @property
-    def neurons(self) -> int:
-        """How many it holds."""
-        return sum(count for _, count in self.holds.values())
 
 
 @dataclass(frozen=True)
 class Placement:
     """Where a program's neurons are: `cores` by number, and (core, core) -> messages of a step in `messages`, a mean.
 
-    A spike is one message to every core that listens, by list of synapses; those from the input lines come from outside
-    and are not counted. A hop is one tile further on the mesh. `too_large` says why it does not fit one chip, where so.
+    A spike is one message to every core that listens, by list of synapses. A hop is one tile further on the mesh.
+    `lines` are the tiles of cores that send the input lines, 1,024 each, as SANA-FE has them; empty where no core is
+    left. Their messages are not counted in `messages`. `too_large` says why it does not fit one chip, where so.
     """
 
     cores: tuple[Core, ...]
     messages: Mapping[tuple[int, int], float]
     too_large: tuple[str, ...]
+    lines: tuple[tuple[int, int], ...] = ()
 
     @property
     def hops(self) -> float:
@@ -64,10 +45,16 @@ class Placement:
             count * tiles_apart(self.cores[a].tile, self.cores[b].tile) for (a, b), count in self.messages.items()
         )
 
+    @property
+    def tiles(self) -> int:
+        """How many tiles are in use."""
+        return len({core.tile for core in self.cores} | set(self.lines))
+
     def json(self) -> dict[str, Any]:
         """For scripts."""
         return {
             "cores": [asdict(core) | {"neurons": core.neurons} for core in self.cores],
+            "lines": [list(tile) for tile in self.lines],
             "messages_a_step": sum(self.messages.values()),
             "messages_between_cores_a_step": sum(count for (a, b), count in self.messages.items() if a != b),
             "hops_a_step": self.hops,
@@ -77,115 +64,36 @@ class Placement:
 
 
 def mapped(program: Program, spikes: Mapping[str, Array]) -> Placement:
-    """Place a program; traffic is that of a run, `spikes` (T, n) by population.
+    """Place a program; traffic is that of a run, `spikes` (T, n) by population, and of "input" where it is there.
 
     Of a program that does not fit one chip no traffic is counted.
 
-    Greedy: populations in order, in pieces that fit a core, each into the first core with room. Then cores change their
-    tiles in pairs as long as that makes the hops fewer.
+    Greedy: populations in order, in pieces that fit a core, each into the first core with room. Then pieces move to
+    other cores with room as long as that makes the messages between cores fewer, and at last cores change their tiles
+    in pairs as long as that makes the hops fewer.
     """
     matrices = [(q.source, q.target, csc_matrix(q.weights.rows() != 0)) for q in program.projections]
-    cores: list[_Filling] = []
+    pieces: list[Piece] = []
     for population in program.populations:
         into = [matrix for _, target, matrix in matrices if target == population.name]
-        for first, count in _pieces(population, into):
-            piece = _Piece.of(population.name, first, count, into)
-            room = next((core for core in cores if core.takes(piece)), None)
-            if room is None:
-                room = _Filling()
-                cores.append(room)
-            room.add(piece)
-    homes = {p.name: _homes(p, cores) for p in program.populations}
-    out_axons, messages = np.zeros(len(cores), np.int64), np.zeros((len(cores), len(cores)))
-    for source, target, matrix in matrices:
-        if source == "input" or len(cores) > CORES:
-            continue
-        reached = _reached(matrix, homes[target], len(cores))
-        rate = spikes[source].mean(axis=0)
-        np.add.at(out_axons, homes[source], reached.sum(axis=1))
-        np.add.at(messages, homes[source], rate[:, None] * reached)
+        pieces += [Piece.of(population.name, *piece, into) for piece in cut(population, into)]
+    at = first_fit(pieces)
+    if max(at, default=0) >= CORES:
+        cores = tuple(core.placed((0, 0), 0) for core in filled(pieces, at))
+        return Placement(cores, {}, tuple(_too_large(cores)))
+    blocks = -(-program.inputs // NEURONS)
+    traffic, axons = traffic_of(pieces, matrices, spikes, blocks)
+    at = together(pieces, at, traffic[: len(pieces), : len(pieces)])
+    cores_filled = filled(pieces, at)
+    blocks = blocks if len(cores_filled) + blocks <= CORES else 0
+    ends = np.array([*at, *range(len(cores_filled), len(cores_filled) + blocks)])
+    messages = np.zeros((len(cores_filled) + blocks,) * 2)
+    np.add.at(messages, (ends[:, None], ends[None]), traffic[: len(ends), : len(ends)])
     tiles = _tiles(messages)
-    placed = tuple(
-        Core(tiles[i], dict(core.holds), core.in_axons, int(out_axons[i]), core.bytes) for i, core in enumerate(cores)
-    )
-    counted = {(int(a), int(b)): float(messages[a, b]) for a, b in np.argwhere(messages)}
-    return Placement(placed, counted, tuple(_too_large(placed)))
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Some neurons of a population, and what they need of a core."""
-
-    name: str
-    first: int
-    count: int
-    in_axons: int
-    bytes: int
-
-    @classmethod
-    def of(cls, name: str, first: int, count: int, into: list[Any]) -> _Piece:
-        rows = [matrix[first : first + count] for matrix in into]
-        in_axons = sum(int(np.count_nonzero(np.diff(some.tocsc().indptr))) for some in rows)
-        return cls(name, first, count, in_axons, sum(int(some.nnz) for some in rows))
-
-    @property
-    def fits(self) -> bool:
-        return self.count <= NEURONS and self.in_axons <= AXONS and self.bytes <= WEIGHT_BYTES
-
-
-class _Filling:
-    """A core that is being filled."""
-
-    def __init__(self) -> None:
-        self.holds: dict[str, tuple[int, int]] = {}
-        self.neurons = self.in_axons = self.bytes = 0
-
-    def takes(self, piece: _Piece) -> bool:
-        return (
-            piece.name not in self.holds
-            and self.neurons + piece.count <= NEURONS
-            and self.in_axons + piece.in_axons <= AXONS
-            and self.bytes + piece.bytes <= WEIGHT_BYTES
-        )
-
-    def add(self, piece: _Piece) -> None:
-        self.holds[piece.name] = (piece.first, piece.count)
-        self.neurons += piece.count
-        self.in_axons += piece.in_axons
-        self.bytes += piece.bytes
-
-
-def _pieces(population: Population, into: list[Any]) -> list[tuple[int, int]]:
-    """(first, count) of equal pieces, few enough, that fit a core each; where a single neuron does not, one core's."""
-    by_rows = [matrix.tocsr() for matrix in into]
-    least = max(1, -(-population.size // NEURONS), -(-sum(int(m.nnz) for m in by_rows) // WEIGHT_BYTES))
-    single = sum((np.diff(matrix.indptr) for matrix in by_rows), np.zeros(population.size, np.int64))
-    hopeless = int(single.max(initial=0)) > min(AXONS, WEIGHT_BYTES)
-    count = least
-    while True:
-        ends = [round(i * population.size / count) for i in range(count + 1)]
-        pieces = [(a, b - a) for a, b in pairwise(ends)]
-        if hopeless or count == population.size or all(_Piece.of("", *piece, by_rows).fits for piece in pieces):
-            return pieces
-        count = min(population.size, max(count + 1, count * 5 // 4))
-
-
-def _homes(population: Population, cores: list[_Filling]) -> NDArray[np.int64]:
-    """The core of every neuron."""
-    homes = np.zeros(population.size, np.int64)
-    for i, core in enumerate(cores):
-        if population.name in core.holds:
-            first, count = core.holds[population.name]
-            homes[first : first + count] = i
-    return homes
-
-
-def _reached(matrix: Any, homes: NDArray[np.int64], cores: int) -> NDArray[np.bool_]:
-    """For every source neuron the cores that its list of synapses reaches, (n, cores)."""
-    reached = np.zeros((matrix.shape[1], cores), bool)
-    entries = matrix.tocoo()
-    reached[entries.col, homes[entries.row]] = True
-    return reached
+    out_axons = np.bincount(at, weights=axons, minlength=len(cores_filled))
+    cores = tuple(core.placed(tiles[i], int(out_axons[i])) for i, core in enumerate(cores_filled))
+    counted = {(int(a), int(b)): float(messages[a, b]) for a, b in np.argwhere(messages[: len(cores)])}
+    return Placement(cores, counted, tuple(_too_large(cores)), tuple(tiles[len(cores) :]))
 
 
 def _tiles(messages: Array) -> list[tuple[int, int]]:

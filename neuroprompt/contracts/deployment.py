@@ -34,7 +34,8 @@ class Recording:
 
     `values` (T, n) are what nodes give that never fire (LI, CubaLI, I, linear outputs): their potentials. Steps are the
     reference's steps: a delay that the target adds is already taken out and stands in `delay`. `sent` is what
-    Program.encode made of the inputs, where the target kept it.
+    Program.encode made of the inputs, where the target kept it. `cost` is what a simulator with a model of its chip
+    says of the run: "joules.PART", of which "joules.total" is the sum, and "seconds" on that chip; a number, or (B,).
     """
 
     spikes: Mapping[str, Spikes]
@@ -44,6 +45,7 @@ class Recording:
     delay: Mapping[str, int] = field(default_factory=dict)
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     sent: NDArray[Any] | None = None
+    cost: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def item(self, i: int) -> Recording:
         """Run `i` of a batch by itself, with its share of the seconds."""
@@ -76,7 +78,7 @@ class Recording:
         def rows(array: NDArray[Any]) -> NDArray[Any]:
             return array.reshape(-1, array.shape[-1])
 
-        parts = {key: {name: rows(array) for name, array in getattr(self, key).items()} for key in _ARRAYS}
+        parts = {key: {name: rows(array) for name, array in getattr(self, key).items()} for key in _ARRAYS[:-1]}
         sent = None if self.sent is None else rows(self.sent)
         return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
 
@@ -87,7 +89,7 @@ class Recording:
         return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
 
 
-_ARRAYS = ("spikes", "v", "u", "values")
+_ARRAYS = ("spikes", "v", "u", "values", "cost")
 
 
 @dataclass(frozen=True)
@@ -267,6 +269,8 @@ class Prices(Plugin, ABC):
     prices      joules by event: spikes, synops, synops_graded, updates_active, updates_inactive, macs, macs_int8,
                 reads, writes, states (`neuroprompt.energy.estimate.events`); an event without a price in the paper is
                 left out
+    placed      joules of what only a run on placed neurons counts: updates_idle, messages, hops_x (east or west) and
+                hops_y (north or south); a list with hops prices a run on a Loihi 1 (`neuroprompt.energy.on_chip`)
     includes    events that the figures include already, each with what the source says: they cost nothing more
     watts       for a chip whose power was measured, and no joules per event: times the seconds of a run on it
     scope       "per term": may be added to other terms; "all-in": a price includes the chip's other work too
@@ -278,6 +282,7 @@ class Prices(Plugin, ABC):
     folder = "neuroprompt.prices"
     title: ClassVar[str]
     prices: ClassVar[Mapping[str, Price]]
+    placed: ClassVar[Mapping[str, Price]] = {}
     includes: ClassVar[Mapping[str, str]] = {}
     watts: ClassVar[Price | None] = None
     scope: ClassVar[Literal["per term", "all-in"]]

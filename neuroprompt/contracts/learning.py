@@ -1,13 +1,13 @@
 """The contracts of what is trained: Prompt, Backbone, Head, Data.
 
-Prompts do not know backbones and backbones do not know prompts: both know where a prompt enters (tokens, pixels or
-nowhere) and whether it is the same for every image. What of these contracts needs no torch is in `specs`.
+Prompts do not know backbones and backbones do not know prompts: both know where a prompt enters (tokens, pixels,
+weights or nowhere) and whether it is the same for every image. What of these contracts needs no torch is in `specs`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -86,16 +86,21 @@ class Prompt(nn.Module, Plugin, ABC):
     """A small learnable part that adapts a frozen backbone; one file per method in `prompts/`.
 
     `enters` says where, `per_image` whether it depends on the image, `spiking` whether neurons make it (an instance
-    may say otherwise than its class), and `tunes_backbone` whether the backbone learns too. A constructor takes the
-    PromptSite first and then the method's settings, each with a default and its meaning (see `Plugin`).
+    may say otherwise than its class), and `tunes_backbone` whether the backbone learns too. Before training, `begin`
+    gets the patch tokens of `sample` training images, if that is not 0. A constructor takes the PromptSite first and
+    then the method's settings, each with a default and its meaning (see `Plugin`).
     """
 
     kind = "prompt method"
     folder = "neuroprompt.prompts"
-    enters: ClassVar[Literal["tokens", "pixels", "nowhere"]]
+    enters: ClassVar[Literal["tokens", "pixels", "weights", "nowhere"]]
     per_image: ClassVar[bool] = False
     spiking: bool = False
     tunes_backbone: ClassVar[bool] = False
+    sample: int = 0
+
+    def begin(self, blocks: Sequence[Tensor]) -> None:
+        """Choose initial values by the patch tokens (n, D_i) that enter each block, of all sampled images in order."""
 
     def tokens(self) -> Tensor | None:
         """Prompt tokens (L, N, D): L = depth where every block has its own, L = 1 where they enter block 0 only."""
@@ -111,6 +116,13 @@ class Prompt(nn.Module, Plugin, ABC):
         Unless `per_image`, it is the image in the middle of zeros, plus a constant: what baking relies on.
         """
         return images
+
+    def weights(self, frozen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """New values of some of the backbone's parameters, by name, given all `frozen` ones; none by default.
+
+        They take the parameters' places in training, and are merged into the deployed network: nothing is left.
+        """
+        return {}
 
     def spikes(self, images: Tensor) -> Tensor | None:
         """Spikes of 0 and 1 (B, T, ...) that make the prompted `images`; None where no neurons make pixels."""
@@ -151,12 +163,14 @@ class Backbone(nn.Module, Plugin, ABC):
     """A frozen network and the places where a prompt may enter it; one file per family in `backbones/`.
 
     A family wraps a timm model. `forward` takes normalised images (B, C, H, W) and returns features (B, `features`).
-    A `fallback` holds models of any kind, and is asked when no other family holds one.
+    A `fallback` holds models of any kind, and is asked when no other family holds one. `why_no_tokens` is the reason
+    where prompt tokens may not enter.
     """
 
     kind = "backbone family"
     folder = "neuroprompt.backbones"
     fallback: ClassVar[bool] = False
+    why_no_tokens: ClassVar[str] = ""
     site: PromptSite
 
     def __init__(self, model: nn.Module, spec: BackboneSpec, preprocess: Preprocess, features: int) -> None:
@@ -165,6 +179,10 @@ class Backbone(nn.Module, Plugin, ABC):
         if getattr(model, "num_classes", 0):
             raise Unsupported("a backbone with a classifier", "a timm model made with num_classes=0")
         self.spec, self.preprocess, self.features = spec, preprocess, features
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters by name, for the PromptSite."""
+        return {name: tuple(parameter.shape) for name, parameter in self.named_parameters()}
 
     @classmethod
     @abstractmethod
@@ -180,6 +198,10 @@ class Backbone(nn.Module, Plugin, ABC):
     @abstractmethod
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W), with Prompt.tokens or a Stream; raises Unsupported."""
+
+    def block_inputs(self, images: Tensor) -> list[Tensor]:
+        """Patch tokens (B, P, D_i) that enter each block that takes prompts, for normalised images and no prompt."""
+        return []
 
     @abstractmethod
     def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:

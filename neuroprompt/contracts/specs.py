@@ -5,7 +5,8 @@ Nothing here needs torch, so that a machine without it can read what a run or a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from neuroprompt.errors import BadSetting
 
@@ -16,7 +17,9 @@ class BackboneSpec:
 
     `name` is "embedded" or a timm model name; `weights` a safetensors file, or None for timm's hub (or the package,
     for the embedded one); `random` true where weights are random on purpose; `pool` how tokens or pixels become
-    features (one of POOLS), None for the model's own way.
+    features (one of POOLS), None for the model's own way. `features` is "projection" where an image-text model's
+    features go on through its projection into the space of text. `classifier` is a safetensors file with the classes
+    that label mappings read from, in place of the backbone's own (see `training.classifier`).
     """
 
     name: str = "embedded"
@@ -24,6 +27,8 @@ class BackboneSpec:
     image_size: int | None = None
     random: bool = False
     pool: str | None = None
+    features: str | None = None
+    classifier: str | None = None
 
 
 POOLS = ("token", "avg", "max", "avgmax", "map")
@@ -55,7 +60,7 @@ class PromptSite:
 
     Where blocks differ, `widths` has one number a block and `width` is the largest: tokens stay (L, N, width), of which
     block i reads its first widths[i] channels, and a prompt holds and counts only these. `handed_on`: what a block
-    makes of a prompt may enter the next block.
+    makes of a prompt may enter the next block. `weights`: shapes of the backbone's parameters, by name.
     """
 
     depth: int
@@ -64,6 +69,7 @@ class PromptSite:
     patch: int
     widths: tuple[int, ...] = ()
     handed_on: bool = True
+    weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         widths = self.widths or (self.width,) * self.depth

@@ -19,13 +19,14 @@ from torch.utils.data import Dataset
 from neuroprompt.contracts.learning import Labelled, Preprocess
 from neuroprompt.contracts.specs import validation_share
 from neuroprompt.errors import BadData, BadSetting
-from neuroprompt.images import pixels, read_rgb
+from neuroprompt.images import cut, pixels, read_rgb
 from neuroprompt.progress import Progress
 
 MEMORY_BYTES = 1_000_000_000
 """Images that need less than this stay decoded in memory; others are decoded each time."""
 
 Indices = NDArray[np.int64]
+Box = tuple[float, float, float, float]
 
 
 class ImageList(Dataset[tuple[Tensor, int]]):
@@ -42,18 +43,23 @@ class ImageList(Dataset[tuple[Tensor, int]]):
         image = self._decode(i) if self.decoded is None else self.decoded[i]
         return image, int(self.labels[i])
 
+    def cropped(self, i: int, choose: Callable[[tuple[int, int], Preprocess], Box]) -> tuple[Tensor, int]:
+        """The part (left, top, right, bottom) that `choose` gives of image i's size (width, height), and its label."""
+        image, how = self.opened(i), self.preprocess
+        return _tensor(cut(image, how.size, how.interpolation, choose(image.size, how))), int(self.labels[i])
+
     def some(self, indices: Indices) -> ImageList:
         """The images at `indices`."""
         part = copy.copy(self)
-        part.opened = lambda i: self.opened(int(indices[i]))
+        part.opened = _Some(self.opened, indices)
         part.labels = self.labels[indices]
         part.decoded = None if self.decoded is None else self.decoded[torch.from_numpy(indices)]
         return part
 
     def joined(self, other: ImageList) -> ImageList:
         """These images, and behind them those of another list."""
-        both, count = copy.copy(self), len(self)
-        both.opened = lambda i: self.opened(i) if i < count else other.opened(i - count)
+        both = copy.copy(self)
+        both.opened = _Joined(self.opened, other.opened, len(self))
         both.labels, both.decoded = np.concatenate([self.labels, other.labels]), None
         return both
 
@@ -68,8 +74,34 @@ class ImageList(Dataset[tuple[Tensor, int]]):
 
     def _decode(self, i: int) -> Tensor:
         how = self.preprocess
-        image = pixels(self.opened(i), how.size, how.interpolation, how.crop_pct, how.crop_mode)
-        return torch.from_numpy(image).permute(2, 0, 1).contiguous()
+        return _tensor(pixels(self.opened(i), how.size, how.interpolation, how.crop_pct, how.crop_mode))
+
+
+def _tensor(image: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Opens the images at `indices` of what `opened` opens. Plain data, so that worker processes can have it."""
+
+    opened: Callable[[int], Image.Image]
+    indices: Indices
+
+    def __call__(self, i: int) -> Image.Image:
+        return self.opened(int(self.indices[i]))
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Opens the `count` images of `first`, and behind them those of `second`."""
+
+    first: Callable[[int], Image.Image]
+    second: Callable[[int], Image.Image]
+    count: int
+
+    def __call__(self, i: int) -> Image.Image:
+        return self.first(i) if i < self.count else self.second(i - self.count)
 
 
 @dataclass(frozen=True)
@@ -80,9 +112,20 @@ class Files:
     labels: Sequence[int]
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """Opens image files."""
+
+    files: Sequence[Path]
+    exif: bool
+
+    def __call__(self, i: int) -> Image.Image:
+        return read_rgb(self.files[i], self.exif)
+
+
 def image_files(split: Files, preprocess: Preprocess) -> ImageList:
     """Image files as a list of images."""
-    return ImageList(lambda i: read_rgb(split.files[i], preprocess.exif), split.labels, preprocess)
+    return ImageList(_Opened(split.files, preprocess.exif), split.labels, preprocess)
 
 
 def split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[Indices, Indices]:

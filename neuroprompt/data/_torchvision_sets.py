@@ -56,12 +56,13 @@ test split. Of Omniglot it is the background set, whose characters the evaluatio
 """
 
 VARIANTS: Mapping[str, Mapping[str, Options]] = {
+    "DTD": {str(part): {"partition": part} for part in range(1, 11)},
     "EMNIST": {name: {"split": name} for name in ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")},
     "FGVCAircraft": {name: {"annotation_level": name} for name in ("variant", "family", "manufacturer")},
     "Imagenette": {name: {"size": name} for name in ("full", "320px", "160px")},
     "Places365": {"small": {"small": True}, "large": {"small": False}},
 }
-"""Sets that come in several forms, such as `torchvision:EMNIST/letters`; the first is the default."""
+"""Sets in several forms, such as `torchvision:EMNIST/letters` or DTD's ten splits; the first is the default."""
 
 _FLOW_OR_STEREO = "its labels are optical flow or disparity"
 _PARTS = "its labels are objects, boxes or regions in an image"

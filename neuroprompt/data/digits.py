@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -12,6 +14,16 @@ from neuroprompt.contracts.learning import Data, Labelled, Preprocess
 from neuroprompt.data._images import ImageList, labelled
 from neuroprompt.images import as_rgb
 from neuroprompt.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Opens images of an array (n, H, W)."""
+
+    images: NDArray[np.uint8]
+
+    def __call__(self, i: int) -> Image.Image:
+        return as_rgb(Image.fromarray(self.images[i]))
 
 
 class Digits(Data):
@@ -27,7 +39,7 @@ class Digits(Data):
         """The digits, resized as `preprocess` says."""
         grey, labels = load_digits(return_X_y=True)
         images = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-        whole = ImageList(lambda i: as_rgb(Image.fromarray(images[i])), labels, preprocess)
+        whole = ImageList(_Opened(images), labels, preprocess)
         classes = [str(digit) for digit in range(10)]
         return labelled(
             {"train": whole}, classes, seed=seed, val=val, limit=self.limit, progress=progress, test_share=0.25

@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,21 @@ from neuroprompt.data._torchvision_sets import SETS, UNSUPPORTED, VARIANTS, Opti
 from neuroprompt.errors import BadData, CannotWrite, UnknownName, Unsupported
 from neuroprompt.images import as_rgb, readable
 from neuroprompt.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Opens the images of a set of torchvision."""
+
+    images: Any
+    name: str
+    exif: bool
+
+    def __call__(self, i: int) -> Image.Image:
+        name = f"image {i} of {self.name}"
+        with readable(name):
+            image = self.images[i][0]
+        return as_rgb(image, name, self.exif)
 
 
 class Torchvision(Data):
@@ -49,12 +65,7 @@ class Torchvision(Data):
         place = {label: i for i, label in enumerate(names)}
 
         def listed(images: Any, of_set: list[int]) -> ImageList:
-            def opened(i: int) -> Image.Image:
-                name = f"image {i} of torchvision's {self.dataset} in {self.root}"
-                with readable(name):
-                    image = images[i][0]
-                return as_rgb(image, name, preprocess.exif)
-
+            opened = _Opened(images, f"torchvision's {self.dataset} in {self.root}", preprocess.exif)
             return ImageList(opened, [place[label] for label in of_set], preprocess)
 
         keys = {1: ("train",), 2: ("train", "test"), 3: ("train", "val", "test")}[len(sets)]

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 
+import numpy as np
+
 from neuroprompt.bundles.artefact import artefact
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.energy.break_even import BreakEven, break_even_of
-from neuroprompt.energy.count_spikes import ProgramCounts, by_image, count
+from neuroprompt.energy.count_spikes import ProgramCounts, by_image, count, lane_of
 from neuroprompt.energy.effective import EffectiveCounts
 from neuroprompt.energy.measured import MeasuredEnergy
-from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.energy.on_chip import OnChip, on_chip
+from neuroprompt.errors import BadBundle, BadSetting, Unsupported
 from neuroprompt.onnxgraph.counts import GraphCounts, count_graph
 from neuroprompt.spiking.activity import Activity
 from neuroprompt.spiking.program import Program, SpikingModel
@@ -35,6 +38,8 @@ class Counts:
     effective  the backbone's operations with two factors that are not 0, where images to count them on were given
     measured   what the backbone's files use on this machine, where that was asked for
     reading    how the numbers of a NIR file were read, where it is one
+    chip       the run of an integer program placed on a Loihi 1 (of the first image), or why there is none
+    simulated  what a target with a model of its chip says of the same run: "joules.PART" and "seconds"
     """
 
     generator: Activity
@@ -46,6 +51,8 @@ class Counts:
     effective: EffectiveCounts | None = None
     measured: MeasuredEnergy | None = None
     reading: Reading | None = None
+    chip: OnChip | str = ""
+    simulated: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def break_even(self) -> BreakEven | None:
@@ -63,6 +70,8 @@ class Counts:
                 "files": {name: _file_json(graph) for name, graph in self.graphs.items()},
             },
             "break_even": None if self.break_even is None else self.break_even.json(),
+            "loihi1": {"not_estimated": self.chip} if isinstance(self.chip, str) else self.chip.json(),
+            "simulated": dict(self.simulated),
             **{name: result.json() for name, result in asked.items() if result is not None},
         }
 
@@ -101,7 +110,9 @@ def counts(
     recording = recorded(tried.model, tried.inputs, target, precision)
     images = tuple(by_image(program, recording, tried.inputs, tried.images))
     generator = reduce(add, (image.total for image in images)).over(len(images))
-    return Counts(generator, backbone, baked, images, graphs, _delays(program))
+    first = np.split(tried.inputs, tried.images, axis=1)[0]
+    chip = placed(program, lane_of(recording, tried.images, 0), first)
+    return Counts(generator, backbone, baked, images, graphs, _delays(program), chip=chip)
 
 
 def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "reference", precision: str = "float") -> Counts:
@@ -110,8 +121,22 @@ def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "referenc
     Raises what the target raises.
     """
     program = model.program(precision)
-    image = count(program, recorded(model, inputs, target, precision), inputs)
-    return Counts(image.total, Activity(), False, (image,), delays=_delays(program))
+    recording = recorded(model, inputs, target, precision)
+    image = count(program, recording, inputs)
+    simulated = {key: float(value) for key, value in recording.cost.items()}
+    chip = placed(program, recording, inputs)
+    delays = _delays(program)
+    return Counts(image.total, Activity(), False, (image,), delays=delays, chip=chip, simulated=simulated)
+
+
+def placed(program: Program, recording: Recording, inputs: Floats) -> OnChip | str:
+    """The run on a Loihi 1, or why there is none; "" for a program of floats, which is no chip's."""
+    if program.precision != "fixed":
+        return ""
+    try:
+        return on_chip(program, recording, program.encode(inputs))
+    except Unsupported as error:
+        return str(error)
 
 
 def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -> Recording:

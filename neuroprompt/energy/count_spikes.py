@@ -111,17 +111,19 @@ def by_image(program: Program, recording: Recording, inputs: Floats, images: int
 
     inputs (T, images n_in) and the recording hold the lanes one after the other.
     """
-    lanes = (
-        Recording(
-            spikes=_lane(recording.spikes, images, i),
-            seconds=recording.seconds / images,
-            values=_lane(recording.values, images, i),
-            v=_lane(recording.v, images, i),
-            sent=None if recording.sent is None else np.split(recording.sent, images, axis=1)[i],
-        )
-        for i in range(images)
-    )
+    lanes = (lane_of(recording, images, i) for i in range(images))
     return [count(program, lane, x) for lane, x in zip(lanes, np.split(inputs, images, axis=1), strict=True)]
+
+
+def lane_of(recording: Recording, images: int, i: int) -> Recording:
+    """Run `i` of `images` runs that went side by side as lanes."""
+    return Recording(
+        spikes=_lane(recording.spikes, images, i),
+        seconds=recording.seconds / images,
+        values=_lane(recording.values, images, i),
+        v=_lane(recording.v, images, i),
+        sent=None if recording.sent is None else np.split(recording.sent, images, axis=1)[i],
+    )
 
 
 def _node(program: Program, population: Population, recording: Recording, emitted: dict[str, Array]) -> Node:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from neuroprompt.contracts.deployment import Prices
 from neuroprompt.energy.comparison import PriceComparison
 from neuroprompt.energy.count_spikes import ProgramCounts
 from neuroprompt.energy.effective import EffectiveCounts
 from neuroprompt.energy.lines import EnergyEstimate, Line, Total
 from neuroprompt.energy.measured import MeasuredEnergy
+from neuroprompt.energy.on_chip import PRICES as CHIP_PRICES
 from neuroprompt.energy.units import si, spread
+
+if TYPE_CHECKING:
+    from neuroprompt.energy.count_bundle import Counts
 
 TITLE = "Energy (estimated, not measured)"
 COLUMNS = ("part", "prices", "scope", "evidence", "once", "an image", "range")
@@ -124,6 +130,22 @@ def effective_line(result: EffectiveCounts) -> str:
         f"backbone, effective on {images}: {result.macs:,.0f} macs, {result.acs:,.0f} acs of {result.dense:,.0f} "
         f"({result.share:.1%}); a runtime multiplies zeros too, so the energy counts all of them"
     )
+
+
+def chip_lines(counts: Counts, prices: Prices | None) -> list[str]:
+    """The run on a Loihi 1, at `prices` where they price hops, else at SANA-FE's; and what a simulator says of it."""
+    if isinstance(counts.chip, str):
+        return [f"on a Loihi 1: no estimate, {counts.chip}"] if counts.chip else []
+    chip, list_of_chip = counts.chip, prices if prices and "hops_x" in prices.placed else Prices.named(CHIP_PRICES)
+    lines = chip.describe(list_of_chip)
+    if counts.simulated:
+        joules, seconds = counts.simulated["joules.total"], counts.simulated["seconds"]
+        ours, time = chip.joules(Prices.named(CHIP_PRICES)), chip.latency.run_s
+        lines.append(
+            f"SANA-FE's own run of the same net: {si(joules)}, {seconds * 1e6:.1f} us; ours, at its figures, is "
+            f"{ours / joules:.3f} and {time / seconds:.3f} of that"
+        )
+    return lines
 
 
 def _row(part: str, line: Line) -> tuple[str, ...]:

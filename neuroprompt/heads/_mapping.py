@@ -16,7 +16,8 @@ from neuroprompt.errors import BadSetting
 class SourceHead(Head):
     """A head on the logits (B, S) of the classes that the backbone was trained on.
 
-    The classifier is frozen and comes with the backbone's weights, so that a run does not store it.
+    The classifier is frozen and comes with the backbone's weights or a file, so that a run does not store it. One with
+    a `scale` (CLIP's text) compares directions: logits_s = scale cos(features, row s).
     """
 
     needs_classifier = True
@@ -29,11 +30,14 @@ class SourceHead(Head):
             got = f"a classifier of {classifier.in_features} features"
             raise BadSetting(got, f"the backbone's {features}", "choose the linear head")
         bias = torch.zeros(classifier.out_features) if classifier.bias is None else classifier.bias
+        self.scale: float | None = getattr(classifier, "scale", None)
         self.register_buffer("source_weight", classifier.weight.detach().clone(), persistent=False)
         self.register_buffer("source_bias", bias.detach().clone(), persistent=False)
 
     def source(self, features: Tensor) -> Tensor:
         """Logits (B, S) of features (B, F)."""
+        if self.scale is not None:  # the rows are of length 1 as they come
+            return self.scale * F.linear(F.normalize(features, dim=-1), self.source_weight)
         return F.linear(features, self.source_weight, self.source_bias)
 
 
@@ -64,9 +68,9 @@ class FrequencyHead(SourceHead):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, K) of features (B, F)."""
-        found = self.source(features).index_select(1, self.index.flatten())
+        logits = self.source(features).index_select(1, self.index.flatten())
         classes, sources = self.index.shape
-        return found if sources == 1 else found.unflatten(1, (classes, sources)).mean(2)
+        return logits if sources == 1 else logits.unflatten(1, (classes, sources)).mean(2)
 
     def fit(self, counts: Tensor) -> None:
         """Map anew from counts (S, K); see `greedy`."""

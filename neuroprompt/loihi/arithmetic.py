@@ -208,6 +208,7 @@ class FixedNeurons:
         self.keep_u = (DECAY_ONE - np.asarray(population.du, np.int64) - 1) / DECAY_ONE
         self.keep_v = (DECAY_ONE - np.asarray(population.dv, np.int64)) / DECAY_ONE
         self.remembers = bool(self.keep_u.any())
+        self.leaks = bool((self.keep_v != 1).any())
         self.vth = np.asarray(population.vth, np.int64) * 2.0**SHIFT
         bias = population.bias.astype(np.float64)
         late = population.depth > 0
@@ -232,8 +233,9 @@ class FixedNeurons:
             self.wrapped += np.count_nonzero(over | under, axis=-1)
             u -= 2 * HALF * over
             u += 2 * HALF * under
-        v *= self.keep_v
-        np.trunc(v, out=v)
+        if self.leaks:
+            v *= self.keep_v
+            np.trunc(v, out=v)
         v += u
         if self.bias is not None:
             v += self.bias

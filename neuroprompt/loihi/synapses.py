@@ -19,6 +19,8 @@ LINES = 2**16
 """Below so many lines sums of 8-bit weights stay below 2^24, where float32 is exact."""
 FEW: dict[Any, float] = {np.int16: 0.12, np.int32: 0.05}
 """Share of spikes below which adding the rows that they meet beats a matrix product (2048 x 2048), by their type."""
+NEAR_BYTES = 2**20
+"""Of what goes through sparse weights at a time."""
 NEAR, FEW_NEAR = 2**18, 0.2
 """Weights in 16 bits that stay near the processor, and that share for them (784 x 128)."""
 
@@ -145,10 +147,25 @@ def _sums(weights: Weights, sent: Array) -> Array:
     if weights.is_one_to_one:
         return np.asarray(np.multiply(raw, sent, dtype=np.float64))
     if weights.is_sparse:
-        return np.asarray(weights.cached(_exact) @ sent.T.astype(np.float64)).T
+        kinds = weights.cached(_narrow) if sent.dtype == bool else np.float64
+        matrix = weights.cached(SPARSE[kinds])
+        many = max(1, NEAR_BYTES // (np.dtype(kinds).itemsize * max(1, sent.shape[1])))
+        sums = np.empty((len(sent), weights.shape[0]), kinds)
+        for i in range(0, len(sent), many):  # columns that stay near the processor
+            sums[i : i + many] = (matrix @ np.ascontiguousarray(sent[i : i + many].T).astype(kinds)).T
+        return sums
     kind = np.float32 if sent.dtype == bool and weights.shape[1] < LINES else np.float64
     return np.asarray(sent.astype(kind) @ raw.T.astype(kind))
 
 
-def _exact(weights: Weights) -> Any:
-    return weights.raw.astype(np.float64)
+def _narrow(weights: Weights) -> Any:
+    """The narrowest type that holds whatever spikes add up to: integers of 16 bits, or float64."""
+    totals = np.asarray(abs(weights.raw).sum(axis=1), np.float64)
+    return np.int16 if totals.max(initial=0) < 2**15 else np.float64
+
+
+def _as_kind(kind: Any, weights: Weights) -> Any:
+    return weights.raw.astype(kind)
+
+
+SPARSE = {kind: partial(_as_kind, kind) for kind in (np.int16, np.float64)}

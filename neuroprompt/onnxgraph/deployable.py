@@ -26,7 +26,7 @@ class Unbaked(nn.Module):
         if model.prompt.enters == "pixels":
             inputs = model.prompted(inputs)
         tokens = self.tokens if self.tokens is not None else model.entering()
-        logits: Tensor = model.head(model.backbone(inputs, tokens))
+        logits: Tensor = model.head(model.through(inputs, tokens))
         return logits
 
 
@@ -55,7 +55,7 @@ class _Streamed(nn.Module):
 
 def deployed(model: PromptedModel, tokens: Tensor | None = None) -> nn.Module:
     """The model as it is exported: a static prompt baked in (`tokens` as deployed), one per image in the graph."""
-    prompt, backbone = model.eval().prompt, model.backbone
+    prompt, backbone = model.eval().prompt, model.merged()
     if not prompt.per_image:
         return nn.Sequential(backbone.baked(tokens, model.overlay()), model.head).eval()
     if prompt.enters == "pixels":

@@ -28,7 +28,7 @@ class Loihi(Prices):
     technology = "14 nm FinFET, pre-silicon SDF and SPICE simulation"
     voltage = "0.75 V"
     leaves_out = (
-        "hops between tiles (3 to 4 pJ each: they depend on a placement that is not known), host input and read-out, "
+        "hops between tiles (3 to 4 pJ each) but for a run that is placed on cores, host input and read-out, "
         "the x86 cores, the barrier between time steps, static power, learning; "
         "the synaptic operation is the table's minimum"
     )
@@ -38,4 +38,8 @@ class Loihi(Prices):
         "updates_active": Price(81e-12, f"{TABLE}: energy per neuron update, active"),
         "updates_inactive": Price(52e-12, f"{TABLE}: energy per neuron update, inactive (high: active)", high=81e-12),
         "spikes": Price(1.7e-12, f"{TABLE}: within-tile spike energy"),
+    }
+    placed: ClassVar[Mapping[str, Price]] = {
+        "hops_x": Price(3.0e-12, f"{TABLE}: energy per tile hop, east or west"),
+        "hops_y": Price(4.0e-12, f"{TABLE}: energy per tile hop, north or south"),
     }

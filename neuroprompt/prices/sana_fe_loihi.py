@@ -35,8 +35,8 @@ class SanaFeLoihi(Prices):
     technology = "14 nm FinFET, a model of Loihi 1 calibrated to the chip"
     voltage = "not stated where it was read"
     leaves_out = (
-        "hops between tiles (3.0 pJ east or west, 4.2 pJ north or south) and messages to more than one core, which "
-        "depend on a placement that is not known; host input and read-out, the x86 cores, static power, learning"
+        "hops between tiles (3.0 pJ east or west, 4.2 pJ north or south) and messages to more than one core, but for a "
+        "run that is placed on cores; host input and read-out, the x86 cores, static power, learning"
     )
     prices: ClassVar[Mapping[str, Price]] = {
         "synops": Price(35.5e-12, f"{SOURCE}: dense synapse (low: convolution)", low=24.0e-12),
@@ -46,4 +46,10 @@ class SanaFeLoihi(Prices):
             72.8e-12, f"{SOURCE}: access {ACCESS} + update {UPDATE} pJ (low: access alone)", low=51.2e-12
         ),
         "spikes": Price(111e-12, f"{SOURCE}: message out, one for each spike"),
+    }
+    placed: ClassVar[Mapping[str, Price]] = {
+        "updates_idle": Price(ACCESS * 1e-12, f"{SOURCE}: access"),
+        "messages": Price(111e-12, f"{SOURCE}: message out"),
+        "hops_x": Price(3.0e-12, f"{SOURCE}: east or west hop"),
+        "hops_y": Price(4.2e-12, f"{SOURCE}: north or south hop"),
     }

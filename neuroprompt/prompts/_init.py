@@ -27,12 +27,12 @@ def need_one_width(site: PromptSite, method: str) -> None:
     """Raise Unsupported where what a block makes of a prompt cannot enter the next, as where they differ in width."""
     fix = "choose another --backbone, or a method with tokens of its own at every block, such as vpt-deep"
     if not site.handed_on:
-        got = f"{method} hands tokens on from block to block, and this backbone's blocks give none back"
+        got = f"{method}'s tokens follow the image from block to block, and this backbone's blocks give none back"
         raise Unsupported(got, "a Vision Transformer", fix)
     if len(set(site.widths)) > 1:
         least, most = min(site.widths), max(site.widths)
         raise Unsupported(
-            f"{method} hands tokens on from block to block, and this backbone's blocks have {least} to {most} channels",
+            f"{method}'s tokens follow the image from block to block, which here have {least} to {most} channels",
             "a Vision Transformer",
             fix,
         )
@@ -42,6 +42,12 @@ def need(sound: bool, setting: str, value: object, expected: str) -> None:
     """Raise BadSetting unless `sound`."""
     if not sound:
         raise BadSetting(f"{setting} {value}", expected)
+
+
+def share(dropout: float) -> float:
+    """`dropout` as it is; raises BadSetting unless it is a share below 1."""
+    need(0 <= dropout < 1, "dropout", dropout, "a share from 0 to below 1")
+    return dropout
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from neuroprompt.contracts.learning import Gated, Generator, Prompt, PromptSite
 from neuroprompt.prompts._init import need
 from neuroprompt.spiking.neurons import ATAN_ALPHA, LIF
 
-GATES = ("spike", "mean", "topk", "dropout")
+GATES = ("spike", "fixed", "mean", "topk", "dropout")
 
 
 class LoRSP(Prompt):
@@ -27,8 +27,9 @@ class LoRSP(Prompt):
     and the next spike needs P_t > 0.
 
     `gate` sets what stands in the place of S_t (the paper's ablations; `ratio` is the share that is KEPT: ours, the
-    paper does not say): "spike"; "mean", everything (LPF); "topk", the share `ratio` of largest |P_t| of every image
-    and step; "dropout", a random share `ratio`, over `ratio`, in training, and everything after it.
+    paper does not say): "spike"; "fixed", 1[P_t > threshold], without a potential and thus no neuron (the control of
+    leak and reset: ours); "mean", everything (LPF); "topk", the share `ratio` of largest |P_t| of every image and step;
+    "dropout", a random share `ratio`, over `ratio`, in training, and everything after it.
 
     Both W and A ~ N(0, deviation^2): with W = 0 or A = 0 nothing ever fires at strict v > 0, and both terms of d(S P)
     vanish, so nothing would ever learn. Raises BadSetting.
@@ -49,7 +50,7 @@ class LoRSP(Prompt):
         rank: Annotated[int, "rank of the factors, per colour channel"] = 4,
         tau: Annotated[float, "time constant of the neurons in steps"] = 4.0,
         threshold: Annotated[float, "threshold of the neurons"] = 0.0,
-        gate: Annotated[str, "what lets a factor pass: spike, or the ablations mean, topk, dropout"] = "spike",
+        gate: Annotated[str, "what lets a factor pass: spike, or the ablations fixed, mean, topk, dropout"] = "spike",
         ratio: Annotated[float, "share that topk and dropout keep"] = 0.5,
         deviation: Annotated[float, "standard deviation of the initial weights"] = 0.01,
     ) -> None:
@@ -97,8 +98,8 @@ class LoRSP(Prompt):
         rank_factors   the same of the factors P_t, at most r
         """
         prompts, factors = self.prompts(images), self.factors(images)
-        found = {"spike_density": float(self.spikes(images).mean())} if self.gate == "spike" else {}
-        return found | {
+        density = {"spike_density": float(self.spikes(images).mean())} if self.gate == "spike" else {}
+        return density | {
             "exact_zeros": float((prompts == 0).double().mean()),
             "rank": _rank(prompts),
             "rank_factors": _rank(factors),
@@ -170,6 +171,10 @@ class LoRSP(Prompt):
         """S_t * P_t, or what the ablations have in its place."""
         if self.gate == "spike":
             yield from (s * p for s, p in self._fired(factors))
+        elif self.gate == "fixed":
+            for p in factors:
+                over = p - self.neurons.threshold
+                yield p * (_spike(over) if self.training else (over > 0).to(p.dtype))
         elif self.gate == "topk":
             keep = max(1, round(self.ratio * math.prod(self.image)))
             for p in factors:

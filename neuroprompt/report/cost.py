@@ -9,10 +9,11 @@ from neuroprompt.energy.energy import count, energy, energy_by_list
 from neuroprompt.energy.estimate import NOTE
 from neuroprompt.energy.lines import EnergyEstimate, Line, Total
 from neuroprompt.energy.measured import MeasuredEnergy
-from neuroprompt.energy.tables import left_out, measured_line, not_priced, system
+from neuroprompt.energy.on_chip import OnChip
+from neuroprompt.energy.tables import chip_lines, left_out, measured_line, not_priced, system
 from neuroprompt.energy.units import si
 from neuroprompt.errors import BadSetting, NeuropromptError
-from neuroprompt.report import break_even
+from neuroprompt.report import break_even, chip
 from neuroprompt.report._axes import BLUE, GREEN, ORANGE, plain_axes, words
 from neuroprompt.report._parts import Note, Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
@@ -52,8 +53,11 @@ def section(subjects: Sequence[Subject], beside: Sequence[str]) -> Section:
     chapter.parts += [_comparison(name, of) for name, of in compared.items()]
     rates = {name: of.counts.break_even for name, of in priced.items() if of.counts and of.counts.break_even}
     chapter.parts += [plot for name, rate in rates.items() if (plot := break_even.plot(name, rate))]
+    chips = {name: of.counts.chip for name, of in priced.items() if of.counts and isinstance(of.counts.chip, OnChip)}
+    chapter.parts += [chip.plot(name, placed) for name, placed in chips.items()]
     chapter.parts += [_counts(priced)] if priced else []
     notes = [*_notes(priced, compared), *(f"{name}: {rate.describe()}" for name, rate in rates.items())]
+    notes += [f"{name}: {line}" for name, of in priced.items() if of.counts for line in _on_chip(of)]
     here = {s.name: s.measured.energy_here for s in subjects}
     notes += [f"{name}: {measured_line(of)}" for name, of in here.items() if isinstance(of, MeasuredEnergy)]
     notes += [line for of in priced.values() for line in left_out(of)]
@@ -66,6 +70,10 @@ def _notes(priced: Mapping[str, EnergyEstimate], compared: Mapping[str, PriceCom
     notes = [f"{name}: {system(of)}" for name, of in priced.items() if system(of)]
     notes += [f"{name}: {line}" for name, of in priced.items() for line in not_priced(of)]
     return notes + [line for name, of in compared.items() for line in _refused(name, of)]
+
+
+def _on_chip(estimate: EnergyEstimate) -> list[str]:
+    return chip_lines(estimate.counts, estimate.generator.prices) if estimate.counts else []
 
 
 def _refused(name: str, compared: PriceComparison) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+from neuroprompt.benchmarks.latency_result import PRICES, LatencyBenchmark
+from neuroprompt.energy.estimate import NOTE
+from neuroprompt.energy.units import si
 from neuroprompt.report._axes import plain_axes
 from neuroprompt.report._parts import Plot, Section, Table, absent, slug
 from neuroprompt.report._subject import Subject
@@ -35,7 +37,7 @@ def section(subjects: Sequence[Subject]) -> Section:
     results = {s.name: s.measured.latency for s in subjects}
     timed = {name: result for name, result in results.items() if not isinstance(result, str)}
     chapter = Section("latency", "Latency", LEAD, [_bars(name, result) for name, result in timed.items()])
-    chapter.parts += [_ratios(timed)] if timed else []
+    chapter.parts += [_ratios(timed), *(_energy_delay(name, of) for name, of in timed.items())] if timed else []
     chapter.parts += absent({name: why for name, why in results.items() if isinstance(why, str)})
     return chapter
 
@@ -68,3 +70,24 @@ def _ratios(timed: Mapping[str, LatencyBenchmark]) -> Table:
     differences = (f"{result.max_abs_diff:.1e}" for result in timed.values())
     rows.append(("largest difference, baked against PyTorch", *differences))
     return Table("Ratios of times, and the middle half", ("ratio", *timed), rows)
+
+
+def _energy_delay(name: str, timed: LatencyBenchmark) -> Table:
+    """Energy, time and their product of an image, of the network without a prompt (bare) and of every other form."""
+    ours, bare = timed.energy_delay, timed.energy_delay["bare"]
+    rows = [
+        (
+            form.replace("_", " "),
+            si(timed.joules[form]),
+            f"{timed.seconds(form) * 1e3:.3g} ms",
+            f"{product:.3g} Js",
+            f"{product / bare:.3f}",
+            f"{timed.energy_delay_measured[form]:.3g} Js" if form in timed.measured else "-",
+        )
+        for form, product in ours.items()
+    ]
+    title = (
+        f"{name}: energy-delay product of an image; energy is {NOTE.lower()}, {PRICES} for all forms, time is measured"
+    )
+    columns = ("graph", "energy (estimated)", "time", "energy-delay", "over bare", "with energy measured (RAPL)")
+    return Table(title, columns, rows)

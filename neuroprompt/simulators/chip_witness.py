@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -24,7 +25,8 @@ from neuroprompt.spiking.program import Program, SpikingModel
 class ChipWitness(OwnRuntimeTarget):
     """A second witness of the chip's integers: nothing is rescaled or rounded again, so any difference is one of rules.
 
-    Its neurons are `neuroprompt/workers/NAME_chip.py`: `run(program, spikes)`, which gives spikes, u and v by name.
+    Its neurons are `neuroprompt/workers/NAME_chip.py`: `run(program, spikes)`, which gives spikes, u and v by name, and
+    `cost` where the simulator has an estimate of its own.
     """
 
     precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("fixed",)
@@ -49,6 +51,10 @@ class ChipWitness(OwnRuntimeTarget):
                 got = f"sums or currents of node {name!r} leave the range of Loihi 1 {trace.wrapped} times"
                 raise Unsupported(got, "a range that both chips have", "--chip loihi1 computes as Loihi 1 does")
 
+    def beside(self, program: Program, sent: Floats) -> dict[str, str]:
+        """What its worker is to know beside the program, as JSON by key; `sent` are the spikes of the first run."""
+        return {}
+
     def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
         """Run the integers on `inputs` (B, T, n_in) in one child; raises Unsupported, OutOfRange, RuntimeMissing."""
         if precision != "fixed":
@@ -65,8 +71,11 @@ class ChipWitness(OwnRuntimeTarget):
             folder = Path(name)
             (folder / "program.npz").write_bytes(program.to_bytes())
             np.save(folder / "inputs.npy", sent, allow_pickle=False)
+            for key, text in self.beside(program, sent[0]).items():
+                (folder / f"{key}.json").write_text(text)
             arguments = [str(self.runtime.folder), str(WORKERS / self.worker), name]
             self.runtime.run(WORKERS / "side_packages.py", arguments, self.time_limit)
             with np.load(folder / "recorded.npz", allow_pickle=False) as file:
                 traces = {key: file[key] for key in file.files}
-        return recording(program, traces, time.perf_counter() - start, states)
+        cost = {key.removeprefix("cost."): values for key, values in traces.items() if key.startswith("cost.")}
+        return replace(recording(program, traces, time.perf_counter() - start, states), cost=cost)

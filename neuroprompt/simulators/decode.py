@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
 import nir
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,52 @@ from neuroprompt.errors import BadData, BadSetting, Unsupported
 
 WAYS = ("rate", "first-spike", "potential")
 PASSING = (nir.Input, nir.Output, nir.Flatten)
+
+
+class Reader(ABC):
+    """From what a target did with items to their classes.
+
+    states  whether it needs the potentials of neurons that fire
+    """
+
+    states: bool = False
+
+    @abstractmethod
+    def way(self, recording: Recording) -> str:
+        """How, in a word; raises what `way_of` raises."""
+
+    @abstractmethod
+    def count(self, recording: Recording) -> int:
+        """How many classes there are."""
+
+    @abstractmethod
+    def classes(self, recording: Recording, inputs: NDArray[Any], first: int) -> NDArray[np.int64]:
+        """The class (B,) of each item of a batch, of the items from `first` on."""
+
+
+@dataclass(frozen=True)
+class OutputNeurons(Reader):
+    """Classes are the neurons of `node`, read by `decode`, or in the way that fits."""
+
+    node: str
+    decode: str | None = None
+
+    @property
+    def states(self) -> bool:  # type: ignore[override]
+        """Where potentials decide."""
+        return self.decode == "potential"
+
+    def way(self, recording: Recording) -> str:
+        """As `way_of`."""
+        return way_of(recording, self.node, self.decode)
+
+    def count(self, recording: Recording) -> int:
+        """As `classes_of`."""
+        return classes_of(recording, self.node)
+
+    def classes(self, recording: Recording, inputs: NDArray[Any], first: int) -> NDArray[np.int64]:
+        """As `decoded`."""
+        return decoded(recording, self.node, self.way(recording))
 
 
 def output_node(graph: nir.NIRGraph) -> str:

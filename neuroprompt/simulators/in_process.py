@@ -63,6 +63,6 @@ def recording(program: Program, traces: dict[str, Any], seconds: float, states: 
         seconds=seconds,
         values={p.name: traces[f"v.{p.name}"] / p.unit for p in program.populations if p.emits == "v"},
         v={name: traces[f"v.{name}"] for name in firing} if states else {},
-        u={name: traces[f"u.{name}"] for name in firing} if states else {},
+        u={name: traces[f"u.{name}"] for name in firing if f"u.{name}" in traces} if states else {},
         delay={p.name: p.depth for p in program.populations},
     )

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.errors import BadData, BadSetting
+from neuroprompt.simulators.decode import OutputNeurons, Reader, output_node
+from neuroprompt.spiking.program import SpikingModel
 
 INPUTS, LABELS = ("inputs", "x", "X", "data", "spikes"), ("labels", "y", "Y", "targets")
 """What the arrays of an .npz or HDF5 file may be called."""
@@ -44,6 +46,10 @@ class Items:
             still = rows.reshape(len(rows), 1, self.lines)
             return np.broadcast_to(still, (len(rows), self.steps, self.lines))
         return rows[:, : self.steps].reshape(len(rows), self.steps, self.lines)
+
+    def reader(self, model: SpikingModel, decode: str | None) -> Reader:
+        """How a target's answer becomes a class: by the neurons of the graph's output. Raises Unsupported."""
+        return OutputNeurons(output_node(model.graph), decode)
 
     def starts(self, neurons: int = 0) -> range:
         """Where parts begin that are small enough for memory, beside what `neurons` do in them; the step is a part."""

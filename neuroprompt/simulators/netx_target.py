@@ -17,7 +17,11 @@ from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.netx import to_netx
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.simulators.runtime import WORKERS
+from neuroprompt.simulators.staying import ask
 from neuroprompt.spiking.program import Program, SpikingModel, is_spikes
+
+AT_ONCE = 64
+"""Items of one time limit."""
 
 
 class NetxTarget(OwnRuntimeTarget):
@@ -42,20 +46,21 @@ class NetxTarget(OwnRuntimeTarget):
         check_chip(program)
         net = to_netx(program)
         program.encode(inputs)
-        return Recording.stacked([self._run_alone(program, net, each) for each in inputs])
-
-    def _run_alone(self, program: Program, net: bytes, inputs: Floats) -> Recording:
         start = time.perf_counter()
-        layers = self.run_net(net, inputs, program.steps + program.depth)
+        parts = [
+            self.run_net(net, inputs[i : i + AT_ONCE], program.steps + program.depth)
+            for i in range(0, len(inputs), AT_ONCE)
+        ]
+        layers = [np.concatenate(layer) for layer in zip(*parts, strict=True)]
         by_population = zip(program.populations, layers, strict=True)
         return Recording(
-            spikes={p.name: spikes[p.depth : p.depth + program.steps] for p, spikes in by_population},
+            spikes={p.name: spikes[:, p.depth : p.depth + program.steps] for p, spikes in by_population},
             seconds=time.perf_counter() - start,
             delay={p.name: p.depth for p in program.populations},
         )
 
     def run_net(self, net: bytes, inputs: Floats, steps: int) -> list[Spikes]:
-        """What every layer of a `.net` file sends in `steps` chip steps, (steps, ...) each, for input spikes (T, n_in).
+        """What each layer of a `.net` file sends in `steps` chip steps, (B, steps, ...), for input spikes (B, T, n_in).
 
         The first input meets the first layer in chip step 1, counted from 0. Raises RuntimeMissing, WorkerFailed.
         """
@@ -63,9 +68,7 @@ class NetxTarget(OwnRuntimeTarget):
             raise Unsupported("inputs with values other than 0 and 1", "spikes, netx's only input here")
         with tempfile.TemporaryDirectory(prefix="np-") as name:
             folder = Path(name)
-            (folder / "network.net").write_bytes(net)
             np.save(folder / "inputs.npy", inputs.astype(bool), allow_pickle=False)
-            files = [str(folder / file) for file in ("network.net", "inputs.npy", "recorded.npz")]
-            self.runtime.run(WORKERS / "run_netx.py", [*files[:2], str(steps), files[2]], self.time_limit)
-            with np.load(files[2], allow_pickle=False) as file:
+            ask(self.runtime, WORKERS / "run_netx.py", net, [str(steps)], folder=folder, timeout=self.time_limit)
+            with np.load(folder / "recorded.npz", allow_pickle=False) as file:
                 return [file[f"layer{i}"] for i in range(len(file.files))]

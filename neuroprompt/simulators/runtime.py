@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import platformdirs
 
@@ -135,25 +136,10 @@ class Runtime:
         The child has a process group of its own, which is gone when this returns or raises, and also within seconds
         when this process is killed.
         """
-        if not self.built:
-            fix = f"run 'neuroprompt targets install {self.name}'"
-            raise RuntimeMissing(f"the runtime of {self.name} is not built", "", fix)
         with tempfile.TemporaryDirectory(prefix="np-", ignore_cleanup_errors=True) as scratch:
             said, complained = Path(scratch) / "stdout", Path(scratch) / "stderr"
             with said.open("wb") as out, complained.open("wb") as err:
-                # -I: neither the script's folder nor the user's PYTHONPATH is searched for packages.
-                # -W: else the last words after a failure are the resource tracker's.
-                options = ["-I", "-W", "ignore:resource_tracker", *self.options]
-                worker = [str(self.executable), *options, str(script), *arguments]
-                one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-                child = subprocess.Popen(
-                    guarded(worker, str(self.executable)),
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    env=os.environ | one_thread | {"TMPDIR": scratch},
-                    start_new_session=True,
-                )
+                child = self.start(script, arguments, Path(scratch), stdin=subprocess.DEVNULL, out=out, err=err)
             try:
                 code = child.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -164,6 +150,30 @@ class Runtime:
                 complaint = complained.read_text(errors="replace")
                 raise WorkerFailed(f"the {self.name} worker {what_happened(code, timeout, complaint)}")
             return said.read_text(errors="replace")
+
+    def start(
+        self, script: Path, arguments: Sequence[str], scratch: Path, *, stdin: int, out: int | IO[bytes], err: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """Start `script` in a process group of its own, for `end_group`; its temporary files go to `scratch`.
+
+        The group is gone within seconds when this process is killed. Raises RuntimeMissing.
+        """
+        if not self.built:
+            fix = f"run 'neuroprompt targets install {self.name}'"
+            raise RuntimeMissing(f"the runtime of {self.name} is not built", "", fix)
+        # -I: neither the script's folder nor the user's PYTHONPATH is searched for packages.
+        # -W: else the last words after a failure are the resource tracker's.
+        options = ["-I", "-W", "ignore:resource_tracker", *self.options]
+        worker = [str(self.executable), *options, str(script), *arguments]
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        return subprocess.Popen(
+            guarded(worker, str(self.executable)),
+            stdin=stdin,
+            stdout=out,
+            stderr=err,
+            env=os.environ | one_thread | {"TMPDIR": str(scratch)},
+            start_new_session=True,
+        )
 
     def _candidates(self, install: bool) -> Iterator[Path]:
         program = f"python{self.python}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,17 @@ from neuroprompt.contracts.deployment import Floats, Recording, SpikingTarget
 from neuroprompt.errors import Unsupported, WorkerFailed
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.compare import Agreement, all_spikes, by_item, compare, known_cause
-from neuroprompt.simulators.decode import check_labels, classes_of, decoded, output_node, way_of
+from neuroprompt.simulators.decode import OutputNeurons, Reader, check_labels, output_node
+from neuroprompt.simulators.per_item import PerItem, Spread
 from neuroprompt.spiking.program import SpikingModel
 
 REFERENCE = "reference"
 EMULATOR = "loihi"
 TOLERANCE = 1e-4
 """How far values of nodes that never fire may be off, of the largest: some simulators compute in float32."""
+
+Ran = Callable[[str, str], Recording]
+"""What a target did in a precision, potentials too; raises Unsupported, WorkerFailed."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class TargetAgreement(Agreement):
     delay                       the chip's steps, by node, already taken out
     accuracy, changed           of a data set: the share of items whose class is their label, None without labels; and
                                 the items whose class is not the reference's
+    counts                      of each item of a data set
     exact_with_emulator         share of entries that match our emulator's; None of float targets, and of the emulator
     states_exact_with_emulator  whether u and v do, integer by integer; None where the target does not give them
     """
@@ -42,12 +48,17 @@ class TargetAgreement(Agreement):
     states_exact_with_emulator: bool | None = None
     accuracy: float | None = None
     changed: int | None = None
+    counts: PerItem | None = field(default=None, repr=False, compare=False)
 
     def json(self) -> dict[str, Any]:
         """For scripts; what concerns the emulator only where it was compared with it, and classes of a data set."""
         result = super().json()
+        del result["counts"]
         if self.changed is None:
             del result["accuracy"], result["changed"]
+        if self.counts is not None:
+            result["spikes_per_item"] = Spread.of(self.counts.spikes).json()
+            result["synops_per_item"] = Spread.of(self.counts.synops).json()
         if self.exact_with_emulator is None:
             del result["exact_with_emulator"], result["states_exact_with_emulator"]
         if self.seconds is None:
@@ -118,16 +129,22 @@ def verify(
     *,
     labels: NDArray[np.int64] | None = None,
     decode: str | None = None,
+    reader: Reader | None = None,
+    ran: Ran | None = None,
 ) -> Verification:
     """Run `model` on every spiking target at hand (or on `targets`) and compare each with the reference.
 
     `inputs` (T, n_in): None for zeros where the model drives itself, seeded spikes otherwise; or a data set
-    (B, T, n_in), over all of whose items spikes are compared, and the class of each (`neuroprompt.simulators.decode`),
-    with `labels` (B,) where there are any. Raises UnknownName, BadData, BadSetting.
+    (B, T, n_in), over all of whose items spikes are compared, and the class of each, by `reader`, or `decode` of the
+    output's neurons (`neuroprompt.simulators.decode`), with `labels` (B,) where there are any. `ran` gives
+    what a target did where it ran elsewhere. Raises UnknownName, BadData, BadSetting.
     """
     inputs = stimulus(model.float_program) if inputs is None else inputs
-    classes = Classes.of(model, labels, decode) if inputs.ndim == 3 else None
-    reference = _recorded(REFERENCE, model, inputs, "float", classes)
+    classes = None
+    if inputs.ndim == 3:
+        classes = Classes(reader or OutputNeurons(output_node(model.graph), decode), labels)
+    ran = ran or partial(run_target, model, inputs)
+    reference = _recorded(REFERENCE, "float", ran, model, inputs, classes=classes)
     thresholds = {p.name: p.vth for p in model.float_program.populations if p.emits == "spikes"}
     runs, skipped = _runs(SpikingTarget.names() if targets is None else targets)
     agreements: dict[str, TargetAgreement] = {}
@@ -136,26 +153,26 @@ def verify(
     emulated: Recording | None = None
     for key, name, precision in progress.track(runs, "verifying"):
         try:
-            ran = _recorded(name, model, inputs, precision, classes)
+            recorded = _recorded(name, precision, ran, model, inputs, classes=classes)
         except Unsupported as error:
             skipped[key] = str(error)
             continue
         except WorkerFailed as error:
             failed[key] = str(error)
             continue
-        recording = recordings[key] = ran.recording
+        recording = recordings[key] = recorded.recording
         rounding = rounding_words(model.scale_report)
         cause = known_cause(reference.recording, recording, precision, thresholds, rounding)
         compared = compare(reference.recording, recording)
         if classes is not None:
             compared = by_item(compared, inputs.shape[-2])
         agreement = TargetAgreement(**vars(compared), cause=cause, delay=dict(recording.delay))
-        if ran.predicted is not None and reference.predicted is not None:
-            changed = int((ran.predicted != reference.predicted).sum())
-            agreement = replace(agreement, accuracy=ran.accuracy, changed=changed)
+        if recorded.predicted is not None and reference.predicted is not None:
+            changed = int((recorded.predicted != reference.predicted).sum())
+            agreement = replace(agreement, accuracy=recorded.accuracy, changed=changed, counts=recorded.counts)
         if precision == "fixed" and name != EMULATOR:
             if emulated is None:
-                emulated = _recorded(EMULATOR, model, inputs, "fixed", classes).recording
+                emulated = _recorded(EMULATOR, "fixed", ran, model, inputs, classes=classes).recording
             exact, states = compare(emulated, recording).spike_exact, _same_states(emulated, recording)
             agreement = replace(agreement, exact_with_emulator=exact, states_exact_with_emulator=states)
         agreements[key] = agreement
@@ -168,36 +185,55 @@ def verify(
 
 @dataclass(frozen=True)
 class Classes:
-    """How items become classes: the node of the classes, the way to decode, and the labels where there are any."""
+    """How items become classes, and their labels where there are any."""
 
-    node: str
-    decode: str | None
+    reader: Reader
     labels: NDArray[np.int64] | None
-
-    @classmethod
-    def of(cls, model: SpikingModel, labels: NDArray[np.int64] | None, decode: str | None) -> Classes:
-        """Those of a model; raises Unsupported where it has not one output."""
-        return cls(output_node(model.graph), decode, labels)
 
 
 @dataclass(frozen=True)
-class _Ran:
+class _Recorded:
     """One target's run, a data set's end to end, with the class of each item."""
 
     recording: Recording
     predicted: NDArray[np.int64] | None = None
     accuracy: float | None = None
+    counts: PerItem | None = None
 
 
-def _recorded(name: str, model: SpikingModel, inputs: Floats, precision: str, classes: Classes | None) -> _Ran:
-    recording = SpikingTarget.named(name).run(model, inputs, precision, states=True)
+def run_target(model: SpikingModel, inputs: Floats, name: str, precision: str) -> Recording:
+    """What a target does, potentials too."""
+    return SpikingTarget.named(name).run(model, inputs, precision, states=True)
+
+
+def run_all(
+    model: SpikingModel, inputs: Floats, targets: Sequence[str] | None = None
+) -> dict[tuple[str, str], Recording | Unsupported | WorkerFailed]:
+    """All that `verify` asks of targets, by name and precision: what each did, or why it did not."""
+    runs, _ = _runs(SpikingTarget.names() if targets is None else targets)
+    asked = {(REFERENCE, "float"): None} | {(name, precision): None for _, name, precision in runs}
+    asked |= {(EMULATOR, "fixed"): None} if any(precision == "fixed" for _, precision in asked) else {}
+    done: dict[tuple[str, str], Recording | Unsupported | WorkerFailed] = {}
+    for name, precision in asked:
+        try:
+            done[name, precision] = run_target(model, inputs, name, precision)
+        except (Unsupported, WorkerFailed) as error:
+            done[name, precision] = error
+    return done
+
+
+def _recorded(
+    name: str, precision: str, ran: Ran, model: SpikingModel, inputs: Floats, *, classes: Classes | None
+) -> _Recorded:
+    recording = ran(name, precision)
     if classes is None:
-        return _Ran(recording)
+        return _Recorded(recording)
     if classes.labels is not None:
-        check_labels(classes.labels, classes_of(recording, classes.node))
-    predicted = decoded(recording, classes.node, way_of(recording, classes.node, classes.decode))
+        check_labels(classes.labels, classes.reader.count(recording))
+    predicted = classes.reader.classes(recording, inputs, 0)
     accuracy = None if classes.labels is None else float((predicted == classes.labels).mean())
-    return _Ran(recording.end_to_end(), predicted, accuracy)
+    counts = PerItem.of(model.program(precision), recording, inputs)
+    return _Recorded(recording.end_to_end(), predicted, accuracy, counts)
 
 
 def _agrees(target: TargetAgreement) -> bool:

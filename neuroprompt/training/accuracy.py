@@ -21,25 +21,30 @@ class Corruption:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Accuracy on a data set from elsewhere: `images` of `classes` of the run's classes."""
+    """Accuracy on a data set from elsewhere: `images` of `classes` of the run's classes.
+
+    `accuracy` chooses among the set's classes alone, `accuracy_all` among all that the run was trained on.
+    """
 
     accuracy: float
     images: int
     classes: int
+    accuracy_all: float
 
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Every accuracy of a run (or their mean, or deviation): `noise` and `ood` by name."""
+    """Every accuracy of a run (or their mean, or deviation): `noise`, `ood` and `ood_all` by name."""
 
     clean: float
     noise: Mapping[str, float] = field(default_factory=dict)
     corruption: Corruption | None = None
     ood: Mapping[str, float] = field(default_factory=dict)
+    ood_all: Mapping[str, float] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
         """As JSON-able values, without what was not asked for."""
-        elsewhere = {name: {"accuracy": accuracy} for name, accuracy in self.ood.items()}
+        elsewhere = {name: {"accuracy": a, "accuracy_all": self.ood_all[name]} for name, a in self.ood.items()}
         return _without_empty(
             {"clean": self.clean, "noise": dict(self.noise), "corruption": self.corruption, "ood": elsewhere}
         )
@@ -59,7 +64,8 @@ class Accuracy:
     def shares(self) -> Accuracies:
         """The accuracies alone."""
         elsewhere = {name: other.accuracy for name, other in self.ood.items()}
-        return Accuracies(self.clean, self.noise, self.corruption, elsewhere)
+        of_all = {name: other.accuracy_all for name, other in self.ood.items()}
+        return Accuracies(self.clean, self.noise, self.corruption, elsewhere, of_all)
 
     def json(self) -> dict[str, Any]:
         """As JSON-able values, without what was not asked for."""
@@ -113,7 +119,8 @@ def over(results: Sequence[Accuracies], statistic: Callable[[list[float]], float
         types = {name: statistic([c.types[name] for c in corruptions]) for name in corruptions[0].types}
         corruption = Corruption(types, statistic([c.mean for c in corruptions]))
     clean = statistic([result.clean for result in results])
-    return Accuracies(clean, of(lambda result: result.noise), corruption, of(lambda result: result.ood))
+    elsewhere = of(lambda result: result.ood), of(lambda result: result.ood_all)
+    return Accuracies(clean, of(lambda result: result.noise), corruption, *elsewhere)
 
 
 def _without_empty(values: dict[str, Any]) -> dict[str, Any]:

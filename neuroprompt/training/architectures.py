@@ -45,10 +45,15 @@ class Architecture:
         """Whether a static prompt becomes constants of the deployed graph."""
         return self.pixels or self.tokens
 
+    @property
+    def why_no_tokens(self) -> str:
+        """Why prompt tokens may not enter; "" where they may, or where `why` says it."""
+        return "" if self.tokens or not self.family else Backbone.part(self.family).why_no_tokens
+
     def json(self) -> dict[str, Any]:
-        """The fields by name, and `baked`."""
-        values = asdict(self)
-        return values | {"input_size": list(self.input_size), "tags": list(self.tags), "baked": self.baked}
+        """The fields by name, `baked` and `why_no_tokens`."""
+        lists = {"input_size": list(self.input_size), "tags": list(self.tags)}
+        return asdict(self) | lists | {"baked": self.baked, "why_no_tokens": self.why_no_tokens}
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Head, Prompt
-from neuroprompt.errors import BadCheckpoint
+from neuroprompt.errors import BadCheckpoint, BadSetting
 from neuroprompt.files import sha256
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.training.backbone import load_backbone, load_classifier
+from neuroprompt.training.backbone import load_backbone, load_classifier, load_projection
+from neuroprompt.training.classifier import Projected, read_classifier
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
 
@@ -49,11 +51,30 @@ def make_prompt(config: RunConfig, backbone: Backbone) -> Prompt:
 def make_head(config: RunConfig, backbone: Backbone) -> Head:
     """The untrained head for `config.classes`; raises UnknownName, BadSetting, Unsupported."""
     Head.check_settings(config.head, config.head_settings)
+    spec, projection = config.backbone, None
     options: dict[str, Any] = {"features": backbone.features, "classes": len(config.classes)}
-    if Head.part(config.head).needs_classifier:
-        with torch.random.fork_rng(devices=[]):  # so that a head's own values are the same whatever loading draws
-            options["classifier"] = load_classifier(config.backbone)
-    return Head.named(config.head, **options, **config.head_settings)
+    if spec.features not in (None, "projection"):
+        raise BadSetting(f"features {spec.features!r}", "projection")
+    with torch.random.fork_rng(devices=[]):  # so that a head's own values are the same whatever loading draws
+        if spec.features:
+            projection = load_projection(spec)
+            options["features"] = projection.out_features
+        if Head.part(config.head).needs_classifier:
+            options["classifier"] = _classifier(config)
+    head = Head.named(config.head, **options, **config.head_settings)
+    return head if projection is None else Projected(head, projection)
+
+
+def _classifier(config: RunConfig) -> nn.Linear:
+    """The classifier of a configuration; raises BadCheckpoint where its file is another than in training."""
+    if config.backbone.classifier is None:
+        return load_classifier(config.backbone)
+    file = Path(config.backbone.classifier)
+    layer = read_classifier(file)
+    if config.classifier_sha256 and sha256(file) != config.classifier_sha256:
+        expected = f"SHA-256 {config.classifier_sha256[:12]}..."
+        raise BadCheckpoint(f"{file} is not the classifier of training", expected, "put the file back, or train again")
+    return layer
 
 
 def load_backbone_of(config: RunConfig, weights: Path | None = None, progress: Progress = SILENT) -> Backbone:

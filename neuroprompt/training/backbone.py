@@ -62,19 +62,44 @@ def load_classifier(spec: BackboneSpec) -> nn.Linear:
 
     Frozen. Raises Unsupported where it has none, and all that `load_backbone` raises.
     """
+    layer = _last_layer(spec, "classifier", "one that was trained with classes")
+    if layer.out_features == _projection(spec.name):
+        got = f"{spec.name!r} ends in the projection into {layer.out_features} dimensions that image and text share"
+        raise Unsupported(got, "a classifier, whose outputs are classes", TEXT)
+    return layer
+
+
+def load_projection(spec: BackboneSpec) -> nn.Linear:
+    """The projection of an image-text model: features (B, F) -> (B, E) in the space of text. Frozen.
+
+    Raises Unsupported where it has none, and all that `load_backbone` raises.
+    """
+    layer = _last_layer(spec, "projection", "an image-text model such as vit_base_patch32_clip_224.openai")
+    if layer.out_features != _projection(spec.name):
+        got = f"backbone {spec.name!r} ends in a classifier of {layer.out_features} classes, and has no projection"
+        raise Unsupported(got, "an image-text model such as vit_base_patch32_clip_224.openai", "leave out --features")
+    return layer
+
+
+TEXT = "choose the linear head, or give text embeddings: --features projection --classifier FILE.safetensors"
+
+
+def _last_layer(spec: BackboneSpec, what: str, expected: str) -> nn.Linear:
+    """What timm has behind the features, frozen; raises Unsupported where `what` is not there."""
     names = () if spec.name == "embedded" else _classifiers(spec.name)
-    fix = "choose the linear head, or weights with a classifier"
-    projected = _projection(spec.name)
+    fix = "choose the linear head, weights with a classifier, or --classifier FILE.safetensors"
+    if what == "projection":
+        fix = "leave out --features"
     if len(names) != 1:
-        got = f"backbone {spec.name!r} has no classifier of its own"
-        raise Unsupported(got, "one that was trained with classes", fix)
+        raise Unsupported(f"backbone {spec.name!r} has no {what} of its own", expected, fix)
     if spec.weights:
         weights = weights_for(_random(spec), Path(spec.weights))
         weight, bias = (weights.get(f"{names[0]}.{key}") for key in ("weight", "bias"))
+        if weight is not None and bias is None and what == "projection":
+            bias = torch.zeros(len(weight))
         if weight is None or bias is None:
-            raise BadWeights(f"{spec.weights} holds no {names[0]}", "weights with a classifier", fix)
+            raise BadWeights(f"{spec.weights} holds no {names[0]}", f"weights with a {what}", fix)
         weight = weight.flatten(1)
-        _no_projection(spec, len(weight), projected, fix)
         layer = nn.Linear(weight.shape[1], weight.shape[0])
         layer.load_state_dict({"weight": weight, "bias": bias})
     else:
@@ -83,8 +108,7 @@ def load_classifier(spec: BackboneSpec) -> nn.Linear:
             model: Any = timm.create_model(spec.name, pretrained=not spec.random)
         layer = model.get_classifier()
         if not isinstance(layer, nn.Linear):
-            raise Unsupported(f"the classifier of {spec.name!r} is a {type(layer).__name__}", "a linear layer", fix)
-        _no_projection(spec, layer.out_features, projected, fix)
+            raise Unsupported(f"the {what} of {spec.name!r} is a {type(layer).__name__}", "a linear layer", fix)
     return layer.requires_grad_(False)
 
 
@@ -97,13 +121,6 @@ def _projection(name: str) -> int:
     config = None if name == "embedded" else timm.get_pretrained_cfg(name)
     outputs = int(config.num_classes) if config else 0
     return outputs if outputs != FEWEST_CLASSES and outputs <= MOST_DIMENSIONS else 0
-
-
-def _no_projection(spec: BackboneSpec, outputs: int, projected: int, fix: str) -> None:
-    """Raise Unsupported where a classifier is the projection of an image-text model, whose outputs are no classes."""
-    if outputs == projected:
-        got = f"{spec.name!r} ends in the projection into {projected} dimensions that image and text share"
-        raise Unsupported(got, "a classifier, whose outputs are classes", fix)
 
 
 def _embedded(spec: BackboneSpec, progress: Progress) -> Any:

@@ -20,17 +20,18 @@ from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.run_files import PROMPT, RUN, STATE
 
 
-def save_prompt(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor]) -> None:
-    """Write prompt.safetensors; raises CannotWrite."""
+def save_prompt(folder: Path, config: RunConfig, tensors: Mapping[str, Tensor], name: str = PROMPT) -> None:
+    """Write prompt.safetensors, or the file called `name`; raises CannotWrite."""
     about = {"method": config.method, "config": config.digest()}
-    write_whole(folder / PROMPT, _bytes_of(tensors, about))
+    write_whole(folder / name, _bytes_of(tensors, about))
 
 
-def load_prompt(folder: Path, config: RunConfig) -> dict[str, Tensor]:
+def load_prompt(folder: Path, config: RunConfig, name: str = PROMPT) -> dict[str, Tensor]:
     """What `save_prompt` wrote; raises BadCheckpoint where it is of another run."""
-    file = folder / PROMPT
+    file = folder / name
     if not file.is_file():
-        raise BadCheckpoint(f"{folder} has no {PROMPT}", "a run that was trained", "train it (again)")
+        fix = "train it (again)" if name == PROMPT else "train it with --best"
+        raise BadCheckpoint(f"{folder} has no {name}", "a run that was trained", fix)
     tensors, about = _read(file)
     if about.get("method") != config.method:
         got = f"{file} is a prompt of method {about.get('method')!r}"

@@ -8,9 +8,9 @@ from neuroprompt.training.config import RunConfig
 
 _OPTIONS = (
     *("limit", "val", "resize", "seed", "epochs", "batch", "optimiser", "momentum", "lr", "prompt_lr", "weight_decay"),
-    *("prompt_weight_decay", "warmup", "precision", "head"),
+    *("prompt_weight_decay", "warmup", "schedule", "lr_batch", "augment", "patience", "precision", "head"),
 )
-_AS_PATHS = ("folder", "csv", "list")
+_AS_PATHS = ("folder", "csv", "list", "hf-disk")
 _BARE = RunConfig()
 
 
@@ -23,6 +23,11 @@ def train_command(config: RunConfig, *, private: bool = False) -> str:
         words += ["--backbone", backbone.name]
     if backbone.weights is not None:
         words += ["--weights", backbone.weights.replace("\\", "/").rpartition("/")[2] if private else backbone.weights]
+    for option, value in (("--pool", backbone.pool), ("--features", backbone.features)):
+        words += [option, value] if value is not None else []
+    if backbone.classifier is not None:
+        file = backbone.classifier.replace("\\", "/")
+        words += ["--classifier", file.rpartition("/")[2] if private else file]
     if backbone.random:
         words += ["--random-weights"]
     if backbone.image_size is not None:
@@ -30,8 +35,8 @@ def train_command(config: RunConfig, *, private: bool = False) -> str:
     for key in _OPTIONS:
         if getattr(config, key) != getattr(_BARE, key):
             words += [f"--{key.replace('_', '-')}", str(getattr(config, key))]
-    if not config.exif:
-        words += ["--no-exif"]
+    words += [] if config.exif else ["--no-exif"]
+    words += ["--best"] if config.best else []
     for option, settings in (("--set", config.settings), ("--head-set", config.head_settings)):
         for key, value in settings.items():
             words += [option, f"{key}={value}"]

@@ -39,7 +39,8 @@ def evaluate(
 
     `ood` names data sets from elsewhere (out of distribution), whose classes are among the run's, by name. The class is
     chosen among those that such a set has: the logits of the others are masked, as is usual with ImageNet-A and -R. All
-    its test images count, or all its images where it has no test images of its own.
+    its test images count, or all its images where it has no test images of its own. `accuracy_all` is that without the
+    mask, the class chosen among all of the run's.
 
     Runs on a GPU where there is one. Raises BadSetting, BadData, UnknownName.
     """
@@ -59,9 +60,12 @@ def evaluate(
     device = torch.device("cuda") if torch.cuda.is_available() else home
     model = run.model.to(device).eval()
 
-    def share(of: Images, what: str, noise: Noise | None = None, among: Sequence[int] | None = None) -> float:
-        right = correct(model, device, of, batch, noise=noise, seed=seed, progress=progress, what=what, among=among)
-        return right / size_of(of)
+    def share(of: Images, what: str, noise: Noise | None = None) -> float:
+        return correct(model, device, of, batch, noise=noise, seed=seed, progress=progress, what=what) / size_of(of)
+
+    def shares(of: Images, what: str, among: Sequence[int]) -> Elsewhere:
+        masked, unmasked = counts(model, device, of, batch, progress=progress, what=what, among=among)
+        return Elsewhere(masked / size_of(of), size_of(of), len(among), unmasked / size_of(of))
 
     try:
         by_noise = {noise: share(images, str(noise), noise) for noise in wanted}
@@ -70,10 +74,7 @@ def evaluate(
             noise={str(noise): accuracy for noise, accuracy in by_noise.items()},
             images=size_of(images),
             corruption=_means(by_noise),
-            ood={
-                name: Elsewhere(share(of, name, among=among), size_of(of), len(among))
-                for name, (of, among) in elsewhere.items()
-            },
+            ood={name: shares(of, name, among) for name, (of, among) in elsewhere.items()},
         )
     finally:
         model.to(home)
@@ -102,7 +103,6 @@ def _elsewhere(run: Run, name: str, progress: Progress) -> tuple[Images, list[in
     return cast(Images, ConcatDataset(splits)), [place[label] for label in other.classes]
 
 
-@torch.no_grad()
 def correct(
     model: nn.Module,
     device: torch.device,
@@ -114,25 +114,45 @@ def correct(
     progress: Progress = SILENT,
     what: str = "images",
     part: tuple[int, int] = (0, 1),
-    among: Sequence[int] | None = None,
 ) -> int:
-    """How many images `model` (in eval mode, on `device`) gets right; `part` (k, n): every n-th image from k on.
+    """How many images `model` (in eval mode, on `device`) gets right; `part` (k, n): every n-th image from k on."""
+    return counts(model, device, images, batch, noise=noise, seed=seed, progress=progress, what=what, part=part)[0]
 
-    `among`: the class of the model that each label stands for; no other is chosen.
+
+@torch.no_grad()
+def counts(
+    model: nn.Module,
+    device: torch.device,
+    images: Images,
+    batch: int,
+    *,
+    noise: Noise | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    what: str = "images",
+    part: tuple[int, int] = (0, 1),
+    among: Sequence[int] | None = None,
+) -> tuple[int, int]:
+    """How many images `model` gets right, as `correct`: where only classes `among` are chosen, and where any is.
+
+    `among`: the class of the model that each label stands for; None: the label itself, and both counts are the same.
     """
     indices = range(part[0], size_of(images), part[1])
     rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
-    right = 0
+    masked = unmasked = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for row, (raw, labels) in zip(rows, progress.track(batches(images, rows), what, len(rows)), strict=True):
             pixels = as_floats(raw)
             if noise is not None:
                 pixels = torch.stack(list(pool.map(noise, pixels, [seed * 1_000_003 + i for i in row])))
             logits = model(pixels.to(device))
-            if among is not None:
-                logits = logits[:, among]
-            right += int((logits.argmax(1).cpu() == labels).sum())
-    return right
+            if among is None:
+                masked += int((logits.argmax(1).cpu() == labels).sum())
+                unmasked = masked
+            else:
+                masked += int((logits[:, among].argmax(1).cpu() == labels).sum())
+                unmasked += int((logits.argmax(1).cpu() == torch.tensor(among)[labels]).sum())
+    return masked, unmasked
 
 
 def _few(classes: Sequence[str]) -> str:

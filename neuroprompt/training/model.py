@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from neuroprompt.contracts.learning import Backbone, Head, Preprocess, Prompt, Stream
@@ -51,8 +53,27 @@ class PromptedModel(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Features (B, F) of the same images, prompted."""
-        features: Tensor = self.backbone(self.normalise(self.prompt.pixels(images)), self.entering())
-        return features
+        return self.through(self.normalise(self.prompt.pixels(images)), self.entering())
+
+    def through(self, inputs: Tensor, tokens: Tensor | Stream | None) -> Tensor:
+        """Features (B, F) of what enters the backbone, whose weights are those that the prompt gives it."""
+        changed = self.prompt.weights(dict(self.backbone.named_parameters()))
+        if not changed:
+            features: Tensor = self.backbone(inputs, tokens)
+            return features
+        adapted: Tensor = functional_call(self.backbone, changed, (inputs, tokens))
+        return adapted
+
+    @torch.no_grad()
+    def merged(self) -> Backbone:
+        """The backbone with the weights that the prompt gives it: a copy, or itself where it gives none."""
+        changed = self.prompt.weights(dict(self.backbone.named_parameters()))
+        if not changed:
+            return self.backbone
+        twin = copy.deepcopy(self.backbone)
+        for name, value in changed.items():
+            twin.get_parameter(name).copy_(value)
+        return twin
 
     def entering(self) -> Tensor | Stream | None:
         """What enters the backbone beside the image."""

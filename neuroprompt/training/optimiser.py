@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,12 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from neuroprompt.training.config import RunConfig
+from neuroprompt.training.schedule import share_of_peak
 
 PREFIX = "optimiser."
 
 
 def make_optimiser(config: RunConfig, learned: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW (decoupled decay), Adam (decay in the gradient) or SGD, with a rate and a decay for the prompt."""
+    """AdamW (decoupled decay), Adam (decay in the gradient) or SGD, with a rate and a decay for the prompt.
+
+    Rates are times batch / lr_batch where there is an `lr_batch`.
+    """
+    scale = 1.0 if config.lr_batch is None else config.batch / config.lr_batch
     groups: list[dict[str, Any]] = []
     for prefix in ("prompt.", "head.", "backbone."):
         lr, decay = config.lr, config.weight_decay
@@ -27,7 +31,7 @@ def make_optimiser(config: RunConfig, learned: Mapping[str, nn.Parameter]) -> to
             decay = decay if config.prompt_weight_decay is None else config.prompt_weight_decay
         parameters = [p for name, p in learned.items() if name.startswith(prefix)]
         if parameters:
-            groups.append({"params": parameters, "peak": lr, "weight_decay": decay})
+            groups.append({"params": parameters, "peak": lr * scale, "weight_decay": decay})
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
     kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
@@ -35,11 +39,10 @@ def make_optimiser(config: RunConfig, learned: Mapping[str, nn.Parameter]) -> to
 
 
 def set_rate(optimiser: torch.optim.Optimizer, config: RunConfig, step: int, steps_each: int) -> None:
-    """Set the rate of `step` (from 0): a linear rise over `warmup` epochs, then a cosine that ends at 0."""
-    warm, total = min(config.warmup, config.epochs) * steps_each, config.epochs * steps_each
-    rise, fall = (step + 1) / (warm + 1), 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+    """Set the rate of `step` (from 0), the peak times `share_of_peak`."""
+    share = share_of_peak(config, step, steps_each)
     for group in optimiser.param_groups:
-        group["lr"] = group["peak"] * (rise if step < warm else fall)
+        group["lr"] = group["peak"] * share
 
 
 def flat_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

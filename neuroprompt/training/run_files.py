@@ -2,6 +2,7 @@
 
 run.json             the configuration
 prompt.safetensors   prompt and head (the backbone's weights are named by file and SHA-256, and stay where they are)
+best.safetensors     prompt and head of the best epoch by validation, where `best` asks for it
 metrics.json         what training measured
 state.safetensors    while training goes on: all that is needed to go on from here with the same result
 """
@@ -20,13 +21,14 @@ from neuroprompt.training.metrics import TrainingMetrics
 
 FORMAT = "neuroprompt-run-2"
 RUN, PROMPT, METRICS, STATE = "run.json", "prompt.safetensors", "metrics.json", "state.safetensors"
+BEST = "best.safetensors"
 
 
 def begin(folder: Path, config: RunConfig) -> None:
     """Make a new run folder with its run.json, or an old one new; raises CannotWrite where other files are in it."""
     if folder.exists() and not (folder / RUN).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotWrite(f"{folder} exists and is no run", "a new or empty folder", "choose another --out")
-    for name in (PROMPT, METRICS, STATE):
+    for name in (PROMPT, BEST, METRICS, STATE):
         (folder / name).unlink(missing_ok=True)
     write_whole(folder / RUN, _json({"format": FORMAT, "config": config.json()}))
 

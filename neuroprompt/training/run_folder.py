@@ -12,7 +12,7 @@ from neuroprompt.training.checkpoint import load_prompt, load_tensors
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import TrainingMetrics
 from neuroprompt.training.model import PromptedModel
-from neuroprompt.training.run_files import PROMPT, RUN, load_config, load_metrics
+from neuroprompt.training.run_files import BEST, PROMPT, RUN, load_config, load_metrics
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,19 @@ class Run:
     metrics: TrainingMetrics
 
     @classmethod
-    def load(cls, folder: Path | str, weights: Path | None = None) -> Run:
-        """Read a run folder; `weights` where the backbone's file has moved. Raises BadCheckpoint, BadWeights."""
+    def load(cls, folder: Path | str, weights: Path | None = None, *, best: bool = False) -> Run:
+        """Read a run folder; `weights` where the backbone's file has moved; `best` for the best epoch and not the last.
+
+        Raises BadCheckpoint, BadWeights.
+        """
         folder = Path(folder)
         config = load_config(folder)
         if config is None:
             raise BadCheckpoint(f"{folder} is no run", f"a folder with {RUN}", "see 'neuroprompt train --help'")
-        tensors, metrics = load_prompt(folder, config), load_metrics(folder)
+        file = BEST if best else PROMPT
+        tensors, metrics = load_prompt(folder, config, file), load_metrics(folder)
         model = build(config, weights)
-        load_tensors(model, tensors, folder / PROMPT)
+        load_tensors(model, tensors, folder / file)
         return cls(folder, config, model.eval(), metrics)
 
     def summary(self) -> dict[str, Any]:

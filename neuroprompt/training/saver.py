@@ -17,7 +17,8 @@ from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import Epoch, TrainingMetrics
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.optimiser import PREFIX, flat_state, make_optimiser, restore
-from neuroprompt.training.run_files import STATE, begin, save_metrics
+from neuroprompt.training.run_files import BEST, STATE, begin, save_metrics
+from neuroprompt.training.stopping import out_of_patience
 
 
 @dataclass
@@ -63,6 +64,12 @@ class Saver:
             begin(self.out, self.config)
 
     @property
+    def is_over(self) -> bool:
+        """Whether training has ended: after its last epoch, or out of patience."""
+        position = self.position
+        return position.epoch == self.config.epochs or out_of_patience(self.config.patience, position.history)
+
+    @property
     def is_due(self) -> bool:
         """Whether the last checkpoint is older than `every` seconds."""
         return time.monotonic() - self.saved_at > self.every
@@ -81,6 +88,11 @@ class Saver:
             save_prompt(self.out, self.config, self.model.kept())
             save_metrics(self.out, self.metrics())
 
+    def save_best(self) -> None:
+        """Write prompt and head as they are into a file of their own, beside those of the last epoch."""
+        if self.fabric.is_global_zero:
+            save_prompt(self.out, self.config, self.model.kept(), BEST)
+
     def finish(self) -> None:
         """Write the result, and drop the state that only going on needs."""
         self.save_prompt()
@@ -93,7 +105,7 @@ class Saver:
         for name, parameter in self.model.learned().items():
             sizes[name.partition(".")[0]] += parameter.numel()
         return TrainingMetrics(
-            finished=position.epoch == self.config.epochs,
+            finished=self.is_over,
             images_per_second=round(position.images / position.seconds, 1) if position.seconds else 0.0,
             prompt_parameters=sizes["prompt"],
             head_parameters=sizes["head"],

@@ -15,25 +15,38 @@ from neuroprompt.contracts.learning import Images
 from neuroprompt.errors import BadSetting
 from neuroprompt.progress import Progress
 from neuroprompt.training.config import RunConfig
-from neuroprompt.training.dataset import as_floats, batches, size_of
+from neuroprompt.training.dataset import as_floats, size_of
 from neuroprompt.training.evaluation import correct
 from neuroprompt.training.features import features_of, refit
+from neuroprompt.training.feed import Feed
+from neuroprompt.training.logs import Logs
 from neuroprompt.training.metrics import Epoch
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.optimiser import set_rate, uninterrupted
 from neuroprompt.training.saver import Saver
+from neuroprompt.training.stopping import best_epoch
 
 
 class Steps:
     """One process of a training run, from where `saver` stands to the last epoch."""
 
     def __init__(
-        self, fabric: Fabric, config: RunConfig, model: PromptedModel, saver: Saver, progress: Progress
+        self,
+        fabric: Fabric,
+        config: RunConfig,
+        model: PromptedModel,
+        saver: Saver,
+        progress: Progress,
+        *,
+        workers: int = 0,
+        log: str | None = None,
     ) -> None:
         self.fabric, self.config, self.model, self.saver = fabric, config, model, saver
-        self.progress = progress
+        self.progress, self.workers, self.log = progress, workers, log
         # Where nothing in front of the head learns, its inputs are computed once, and take the images' place.
-        self.head_only = model.prompt.enters == "nowhere" and not model.prompt.tunes_backbone
+        self.head_only = (
+            model.prompt.enters == "nowhere" and not model.prompt.tunes_backbone and config.augment == "none"
+        )
         self.part: nn.Module = model.head if self.head_only else model
 
     def run(self, train: Images, val: Images) -> None:
@@ -47,14 +60,20 @@ class Steps:
                 for images, what in ((train, "training features"), (val, "validation features"))
             )
         self.learner, self.optimiser = self.fabric.setup(self.part, saver.optimiser)
+        self.feed = Feed(train, self.config, 0 if self.head_only else self.workers)
+        self.logs = Logs(self.log if self.fabric.is_global_zero else None, saver.out, position.history)
         try:
-            for epoch in range(position.epoch, self.config.epochs):
+            while not saver.is_over:
+                epoch = position.epoch
                 self._epoch(epoch, train)
                 self._end_epoch(epoch, val, size_of(train))
         except KeyboardInterrupt:
             saver.save_state()
             saver.save_prompt()
             raise
+        finally:
+            self.feed.close()
+            self.logs.close()
         saver.finish()
 
     def _epoch(self, epoch: int, train: Images) -> None:
@@ -65,7 +84,7 @@ class Steps:
         steps_each, rows = len(rows), rows[position.step :]
         rank, world = self.fabric.global_rank, self.fabric.world_size
         # A process that a short last row leaves without an image takes one that counts nothing.
-        ours = batches(train, [row[rank::world] or row[:1] for row in rows])
+        ours = self.feed.batches(epoch, [row[rank::world] or row[:1] for row in rows])
         if position.step == 0 and (self.model.head.refit == "epoch" or (self.model.head.refit == "once" and not epoch)):
             refit(self.fabric, config, self.model, train, self.progress, head_only=self.head_only)
         self.model.train()
@@ -104,6 +123,9 @@ class Steps:
             position.history.append(ended)
             position.epoch, position.step, position.loss = epoch + 1, 0, 0.0
         self.progress.say(", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in ended.json().items()))
+        self.logs.write(ended)
+        if self.config.best and best_epoch(position.history) == ended:
+            self.saver.save_best()  # before the state, so that a kill between the two only repeats this epoch
         self.saver.save_state()
         self.saver.save_prompt()
 

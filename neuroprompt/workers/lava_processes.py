@@ -31,12 +31,16 @@ NUMBER: dict[str, Any] = {"float": float, "fixed": np.int32}
 
 
 class Source(AbstractProcess):
-    """Sends rows[step - first] at every port, and zeros where there is no such row; feeds: {port: (rows, first)}."""
+    """Sends rows[step - first] at every port, and zeros where there is none; feeds: {port: (rows, shape, first)}.
 
-    def __init__(self, feeds: dict[str, Any]) -> None:
-        super().__init__(feeds=feeds)
-        for port, (rows, _) in feeds.items():
-            setattr(self, port, OutPort(shape=rows.shape[1:]))
+    Steps are counted from the start of an item, which takes `every` of them. Rows are the same for all items, or the
+    start of the names of files, one for each item: ROWS.0.npy, ROWS.1.npy, ...
+    """
+
+    def __init__(self, feeds: dict[str, Any], every: int) -> None:
+        super().__init__(feeds=feeds, every=every)
+        for port, (_, shape, _) in feeds.items():
+            setattr(self, port, OutPort(shape=shape))
 
 
 class SourceModel(PyLoihiProcessModel):
@@ -44,32 +48,44 @@ class SourceModel(PyLoihiProcessModel):
 
     def run_spk(self) -> None:
         """One step; Lava counts from 1."""
-        for port, (rows, first) in self.proc_params["feeds"].items():
-            step = self.time_step - 1 - first
-            row = rows[step] if 0 <= step < len(rows) else np.zeros(rows.shape[1:], rows.dtype)
+        item, step = divmod(self.time_step - 1, self.proc_params["every"])
+        feeds = self.proc_params["feeds"]
+        if not step:
+            self.rows = {
+                port: np.load(f"{rows}.{item}.npy", mmap_mode="r") if isinstance(rows, Path) else rows
+                for port, (rows, _, _) in feeds.items()
+            }
+        for port, rows in self.rows.items():
+            at = step - feeds[port][2]
+            row = rows[at] if 0 <= at < len(rows) else np.zeros(rows.shape[1:], rows.dtype)
             getattr(self, port).send(row)
 
 
 class Sink(AbstractProcess):
-    """Writes what arrives at every port to the next row of its file; files: {port: .npy (steps, n)}."""
+    """Writes what arrives at every port in a step to that row of the item's file; files: {port: (stem, shape)}.
 
-    def __init__(self, files: dict[str, Path]) -> None:
-        super().__init__(files=files)
-        for port, file in files.items():
-            setattr(self, port, InPort(shape=np.load(file, mmap_mode="r").shape[1:]))
+    An item takes `every` steps, and its file is STEM.0.npy, STEM.1.npy, ..., each (every, *shape).
+    """
+
+    def __init__(self, files: dict[str, Any], every: int) -> None:
+        super().__init__(files=files, every=every)
+        for port, (_, shape) in files.items():
+            setattr(self, port, InPort(shape=shape))
 
 
 class SinkModel(PyLoihiProcessModel):
     """Behaviour of Sink; `with_ports` adds the ports."""
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self.files = {port: np.load(file, mmap_mode="r+") for port, file in proc_params["files"].items()}
-
     def run_spk(self) -> None:
         """One step."""
+        item, step = divmod(self.time_step - 1, self.proc_params["every"])
+        if not step:
+            self.files = {
+                port: np.load(f"{stem}.{item}.npy", mmap_mode="r+")
+                for port, (stem, _) in self.proc_params["files"].items()
+            }
         for port, rows in self.files.items():
-            rows[self.time_step - 1] = getattr(self, port).recv() != 0
+            rows[step] = getattr(self, port).recv() != 0
 
 
 def with_ports(model: Any, process: Any, ports: dict[str, Any]) -> Any:
@@ -77,35 +93,61 @@ def with_ports(model: Any, process: Any, ports: dict[str, Any]) -> Any:
     return implements(process, protocol=LoihiProtocol)(requires(CPU)(type(model.__name__, (model,), ports)))
 
 
-class Recorded:
-    """Mixed into a stock LIF model: after its own, unchanged step a row of u and v (after reset) goes to a file."""
+STATE = ("u", "v", "a_buff", "refractory_period_end")
+"""What the stock models here carry from step to step."""
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self.files = {name: np.load(file, mmap_mode="r+") for name, file in proc_params["record"].items()}
+
+class FromRest:
+    """Mixed into a stock model: every `every` steps, when an item begins, its state is what it was at first."""
+
+    def run_spk(self) -> None:
+        """One step of the model, itself unchanged."""
+        if self.time_step == 1:
+            self.rest = {name: np.copy(getattr(self, name)) for name in STATE if hasattr(self, name)}
+        elif not (self.time_step - 1) % self.proc_params["every"]:
+            for name, value in self.rest.items():
+                setattr(self, name, value.copy())
+        super().run_spk()
+
+
+class Recorded(FromRest):
+    """The same, and after each step a row of u and v (after reset) goes to the item's file."""
 
     def run_spk(self) -> None:
         """One step."""
         super().run_spk()
+        item, step = divmod(self.time_step - 1, self.proc_params["every"])
+        if not step:
+            stems = self.proc_params["record"].items()
+            self.files = {name: np.load(f"{stem}.{item}.npy", mmap_mode="r+") for name, stem in stems}
         for name, rows in self.files.items():
-            rows[self.time_step - 1] = getattr(self, name)
+            rows[step] = getattr(self, name)
 
 
-LIF_MODEL = {"float": PyLifModelFloat, "fixed": PyLifModelBitAcc, "refractory": PyLifRefractoryModelFloat}
-RECORDED_MODEL = {key: type(f"Recorded{model.__name__}", (Recorded, model), {}) for key, model in LIF_MODEL.items()}
+def mixed(mixin: Any, model: Any) -> Any:
+    """A stock model with `mixin` before it."""
+    return type(f"{mixin.__name__}{model.__name__}", (mixin, model), {})
+
+
+STOCK = {"float": PyLifModelFloat, "fixed": PyLifModelBitAcc, "refractory": PyLifRefractoryModelFloat}
+LIF_MODEL = {key: mixed(FromRest, model) for key, model in STOCK.items()}
+RECORDED_MODEL = {key: mixed(Recorded, model) for key, model in STOCK.items()}
 SYNAPSES = {
-    "float": {
-        Dense: PyDenseModelFloat,
-        Sparse: PySparseModelFloat,
-        DelayDense: PyDelayDenseModelFloat,
-        DelaySparse: PyDelaySparseModelFloat,
-    },
-    "fixed": {
-        Dense: PyDenseModelBitAcc,
-        Sparse: PySparseModelBitAcc,
-        DelayDense: PyDelayDenseModelBitAcc,
-        DelaySparse: PyDelaySparseModelBitAcc,
-    },
+    precision: {process: mixed(FromRest, model) for process, model in models.items()}
+    for precision, models in {
+        "float": {
+            Dense: PyDenseModelFloat,
+            Sparse: PySparseModelFloat,
+            DelayDense: PyDelayDenseModelFloat,
+            DelaySparse: PyDelaySparseModelFloat,
+        },
+        "fixed": {
+            Dense: PyDenseModelBitAcc,
+            Sparse: PySparseModelBitAcc,
+            DelayDense: PyDelayDenseModelBitAcc,
+            DelaySparse: PyDelaySparseModelBitAcc,
+        },
+    }.items()
 }
 
 

@@ -5,28 +5,21 @@ through memory maps, because Lava's Var.get and RingBuffer read-out move it elem
 """
 
 import argparse
-import ctypes
-import multiprocessing as mp
 import os
-import shutil
-import signal
 import sys
 import tempfile
-import threading
 import time
 from importlib import metadata
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.lif.process import LIF, LIFRefractory
 
 sys.path.append(str(Path(__file__).resolve().parent))  # python -I leaves it out
+from lava_net import Net, die_with_parent
 from lava_processes import (
     LIF_MODEL,
     NUMBER,
@@ -41,19 +34,17 @@ from lava_processes import (
 )
 from lava_program import from_host, read_inputs, read_program
 
-TAG = {"float": "floating_pt", "fixed": "fixed_pt"}
 KINDS = ("spikes", "u", "v")
 
 
-def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> tuple[Any, dict[Any, Any], int]:
-    """The sink, which all others hang together with; which process model runs each process; chip steps."""
+def build(program: dict[str, Any], sent: Any, folder: Path, states: bool) -> Net:
+    """A program as Lava's processes, for inputs of the type of `sent`: spikes (bool), or numbers."""
     precision, populations = program["precision"], program["populations"]
     number, chip_steps = NUMBER[precision], program["steps"] + max(p["depth"] for p in populations)
-    lifs, models, feeds, fed = {}, {}, {}, {}
+    lifs, models, feeds, fed, kept = {}, {}, {}, {}, {}
     for i, p in enumerate(populations):
-        late, shape, kinds = p["depth"] > 0, (chip_steps, p["size"]), recorded(p, states)
-        for kind in kinds:
-            np.lib.format.open_memmap(folder / f"{kind}.{i}.npy", "w+", number if kind in "uv" else bool, shape).flush()
+        late, kinds = p["depth"] > 0, recorded(p, states)
+        kept |= {f"{kind}.{i}": (number if kind in "uv" else bool, (p["size"],)) for kind in kinds}
         # A period of 1 keeps v in the step after a spike; older programs do not say "hold".
         rests = bool(p.get("hold"))
         lif = (LIFRefractory if rests else LIF)(
@@ -65,33 +56,35 @@ def build(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> t
             bias_exp=0 if late else p["bias_exp"],
             **({"refractory_period": 1} if rests else {}),
         )
-        lif.proc_params["record"] = {name: folder / f"{name}.{i}.npy" for name in kinds if name in "uv"}
+        lif.proc_params["record"] = {name: folder / f"{name}.{i}" for name in kinds if name in "uv"}
         models[lif] = (RECORDED_MODEL if len(kinds) > 1 else LIF_MODEL)["refractory" if rests else precision]
         lifs[p["name"]] = lif
         rows = from_host(p, precision, program["steps"])
         if rows is not None:
-            feeds[f"bias{i}"], fed[f"bias{i}"] = (rows, p["depth"]), lif.a_in
+            feeds[f"bias{i}"], fed[f"bias{i}"] = (rows, rows.shape[1:], p["depth"]), lif.a_in
+    kinds_sent = {port: rows.dtype.type for port, (rows, _, _) in feeds.items()}
     for i, p in enumerate(program["projections"]):
-        bits = 24 if p["source"] == "input" and inputs.dtype != bool else 0  # without, Lava takes any number for 1
+        bits = 24 if p["source"] == "input" and sent.dtype != bool else 0  # without, Lava takes any number for 1
         process = synapses(p, precision, bits)
         models[process] = SYNAPSES[precision][type(process)]
         process.a_out.connect(lifs[p["target"]].a_in)
         if p["source"] == "input":
-            feeds[f"input{i}"], fed[f"input{i}"] = (inputs, 0), process.s_in
+            feeds[f"input{i}"], fed[f"input{i}"] = (folder / "sent", sent.shape[1:], 0), process.s_in
+            kinds_sent[f"input{i}"] = sent.dtype.type
         else:
             lifs[p["source"]].s_out.connect(process.s_in)
     if feeds:
-        source = Source(feeds)
-        types = {port: LavaPyType(PyOutPort.VEC_DENSE, rows.dtype.type) for port, (rows, _) in feeds.items()}
+        source = Source(feeds, chip_steps)
+        types = {port: LavaPyType(PyOutPort.VEC_DENSE, kind) for port, kind in kinds_sent.items()}
         models[source] = with_ports(SourceModel, Source, types)
         for port, target in fed.items():
             getattr(source, port).connect(target)
-    sink = Sink({f"spikes{i}": folder / f"spikes.{i}.npy" for i in range(len(populations))})
+    sink = Sink({f"spikes{i}": (folder / f"spikes.{i}", (p["size"],)) for i, p in enumerate(populations)}, chip_steps)
     types = {f"spikes{i}": LavaPyType(PyInPort.VEC_DENSE, number) for i in range(len(populations))}
     models[sink] = with_ports(SinkModel, Sink, types)
     for i, p in enumerate(populations):
         lifs[p["name"]].s_out.connect(getattr(sink, f"spikes{i}"))
-    return sink, models, chip_steps
+    return Net(sink, models, precision, chip_steps, kept, folder=folder)
 
 
 def recorded(population: dict[str, Any], states: bool) -> tuple[str, ...]:
@@ -99,47 +92,43 @@ def recorded(population: dict[str, Any], states: bool) -> tuple[str, ...]:
     return KINDS if states else ("spikes", "v") if population["emits"] == "v" else KINDS[:1]
 
 
-def simulate(program: dict[str, Any], inputs: Any, folder: Path, states: bool) -> dict[str, Any]:
-    """Run a program: {"spikes.<population>", "u.<population>", "v.<population>"}, rows in the trained model's steps."""
-    sink, models, chip_steps = build(program, inputs, folder, states)
-    # The model of every process is named: else Lava runs every Python file beside this script to find one.
-    config = Loihi2SimCfg(select_tag=TAG[program["precision"]], exception_proc_model_map=models)
-    done = threading.Event()
-    watcher = threading.Thread(target=abort_when_one_dies, args=(sink, done, folder), daemon=True)
-    watcher.start()
-    # Lava keeps 64 rows of shared memory for each connection by default; processes move in step, so 2 are enough.
-    start = time.perf_counter()
-    sink.run(RunSteps(chip_steps), config, {"pypy_channel_size": 2})
-    print(f"run() took {time.perf_counter() - start:.4f} s")
-    done.set()
-    watcher.join()
-    sink.stop()
-    return {
-        f"{kind}.{p['name']}": np.load(folder / f"{kind}.{i}.npy")[p["depth"] : p["depth"] + program["steps"]]
-        for i, p in enumerate(program["populations"])
-        for kind in recorded(p, states)
-    }
+class Simulator:
+    """A program on Lava, whose processes stay from one batch to the next."""
 
+    def __init__(self, program: dict[str, Any], folder: Path, states: bool) -> None:
+        self.program, self.folder, self.states = program, folder, states
+        self.net: Any = None
+        self.kind = ""
+        self.seconds = 0.0
 
-def abort_when_one_dies(sink: Any, done: threading.Event, folder: Path) -> None:
-    """Lava waits for ever when one of its processes is killed: end everything with one line instead."""
-    sentinels: dict[Any, int] = {}
-    while not done.wait(0.1):
-        started = getattr(sink.runtime, "_messaging_infrastructure", None)
-        sentinels |= {a: a.sentinel for a in (started.actors if started else ()) if a not in sentinels}
-        # A process that ended by an error of its own is told by Lava, within this second.
-        if wait(sentinels.values(), timeout=0) and not done.wait(1.0):
-            for child in mp.active_children():
-                child.kill()
-            shutil.rmtree(folder, ignore_errors=True)
-            print("a process of the Lava simulator died", file=sys.stderr, flush=True)
-            os._exit(1)
+    def run(self, items: list[Any]) -> dict[str, Any]:
+        """Run all items from rest: {"spikes.<population>", "u.<population>", "v.<population>"}, (B, steps, n).
 
+        Rows are the trained model's steps. Spikes and numbers take other processes: items of a kind run together.
+        """
+        rows: dict[int, dict[str, Any]] = {}
+        self.seconds = 0.0
+        for kind in sorted({sent.dtype.name for sent in items}, key=lambda kind: kind != self.kind):
+            if kind != self.kind:
+                self.stop()
+                like = next(sent for sent in items if sent.dtype.name == kind)
+                self.net, self.kind = build(self.program, like, self.folder, self.states), kind
+            chosen = [i for i, sent in enumerate(items) if sent.dtype.name == kind]
+            rows |= dict(zip(chosen, self.net.run([items[i] for i in chosen]), strict=True))
+            self.seconds += self.net.seconds
+        steps = self.program["steps"]
+        return {
+            f"{kind}.{p['name']}": np.stack(
+                [rows[k][f"{kind}.{i}"][p["depth"] : p["depth"] + steps] for k in range(len(items))]
+            )
+            for i, p in enumerate(self.program["populations"])
+            for kind in recorded(p, self.states)
+        }
 
-def die_with_parent() -> None:
-    """Have Linux kill this process when the one that forked it is gone, so that no Lava process stays behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    def stop(self) -> None:
+        """End Lava's processes."""
+        if self.net is not None:
+            self.net.stop()
 
 
 def main() -> None:
@@ -167,11 +156,12 @@ def main() -> None:
     os.register_at_fork(after_in_child=die_with_parent)
     start = time.perf_counter()
     several = isinstance(inputs, list)
-    runs = []
-    for each in inputs if several else [inputs]:
-        with tempfile.TemporaryDirectory(prefix="lava-") as folder:
-            runs.append(simulate(program, each, Path(folder), arguments.states))
-    traces = {key: np.stack([run[key] for run in runs]) for key in runs[0]} if several else runs[0]
+    with tempfile.TemporaryDirectory(prefix="lava-") as folder:
+        simulator = Simulator(program, Path(folder), arguments.states)
+        batch = simulator.run(inputs if several else [inputs])
+        print(f"run() took {simulator.seconds:.4f} s")
+        simulator.stop()
+    traces = batch if several else {key: rows[0] for key, rows in batch.items()}
     with arguments.out.open("wb") as file:
         np.savez(file, **traces)
     print(f"Lava {metadata.version('lava-nc')}, {arguments.precision} point, {time.perf_counter() - start:.1f} s")

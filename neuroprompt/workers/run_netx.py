@@ -1,12 +1,12 @@
-"""Load a `.net` file with lava-dl's netx and run it on Lava: run_netx.py NET INPUTS STEPS OUT; on Python 3.10.
+"""Load a `.net` file with lava-dl's netx and run it on Lava: run_netx.py NET STEPS IDLE; on Python 3.10.
 
-INPUTS is an .npy (T, n) of spikes. OUT gets layer<i>: the spikes of every layer in STEPS chip steps, delays included.
+It stays (`serving.py`): a folder's inputs.npy are spikes (B, T, n); its recorded.npz gets layer<i>, the spikes of every
+layer in STEPS chip steps of every item, delays included.
 """
 
 import os
 import sys
 import tempfile
-import threading
 import types
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,13 +26,12 @@ from lava.lib.dl.netx.hdf5 import Network, PyNetworkModel
 from lava.magma.core.decorator import implements
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 sys.path.append(str(Path(__file__).resolve().parent))  # python -I leaves it out
+from lava_net import Net, die_with_parent
 from lava_processes import LIF_MODEL, SYNAPSES, Sink, SinkModel, Source, SourceModel, with_ports
-from run_lava import abort_when_one_dies, die_with_parent
+from serving import serve
 
 
 @implements(proc=RecurrentDense, protocol=LoihiProtocol)
@@ -40,46 +39,43 @@ class RecurrentDenseModel(AbstractPyBlockModel):
     """What lava-dl 0.6.0 has for all blocks but this one: it stands for the processes within."""
 
 
-def run(net_file: str, inputs: Any, steps: int, folder: Path) -> dict[str, Any]:
-    """The spikes (steps, n) of every layer."""
+def build(net_file: str, steps: int, folder: Path) -> Net:
+    """The network, every layer's spikes recorded."""
     net = Network(net_config=net_file)
-    # The model of every process is named: else Lava runs every Python file beside theirs to find one.
     models: dict[Any, Any] = {net: PyNetworkModel}
-    files, types_in = {}, {}
+    kept, types_in = {}, {}
     for i, layer in enumerate(net.layers):
         recurrent = isinstance(layer, RecurrentDense)
         models |= {layer: RecurrentDenseModel if recurrent else PyDenseModel, layer.neuron: LIF_MODEL["fixed"]}
         for synapse in (layer.synapse, *([layer.synapse_rec] if recurrent else [])):
             models[synapse] = SYNAPSES["fixed"][type(synapse)]
-        files[f"layer{i}"] = folder / f"{i}.npy"
-        np.lib.format.open_memmap(files[f"layer{i}"], "w+", bool, (steps, *layer.out.shape)).flush()
+        kept[f"layer{i}"] = (bool, layer.out.shape)
         types_in[f"layer{i}"] = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    source, sink = Source({"input": (inputs, 0)}), Sink(files)
+    source = Source({"input": (folder / "sent", net.inp.shape, 0)}, steps)
+    sink = Sink({name: (folder / name, shape) for name, (_, shape) in kept.items()}, steps)
     source.input.connect(net.inp)
     for i, layer in enumerate(net.layers):
         layer.out.connect(getattr(sink, f"layer{i}"))
     models[source] = with_ports(SourceModel, Source, {"input": LavaPyType(PyOutPort.VEC_DENSE, bool)})
     models[sink] = with_ports(SinkModel, Sink, types_in)
-    done = threading.Event()
-    watcher = threading.Thread(target=abort_when_one_dies, args=(sink, done, folder), daemon=True)
-    watcher.start()
-    sink.run(
-        RunSteps(steps), Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models), {"pypy_channel_size": 2}
-    )
-    done.set()
-    watcher.join()
-    sink.stop()
-    return {name: np.load(file) for name, file in files.items()}
+    return Net(sink, models, "fixed", steps, kept, folder=folder)
 
 
 def main() -> None:
     """The command line."""
-    net_file, inputs, steps, out = sys.argv[1:]
+    net_file, steps, idle = sys.argv[1:]
     os.register_at_fork(after_in_child=die_with_parent)
-    with tempfile.TemporaryDirectory(prefix="netx-") as folder:
-        spikes = run(net_file, np.load(inputs, allow_pickle=False).astype(bool), int(steps), Path(folder))
-    with Path(out).open("wb") as file:
-        np.savez(file, **spikes)
+    with tempfile.TemporaryDirectory(prefix="netx-") as name:
+        net = build(net_file, int(steps), Path(name))
+
+        def run(folder: Path) -> None:
+            items = np.load(folder / "inputs.npy", allow_pickle=False).astype(bool)
+            rows = net.run(list(items))
+            with (folder / "recorded.npz").open("wb") as file:
+                np.savez(file, **{layer: np.stack([row[layer] for row in rows]) for layer in rows[0]})
+
+        serve(run, float(idle))
+        net.stop()
 
 
 if __name__ == "__main__":

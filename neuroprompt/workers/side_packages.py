@@ -4,10 +4,11 @@ PACKAGES is searched first. NEURONS is a Python file with `make(population)` for
 inputs)` of its own that gives the same; where it says ALONE = True, items of a batch run one after the other.
 
 WORK holds program.npz and inputs.npy (B, T, n_in); out.NAME and v.NAME of every population, (B, T, n) each, are written
-to its recorded.npz.
+to its recorded.npz. What stands in WORK as KEY.json is the program's KEY.
 """
 
 import importlib.util
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> None:
     stepwise, program_file = (load(Path(__file__).with_name(name)) for name in ("stepwise.py", "program_file.py"))
     inputs = np.load(Path(work, "inputs.npy"), allow_pickle=False)
     program, simulator = program_file.read_program_file(Path(work, "program.npz")), load(Path(neurons))
+    program |= {file.stem: json.loads(file.read_text()) for file in Path(work).glob("*.json")}
     run = getattr(simulator, "run", None) or partial(stepwise.run, make=simulator.make)
     traces = one_by_one(run, program, inputs) if getattr(simulator, "ALONE", False) else run(program, inputs)
     arrays = {f"{kind}.{name}": values for kind, of in traces.items() for name, values in of.items()}

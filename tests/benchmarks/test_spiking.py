@@ -9,10 +9,11 @@ import pytest
 
 from neuroprompt.benchmarks.batched import bench_batch
 from neuroprompt.benchmarks.nets import one_to_one_net, random_net
-from neuroprompt.benchmarks.spiking import _runs, _timed, bench_spiking
+from neuroprompt.benchmarks.spiking import _again, _runs, _timed, bench_spiking
 from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, ParityError
 from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.progress import SILENT
 
 
 def test_without_lava_its_columns_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,12 +35,23 @@ def test_the_json_has_the_keys_that_it_always_had(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Target.part("lava"), "available", lambda: Availability(False, "", "", "run 'this'"))
     values = json.loads(json.dumps(bench_spiking(steps=4, width=8, layers=1, rounds=1).json(), allow_nan=False))
     settings = {"steps", "width", "layers", "rounds", "lava"}
-    assert set(values) == settings | {"converter", "spikes", "lanes", "grid", "batch", "sparse"}
+    assert set(values) == settings | {
+        "converter",
+        "spikes",
+        "lanes",
+        "grid",
+        "batch",
+        "sparse",
+        "lava_again",
+        "batch_cnn",
+    }
     timed = {"seconds", "ratio", "quartiles"}
     assert set(values["converter"]) == timed
     assert set(values["lanes"]["16"]) == timed | {"spikes", "per_image"}
     assert set(values["batch"]["items_per_second"]) == {"single", "batched", "first_product"}
     assert set(values["batch"]["ratio"]) == {"batched_over_single", "batched_over_first_product"}
+    assert set(values["batch_cnn"]["ratio"]) == {"batched_over_single"}
+    assert values["batch_cnn"]["sizes"] == [2312, 4096, 1024, 128, 10]
     assert set(values["grid"]["4x8"]) == timed | {"spikes", "width", "depth", "ms"}
     assert set(values["sparse"]["40"]) == {"ms", "ratio", "quartiles"}
 
@@ -51,6 +63,15 @@ def test_a_plain_converter_our_lava_run_and_the_emulator_fire_alike(lava: Spikin
     assert {"plain_over_lava", "plain_over_lava_run", "lava_over_emulator"} <= set(timed.ratio)
     assert timed.spikes > 0
     assert set(_timed(_runs(one_to_one_net(8, 4, 3), True), 1).ratio) == {"lava_over_emulator"}
+
+
+def test_lavas_first_and_second_run_of_a_program_are_timed(lava: SpikingTarget) -> None:
+    """Ratios within a round; how far apart they are is measured on a quiet machine, by `bench --spiking`."""
+    again = _again(random_net(16, 2, 4, 0.3), 1, SILENT)
+    assert set(again.seconds) == {"first", "second"}
+    assert set(again.ratio) == {"second_over_first"}
+    assert again.json()["ratio"] == {"second_over_first": again.ratio["second_over_first"].median}
+    assert again.spikes > 0
 
 
 def test_all_layers_of_a_random_net_fire_at_about_its_rate() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, load_tried, read_model
+from neuroprompt.bundles.data_run import opened, run_items
 from neuroprompt.bundles.pipeline import Pipeline
 from neuroprompt.cli import main
 from neuroprompt.contracts.deployment import Exported, Exporter, ImageTarget, SpikingTarget
@@ -29,6 +30,7 @@ from neuroprompt.simulators.runtime import WORKERS, Runtime
 from neuroprompt.simulators.verify import verify
 from neuroprompt.training.assemble import build
 from neuroprompt.training.config import RunConfig
+from neuroprompt.training.dataset import as_floats, load_data
 from neuroprompt.training.metrics import TrainingMetrics
 from neuroprompt.training.run_folder import Run
 
@@ -38,6 +40,7 @@ SCRIPT = {
         "program.fixed.npz",
         "program.float.npz",
         "run_lava.py",
+        "lava_net.py",
         "lava_processes.py",
         "lava_program.py",
         "program_file.py",
@@ -190,6 +193,46 @@ def test_the_command_runs_verifies_and_prices_it(
     assert code_of("run", str(out), str(tmp_path), "--out", "spikes.npz") == 2
 
 
+@pytest.mark.slow
+def test_images_of_the_runs_data_set_are_items_of_its_neurons(tmp_path: Path) -> None:
+    """Each image drives the neurons, and its class is the backbone's with the prompt that they make."""
+    spec = BackboneSpec("test_vit", random=True, image_size=32)
+    classes = tuple("0123456789")
+    config = RunConfig(method="lorsp", settings={"steps": 2}, backbone=spec, limit=30, classes=classes)
+    model = build(config).eval()
+    for parameter in model.prompt.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    run, out = Run(tmp_path / "run", config, model, TrainingMetrics()), tmp_path / "out"
+    Exporter.named("lava").export(run, out)
+    images = load_data(config.data, model.preprocess, config.seed, config.limit).test
+    inputs = run.model.inputs(as_floats(torch.stack([images[i][0] for i in range(9)]))).numpy()
+    passed = Pipeline(out, "loihi", "fixed").run(inputs)
+
+    result = run_items(out, "data:test:9")
+    assert result.items == 9
+    assert result.tally.decode == "backbone"
+    assert result.tally.predicted.tolist() == passed.logits.argmax(axis=1).tolist()
+    assert result.tally.spikes.tolist() == passed.spikes.sum(axis=(1, 2)).tolist()
+    labels = [int(images[i][1]) for i in range(9)]
+    assert result.accuracy == np.mean(result.tally.predicted == labels)
+    assert result.confusion is not None
+    assert result.confusion.shape == (10, 10)
+
+    spiking, items, _ = opened(out, "data:test:9", None, None)
+    reader = items.reader(spiking, None)
+    verified = verify(spiking, items.part(0, 9), ["loihi", "snntorch"], labels=items.labels, reader=reader)
+    assert verified.items == 9
+    assert verified.targets["snntorch"].changed == 0
+    assert verified.targets["loihi-fixed"].accuracy == result.accuracy
+    for wrong, words in (("data:tset", "data:test"), ("data:test:0", "data:test:N")):
+        with pytest.raises(BadSetting, match=words):
+            run_items(out, wrong)
+    with pytest.raises(BadSetting, match="the backbone says the class"):
+        run_items(out, "data:test:9", decode="rate")
+    with pytest.raises(BadSetting, match="the labels of that data set"):
+        run_items(out, "data:test:9", tmp_path / "labels.npy")
+
+
 def test_wrong_input_is_refused(exported: tuple[Run, Path, Exported], tmp_path: Path) -> None:
     _, out, _ = exported
     with pytest.raises(UnknownName, match="no spiking target is called 'onnxruntime'"):
@@ -201,5 +244,7 @@ def test_wrong_input_is_refused(exported: tuple[Run, Path, Exported], tmp_path: 
     Exporter.named("lava").export(a_run("spike-nvpt"), tmp_path / "static")
     with pytest.raises(BadBundle, match="holds no prompt that is made for every image"):
         Pipeline(tmp_path / "static")
+    with pytest.raises(BadSetting, match="whose neurons see no image"):
+        run_items(tmp_path / "static", "data:test")
     with pytest.raises(Unsupported, match="no spiking generator"):
         Exporter.named("lava").export(a_run(gate="mean"), tmp_path / "dense")

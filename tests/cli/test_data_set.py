@@ -10,11 +10,14 @@ import nir
 import numpy as np
 import pytest
 from float_bounds import near
+from numpy.typing import NDArray
 
 from neuroprompt.bundles.data_run import opened, run_items
-from neuroprompt.contracts.deployment import SpikingTarget
+from neuroprompt.contracts.deployment import Prices, Recording, SpikingTarget
 from neuroprompt.energy.count_spikes import count
+from neuroprompt.energy.estimate import estimate
 from neuroprompt.spiking.graph import write_graph
+from neuroprompt.spiking.program import SpikingModel
 
 Command = Callable[..., Any]
 ITEMS, STEPS, CLASSES = 40, 10, 3
@@ -60,15 +63,19 @@ def test_run_says_how_accurate_the_integers_are(command: Command, graph: Path, d
     assert values["items_per_second"] > 0
     assert 0.7 < values["accuracy"] < 0.95  # one label in eight is wrong
     model, items, _ = opened(graph, data, None, None)
-    recordings = [SpikingTarget.named("loihi").run(model, x, "fixed") for x in items.part(0, ITEMS)]
+    inputs = items.part(0, ITEMS)
+    recordings = [SpikingTarget.named("loihi").run(model, x, "fixed") for x in inputs]
     spikes = [int(r.spikes["lif"].sum()) for r in recordings]
     predicted = [int(r.spikes["lif"].sum(axis=0).argmax()) for r in recordings]
-    synops = [
-        count(model.fixed_program, r, x).total.synops for r, x in zip(recordings, items.part(0, ITEMS), strict=True)
-    ]
+    synops = [count(model.fixed_program, r, x).total.synops for r, x in zip(recordings, inputs, strict=True)]
     assert values["spikes_per_item"]["mean"] == near(float(np.mean(spikes)), ITEMS)
     assert values["spikes_per_item"]["sd"] == near(float(np.std(spikes)), 4 * ITEMS)
     assert values["synops_per_item"]["min"] == min(synops)
+    energy, every = values["energy_per_item"], [energy_of(model, r, x) for r, x in zip(recordings, inputs, strict=True)]
+    assert (energy["prices"], energy["note"]) == ("loihi", "Estimated, not measured")
+    assert energy["mean"] == near(float(np.mean(every)), ITEMS)
+    assert energy["sd"] == near(float(np.std(every)), 4 * ITEMS)
+    assert (energy["min"], energy["max"]) == (min(every), max(every))
     assert values["synops_per_item"]["mean"] == near(float(np.mean(synops)), ITEMS)
     confusion = np.array(values["confusion"])
     assert confusion.sum() == ITEMS
@@ -77,6 +84,11 @@ def test_run_says_how_accurate_the_integers_are(command: Command, graph: Path, d
     assert rows[0] == "item,predicted,label,spikes,synops"
     assert [int(row.split(",")[1]) for row in rows[1:]] == predicted
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def energy_of(model: SpikingModel, recording: Recording, inputs: NDArray[Any]) -> float:
+    """Of one item, counted node by node."""
+    return estimate(count(model.fixed_program, recording, inputs).total, Prices.named("loihi")).joules
 
 
 def test_parts_of_a_data_set_count_as_the_whole(graph: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +110,8 @@ def test_verify_says_which_predictions_change(command: Command, graph: Path, dat
         assert (target["spike_exact"], target["changed"]) == (1.0, 0)
         assert target["accuracy"] == values["reference"]["accuracy"]
     alone = command("run", graph, "--inputs", data, "--json").json
+    for key in ("spikes_per_item", "synops_per_item", "energy_per_item"):
+        assert values["targets"]["loihi-fixed"][key] == alone[key]
     assert values["targets"]["loihi-fixed"]["accuracy"] == alone["accuracy"]
     words = command("verify", graph, "--inputs", data, "--targets", "loihi").out
     assert "predictions are not the reference's" in " ".join(words.split())
@@ -162,6 +176,52 @@ def test_mistakes_are_one_line(command: Command, graph: Path, data: Path, tmp_pa
         refused(command(verb, graph, "--inputs", data, "--decode", "rank"), "rate, first-spike, potential")
         refused(command(verb, graph, "--labels", tmp_path / "few.npy"), "--inputs FILE beside it")
         refused(command(verb, graph, "--inputs", data, "--figure", "a.txt"), "a.txt")
+        refused(command(verb, graph, "--inputs", data, "--prices", "joule"), "joule")
+        refused(command(verb, graph, "--prices", "speck"), "--inputs FILE beside it")
     refused(command("run", graph, "--inputs", data, "--threads", 2), "images")
     refused(command("run", graph, "--inputs", data, "--target", "snntorch"), "snntorch: float")
     refused(command("run", graph, "--inputs", data, "--out", "a.npz"), ".csv")
+
+
+# --- shards ----------------------------------------------------------------------------------------------------------
+
+
+def timeless(values: Any) -> Any:
+    """JSON without what differs from run to run."""
+    if isinstance(values, dict):
+        return {key: timeless(value) for key, value in values.items() if key not in ("seconds", "items_per_second")}
+    return values
+
+
+@pytest.mark.slow
+def test_shards_on_an_engine_give_what_one_run_gives(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    """In two processes, and in the order of the items; the same command again takes the files that are there."""
+    words = ("--inputs", data, "--json")
+    split = ("--engine", "local", "--shards", 2, "--work", tmp_path / "work")
+    for verb, more in (("run", ("--out", tmp_path / "a.csv")), ("verify", ("--targets", "loihi"))):
+        whole = command(verb, graph, *words, *more)
+        written = (tmp_path / "a.csv").read_bytes()
+        sharded = command(verb, graph, *words, *more, *split)
+        assert sharded.code == 0, sharded.err
+        assert timeless(sharded.json) == timeless(whole.json)
+        assert (tmp_path / "a.csv").read_bytes() == written
+    files = sorted((tmp_path / "work").glob("*/shard.npz"))
+    assert len(files) == 4
+    before = [file.stat().st_mtime_ns for file in files]
+    files[0].unlink()
+    again = [command(verb, graph, *words, *more, *split) for verb, more in (("run", ()), ("verify", more))]
+    assert [result.code for result in again] == [0, 0]
+    assert [file.stat().st_mtime_ns for file in files][1:] == before[1:]
+    assert files[0].exists()
+
+
+def test_a_shard_that_fails_is_one_line(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
+    split = ("--engine", "local", "--shards", 2)
+    failed = command("run", graph, "--inputs", data, *split, "--decode", "rank")
+    refused(failed, "shard 1 of 2", "rate, first-spike, potential")
+    refused(command("run", graph, "--inputs", data, "--shards", 2), "--engine beside it")
+    refused(command("run", graph, "--inputs", data, "--engine", "cloud"), "local")
+    for verb in ("run", "verify"):
+        refused(command(verb, graph, "--engine", "local"), "--inputs FILE beside it")
+        refused(command(verb, graph, "--inputs", data, *split[:3], 0), "shards 0")
+        refused(command(verb, graph, "--inputs", data, "--shard", "2/2:x.npz"), "INDEX/COUNT:FILE")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from float_bounds import near
 from PIL import Image
+from sana_fe_nets import chain
 
 MINE = """
 title = "mine"
@@ -171,3 +172,20 @@ def test_the_measurement_runs_where_there_are_counters(onnx_bundle: Path, tmp_pa
     assert found.files.keys() == {"model.onnx"}
     assert found.joules == 0, "nothing moved this counter"
     assert found.json()["evidence"] == "measured"
+
+
+def test_a_run_on_a_loihi_1_is_priced_timed_and_drawn(command: Any, tmp_path: Path) -> None:
+    graph, inputs = chain((20, 30, 5), 4, 0.3)
+    nir.write(tmp_path / "net.nir", graph)
+    np.save(tmp_path / "x.npy", inputs)
+    words = ("energy", tmp_path / "net.nir", "--input", tmp_path / "x.npy", "--target", "loihi", "--precision", "fixed")
+    result = command(*words, "--chip", tmp_path / "cores.svg")
+    assert (tmp_path / "cores.svg").read_text().lstrip().startswith("<?xml")
+    for text in ("on a Loihi 1, 1 core", "us a run of 6 steps", "energy-delay product", "estimated, not measured"):
+        assert text in " ".join(result.out.split())
+    found = command(*words, "--json").json
+    assert found["loihi1"]["latency"]["steps"] == 6
+    assert found["loihi1"]["energy_delay_js"] == found["loihi1"]["joules"] * found["loihi1"]["latency"]["run_s"]
+    bad = command(*words, "--chip", tmp_path / "cores.gif")
+    assert bad.code == 2
+    assert "expected a name that ends in .png or .svg" in bad.err

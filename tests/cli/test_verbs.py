@@ -15,7 +15,7 @@ from PIL import Image
 
 from neuroprompt.cli._app import VERBS
 from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
-from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.contracts.learning import BackboneSpec, Prompt
 from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.onnxgraph.parity import TOLERANCE
 from neuroprompt.training.dataset import load_data
@@ -34,7 +34,7 @@ def test_every_verb_has_help_with_examples(command: Command, verb: str) -> None:
 
 
 def test_train_wrote_a_run_of_safetensors_and_json(trained: Path) -> None:
-    assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors"}
+    assert {p.suffix for p in trained.iterdir()} == {".json", ".safetensors", ".svg"}
 
 
 def test_train_lists_the_settings_of_method_and_head(command: Command) -> None:
@@ -249,8 +249,29 @@ def test_backbones_lists_what_takes_what(command: Command) -> None:
     printed = command("backbones", "qwen3_vit_88m")
     assert "qwen3_vit_88m_enc" in printed.out
     assert "no features" in printed.out
+    without = command("backbones", "hiera_tiny_224", "--json").json["models"]["hiera_tiny_224"]
+    assert "knows its blocks" in without["why_no_tokens"]
+    assert vit["why_no_tokens"] == ""
     wrong = command("backbones", "nothing_like_it")
     assert wrong.code == 2
+
+
+def test_methods_are_counted_on_a_backbone(command: Command) -> None:
+    listed = command("methods", "--json").json
+    assert set(listed["methods"]) == set(Prompt.names())
+    left = {name: (m["macs"], m["constants"], m["left"]) for name, m in listed["methods"].items()}
+    for name in ("full", "linear", "lora", "ssf"):
+        assert left[name] == (0, 0, "nothing"), name
+    # 6 blocks, 10 tokens, 128 channels: keys and values of each.
+    for name in ("vpt-deep", "vfpt", "spt", "spike-nvpt"):
+        assert left[name][1] == 2 * 6 * 10 * 128, name
+        assert listed["methods"][name]["parameters"] == 6 * 10 * 128, name
+    assert listed["methods"]["lora"]["parameters"] == 6 * 8 * (128 + 3 * 128)
+    assert left["vapt"][0] > 0
+    on_resnet = command("methods", "--backbone", "test_resnet", "--json").json["methods"]
+    assert on_resnet["vpt-deep"]["why"]
+    assert on_resnet["lora"]["parameters"] > 0
+    assert "nothing" in command("methods").out
 
 
 def test_doctor_looks_at_all_of_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from fixed_nets import fixed_nets
 
-from neuroprompt.compiler.mapping import AXONS, CORES, NEURONS, WEIGHT_BYTES, Placement, mapped
+from neuroprompt.compiler.mapping import Placement, mapped
+from neuroprompt.compiler.pieces import AXONS, CORES, NEURONS, WEIGHT_BYTES
 from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.spiking.program import Population, Program, Projection
 from neuroprompt.spiking.weights import Weights
@@ -109,6 +110,23 @@ def test_cores_that_talk_end_up_on_one_tile() -> None:
     placement = mapped(program, {name: np.ones((4, size), bool) for name in names})
     in_order = sum(abs((i + 7) // 4 - i // 4) * size for i in range(7))
     assert placement.hops < in_order / 4
+
+
+def test_pieces_that_talk_share_a_core() -> None:
+    """Four layers of 500: first come, first served puts 0 with 1 and 2 with 3, but 0 talks to 2 and 1 to 3."""
+    names = [f"p{i}" for i in range(4)]
+    ones = Weights(np.ones(500, np.int32))
+    projections = (Projection("p0", "p2", ones), Projection("p1", "p3", ones))
+    program = Program("fixed", 4, 1, tuple(layer(name, 500) for name in names), projections)
+    for rate in (1.0, 0.0):
+        placement = mapped(program, {name: np.full((4, 500), rate) for name in names})
+        assert_kept(program, placement)
+        together = [set(core.holds) for core in placement.cores]
+        between = placement.json()["messages_between_cores_a_step"]
+        if rate:
+            assert (len(together), between) == (2, 0.0), together
+        else:
+            assert together == [{"p0", "p1"}, {"p2", "p3"}]
 
 
 def test_what_no_chip_holds_is_named() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neuroprompt.compiler.mapping import Placement, mapped
+from neuroprompt.energy.chip_events import chip_events
 from neuroprompt.energy.latency import Latency, latency
 from neuroprompt.spiking.program import Population, Program, Projection
 from neuroprompt.spiking.weights import Weights
@@ -32,8 +33,9 @@ def net(lines: int, sizes: tuple[int, ...], share: float, rng: np.random.Generat
 
 def estimated(program: Program, sent: Any) -> tuple[Placement, Latency]:
     silent = {p.name: np.zeros((STEPS, p.size), bool) for p in program.populations}
-    placement = mapped(program, silent)
-    return placement, latency(program, silent | {"input": sent}, placement)
+    placement = mapped(program, silent | {"input": sent})
+    never = {name: np.zeros(spikes.shape, np.int32) for name, spikes in silent.items()}
+    return placement, latency(chip_events(program, silent | {"input": sent}, never, placement))
 
 
 def simulated(sanafe: Any, program: Program, sent: Any, placement: Placement) -> float:
@@ -42,7 +44,7 @@ def simulated(sanafe: Any, program: Program, sent: Any, placement: Placement) ->
     lines = network.create_neuron_group("lines", program.inputs)
     for i, line in enumerate(lines):
         line.set_attributes(
-            soma_hw_name=f"loihi_inputs[{i}]", model_attributes={"spikes": sent[:, i].astype(int).tolist()}
+            soma_hw_name=f"loihi_inputs[{i}]", model_attributes={"spikes": [*sent[:, i].astype(int).tolist(), 0]}
         )
         line.map_to_core(chip.tiles[0].cores[3])
     used: dict[Any, int] = {}
@@ -62,7 +64,7 @@ def simulated(sanafe: Any, program: Program, sent: Any, placement: Placement) ->
                 lines[int(j)].connect_to_neuron(neuron, {"weight": 1.0})
     whole = sanafe.SpikingChip(chip)
     whole.load(network)
-    return float(whole.sim(STEPS)["sim_time"])
+    return float(whole.sim(STEPS + program.depth)["sim_time"])
 
 
 @pytest.mark.parametrize(
@@ -96,9 +98,14 @@ def test_a_step_by_hand() -> None:
     weights = Weights(np.array([[1, 1, 1], [1, 0, 0]], np.int32))
     program = Program("fixed", 1, 3, (population,), (Projection("input", "p", weights),))
     spikes = {"p": np.array([[True, False]])}
-    bounds = latency(program, spikes | {"input": np.ones((1, 3), bool)}, mapped(program, spikes))
-    arriving, neurons = 3 * 16.0 + 4 * 3.8, 2 * 6.0 + 30.0
-    assert picoseconds(bounds.step_low_s) == round((600 + max(arriving, neurons)) * 1e3)
-    assert picoseconds(bounds.step_high_s) == round((600 + arriving + neurons + 2 * 3.7 + 5.1) * 1e3)
+    events = chip_events(
+        program, spikes | {"input": np.ones((1, 3), bool)}, {"p": np.zeros((1, 2))}, mapped(program, spikes)
+    )
+    bounds = latency(events)
+    arriving, second = 3 * 16.0 + 4 * 3.8, 2 * (6.0 + 3.7) + 30.0
+    assert picoseconds(bounds.run_low_s) == round((2 * 600 + arriving + second) * 1e3)
+    assert picoseconds(bounds.run_high_s) == round((2 * 600 + arriving + max(2 * 6.0, 3 * 5.1) + second) * 1e3)
+    # Messages come every 5.1 ns and take 19.8 or more, so the core is never without one after the first.
+    assert picoseconds(bounds.run_s) == round((2 * 600 + 5.1 + arriving + second) * 1e3)
     assert bounds.bottleneck == 0
-    assert bounds.run_low_s == bounds.step_low_s
+    assert (bounds.steps, bounds.step_s) == (2, bounds.run_s / 2)

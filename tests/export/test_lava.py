@@ -30,6 +30,7 @@ FILES = {
     "scale_report.json",
     "tokens.npy",
     "run_lava.py",
+    "lava_net.py",
     "lava_processes.py",
     "lava_program.py",
     "program_file.py",

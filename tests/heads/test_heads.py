@@ -30,7 +30,8 @@ from neuroprompt.training.run_folder import Run
 T = TypeVar("T")
 TINY = BackboneSpec("test_vit", image_size=32, random=True)
 """timm's own tiny ViT, with a classifier of 1000 classes."""
-MAPPINGS = [name for name in Head.names() if Head.part(name).needs_classifier]
+MAPPINGS = [name for name in Head.names() if Head.part(name).needs_classifier and name != "direct"]
+"""All but `direct`, which takes a classifier of the task's own classes alone."""
 
 
 def classifier(source: int = 7, features: int = 5) -> nn.Linear:
@@ -230,3 +231,39 @@ def test_a_backbone_without_classes_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match=r"'embedded' has no classifier.*linear head"):
         train(config("frequency", backbone=embedded), tmp_path / "run", accelerator="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_sequential_mapping_is_that_of_evps_release() -> None:
+    """Class after class, the most frequent source that none before it has; also where another has more of it."""
+    fitted = head("sequential", classes=2, source=3)
+    fitted.fit(torch.tensor([[3.0, 9.0], [0.0, 1.0], [2.0, 4.0]]))
+    assert fitted.index.tolist() == [[0], [2]]  # source 0 goes to class 0 with 3 images, though class 1 has 9
+    fitted.fit(torch.zeros(3, 2))
+    assert fitted.index.tolist() == [[0], [1]]
+
+
+def test_the_direct_mapping_is_the_classifier() -> None:
+    layer, features = classifier(), torch.randn(4, 5)
+    direct = Head.named("direct", features=5, classes=7, classifier=layer)
+    assert torch.equal(direct(features), layer(features))
+    assert not list(direct.parameters())
+    with pytest.raises(BadSetting, match="7 classes for 3"):
+        Head.named("direct", features=5, classes=3, classifier=layer)
+
+
+def test_the_linear_head_starts_as_asked() -> None:
+    def drawn(init: str) -> Any:
+        torch.manual_seed(0)
+        return Head.named("linear", features=300, classes=200, init=init)
+
+    torch.manual_seed(0)
+    theirs = torch.nn.Linear(300, 200)
+    assert torch.equal(drawn("torch").weight, theirs.weight)
+    assert torch.equal(drawn("torch").bias, theirs.bias)
+    vpt = drawn("vpt")
+    assert torch.equal(vpt.bias, torch.full((200,), -torch.tensor(99.0, dtype=torch.float64).log().float().item()))
+    # 60,000 draws of deviation 0.1: their mean square is 0.01, with a relative deviation of sqrt(2 / 60,000) = 0.6 %
+    assert float(vpt.weight.detach().square().mean()) == pytest.approx(2 / 200, rel=0.03)
+    assert float(drawn("normal").bias.detach().abs().max()) == 0
+    with pytest.raises(BadSetting, match="vpt"):
+        drawn("zeros")

@@ -83,14 +83,15 @@ class _Rounded(TorchDispatchMode):
             before = args
         out = func(*args, **kwargs)
         z = out[0] if isinstance(out, tuple) else out
-        if rule is not None and z.is_floating_point():
+        if rule is not None and (z.is_floating_point() or z.is_complex()):
             bound = rule(func, before, kwargs, z).nan_to_num(0, 0, 0)  # infinities of masks are exact
             z.add_(U32 * bound * _signs(z, self.generator))
         return out
 
 
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randint(0, 2, like.shape, generator=generator).double() * 2 - 1
+    signs = torch.randint(0, 2, like.shape, generator=generator).double() * 2 - 1
+    return torch.complex(signs, _signs(signs, generator)) if like.is_complex() else signs
 
 
 # --- rules: the bound of an operation's rounding error, in units of u -------------------------------------------------
@@ -113,6 +114,13 @@ def _means(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) 
 def _length(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     """sqrt of a sum of squares, which are all positive: half its sqrt(n + 2), and the root's own, are below that."""
     return z * math.sqrt(args[0].numel() / z.numel() + 2)
+
+
+def _waves(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
+    """sqrt(n + 2) times the sum of |x|: a Fourier transform sums n products with numbers of length 1."""
+    x, dims = args[0].abs(), args[1]
+    bound: Tensor = x.sum(dims, keepdim=True) * math.sqrt(math.prod(x.shape[d] for d in dims) + 2)
+    return bound.expand(z.shape)
 
 
 def _windows(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
@@ -213,6 +221,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("gelu", "silu", "erf", "hardswish"), _by_input),
     **dict.fromkeys(("_softmax", "_safe_softmax"), _softmax),
     "lerp": _between,
+    "_fft_c2c": _waves,
     "avg_pool2d": _windows,
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
@@ -228,6 +237,6 @@ EXACT = {
     "logical_and", "logical_not", "bitwise_not", "zeros", "ones", "full", "fill_", "masked_fill", "arange", "empty",
     "empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
     "new_empty_strided", "scalar_tensor",
-    "index_copy", "unsafe_split", "uniform_", "set_", "_local_scalar_dense", "promote_types",
+    "view_as_real", "index_copy", "unsafe_split", "uniform_", "set_", "_local_scalar_dense", "promote_types",
 }  # fmt: skip
 """Operations that move, choose or compare numbers, or make integers."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 from float_bounds import of_std
 
 from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting, Unsupported
 
-SITE = PromptSite(depth=3, width=48, image=(3, 32, 32), patch=16)
+WEIGHTS = {"model.blocks.0.attn.qkv.weight": (144, 48), "model.blocks.0.attn.qkv.bias": (144,)}
+SITE = PromptSite(depth=3, width=48, image=(3, 32, 32), patch=16, weights=WEIGHTS)
 NO_BLOCKS = PromptSite(depth=0, width=48, image=(3, 32, 32), patch=16)
 
 
@@ -19,6 +21,8 @@ def test_every_method_enters_where_it_says(name: str) -> None:
     prompt = Prompt.named(name, site=SITE)
     tokens = prompt.tokens()
     assert (tokens is not None) == (prompt.enters == "tokens" and not prompt.per_image)
+    frozen = {name: torch.ones(shape) for name, shape in WEIGHTS.items()}
+    assert bool(prompt.weights(frozen)) == (prompt.enters == "weights")
     assert (prompt.stream() is not None) == (prompt.enters == "tokens" and prompt.per_image)
     if tokens is not None:
         assert tokens.shape[0] in (1, SITE.depth)

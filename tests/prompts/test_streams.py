@@ -91,11 +91,11 @@ def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
         Prompt.named("lspt", site=VIT_B, **wrong)
 
 
-@pytest.mark.parametrize("method", ["lspt", "gate-vpt"])
+@pytest.mark.parametrize("method", ["lspt", "gate-vpt", "vapt"])
 def test_a_backbone_without_blocks_of_one_width_is_refused(method: str) -> None:
     with pytest.raises(Unsupported, match="enters as tokens"):
         Prompt.named(method, site=PromptSite(depth=0, width=0, image=(3, 32, 32), patch=1))
-    with pytest.raises(Unsupported, match=f"{method} hands tokens on from block to block"):
+    with pytest.raises(Unsupported, match=f"{method}'s tokens follow the image from block to block"):
         Prompt.named(method, site=PromptSite(depth=2, width=32, image=(3, 32, 32), patch=4, widths=(16, 32)))
 
 

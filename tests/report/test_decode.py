@@ -37,7 +37,7 @@ accuracies = st.builds(
     Accuracy,
     *(shares, st.dictionaries(names, shares, max_size=3), counts),
     corruption=st.none() | st.builds(Corruption, st.dictionaries(names, shares), shares),
-    ood=st.dictionaries(names, st.builds(Elsewhere, shares, counts, counts), max_size=2),
+    ood=st.dictionaries(names, st.builds(Elsewhere, shares, counts, counts, shares), max_size=2),
 )
 measurements = st.builds(Measurement, shares, shares, shares, counts, st.lists(names, max_size=2).map(tuple))
 measured = st.builds(MeasuredEnergy, st.dictionaries(names, measurements, min_size=1, max_size=2))

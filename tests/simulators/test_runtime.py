@@ -8,73 +8,21 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import nir
 import numpy as np
 import pytest
+from child_processes import PROC, assert_all_gone, marked, needs_proc, until
 
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import NeuropromptError, RuntimeMissing, WorkerFailed
 from neuroprompt.simulators.runtime import WORKERS, Runtime, cache_folder
 from neuroprompt.spiking.program import Population, Program, SpikingModel
 
-PROC = Path("/proc")
-SHM = Path("/dev/shm")
-needs_proc = pytest.mark.skipif(not (PROC / "self/environ").exists(), reason="processes are counted in /proc")
 STEPS = 200_000
 """Some minutes of Lava: it is always ended before."""
-
-
-@pytest.fixture
-def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
-    """A variable that every process started by a test inherits, however deep; at the end none may live."""
-    value = uuid.uuid4().hex
-    monkeypatch.setenv("NEUROPROMPT_TEST_MARK", value)
-    before = ownerless()
-    yield value.encode()
-    for pid in marked(value.encode()):
-        os.kill(pid, signal.SIGKILL)
-    until(lambda: not ownerless() - before, 10)
-
-
-def ownerless() -> set[str]:
-    """Python's shared memory that no living process has mapped: other programs may be using theirs."""
-    names, mapped = {p.name for p in SHM.glob("psm_*")}, set()
-    for maps in PROC.glob("[0-9]*/maps"):
-        with suppress(OSError):
-            text = maps.read_text(errors="replace")
-            mapped |= {name for name in names if name in text}
-    return names - mapped
-
-
-def marked(mark: bytes) -> dict[int, str]:
-    """The command line of every living process with that mark, except this one."""
-    found = {}
-    for folder in PROC.iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            try:
-                if mark in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-    return found
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def assert_all_gone(mark: bytes) -> None:
-    until(lambda: not marked(mark), 10)
 
 
 def program() -> Program:
@@ -101,7 +49,7 @@ def worker_of(mark: bytes) -> int:
     """The worker itself, once it has all of Lava's processes around it."""
 
     def workers() -> list[int]:
-        return sorted(pid for pid, line in marked(mark).items() if "run_lava.py" in line and "watchdog.py" not in line)
+        return sorted(pid for pid, line in marked(mark).items() if "_lava.py" in line and "watchdog.py" not in line)
 
     until(lambda: len(workers()) >= 5)  # worker, memory manager, LIF, sink, runtime service
     return workers()[0]
@@ -168,7 +116,7 @@ def test_the_script_alone_leaves_nothing_when_it_is_killed(lava: SpikingTarget, 
     """As a person runs it from a bundle, without neuroprompt around it."""
     (tmp_path / "program.fixed.npz").write_bytes(program().to_bytes())
     script = tmp_path / "run_lava.py"
-    for name in ("run_lava.py", "lava_processes.py", "lava_program.py", "program_file.py"):
+    for name in ("run_lava.py", "lava_net.py", "lava_processes.py", "lava_program.py", "program_file.py"):
         (tmp_path / name).write_bytes((WORKERS / name).read_bytes())
     python = Runtime("lava", "3.10", WORKERS / "lava.txt").executable
     alone = subprocess.Popen([python, script], cwd=tmp_path)

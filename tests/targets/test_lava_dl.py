@@ -111,7 +111,7 @@ def existing(folder: Path) -> Path:
 def test_a_damaged_file_is_one_line(lava_dl: SpikingTarget) -> None:
     target: Any = lava_dl
     with pytest.raises(WorkerFailed, match="the lava-dl worker failed") as caught:
-        target.run_net(to_netx(chain(0))[:1000], np.zeros((4, 5)), 4)
+        target.run_net(to_netx(chain(0))[:1000], np.zeros((1, 4, 5)), 4)
     assert "\n" not in str(caught.value)
 
 

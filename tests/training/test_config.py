@@ -72,7 +72,9 @@ def test_a_command_line_makes_its_configuration_again(monkeypatch: pytest.Monkey
     config = configure(
         method="lorsp",
         settings={"steps": 2, "tau": 3.5},
-        backbone=BackboneSpec("test_vit", str(tmp_path / "w.safetensors"), 64),
+        backbone=BackboneSpec(
+            "test_vit", str(tmp_path / "w.safetensors"), 64, False, "avg", "projection", str(tmp_path / "c.safetensors")
+        ),
         data=f"folder:{tmp_path}",
         limit=7,
         seed=3,
@@ -85,6 +87,11 @@ def test_a_command_line_makes_its_configuration_again(monkeypatch: pytest.Monkey
         weight_decay=0.1,
         prompt_weight_decay=0.0,
         warmup=0.0,
+        schedule="steps",
+        lr_batch=256,
+        augment="crop+flip",
+        patience=3,
+        best=True,
         head="frequency",
         head_settings={"sources": 2},
         precision="bf16-mixed",
@@ -93,7 +100,7 @@ def test_a_command_line_makes_its_configuration_again(monkeypatch: pytest.Monkey
         exif=False,
     )
     changed = {key for key, value in config.json().items() if value != RunConfig().json()[key]}
-    assert changed == set(config.json()) - {"classes", "weights_sha256"}
+    assert changed == set(config.json()) - {"classes", "weights_sha256", "classifier_sha256", "recipe"}
     made: list[RunConfig] = []
 
     def train(config: RunConfig, *places: object, precision: str, **options: object) -> None:

@@ -131,7 +131,9 @@ def test_elsewhere_the_class_is_chosen_among_those_that_are_there(run: Run, tmp_
     masked = logits[:, [1, 7, 8]].argmax(1)
     expected = sum("178"[i] == t for i, t in zip(masked.tolist(), truth, strict=True)) / 18
     unmasked = sum(str(i) == t for i, t in zip(logits.argmax(1).tolist(), truth, strict=True)) / 18
-    assert measured.json()["ood"] == {name: {"accuracy": expected, "images": 18, "classes": 3}}
+    assert measured.json()["ood"] == {
+        name: {"accuracy": expected, "images": 18, "classes": 3, "accuracy_all": unmasked}
+    }
     assert expected > unmasked, "this run must confuse classes, or masking would not show"
 
 
@@ -192,7 +194,10 @@ def test_runs_that_cannot_be_compared(three: list[Run]) -> None:
 def test_csv_has_a_row_for_every_run_and_accuracy(three: list[Run], tmp_path: Path) -> None:
     name = f"folder:{elsewhere(tmp_path / 'few, indeed', '1', '7')}"
     seeds = evaluate_seeds(three[:2], ["jpeg:25"], ood=[name])
-    assert seeds.json()["std"]["ood"][name] == {"accuracy": seeds.std.ood[name]}
+    assert seeds.json()["std"]["ood"][name] == {
+        "accuracy": seeds.std.ood[name],
+        "accuracy_all": seeds.std.ood_all[name],
+    }
     results = [single.accuracy for single in seeds.runs]
     save_csv(three[:2], results, tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="") as file:

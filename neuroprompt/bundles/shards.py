@@ -1,0 +1,183 @@
+"""A data set split into shards, which an engine runs as commands of their own; each gives a whole file or none."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroprompt.contracts.deployment import Recording
+from neuroprompt.contracts.work import Engine, Resources, Task
+from neuroprompt.errors import BadData, BadSetting, NeuropromptError, Unsupported, WorkerFailed
+from neuroprompt.files import write_whole
+from neuroprompt.progress import SILENT, Progress
+from neuroprompt.simulators.per_item import PerItem
+from neuroprompt.simulators.tally import Tally
+from neuroprompt.spiking.activity import Activity
+
+KINDS = ("spikes", "v", "u", "values")
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Shard `index` of `count`, whose results go to `file`."""
+
+    index: int
+    count: int
+    file: Path
+
+    @classmethod
+    def parse(cls, word: str) -> Shard:
+        """INDEX/COUNT:FILE as a shard; raises BadSetting."""
+        place, _, file = word.partition(":")
+        index, _, count = place.partition("/")
+        if not (index.isdecimal() and count.isdecimal() and file and int(index) < int(count)):
+            raise BadSetting(f"shard {word!r}", "INDEX/COUNT:FILE, with the first index 0")
+        return cls(int(index), int(count), Path(file))
+
+    def of(self, items: int) -> range:
+        """Its items, of so many in all."""
+        return range(items * self.index // self.count, items * (self.index + 1) // self.count)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a data set is split: an engine, the number of shards, and a folder for their files.
+
+    Where tasks run on other machines, `work` is on storage that all of them share. Files in it are kept, so that the
+    same command goes on where it stopped; without it they are in a temporary folder, and gone at the end.
+    """
+
+    engine: Engine
+    shards: int
+    work: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.shards < 1:
+            raise BadSetting(f"shards {self.shards}", "at least 1")
+
+    def run(self, words: Sequence[str], reads: Sequence[Path], items: int, progress: Progress = SILENT) -> list[Arrays]:
+        """What each shard of a command wrote, in the order of the items; no shard is empty.
+
+        Raises WorkerFailed where a shard failed, and what the engine raises.
+        """
+        count = min(self.shards, items)
+        with ExitStack() as stack:
+            if self.work is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="np-shards-")))
+            else:
+                folder = self.work.resolve()
+            tasks = [self._task(words, reads, i, count, folder) for i in range(count)]
+            waiting = [task for task in tasks if not task.makes.exists()]
+            failed: list[str] = []
+            if waiting:
+                ended = stack.enter_context(closing(self.engine.run(waiting, Resources())))
+                for end in progress.track(ended, "shards", len(waiting)):
+                    failed += [f"{end.task.name} {end.error}"] if end.error else []
+            if failed:
+                raise WorkerFailed(min(failed))
+            return [read_arrays(task.makes) for task in tasks]
+
+    def _task(self, words: Sequence[str], reads: Sequence[Path], index: int, count: int, folder: Path) -> Task:
+        about = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in reads]
+        key = hashlib.sha256(repr((words, about)).encode()).hexdigest()[:12]
+        home = folder / f"{key}-{index}-of-{count}"
+        return Task(
+            name=f"shard {index + 1} of {count}",
+            words=(*words, "--shard", f"{index}/{count}:{home / 'shard.npz'}"),
+            makes=home / "shard.npz",
+            log=home / "log.txt",
+            writes=home / "run",
+            reads=tuple(reads),
+        )
+
+
+def words_of(verb: str, what: Path | str, options: Mapping[str, object]) -> list[str]:
+    """The command line of a verb, its options by name; those that are None or False are left out."""
+    words = [verb, str(Path(what).resolve())]
+    for name, value in options.items():
+        if value is not None and value is not False:
+            values = [] if value is True else [str(value.resolve()) if isinstance(value, Path) else str(value)]
+            words += [f"--{name}", *values]
+    return words
+
+
+def inputs_and(inputs: Path | str, labels: Path | None, options: Mapping[str, object]) -> dict[str, object]:
+    """The options of a data set beside others; a file's path made absolute."""
+    return {"inputs": Path(inputs) if os.path.exists(inputs) else str(inputs), "labels": labels, **options}
+
+
+def reads_of(what: Path | str, inputs: Path | str, labels: Path | None) -> list[Path]:
+    """The files that each shard reads."""
+    return [Path(path).resolve() for path in (what, inputs, labels) if path is not None and os.path.exists(path)]
+
+
+# --- what a shard's file holds ---------------------------------------------------------------------------------------
+
+
+def write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Arrays as .npz, whole or not at all; raises CannotWrite."""
+    data = io.BytesIO()
+    np.savez(data, allow_pickle=False, **arrays)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, data.getvalue())
+
+
+def read_arrays(file: Path) -> Arrays:
+    """What `write_arrays` wrote; raises BadData."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise BadData(f"{file} is not the file of a shard", "one that a shard wrote", "remove it") from error
+
+
+def tally_arrays(tally: Tally) -> Arrays:
+    """A tally as arrays."""
+    counts = {name: getattr(tally.counts, name) for name in ("spikes", "synops", "graded")}
+    same = np.array(list(tally.counts.same.json().values()), np.int64)
+    about = {"classes": np.array(tally.classes), "decode": np.array(tally.decode), "same": same}
+    return {"predicted": tally.predicted, **counts, **about}
+
+
+def tally_of(shards: Sequence[Arrays], seconds: float) -> Tally:
+    """The tally of all items, of what `tally_arrays` gave of each shard."""
+    first = shards[0]
+    same = Activity(**dict(zip((f.name for f in fields(Activity)), first["same"].tolist(), strict=True)))
+    counts = PerItem.joined([PerItem(s["spikes"], s["synops"], s["graded"], same) for s in shards])
+    predicted = np.concatenate([s["predicted"] for s in shards])
+    return Tally(predicted, counts, int(first["classes"]), str(first["decode"]), seconds)
+
+
+def recording_arrays(key: str, ran: Recording | NeuropromptError) -> Arrays:
+    """What a target did, or why it did not, as arrays whose names begin with `key`."""
+    if isinstance(ran, NeuropromptError):
+        return {f"{key}/{type(ran).__name__}": np.array(str(ran))}
+    arrays = {f"{key}/{kind}/{name}": rows for kind in KINDS for name, rows in getattr(ran, kind).items()}
+    late = {f"{key}/delay/{name}": np.array(steps) for name, steps in ran.delay.items()}
+    sent = {} if ran.sent is None else {f"{key}/sent": ran.sent}
+    return {**arrays, **late, **sent, f"{key}/seconds": np.array(ran.seconds)}
+
+
+def recording_of(key: str, shards: Sequence[Arrays]) -> Recording:
+    """The batch of all items, of what `recording_arrays` gave of each shard; raises what a target raised there."""
+    parts = []
+    for shard in shards:
+        its = {name.removeprefix(f"{key}/"): array for name, array in shard.items() if name.startswith(f"{key}/")}
+        for error in (Unsupported, WorkerFailed):
+            if error.__name__ in its:
+                raise error(str(its[error.__name__]))
+        by = {kind: {n.partition("/")[2]: a for n, a in its.items() if n.startswith(f"{kind}/")} for kind in KINDS}
+        delay = {name.partition("/")[2]: int(a) for name, a in its.items() if name.startswith("delay/")}
+        parts.append(Recording(**by, seconds=float(its["seconds"]), delay=delay, sent=its.get("sent")))
+    return Recording.joined(parts)

@@ -1,0 +1,169 @@
+"""Training images: augmented as seed, epoch and place say, the same whatever decodes them, and a killed run goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import load_file
+
+from neuroprompt.contracts.learning import BackboneSpec, Images, Preprocess
+from neuroprompt.errors import BadData
+from neuroprompt.progress import Progress
+from neuroprompt.training.augment import AREA, RATIO, augmented, moved, part_of
+from neuroprompt.training.config import AUGMENTS, RunConfig, configure
+from neuroprompt.training.dataset import load_data
+from neuroprompt.training.feed import Feed
+from neuroprompt.training.loop import train
+
+T = TypeVar("T")
+HOW = Preprocess((24, 24), crop_pct=0.875)
+ROWS = [[0, 5, 2], [7, 1]]
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    return load_data("digits", HOW, 0, 10).train
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of six noise images of 40 x 30."""
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        for i in range(6):
+            pixels = generator.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("how", [how for how in AUGMENTS if how != "none"])
+def test_an_augmented_image_repeats_and_differs_by_epoch(images: Images, how: str) -> None:
+    first, label = augmented(images, 3, how, (0, 1, 3))
+    again, _ = augmented(images, 3, how, (0, 1, 3))
+    assert torch.equal(first, again)
+    assert first.shape == images[3][0].shape
+    assert first.dtype == torch.uint8
+    assert label == images[3][1]
+    assert any(not torch.equal(augmented(images, 3, how, (0, epoch, 3))[0], first) for epoch in range(2, 12))
+
+
+def test_a_flip_is_the_image_or_its_mirror(images: Images) -> None:
+    image = images[2][0]
+    flips = [augmented(images, 2, "flip", (0, epoch, 2))[0] for epoch in range(40)]
+    straight = sum(torch.equal(flip, image) for flip in flips)
+    assert 0 < straight < 40
+    assert sum(torch.equal(flip, image.flip(2)) for flip in flips) == 40 - straight
+
+
+sides = st.integers(1, 300)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.tuples(sides, sides), st.tuples(sides, sides), st.sampled_from([None, 0.875, 1.0]), st.integers(0, 9))
+def test_parts_lie_in_the_image(source: tuple[int, int], size: tuple[int, int], pct: float | None, seed: int) -> None:
+    (width, height), how = source, Preprocess(size, crop_pct=pct)
+    for choose in (moved, part_of):
+        left, top, right, bottom = choose((width, height), how, np.random.default_rng(seed))
+        assert 0 <= left < right <= width * (1 + 2**-50)  # of sums and products, a few roundings
+        assert 0 <= top < bottom <= height * (1 + 2**-50)
+
+
+def test_a_moved_crop_has_seven_eighths_of_what_covers_the_size() -> None:
+    left, top, right, bottom = moved((80, 40), Preprocess((224, 224), crop_pct=0.9), np.random.default_rng(0))
+    assert right - left == pytest.approx(35, rel=1e-12)
+    assert bottom - top == pytest.approx(35, rel=1e-12)
+    left, top, right, bottom = moved((80, 40), Preprocess((224, 224)), np.random.default_rng(0))
+    assert right - left == pytest.approx(70, rel=1e-12)
+    assert bottom - top == pytest.approx(35, rel=1e-12)
+
+
+def test_a_part_has_the_area_and_the_ratio_that_were_asked_for() -> None:
+    for seed in range(50):
+        left, top, right, bottom = part_of((400, 400), HOW, np.random.default_rng(seed))
+        wide, tall = right - left, bottom - top
+        # A side is rounded by half a pixel, of at least 400 sqrt(0.08 * 3 / 4) = 97.
+        assert AREA[0] * (1 - 0.5 / 97) ** 2 <= wide * tall / 400**2 <= AREA[1] * (1 + 0.5 / 97) ** 2
+        assert RATIO[0] * (1 - 0.5 / 97) ** 2 <= wide / tall <= RATIO[1] * (1 + 0.5 / 97) ** 2
+
+
+def batches(images: Images, augment: str, workers: int, epochs: tuple[int, ...]) -> list[torch.Tensor]:
+    feed = Feed(images, RunConfig(augment=augment), workers)
+    try:
+        return [tensor for epoch in epochs for batch in feed.batches(epoch, ROWS) for tensor in batch]
+    finally:
+        feed.close()
+
+
+def test_worker_processes_change_nothing(photos: Path) -> None:
+    images = load_data(f"folder:{photos}", HOW, 0, val="none").train
+    drawn = batches(images, "resized-crop+flip", 0, (1, 2))
+    assert len({tensor.numpy().tobytes() for tensor in drawn if tensor.ndim == 4}) == 4
+    for ours, theirs in zip(drawn, batches(images, "resized-crop+flip", 1, (1, 2)), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_broken_image_in_a_worker_is_one_line(photos: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "photos"
+    for file in photos.rglob("*.png"):
+        (copy / file.parent.name).mkdir(parents=True, exist_ok=True)
+        (copy / file.parent.name / file.name).write_bytes(file.read_bytes())
+    images = load_data(f"folder:{copy}", HOW, 0, val="none").train
+    for file in copy.rglob("*.png"):
+        file.write_bytes(b"no image")
+    with pytest.raises(BadData, match="cannot be read as an image"):
+        batches(images, "crop", 1, (0,))
+
+
+def config(**options: object) -> RunConfig:
+    few = {"limit": 20, "epochs": 2, "batch": 8, "settings": {"tokens": 2}, "method": "vpt-deep"}
+    return configure(**{**few, "backbone": BackboneSpec(random=True, image_size=16), **options})
+
+
+class Interrupted(Progress):
+    """Ctrl-C in the second epoch."""
+
+    def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+        for i, item in enumerate(items):
+            if what.startswith("epoch 2") and i == 1:
+                raise KeyboardInterrupt
+            yield item
+
+
+def test_a_run_with_everything_random_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    """Augmentation, prompt dropout, momentum, steps; once in one go, once broken off and decoded elsewhere."""
+    wild = config(
+        augment="resized-crop+flip",
+        schedule="steps",
+        optimiser="sgd",
+        lr_batch=16,
+        settings={"tokens": 2, "dropout": 0.5},
+        best=True,
+    )
+    train(wild, tmp_path / "whole", accelerator="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        train(wild, tmp_path / "broken", Interrupted(), accelerator="cpu")
+    train(wild, tmp_path / "broken", accelerator="cpu", log="csv")
+    for name in ("prompt.safetensors", "best.safetensors"):
+        whole, broken = load_file(tmp_path / "whole" / name), load_file(tmp_path / "broken" / name)
+        assert all(torch.equal(whole[key], broken[key]) for key in whole)
+    assert (tmp_path / "whole" / "metrics.json").read_bytes() == (tmp_path / "broken" / "metrics.json").read_bytes()
+
+
+def test_a_linear_probe_sees_augmented_images(tmp_path: Path) -> None:
+    """Its features are computed once only where every epoch has the same images."""
+    probe = config(method="linear", settings={})
+    plain = load_file(train(probe, tmp_path / "plain", accelerator="cpu").folder / "prompt.safetensors")
+    moved_about = dataclasses.replace(probe, augment="crop")
+    other = load_file(train(moved_about, tmp_path / "moved", accelerator="cpu").folder / "prompt.safetensors")
+    assert not torch.equal(plain["head.weight"], other["head.weight"])
