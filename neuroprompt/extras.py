@@ -24,6 +24,7 @@ EXTRAS = {
     "tensorboardX": "tensorboard",
     "ray": "ray",
     "submitit": "slurm",
+    "openvino": "openvino",
 }
 """Module -> extra, as pyproject.toml has them."""
 

@@ -21,14 +21,16 @@ class OnnxRuntime(ImageTarget):
 
     `threads`: inside an operator, 0 for one per core. `level`: how far it rewrites the graph (none, basic, extended,
     all). `provider`: cpu, cuda or another that this build of ONNX Runtime has. A session is kept until another file is
-    asked for; its threads rest as soon as a run is over. Several threads may call `logits` of one file at a time.
+    asked for; its threads rest as soon as a run is over. `at_once` threads may call `logits` of one file at a time: a
+    session serves any number.
     """
 
+    title: ClassVar[str] = "ONNX Runtime"
     about: ClassVar[str] = "ONNX Runtime on the CPU: the backbone with its prompt baked in"
 
-    def __init__(self, threads: int = 0, level: str = "all", provider: str = "cpu") -> None:
-        if threads < 0:
-            raise BadSetting(f"threads {threads}", "0 (one per core) or more")
+    def __init__(self, threads: int = 0, level: str = "all", provider: str = "cpu", at_once: int = 1) -> None:
+        if threads < 0 or at_once < 1:
+            raise BadSetting(f"threads {threads}, {at_once} at once", "0 (one per core) or more, and at least 1")
         if level not in LEVELS:
             raise BadSetting(f"level {level!r}", f"one of {', '.join(LEVELS)}")
         self.threads, self.level, self.provider = threads, level, provider

@@ -14,6 +14,7 @@ import torch
 from browser import NAMES, Browser, Look
 from hypothesis import settings
 
+from neuroprompt.bundles import choice
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.simulators.runtime import WORKERS, Runtime
@@ -68,6 +69,13 @@ def overlaid() -> Callable[[str], SpikingTarget]:
         return simulator
 
     return target
+
+
+@pytest.fixture(autouse=True)
+def _nothing_measured_before(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`bench` keeps which file was faster for `run`: neither reads nor writes what this machine's user has."""
+    folder = tmp_path_factory.mktemp("forms")
+    monkeypatch.setattr(choice, "folder", lambda: folder)
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def test_a_wrong_setting_is_refused(word: dict[str, str]) -> None:
 
 def test_a_narrower_class_has_the_parts_that_are_one() -> None:
     spiking, images = SpikingTarget.names(), ImageTarget.names()
-    assert images == ["onnxruntime"]
+    assert images == ["onnxruntime", "openvino"]
     assert "reference" in spiking
     assert sorted(spiking + images) == Target.names()
     assert SpikingTarget.part("loihi") is Target.part("loihi")
@@ -82,7 +82,9 @@ def test_a_narrower_class_has_the_parts_that_are_one() -> None:
 def test_a_part_of_another_class_is_an_unknown_name() -> None:
     with pytest.raises(UnknownName, match=r"^no spiking target is called 'onnxruntime'; expected one of: .*loihi, "):
         SpikingTarget.named("onnxruntime")
-    with pytest.raises(UnknownName, match=r"^no image target is called 'loihi'; expected one of: onnxruntime$"):
+    with pytest.raises(
+        UnknownName, match=r"^no image target is called 'loihi'; expected one of: onnxruntime, openvino$"
+    ):
         ImageTarget.part("loihi")
 
 

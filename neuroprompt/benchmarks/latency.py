@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.choice import Timed, remember
 from neuroprompt.bundles.forms import DYNAMIC, FUSED, HALF, INT8, PORTABLE, forms_of
 from neuroprompt.bundles.trained import trained_model
 from neuroprompt.contracts.deployment import Floats, ImageTarget
@@ -31,11 +34,14 @@ from neuroprompt.training.model import PromptedModel
 
 RATIOS = (
     *((form, "bare") for form in ("baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused")),
-    *((form, "bare") for form in ("int8", "int8_dynamic", "fp16")),
+    *((form, "bare") for form in ("int8", "int8_dynamic", "fp16", "openvino", "openvino_int8")),
     ("baked", "lean"),
     ("baked_fused", "baked"),
     ("baked_fused", "lean_fused"),
 )
+
+BESIDE = "openvino"
+"""The runtime that is timed beside ONNX Runtime, where it is installed."""
 
 
 def bench(
@@ -50,14 +56,19 @@ def bench(
 ) -> LatencyBenchmark:
     """`bench_model` of an ONNX bundle, or of a backbone with a random head and `tokens` tokens of random bits a block.
 
-    `weights` where the file of a bundle's backbone has moved. Raises BadBundle, BadCheckpoint, BadSetting, BadWeights.
+    `weights` where the file of a bundle's backbone has moved. Which of a bundle's two 32-bit files was faster is kept
+    for `run` (`neuroprompt.bundles.choice`). Raises BadBundle, BadCheckpoint, BadSetting, BadWeights.
     """
     timing = partial(bench_model, batch=batch, rounds=rounds, threads=threads, progress=progress)
     if isinstance(what, BackboneSpec):
         return timing(*_random(what, tokens))
     bundle = what if isinstance(what, Bundle) else Bundle.open(what, "onnx")
     trained = trained_model(bundle, weights)
-    return timing(trained.model, trained.tokens, baked_files=forms_of(bundle))
+    result = timing(trained.model, trained.tokens, baked_files=forms_of(bundle))
+    fused = result.ratio.get("baked_fused_over_baked")
+    if fused is not None:
+        remember(bundle, Timed(result.threads, result.batch, fused.median, fused.low, fused.high))
+    return replace(result, accuracy=_accuracies(bundle.about.get("forms", {})))
 
 
 def bench_model(
@@ -78,9 +89,9 @@ def bench_model(
     one's form, so that baked_over_lean is what the prompt alone costs, and lean_over_bare what the form saves.
     baked_fused and lean_fused: both with ONNX Runtime's fused attention, where the backbone has attention that fits;
     lean_fused is the fairest rival, the fastest graph without a prompt. int8, fp16: the bundle's files in fewer bits,
-    where it has them; int8_dynamic: the baked graph with 8-bit weights, where it has tokens. pytorch: the unbaked model
-    in PyTorch. Every round runs all, in an order drawn anew, and a ratio is of two times of one round: what else the
-    machine does meets all alike.
+    where it has them; int8_dynamic: the baked graph with 8-bit weights, where it has tokens. openvino, openvino_int8:
+    the files baked and int8 in OpenVINO, where it is installed. pytorch: the unbaked model in PyTorch. Every round runs
+    all, in an order drawn anew, and a ratio is of two times of one round: what else the machine does meets all alike.
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
 
     Raises BadSetting, ParityError where a baked form and PyTorch differ, Unsupported where a graph is not countable.
@@ -109,10 +120,13 @@ def bench_model(
                 to_onnx(module(), shape, files[name])
         files |= _fused(files, baked_files or {}) | _reduced(files["baked"], Path(folder), baked_files or {})
         runs |= {name: _runner(file, images, threads) for name, file in files.items()}
+        if ImageTarget.part(BESIDE).available().ok:
+            pairs = ((BESIDE, "baked"), (f"{BESIDE}_int8", "int8"))
+            runs |= {name: _runner(files[of], images, threads, BESIDE) for name, of in pairs if of in files}
         expected = runs["pytorch"]()
         parity = compare(runs["baked"](), expected)
-        if "baked_fused" in runs:
-            compare(runs["baked_fused"](), expected)
+        for name in {"baked_fused", BESIDE} & runs.keys():
+            compare(runs[name](), expected)
         nodes = {name: sum(operators(file).values()) for name, file in files.items()}
         counted = {name: count_graph(file).total for name, file in files.items()}
         sizes = {name: file.stat().st_size for name, file in files.items()}
@@ -169,6 +183,15 @@ def _reduced(baked: Path, folder: Path, baked_files: Mapping[str, Path]) -> dict
     return reduced
 
 
+def _accuracies(forms: Mapping[str, Any]) -> dict[str, float]:
+    """What the export measured of a file in fewer bits, and of the 32-bit one on the same images."""
+    known: dict[str, float] = {}
+    for form in (INT8, DYNAMIC, HALF):
+        if measured := forms.get(form):
+            known |= {"baked": measured["accuracy_fp32"], form.replace("-", "_"): measured["accuracy"]}
+    return known
+
+
 def _random(spec: BackboneSpec, tokens: int) -> tuple[PromptedModel, Tensor]:
     """A model whose prompt is random bits; raises BadSetting."""
     if tokens < 1:
@@ -192,6 +215,6 @@ def _pytorch(module: nn.Module, images: Tensor, threads: int) -> Floats:
     return logits
 
 
-def _runner(file: Path, images: Tensor, threads: int) -> Callable[[], Floats]:
-    runtime = ImageTarget.named("onnxruntime", threads=threads)
+def _runner(file: Path, images: Tensor, threads: int, target: str = "onnxruntime") -> Callable[[], Floats]:
+    runtime = ImageTarget.named(target, threads=threads)
     return partial(runtime.logits, file, images.numpy())

@@ -24,6 +24,7 @@ class LatencyBenchmark:
     nodes, macs     operators of each graph, and its multiply-accumulates an image; macs_int8 of them are 8-bit
     measured        joules an image that this machine's counters measured (RAPL), bare and baked; empty without counters
     bytes           of each file; a fused one that shares its weights with the portable one holds the rest alone
+    accuracy        of a bundle's files, where its export measured them (on validation images)
     max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
     top1_agreement  share of images whose class is the same
     """
@@ -40,6 +41,7 @@ class LatencyBenchmark:
     threads: int
     macs_int8: Mapping[str, int] = field(default_factory=dict)
     bytes: Mapping[str, int] = field(default_factory=dict)
+    accuracy: Mapping[str, float] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -88,6 +90,7 @@ class LatencyBenchmark:
             "macs": dict(self.macs),
             "macs_int8": dict(self.macs_int8),
             "bytes": dict(self.bytes),
+            "accuracy": dict(self.accuracy),
             **{key: getattr(self, key) for key in PLAIN},
             "joules": self.joules,
             "energy_delay_js": self.energy_delay,
@@ -102,5 +105,5 @@ class LatencyBenchmark:
         """What `json` wrote; raises KeyError, TypeError."""
         times = from_json(values["ms"], values["ms_quartiles"])
         ratios = from_json(values["ratio"], values["ratio_quartiles"])
-        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes", "measured")}
+        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes", "accuracy", "measured")}
         return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN}, **more)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.check import Redone
 from neuroprompt.bundles.results import Ran
 from neuroprompt.contracts.deployment import Exporter, Floats
 from neuroprompt.errors import BadBundle, BadSetting, UnknownName
@@ -22,14 +23,14 @@ from neuroprompt.spiking.program import SpikingModel
 class Settings:
     """How to run a bundle; None is the bundle's own default, and what a bundle has no use for is an error.
 
-    target       which target runs the neurons
+    target       which target runs the neurons, or an ONNX bundle: onnxruntime, openvino
     precision    "fixed" (the chip's integers) or "float"
     lanes        images side by side on that target
     listed       a text file with an image a line, instead of images
     out          where the labels go (.csv, .jsonl, .parquet), or the spikes (.npz)
     threads      of ONNX Runtime and of reading images: 0 for one a core
     batch_size   images in one run of the model
-    provider     ONNX Runtime's: cpu, cuda, ...
+    provider     of ONNX Runtime (cpu, cuda, ...), or OpenVINO's device (cpu, gpu, ...)
     graph_level  how far ONNX Runtime rewrites the graph: none, basic, extended, all
     form         which file of an ONNX bundle: portable, fused, int8, ... (`neuroprompt.bundles.forms`)
     """
@@ -85,6 +86,11 @@ class Artefact:
         """
         got = f"{self.bundle.folder} is a bundle for {self.bundle.kind!r}, which neuroprompt does not run"
         raise BadBundle(got, "a bundle for 'onnx' or 'lava'")
+
+    def redone(self) -> list[Redone]:
+        """Its files run here and compared with what they gave at the export; raises BadBundle, BadSetting."""
+        got = f"{self.bundle.folder}, a bundle for {self.bundle.kind!r}"
+        raise BadSetting(got, "one for 'onnx' or 'web'", "see 'neuroprompt verify --help'")
 
     # --- what is counted ---------------------------------------------------------------------------------------------
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuroprompt.bundles.bundle import write_bundle
+from neuroprompt.bundles.check import write_check
 from neuroprompt.bundles.contents import bits_sha256
 from neuroprompt.bundles.forms import FILES, FUSED, HALF, PORTABLE
 from neuroprompt.bundles.predict import MODEL
 from neuroprompt.bundles.provenance import about_run
 from neuroprompt.bundles.reduced import write_reduced
 from neuroprompt.bundles.trained import PROMPT, TOKENS
-from neuroprompt.contracts.deployment import Exported, Precision
+from neuroprompt.contracts.deployment import Exported, Floats, Precision
 from neuroprompt.errors import ParityError
 from neuroprompt.onnxgraph.deployable import Unbaked, bare, deployed, held_bytes
 from neuroprompt.onnxgraph.file import operators, to_onnx
@@ -75,6 +77,8 @@ def write_baked(run: Run, out: Path | str, progress: Progress, precision: Precis
         parity = check_file(folder / MODEL, Unbaked(model, tokens), inputs)
         fused = _fused(folder, Unbaked(model, tokens), inputs, progress)
         reduced = {} if precision is None else {precision.bits: write_reduced(run, folder, precision, progress).json()}
+        whole = partial(_logits, Unbaked(model, tokens))
+        write_check(folder, about, whole, list(reduced))
         chosen = PORTABLE if precision is None or precision.bits == HALF else precision.bits
         return about | {
             "bytes": _sizes(folder / MODEL, held_bytes(baked) - held_bytes(bare(model, lean=True))),
@@ -97,6 +101,12 @@ def _sizes(file: Path, prompt: int) -> dict[str, float]:
     """The file's bytes, those that the prompt adds, and what the file is over one without it."""
     size = file.stat().st_size
     return {"bytes": size, "prompt_bytes": prompt, "bytes_over_bare": round(size / (size - prompt), 4)}
+
+
+@torch.inference_mode()
+def _logits(module: nn.Module, inputs: Floats) -> Floats:
+    logits: Floats = module(torch.from_numpy(inputs)).numpy()
+    return logits
 
 
 def _fused(folder: Path, unbaked: Unbaked, inputs: Tensor, progress: Progress) -> dict[str, Any] | None:

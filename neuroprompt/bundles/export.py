@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nir
 
@@ -28,21 +29,23 @@ def export(
     precision: str = "fp32",
     calibration_images: int = 64,
     max_drop: float = 1.0,
+    settings: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
 ) -> Exported:
     """Export a run, opened or by its folder, or a NIR graph; both sides run and are compared before a bundle appears.
 
-    `target` names the artefact (`Exporter.names()`: lava, netx, c, nir, onnx, ...). A graph is calibrated and checked
-    on `inputs` (T, n_in), or calibrated on all runs of a batch (B, T, n_in); `split_signs` puts its weights into one
-    list of synapses for each sign. `weight_bits` of 9 to 16, or "auto", lets weights have more bits by several lists,
-    with no more synapses than a Jaccard index of `agreement` needs. `precision` other than fp32 adds a file in fewer
-    bits to an ONNX bundle of a run: int8, with ranges from `calibration_images` training images, int8-dynamic or fp16;
-    it may lose `max_drop` points of accuracy on validation images.
+    `target` names the artefact (`Exporter.names()`: lava, netx, c, nir, onnx, web, ...), and `settings` are its own. A
+    graph is calibrated and checked on `inputs` (T, n_in), or calibrated on all runs of a batch (B, T, n_in);
+    `split_signs` puts its weights into one list of synapses for each sign. `weight_bits` of 9 to 16, or "auto", lets
+    weights have more bits by several lists, with no more synapses than a Jaccard index of `agreement` needs.
+    `precision` other than fp32 adds a file in fewer bits to an ONNX bundle of a run: int8, with ranges from
+    `calibration_images` training images, int8-dynamic or fp16; it may lose `max_drop` points of accuracy on validation
+    images.
 
     Raises BadSetting for a graph without inputs or a run with them, and what the exporter raises: Unsupported,
     ParityError, CannotWrite.
     """
-    exporter, wide = Exporter.named(target), Wide.of(weight_bits, agreement)
+    exporter, wide = Exporter.named(target, **(settings or {})), Wide.of(weight_bits, agreement)
     if isinstance(what, nir.NIRGraph):
         if precision != "fp32":
             raise BadSetting(f"precision {precision!r} of a NIR graph", "a run, and target onnx")

@@ -62,6 +62,17 @@ def part_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.part")
 
 
+def started_form(out: Path, bundle: str) -> str | None:
+    """The form with which an earlier run of the bundle of this digest began `out`; None where none did."""
+    try:
+        with part_of(out).open("rb") as stream:
+            header = json.loads(stream.readline())
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(header, dict) and header.get("bundle") == bundle and isinstance(header.get("form"), str)
+    return header["form"] if ours else None
+
+
 @contextmanager
 def _part(out: Path) -> Iterator[IO[bytes]]:
     """FILE.part, opened to read and write by this process alone; raises CannotWrite."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from neuroprompt.bundles.artefact import Artefact, Settings
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.check import Redone, redo
+from neuroprompt.bundles.choice import choose
 from neuroprompt.bundles.classify import Classify, workers_for
 from neuroprompt.bundles.forms import FILES, PORTABLE, chosen_form, forms_of
 from neuroprompt.bundles.image_files import ImageFiles
 from neuroprompt.bundles.image_settings import classes_of, preprocess_of
-from neuroprompt.bundles.labels import write_labels
-from neuroprompt.bundles.results import Prediction, Predictions, Ran, Unread
-from neuroprompt.contracts.deployment import Floats, ImageTarget
+from neuroprompt.bundles.labels import started_form, write_labels
+from neuroprompt.bundles.results import How, Labels, Prediction, Predictions, Ran, Unread
+from neuroprompt.contracts.deployment import Floats, ImageTarget, Target
 from neuroprompt.errors import BadSetting
 from neuroprompt.onnxgraph.snippet import SNIPPET
 from neuroprompt.progress import SILENT, Progress
@@ -25,30 +28,48 @@ BATCH = 8
 """Images in one run of the model, unless another number is asked for: more is no faster on a CPU, and takes memory."""
 
 
+RUNTIME = "onnxruntime"
+"""What runs a bundle unless another target is asked for; `bench` compares its files in this one."""
+
+
 class Classifier(Artefact):
-    """A backbone with its prompt and head in one ONNX file, run by ONNX Runtime."""
+    """A backbone with its prompt and head in one ONNX file, run by ONNX Runtime or another image target."""
 
     summary = "a frozen image classifier with a small trained prompt in it, as one ONNX file for ONNX Runtime"
-    tags = ("onnx",)
+    tags: ClassVar[tuple[str, ...]] = ("onnx",)
     takes_images = True
 
     def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Ran:
         """A prediction for every image, or all of them in the file `settings.out`."""
-        settings.refuse("target", "precision", "lanes", why="a Lava bundle: this one runs in ONNX Runtime")
+        settings.refuse("precision", "lanes", why="a Lava bundle: this one has no neurons")
+        target = _image_target(settings.target or RUNTIME)
         batch = BATCH if settings.batch_size is None else settings.batch_size
         if batch < 1:
             raise BadSetting(f"batch size {batch}", "at least 1")
         files = ImageFiles(images, settings.listed)
         workers, threads = workers_for(settings.threads or 0, ceil(files.count / batch))
-        runtime = _runtime(settings, threads)
-        form = chosen_form(self.bundle, settings.form)
-        file = forms_of(self.bundle)[form]
+        runtime = _runtime(target, settings, threads, workers)
+        started = None
+        if settings.out is not None and settings.form is None:
+            started = started_form(settings.out, self.bundle.digest)
+        at_once = max(1, min(batch, files.count))
+        choice = choose(self.bundle, started or settings.form, threads, at_once, measured=target.name == RUNTIME)
+        file = forms_of(self.bundle)[choice.form]
 
         def infer(inputs: Floats) -> tuple[Floats, None]:
             return runtime.logits(file, inputs), None
 
         classify = Classify(preprocess_of(self.bundle), classes_of(self.bundle), infer, batch, workers)
-        return classified(classify, files, {"bundle": self.bundle.digest, "form": form}, settings.out, progress)
+        of = {"bundle": self.bundle.digest, "form": choice.form}
+        of |= {} if target.name == RUNTIME else {"runtime": target.name}
+        ran = classified(classify, files, of, settings.out, progress)
+        assert isinstance(ran, Predictions | Labels)
+        why = "the one that this file was begun with" if started else choice.why
+        return replace(ran, how=How(target.title, choice.form, why))
+
+    def redone(self) -> list[Redone]:
+        """Every file in every runtime that is here."""
+        return redo(self.bundle)
 
     def onnx_files(self, form: str | None = None) -> tuple[Path, ...]:
         """The file of that form; by default the portable one, or that in 8 bits where the bundle was exported so."""
@@ -96,10 +117,18 @@ def classified(
     return Predictions(tuple(results), of.get("target", ""), of.get("precision", ""))
 
 
-def _runtime(settings: Settings, threads: int) -> ImageTarget:
-    values: dict[str, Any] = {"threads": threads}
+def _image_target(name: str) -> type[ImageTarget]:
+    """The target that runs a backbone; raises UnknownName, and BadSetting for one that runs neurons."""
+    part = Target.part(name)
+    if not issubclass(part, ImageTarget):
+        raise BadSetting(f"target {name}", "a Lava bundle: this one has no neurons", "for example --target openvino")
+    return part
+
+
+def _runtime(target: type[ImageTarget], settings: Settings, threads: int, at_once: int) -> ImageTarget:
+    values: dict[str, Any] = {"threads": threads, "at_once": at_once}
     if settings.provider is not None:
         values["provider"] = settings.provider
     if settings.graph_level is not None:
         values["level"] = settings.graph_level
-    return ImageTarget.named("onnxruntime", **values)
+    return ImageTarget.named(target.name, **values)

@@ -52,6 +52,22 @@ class Ran(ABC):
         return []
 
 
+@dataclass(frozen=True)
+class How:
+    """Which file of a bundle (its `form`) ran in which `runtime`, and why that one."""
+
+    runtime: str
+    form: str
+    why: str
+
+    def json(self) -> dict[str, str]:
+        """The fields."""
+        return {"runtime": self.runtime, "form": self.form, "why": self.why}
+
+    def __str__(self) -> str:
+        return f"{self.form} file in {self.runtime}: {self.why}"
+
+
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
@@ -103,10 +119,13 @@ class Predictions(Ran):
     images: tuple[Prediction | Unread, ...]
     target: str = ""
     precision: str = ""
+    how: How | None = None
 
     @property
     def title(self) -> str:
         """What ran where."""
+        if self.how is not None:
+            return self.how.runtime
         return f"ONNX Runtime, with {self.target} ({self.precision}) between" if self.target else "ONNX Runtime"
 
     @property
@@ -120,9 +139,14 @@ class Predictions(Ran):
         return [i.row() if isinstance(i, Prediction) else (i.file, f"error: {i.error}", *blank) for i in self.images]
 
     def json(self) -> dict[str, Any]:
-        """`images` in order, `failed` of them unread; `target` and `precision` where neurons ran."""
+        """`images` in order, `failed` of them unread; `target` and `precision` where neurons ran, else `how`."""
         neurons = {"target": self.target, "precision": self.precision} if self.target else {}
-        return {**neurons, "images": [image.json() for image in self.images], "failed": self.failed}
+        how = {} if self.how is None else {"how": self.how.json()}
+        return {**neurons, **how, "images": [image.json() for image in self.images], "failed": self.failed}
+
+    def notes(self) -> list[str]:
+        """Which file ran, and why."""
+        return [] if self.how is None else [str(self.how)]
 
     @property
     def count(self) -> int:
@@ -143,6 +167,7 @@ class Labels(Ran):
     images: int
     unread: int
     images_per_second: float
+    how: How | None = None
 
     title = "labels"
     columns = ("", "value")
@@ -159,7 +184,12 @@ class Labels(Ran):
             "failed": self.unread,
             "images_per_second": self.images_per_second,
             "out": str(self.out),
+            **({} if self.how is None else {"how": self.how.json()}),
         }
+
+    def notes(self) -> list[str]:
+        """Which file ran, and why."""
+        return [] if self.how is None else [str(self.how)]
 
     @property
     def count(self) -> int:

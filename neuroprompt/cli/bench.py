@@ -64,11 +64,12 @@ def bench(
 
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
-    alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. pytorch: the model as trained, in
-    PyTorch. With --training: a step as 'train' takes it beside that of a plain loop with prompts as ordinary tokens,
-    and the most memory that each holds. With --spiking: our Lava run beside that of a plain converter, our emulator
-    beside Lava, batches of images, growing nets, and sparse spikes. With --startup: the processor time in which a new
-    process of each verb starts.
+    alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. int8, int8_dynamic, fp16: files
+    in fewer bits. openvino, openvino_int8: baked and int8 in OpenVINO, where it is installed. pytorch: the model as
+    trained, in PyTorch. Of a bundle, 'run' takes the 32-bit file that was clearly faster here. With --training: a step
+    as 'train' takes it beside that of a plain loop with prompts as ordinary tokens, and the most memory that each
+    holds. With --spiking: our Lava run beside that of a plain converter, our emulator beside Lava, batches of images,
+    growing nets, and sparse spikes. With --startup: the processor time in which a new process of each verb starts.
     """
     if startup and (backbone or training or spiking):
         raise BadSetting("--startup with --backbone, --training or --spiking", "--startup alone, or with a bundle")
@@ -132,14 +133,17 @@ def _show_latency(result: LatencyBenchmark, json: bool) -> None:
             *_cells(result.ratio.get(f"{name}_over_bare")),
             result.nodes.get(name, "-"),
             si(joules.get(name)),
+            f"{result.bytes[name] / 1e6:.1f}" if name in result.bytes else "",
+            *([f"{result.accuracy[name]:.1%}" if name in result.accuracy else ""] if result.accuracy else []),
         )
         for name, ms in result.ms.items()
     ]
     title = f"median of {result.rounds} rounds, batch {result.batch}, {result.threads} threads"
+    columns = ("graph", "ms", "over bare", "middle half", "nodes", "energy", "MB")
     emit(
         result.json(),
         json,
-        table(title, ("graph", "ms", "over bare", "middle half", "nodes", "energy"), rows),
+        table(title, (*columns, "accuracy") if result.accuracy else columns, rows),
         result.note,
         f"the prompt alone, baked over lean: {result.ratio['baked_over_lean']}",
         *(

@@ -9,6 +9,9 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, emit, examples, table
@@ -21,11 +24,17 @@ OPTIONAL = ("torch", "torchvision", "timm", "snntorch", "lightning-fabric")
 Check = dict[str, object]
 
 
-@app.command(epilog=examples("doctor", "doctor --json"))
-def doctor(json: Json = False) -> None:
+@app.command(epilog=examples("doctor", "doctor out/onnx", "doctor --json"))
+def doctor(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="An ONNX bundle: do its files give here what they gave at the export?")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Check Python, packages, extras, targets and disk; each line says what to type where something is missing.
 
-    An extra and a target are choices: without one the rest works, and "ok" stays true.
+    An extra and a target are choices: without one the rest works, and "ok" stays true. With a bundle each of its files
+    runs in every runtime that is here; where one answers otherwise than at its export, the exit code is 1.
     """
     from neuroprompt.contracts.deployment import Target
 
@@ -46,6 +55,8 @@ def doctor(json: Json = False) -> None:
         checks[f"target {name}"] = {"ok": at_hand.ok, "found": state, "fix": at_hand.fix}
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     checks["disk"] = {"ok": free > 1, "found": f"{free:.0f} GB free here", "fix": "free at least 1 GB"}
+    answers = {} if bundle is None else _answers(bundle)
+    checks |= answers
     needed = [check for name, check in checks.items() if not name.startswith(("target ", "extra "))]
     rows = [(name, "ok" if c["ok"] else "no", c["found"], "" if c["ok"] else c["fix"]) for name, c in checks.items()]
     emit(
@@ -53,6 +64,27 @@ def doctor(json: Json = False) -> None:
         json,
         table("doctor", ("check", "", "found", "what to type"), rows),
     )
+    if not all(check["ok"] for check in answers.values()):
+        raise typer.Exit(1)
+
+
+def _answers(folder: Path) -> dict[str, Check]:
+    """Each file of the bundle in each runtime."""
+    from neuroprompt.bundles.artefact import artefact
+    from neuroprompt.bundles.bundle import Bundle
+
+    fix = "run another --form or --target here"
+    return {
+        f"{redone.form} in {redone.runtime}": {
+            "ok": redone.ok,
+            "found": str(redone),
+            "fix": fix,
+            "max_rel_diff": redone.max_rel_diff,
+            "tolerance": redone.tolerance,
+            "top1_agreement": redone.top1_agreement,
+        }
+        for redone in artefact(Bundle.open(folder)).redone()
+    }
 
 
 def _package(package: str) -> Check:

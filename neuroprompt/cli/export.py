@@ -10,7 +10,17 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._graphs import Agreement, Dt, From, SplitSigns, WeightBits, graph_with_inputs, graph_with_samples
-from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, facts, notes, stdout_is_ours, table
+from neuroprompt.cli._output import (
+    Json,
+    TerminalProgress,
+    emit,
+    examples,
+    facts,
+    notes,
+    settings,
+    stdout_is_ours,
+    table,
+)
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "export runs/digits --target onnx --out out/onnx",
         "export runs/digits --target onnx --precision int8 --calibration-images 128",
+        "export runs/digits --target web --out out/web",
         "export runs/digits --target lava --out out/lava",
         "export runs/digits --target nir --out out/nir",
         "export graph.nir --target lava --steps 100 --input poisson:0.2",
@@ -38,10 +49,18 @@ if TYPE_CHECKING:
 def export(
     what: Annotated[Path, typer.Argument(metavar="RUN|GRAPH.nir", help="A run of 'neuroprompt train', or a NIR file.")],
     target: Annotated[
-        str, typer.Option(help="onnx (backbone with the prompt baked in), lava, netx (lava-dl), nir, c or c-float32.")
+        str,
+        typer.Option(
+            help="onnx (backbone with the prompt baked in), web (a page that classifies), lava, netx (lava-dl), nir, c "
+            "or c-float32."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Where it appears, whole or not at all (default: out/TARGET).")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the target, as package=FILE.tgz of web."),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The backbone's weights, where the file has moved.")] = None,
     best: Annotated[
@@ -92,7 +111,7 @@ def export(
     from neuroprompt.contracts.wide import Wide
 
     wide = Wide.of(weight_bits, agreement)
-    exporter = Exporter.named(target)
+    exporter = Exporter.named(target, **Exporter.typed(target, settings(option or [], example="package=FILE.tgz")))
     out = out or Path("out") / target
     if precision == "fp32" and (calibration_images, max_drop) != (64, 1.0):
         raise BadSetting("--calibration-images or --max-drop with 32 bits", "--precision int8")

@@ -32,6 +32,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, note
     epilog=examples(
         "run out/onnx cat.jpg dog.png",
         "run out/onnx images/ --out labels.csv",
+        "run out/onnx images/ --target openvino",
         "run out/onnx --list files.txt --out labels.parquet --threads 8",
         "run out/lava --precision fixed",
         "run out/lava --precision float --out spikes.npz",
@@ -58,7 +59,7 @@ def run(
     threads: Annotated[int | None, typer.Option(help="Threads that read and classify (default: one a core).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images in one run of the model (default: 8).")] = None,
     provider: Annotated[
-        str | None, typer.Option(help="ONNX Runtime's provider: cpu, cuda, ... (default: cpu).")
+        str | None, typer.Option(help="Device: ONNX Runtime's provider (cpu, cuda, ...) or OpenVINO's (cpu, gpu).")
     ] = None,
     graph_level: Annotated[
         str | None, typer.Option(help="How far it rewrites the graph: none, basic, extended, all (default: all).")
@@ -66,7 +67,8 @@ def run(
     form: Annotated[
         str | None,
         typer.Option(
-            help="File of an ONNX bundle: portable, fused, or its export's --precision (default: that, else portable)."
+            help="File of an ONNX bundle: portable, fused, or its export's --precision (default: that, else what "
+            "'bench' found faster here, else portable)."
         ),
     ] = None,
     precision: Annotated[
@@ -74,7 +76,10 @@ def run(
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(help="Which target runs neurons: lava, loihi, ... (default: lava; with --inputs: loihi)."),
+        typer.Option(
+            help="What runs neurons: lava, loihi, ... (default: lava; with --inputs: loihi); or images: onnxruntime, "
+            "openvino."
+        ),
     ] = None,
     lanes: Annotated[int | None, typer.Option(help="Images side by side on the target (default: 8).")] = None,
     inputs: Annotated[

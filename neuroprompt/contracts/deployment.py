@@ -157,9 +157,14 @@ class SpikingTarget(Target):
 
 
 class ImageTarget(Target):
-    """A target that runs an exported backbone."""
+    """A target that runs an exported backbone; `title` is what people call it.
+
+    A constructor takes `threads` of one run (0: one per core), `at_once`, how many threads call `logits` at a time, and
+    `provider`, the device.
+    """
 
     kind = "image target"
+    title: ClassVar[str]
 
     @abstractmethod
     def logits(self, file: Path, images: Floats) -> Floats:

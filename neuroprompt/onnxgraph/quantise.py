@@ -23,6 +23,7 @@ from onnx import helper
 
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import ParityError, Unsupported
+from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import integer_products
 from neuroprompt.onnxgraph.smooth import smooth
 
@@ -40,17 +41,26 @@ def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True
 
     Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
     """
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-
     model = _named(file)
     smooth(model, _largest(model, _inputs(model, _chosen(model)), images))
     chosen = _chosen(model)
     tensors = _inputs(model, chosen)
     tensors += [node.output[0] for node in chosen if node.op_type == "Conv"]
-    overrides = {
-        name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
-        for name, (low, high) in _ranges(model, tensors, images).items()
-    }
+    ranges = _ranges(model, tensors, images)
+    if any(node.op_type == "Conv" for node in chosen):
+        _static(model, out, images, ranges, reduce_range)
+        correct_biases(model, onnx.load(str(out)), _means(model, chosen, images))
+    _static(model, out, images, ranges, reduce_range)
+    return _counted(out, len(chosen))
+
+
+def _static(
+    model: onnx.ModelProto, out: Path, images: Floats, ranges: Mapping[str, tuple[float, float]], reduce_range: bool
+) -> None:
+    """Write `model` with these ranges of activations, as ONNX Runtime quantises it."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    overrides = {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
     with TemporaryDirectory() as folder, _quiet():
         plain = Path(folder) / "plain.onnx"
         onnx.save(model, str(plain))
@@ -63,14 +73,13 @@ def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True
             reduce_range=reduce_range,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_quantize=[node.name for node in chosen],
+            nodes_to_quantize=[node.name for node in _chosen(model)],
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
                 "OpTypesToExcludeOutputQuantization": ["MatMul"],  # the next operator takes floats
                 "TensorQuantOverrides": overrides,
             },
         )
-    return _counted(out, len(chosen))
 
 
 def quantise_dynamic(file: Path, out: Path) -> int:
@@ -127,7 +136,22 @@ def _inputs(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str
 
 
 def _ranges(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, tuple[float, float]]:
-    """For each activation the range, some share of its full one, that 8 bits represent with the least squared error."""
+    """For each activation the range, some share of its full one, that 8 bits represent with the least squared error.
+
+    Of one that is cut off at once (ReLU, ReLU6) what is left counts: the ends of a range cut off just as well.
+    """
+    left = {name: _left(model, name) for name in tensors}
+    ranges = _ranges_of(model, list(dict.fromkeys(left.values())), images)
+    return {name: ranges[left[name]] for name in tensors}
+
+
+def _left(model: onnx.ModelProto, name: str) -> str:
+    """What a Clip or Relu leaves of `name`, where nothing else takes it; else `name` itself."""
+    takers = [node for node in model.graph.node if name in node.input]
+    return takers[0].output[0] if len(takers) == 1 and takers[0].op_type in ("Clip", "Relu") else name
+
+
+def _ranges_of(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, tuple[float, float]]:
     samples: dict[str, list[NDArray[Any]]] = {name: [] for name in tensors}
     extremes = dict.fromkeys(tensors, (0.0, 0.0))
     rng, each = np.random.default_rng(0), max(1, SAMPLE // len(images))
@@ -158,6 +182,17 @@ def _largest(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> 
             peak = np.abs(numbers).reshape(-1, numbers.shape[-1]).max(axis=0)
             largest[name] = np.maximum(largest.get(name, peak), peak)
     return largest
+
+
+def _means(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], images: Floats) -> dict[str, NDArray[Any]]:
+    """The mean of each input of a convolution by channel."""
+    tensors = _inputs(model, [node for node in nodes if node.op_type == "Conv"])
+    sums: dict[str, NDArray[Any]] = {}
+    for values in _activations(model, tensors, images):
+        for name, numbers in values.items():
+            axes = tuple(range(2, numbers.ndim))
+            sums[name] = sums.get(name, 0.0) + numbers.mean(axis=axes, dtype=np.float64).sum(axis=0)
+    return {name: total / len(images) for name, total in sums.items()}
 
 
 def _activations(

@@ -41,11 +41,16 @@ def smooth(model: onnx.ModelProto, largest: Mapping[str, NDArray[Any]]) -> int:
         for node, weight in zip(products, weights, strict=True):
             _replace(model, node, 1, weight * scale[:, None])
         changed += 1
+    drop_unused(model)
+    return changed
+
+
+def drop_unused(model: onnx.ModelProto) -> None:
+    """Drop the constants that no node takes."""
     used = {name for node in model.graph.node for name in node.input}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
-    return changed
 
 
 def _replace(model: onnx.ModelProto, node: onnx.NodeProto, place: int, values: NDArray[Any]) -> None:

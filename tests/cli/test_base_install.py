@@ -78,7 +78,12 @@ def test_a_bundle_of_a_run_is_run_verified_and_priced(onnx_bundle: Path, lava_bu
     assert json.loads(done.stdout)["images"][0]["label"] in list("0123456789")
     done = base("run", lava_bundle, "--target", "loihi", "--json")
     assert done.returncode == 0, done.stderr
-    for words in (("verify", lava_bundle), ("energy", lava_bundle), ("energy", onnx_bundle, "--images", image)):
+    for words in (
+        ("doctor", onnx_bundle),
+        ("verify", lava_bundle),
+        ("energy", lava_bundle),
+        ("energy", onnx_bundle, "--images", image),
+    ):
         assert base(*words).returncode == 0, words
 
 

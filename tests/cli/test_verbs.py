@@ -218,6 +218,7 @@ def test_bench_puts_all_forms_in_one_run(command: Command, onnx_bundle: Path) ->
     assert set(result.json["ms"]) == {
         *("baked", "naive", "lean", "bare", "pytorch"),
         *("baked_fused", "lean_fused", "int8_dynamic"),
+        *(("openvino",) if Target.part("openvino").available().ok else ()),
     }
     assert 0 < result.json["max_rel_diff"] <= TOLERANCE
 
@@ -283,6 +284,16 @@ def test_doctor_looks_at_all_of_it(command: Command, monkeypatch: pytest.MonkeyP
         check["ok"] for name, check in checks.items() if not name.startswith(("target ", "extra "))
     )
     assert {"python", "torch", "onnxruntime", "disk", *(f"target {name}" for name in Target.names())} <= set(checks)
+
+
+def test_doctor_redoes_the_comparison_of_a_bundle(command: Command, onnx_bundle: Path, lava_bundle: Path) -> None:
+    result = command("doctor", onnx_bundle, "--json")
+    assert result.code == 0
+    for form in ("portable", "fused"):
+        row = result.json["checks"][f"{form} in onnxruntime"]
+        assert row["ok"]
+        assert row["max_rel_diff"] <= row["tolerance"]
+    assert command("doctor", lava_bundle).code == 2
 
 
 @pytest.mark.slow

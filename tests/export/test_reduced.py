@@ -15,9 +15,10 @@ from torch import nn
 from neuroprompt.benchmarks.latency import bench
 from neuroprompt.bundles.artefact import run
 from neuroprompt.bundles.bundle import Bundle
+from neuroprompt.bundles.choice import recalled
 from neuroprompt.bundles.export import export
 from neuroprompt.bundles.forms import chosen_form
-from neuroprompt.contracts.deployment import Exported
+from neuroprompt.contracts.deployment import Exported, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.energy.energy import count
 from neuroprompt.errors import BadSetting, ParityError, Unsupported
@@ -82,7 +83,8 @@ def test_the_file_in_8_bits_is_what_runs_and_is_priced(exported: tuple[Bundle, E
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     usual, reduced, whole = (run(bundle, [tmp_path], form=form).json() for form in (None, "int8", "portable"))
-    assert usual == reduced != whole
+    assert usual["images"] == reduced["images"] != whole["images"]
+    assert usual["how"]["why"] == "exported with --precision int8"
     counted = count(bundle)
     assert counted.graphs.keys() == {"model.int8.onnx"}
     assert counted.backbone.macs == count(bundle, form="portable").backbone.macs
@@ -90,7 +92,15 @@ def test_the_file_in_8_bits_is_what_runs_and_is_priced(exported: tuple[Bundle, E
 
 
 def test_bench_times_it_beside_the_others(exported: tuple[Bundle, Exported]) -> None:
-    result = bench(exported[0], rounds=2, threads=1)
+    bundle, written = exported
+    result = bench(bundle, rounds=2, threads=1)
+    figures = written.figures["int8"]
+    assert result.accuracy == {"baked": figures["accuracy_fp32"], "int8": figures["accuracy"]}
+    (kept,) = recalled(bundle)
+    fused = result.ratio["baked_fused_over_baked"]
+    assert (kept.threads, kept.batch, kept.median, kept.high) == (1, 1, fused.median, fused.high)
+    if ImageTarget.part("openvino").available().ok:
+        assert {"openvino_over_bare", "openvino_int8_over_bare"} <= result.ratio.keys()
     assert {"int8_over_bare", "int8_dynamic_over_bare"} <= result.ratio.keys()
     assert result.joules["int8"] < result.joules["baked"]
     assert result.bytes["int8"] < 0.5 * result.bytes["baked"]

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --hide-scrollbars --remote-debugging-pipe"
 )
+DOMAINS = ("Page", "Runtime", "Log", "Network")
 LOOK = """
 JSON.stringify({
   width: document.documentElement.scrollWidth, view: window.innerWidth,
@@ -71,7 +72,7 @@ class Browser:
         def ask(method: str, **words: Any) -> dict[str, Any]:
             return self._call(method, words, session)
 
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        for domain in DOMAINS:
             ask(f"{domain}.enable")
         screen = {"width": width, "height": height, "deviceScaleFactor": 2 if width < 600 else 1, "mobile": width < 600}
         ask("Emulation.setDeviceMetricsOverride", **screen)
@@ -83,14 +84,41 @@ class Browser:
         seen = Seen(json.loads(ask("Runtime.evaluate", expression=LOOK)["result"]["value"]))
         shot = ask("Page.captureScreenshot", captureBeyondViewport=True)
         seen.screenshot = base64.b64decode(shot["data"])
+        self._note(seen)
+        self._call("Target.closeTarget", {"targetId": target})
+        return seen
+
+    def ask(self, address: str, *scripts: str, files: Mapping[str, Path] | None = None) -> tuple[list[Any], Seen]:
+        """Open `address`, choose `files` in the inputs with these ids, and run each script: the values it ends with."""
+        target = self._call("Target.createTarget", {"url": "about:blank"})["targetId"]
+        session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+        for domain in DOMAINS:
+            self._call(f"{domain}.enable", {}, session)
+        self._events.clear()
+        self._call("Page.navigate", {"url": address}, session)
+        self._wait("Page.loadEventFired")
+        for name, file in (files or {}).items():
+            words: dict[str, Any] = {"expression": f"document.getElementById({json.dumps(name)})"}
+            element = self._call("Runtime.evaluate", words, session)["result"]["objectId"]
+            self._call("DOM.setFileInputFiles", {"files": [str(file)], "objectId": element}, session)
+        values = []
+        for script in scripts:
+            words = {"expression": script, "awaitPromise": True, "returnByValue": True}
+            answer = self._call("Runtime.evaluate", words, session)
+            assert "exceptionDetails" not in answer, answer
+            values.append(answer["result"].get("value"))
+        seen = Seen()
+        self._note(seen)
+        self._call("Target.closeTarget", {"targetId": target})
+        return values, seen
+
+    def _note(self, seen: Seen) -> None:
         for event in self._events:
             what = event["params"]
             if event["method"] in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
                 seen.complaints.append(json.dumps(what))
             elif event["method"] == "Network.requestWillBeSent":
                 seen.addresses.append(what["request"]["url"])
-        self._call("Target.closeTarget", {"targetId": target})
-        return seen
 
     def _call(self, method: str, words: dict[str, Any], session: str | None = None) -> dict[str, Any]:
         self._number += 1

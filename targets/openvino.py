@@ -1,0 +1,97 @@
+"""OpenVINO: runs an exported backbone on the CPU, or on Intel's GPUs, in process."""
+
+from __future__ import annotations
+
+from importlib import metadata, util
+from pathlib import Path
+from threading import Lock
+from typing import Any, ClassVar
+
+import numpy as np
+
+from neuroprompt.contracts.deployment import Availability, Floats, ImageTarget
+from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.extras import install, need
+
+
+class OpenVino(ImageTarget):
+    """OpenVINO, by default on the CPU; products of a file's 8-bit integers stay 8-bit, all others are float32.
+
+    Left alone it computes in bfloat16 where the processor can, and logits differ from PyTorch's in the third digit:
+    float32 is asked for, so that the parity of a file holds here too.
+
+    `threads`: of one run, 0 for one per core. `provider`: cpu, or another device that OpenVINO has here. `at_once`:
+    runs at a time, each by a thread that calls `logits`. A compiled model is kept until another file is asked for.
+    """
+
+    title: ClassVar[str] = "OpenVINO"
+    about: ClassVar[str] = "OpenVINO on the CPU: the backbone with its prompt baked in, in float32 or 8 bits"
+
+    def __init__(self, threads: int = 0, provider: str = "cpu", at_once: int = 1) -> None:
+        if threads < 0 or at_once < 1:
+            raise BadSetting(f"threads {threads}, {at_once} at once", "0 (one per core) or more, and at least 1")
+        need("openvino")
+        self.threads, self.provider, self.at_once = threads, provider, at_once
+        self._opening = Lock()
+        self._compiled: tuple[object, Any] | None = None
+        self._idle: list[Any] = []
+
+    @classmethod
+    def available(cls) -> Availability:
+        """Whether the package is there."""
+        if util.find_spec("openvino") is None:
+            return Availability(False, "in process", fix=install("openvino"))
+        return Availability(True, "in process", metadata.version("openvino"))
+
+    def logits(self, file: Path, images: Floats) -> Floats:
+        """Logits (B, K) of normalised images (B, C, H, W); raises BadBundle where the file or the images do not fit."""
+        with self._opening:
+            compiled = self._open(file)
+            request = self._idle.pop() if self._idle else compiled.create_infer_request()
+        try:
+            result = request.infer([np.ascontiguousarray(images, dtype=np.float32)])
+            logits: Floats = np.array(result[0])  # the request writes its own array again
+        except Exception as error:  # OpenVINO raises RuntimeError and others
+            expected = f"shape {compiled.input(0).get_partial_shape()}"
+            got = f"{file} refuses images of shape {tuple(images.shape)} ({_first_line(error)})"
+            raise BadBundle(got, expected) from error
+        with self._opening:
+            if self._compiled is not None and self._compiled[1] is compiled:
+                self._idle.append(request)
+        return logits
+
+    def _open(self, file: Path) -> Any:
+        try:
+            stat = file.stat()
+            key = (file.resolve(), stat.st_mtime_ns, stat.st_size)
+            if self._compiled is None or self._compiled[0] != key:
+                self._idle = []
+                self._compiled = key, self._compile(file)
+        except BadSetting:
+            raise
+        except Exception as error:
+            got = f"{file} cannot be run by OpenVINO ({_first_line(error)})"
+            raise BadBundle(got, "an ONNX file", "export it again, or run it without --target") from error
+        return self._compiled[1]
+
+    def _compile(self, file: Path) -> Any:
+        import openvino
+
+        core = openvino.Core()
+        devices = {device.lower(): device for device in core.available_devices}
+        if self.provider.lower() not in devices:
+            raise BadSetting(f"provider {self.provider!r} of OpenVINO", f"one of {', '.join(devices)}")
+        device = devices[self.provider.lower()]
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        if device == "CPU":
+            # Threads that are tied to cores wait for whoever else runs there.
+            settings |= {"NUM_STREAMS": self.at_once, "ENABLE_CPU_PINNING": False}
+            if self.threads:
+                settings["INFERENCE_NUM_THREADS"] = self.threads * self.at_once
+        return core.compile_model(core.read_model(file), device, settings)
+
+
+def _first_line(error: Exception) -> str:
+    """The line that says what is wrong: the first ones name OpenVINO's own source files."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if "src/" not in line), lines[0] if lines else type(error).__name__)

@@ -1,0 +1,106 @@
+"""OpenVINO as a target: it runs the files of a bundle, 8-bit ones too, as ONNX Runtime does."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from net_bounds import rounding
+from torch import nn
+
+from neuroprompt.contracts.deployment import ImageTarget, Target
+from neuroprompt.contracts.learning import BackboneSpec
+from neuroprompt.errors import BadBundle, BadSetting, RuntimeMissing
+from neuroprompt.onnxgraph.file import to_onnx
+from neuroprompt.onnxgraph.fuse import fuse
+from neuroprompt.onnxgraph.quantise import quantise
+from neuroprompt.training.backbone import EMBEDDED, load_backbone
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    pytest.importorskip("openvino")
+
+
+@pytest.fixture(scope="module")
+def module() -> nn.Module:
+    """Two blocks with constant keys and values of prompts."""
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EMBEDDED, "depth", 2)
+        backbone = load_backbone(BackboneSpec("embedded", image_size=16, random=True))
+        return nn.Sequential(backbone.baked(torch.randn(2, 4, 128)), nn.Linear(128, 10)).eval()
+
+
+@pytest.fixture(scope="module")
+def file(module: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("net") / "model.onnx"
+    to_onnx(module, (3, 16, 16), file)
+    return file
+
+
+@pytest.mark.floats
+def test_both_32_bit_files_compute_in_float32(module: nn.Module, file: Path) -> None:
+    """In bfloat16, which is its own choice where the processor has it, logits would differ by 1 in 256."""
+    fused = file.with_name("fused.onnx")
+    assert fuse(file, fused) == 2
+    for path in (file, fused):
+        target = ImageTarget.named("openvino", threads=1)
+        for batch in (1, 3):
+            images = torch.randn(batch, 3, 16, 16)
+            with torch.inference_mode():
+                expected = module(images).numpy()
+            assert np.abs(target.logits(path, images.numpy()) - expected).max() <= 2 * rounding(module, images)
+
+
+def test_products_of_8_bits_stay_8_bits(file: Path) -> None:
+    """Its logits are ONNX Runtime's of the same file, and not those of the file in 32 bits."""
+    images = np.random.default_rng(0).standard_normal((8, 3, 16, 16)).astype(np.float32)
+    quantise(file, file.with_name("int8.onnx"), images)
+    there = {
+        (target, name): ImageTarget.named(target).logits(file.with_name(name), images)
+        for target in ("openvino", "onnxruntime")
+        for name in ("int8.onnx", "model.onnx")
+    }
+    eight = there["openvino", "int8.onnx"]
+    moved = np.abs(there["onnxruntime", "int8.onnx"] - there["onnxruntime", "model.onnx"]).mean()
+    assert np.abs(eight - there["onnxruntime", "int8.onnx"]).mean() < 0.5 * moved
+    assert np.abs(eight - there["openvino", "model.onnx"]).mean() > 0.5 * moved
+
+
+def test_threads_may_call_it_at_once_and_results_are_kept(file: Path) -> None:
+    target = ImageTarget.named("openvino", threads=1, at_once=2)
+    images = np.random.default_rng(0).standard_normal((12, 1, 3, 16, 16)).astype(np.float32)
+    alone = [target.logits(file, image) for image in images]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda image: target.logits(file, image), images))
+    for one_by_one, at_once in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one_by_one, at_once)
+    assert not np.array_equal(alone[0], alone[1])
+
+
+def test_wrong_input_is_one_line(file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"nothing of the kind")
+    for path in (broken, tmp_path / "none.onnx"):
+        with pytest.raises(BadBundle, match="cannot be run by OpenVINO"):
+            ImageTarget.named("openvino").logits(path, np.zeros((1, 3, 16, 16), np.float32))
+    with pytest.raises(BadBundle, match=r"shape \(1, 3, 9, 9\)"):
+        ImageTarget.named("openvino").logits(file, np.zeros((1, 3, 9, 9), np.float32))
+    with pytest.raises(BadSetting, match="provider 'abacus' of OpenVINO; expected one of cpu"):
+        ImageTarget.named("openvino", provider="abacus").logits(file, np.zeros((1, 3, 16, 16), np.float32))
+    with pytest.raises(BadSetting, match="threads -1"):
+        ImageTarget.named("openvino", threads=-1)
+
+
+def test_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Target.part("openvino").available().ok
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("neuroprompt.extras.find_spec", lambda name: None)
+    there = Target.part("openvino").available()
+    assert (there.ok, there.fix) == (False, 'pip install "neuroprompt-toolkit[openvino]"')
+    with pytest.raises(RuntimeMissing, match="openvino is not installed"):
+        ImageTarget.named("openvino")
