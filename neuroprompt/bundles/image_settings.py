@@ -38,13 +38,13 @@ def classes_of(bundle: Bundle) -> Sequence[str]:
 
 
 def _is_size(value: object) -> bool:
-    sides = value if isinstance(value, list) else []
+    sides = value if isinstance(value, list | tuple) else []
     whole = len(sides) == 2 and all(type(side) is int and side > 0 for side in sides)
     return whole and math.prod(sides) <= MOST_PIXELS
 
 
 def _are_three(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+    return isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_number, value))
 
 
 def _is_number(value: object) -> bool:

@@ -19,7 +19,9 @@ Value = str | int | float | bool
 OPTIONS: dict[str, type] = {
     **dict.fromkeys(("method", "data", "backbone", "weights", "pool", "features", "classifier", "head"), str),
     **dict.fromkeys(("optimiser", "schedule", "val", "resize", "augment"), str),
-    **dict.fromkeys(("image_size", "tokens", "epochs", "batch", "lr_batch", "limit", "patience", "seed"), int),
+    **dict.fromkeys(
+        ("image_size", "tokens", "epochs", "batch", "lr_batch", "limit", "patience", "seed", "accumulate"), int
+    ),
     **dict.fromkeys(("lr", "prompt_lr", "weight_decay", "prompt_weight_decay", "momentum", "warmup"), float),
     **dict.fromkeys(("random_weights", "no_exif", "best"), bool),
 }
@@ -27,6 +29,7 @@ OPTIONS: dict[str, type] = {
 LAUNCH: dict[str, type] = {
     **dict.fromkeys(("device", "devices", "strategy", "precision", "log"), str),
     **dict.fromkeys(("nodes", "workers"), int),
+    "checkpointing": bool,
 }
 """What decides where and how a run computes."""
 _TEXTS = ("about", "paper", "table")

@@ -298,7 +298,7 @@ def test_the_command_says_how_many_failed(bundle: Bundle, folder: Path, tmp_path
     said, noted = child.communicate(timeout=100)
     assert child.returncode == 1
     values = json.loads(said)
-    assert set(values) == {"images", "failed", "images_per_second", "out"}
+    assert set(values) == {"images", "failed", "images_per_second", "out", "how"}
     assert (values["images"], values["failed"], values["out"]) == (30, 2, str(tmp_path / "l.csv"))
     assert noted.splitlines()[-1] == "2 of 30 images could not be read"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixed_nets import fixed_nets, model_of, side_by_side
+from float_bounds import near
 from sana_fe_nets import COLUMNS, NETS, chain, compared
 
 from neuroprompt.compiler.compile import model_of_graph
@@ -63,15 +64,15 @@ def test_events_by_hand() -> None:
 
 def test_prices_with_hops_price_it_and_others_do_not() -> None:
     _, _, chip = two_layers()
-    assert chip.joules(Prices.named("loihi")) == pytest.approx(
-        sum(n * pj for n, pj in zip((1520, 10, 2982 + 3012, 13), (23.6, 81, 52, 1.7), strict=True)) * 1e-12, rel=1e-12
+    assert chip.joules(Prices.named("loihi")) == near(
+        sum(n * pj for n, pj in zip((1520, 10, 2982 + 3012, 13), (23.6, 81, 52, 1.7), strict=True)) * 1e-12, 16
     )
     with pytest.raises(Unpriced, match=r"hops without a price in 'truenorth'; .*loihi, sana-fe-loihi"):
         chip.joules(Prices.named("truenorth"))
     far = {event: 1 if event.startswith("hops") else 0 for event in chip.counts}
     hops = OnChip(chip.placement, far, chip.latency)
-    assert hops.joules(Prices.named("sana-fe-loihi")) == pytest.approx(7.2e-12, rel=1e-12)
-    assert hops.joules(Prices.named("loihi")) == pytest.approx(7e-12, rel=1e-12)
+    assert hops.joules(Prices.named("sana-fe-loihi")) == near(7.2e-12)
+    assert hops.joules(Prices.named("loihi")) == near(7e-12)
 
 
 def test_nearly_all_that_is_said_of_generated_nets_holds() -> None:
@@ -129,7 +130,7 @@ def test_sanafe_runs_the_same_integers(overlaid: Overlaid) -> None:
         for name, array in getattr(ours, kind).items():
             np.testing.assert_array_equal(array, getattr(theirs, kind)[name], err_msg=f"{kind} of {name}")
     joules = [float(value) for key, value in theirs.cost.items() if key.startswith("joules.") and "total" not in key]
-    assert sum(joules) == pytest.approx(float(theirs.cost["joules.total"]))
+    assert sum(joules) == near(float(theirs.cost["joules.total"]), 10_000)  # sums of every step and core
     assert sum(int(spikes.sum()) for spikes in ours.spikes.values()) > 500
     for words in (
         "a synaptic current with memory",
@@ -146,5 +147,5 @@ def test_energy_and_time_are_within_ten_per_cent_of_sana_fes(overlaid: Overlaid)
     assert f"| {' | '.join(COLUMNS)} |" in page
     for name in NETS:
         result = compared(name, target)
-        assert result.ratios == pytest.approx((1.0, 1.0), abs=0.1), name
+        assert all(0.9 <= ratio <= 1.1 for ratio in result.ratios), name
         assert f"| {name} | {result.steps} |" in page

@@ -111,5 +111,10 @@ def test_two_trainings_into_one_folder(tmp_path: Path) -> None:
         assert not out.exists()
     first = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert first.returncode == 0, first.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "learning-curve.svg",
+        "metrics.json",
+        "prompt.safetensors",
+        "run.json",
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -177,7 +177,7 @@ def test_a_killed_run_goes_on_with_the_mapping_of_its_epoch(
         fits.clear()
         out = tmp_path / what.replace(" ", "-")
         with pytest.raises(KeyboardInterrupt):
-            train(config(name), out, Stop(what, 1), accelerator="cpu")
+            train(config(name), out, Stop(what, int(what == "epoch 2")), accelerator="cpu")
         at_stop = load_file(out / "state.safetensors")["head.index"].tolist()
         if what == "epoch 2":
             assert at_stop == every[min(1, times - 1)]

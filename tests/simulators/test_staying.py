@@ -98,6 +98,7 @@ def test_a_worker_killed_while_it_waits_is_replaced_and_one_that_fails_is_named(
     for pid, line in marked(mark).items():
         if "stay_lava.py" in line:
             os.kill(pid, signal.SIGKILL)
+    assert_all_gone(mark)
     assert_same(first, lava.run(model, inputs, "fixed"))
     (worker,) = staying._waiting.values()
     with pytest.raises(WorkerFailed, match="the lava worker failed with exit code 1: FileNotFoundError"):

@@ -71,7 +71,8 @@ def test_the_penalty_counts_once_whatever_the_parts(tmp_path: Path) -> None:
         train(config("spike-nvpt", settings=settings, epochs=1, accumulate=n), tmp_path / str(n), accelerator="cpu")
         for n in (1, 4)
     )
-    assert parts.metrics.history[0].train_loss == pytest.approx(whole.metrics.history[0].train_loss, rel=0.01)
+    once, again = (run.metrics.history[0].train_loss for run in (whole, parts))
+    assert abs(once - again) < 0.01 * once, "counted in each part, the penalty would be four times as large"
 
 
 def test_checkpointing_trains_the_same_bits(tmp_path: Path) -> None:
