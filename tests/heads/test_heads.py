@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pytest
 import torch
+from float_bounds import of_mean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from net_bounds import assert_rounding_apart, rounding
@@ -262,8 +263,8 @@ def test_the_linear_head_starts_as_asked() -> None:
     assert torch.equal(drawn("torch").bias, theirs.bias)
     vpt = drawn("vpt")
     assert torch.equal(vpt.bias, torch.full((200,), -torch.tensor(99.0, dtype=torch.float64).log().float().item()))
-    # 60,000 draws of deviation 0.1: their mean square is 0.01, with a relative deviation of sqrt(2 / 60,000) = 0.6 %
-    assert float(vpt.weight.detach().square().mean()) == pytest.approx(2 / 200, rel=0.03)
+    # 60,000 draws of variance 0.01: the variance of a square is 2 * 0.01^2
+    assert abs(float(vpt.weight.detach().square().mean()) - 0.01) <= of_mean(2**0.5 * 0.01, 60_000)
     assert float(drawn("normal").bias.detach().abs().max()) == 0
     with pytest.raises(BadSetting, match="vpt"):
         drawn("zeros")

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from float_bounds import U32, gamma
+from net_bounds import assert_rounding_apart
 
 from neuroprompt.contracts.learning import BackboneSpec, Prompt, PromptSite
 from neuroprompt.errors import BadSetting
@@ -34,7 +36,7 @@ def test_kmeans_finds_clusters_that_lie_apart() -> None:
         for block in prompt.tokens():
             members = torch.cdist(tokens.double(), block.double()).argmin(1)
             for k in range(3):
-                torch.testing.assert_close(block[k], tokens[members == k].mean(0), rtol=1e-5, atol=1e-3)
+                assert_rounding_apart(block[k], tokens[members == k].mean(0), 2 * gamma(64, U32) * 1001)
 
 
 def test_means_and_random_tokens() -> None:
@@ -83,7 +85,7 @@ def test_training_begins_with_the_tasks_own_tokens(tmp_path: Path) -> None:
     run = train(config, tmp_path / "run", accelerator="cpu")
     p = run.model.prompt.get_parameter("p")
     backbone = run.model.backbone
-    assert not torch.allclose(p, build(run.config).prompt.get_parameter("p"))
+    assert float((p - build(run.config).prompt.get_parameter("p")).abs().max()) > 0.01
     means = []
     images = load_data("digits", run.model.preprocess, 0, 20).train
     for i in range(20):

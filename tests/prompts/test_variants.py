@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import pytest
 import torch
+from float_bounds import U32, gamma
+from net_bounds import assert_rounding_apart
 
 from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting
@@ -49,8 +51,8 @@ def test_a_gain_moves_the_gates_faster_and_starts_them_at_the_same_place() -> No
             gated.stream().gates.sum().backward()
             step.step()
             moved[gain, optimiser.__name__] = float((gain * gated.gates.detach() - w.detach())[0].abs())
-    assert moved[4.0, "SGD"] / moved[1.0, "SGD"] == pytest.approx(16, rel=0.01)  # differences of float32 near 4
-    assert moved[4.0, "Adam"] / moved[1.0, "Adam"] == pytest.approx(4, rel=0.01)
+    assert abs(moved[4.0, "SGD"] / moved[1.0, "SGD"] - 16) < 0.16  # differences of float32 near 4
+    assert abs(moved[4.0, "Adam"] / moved[1.0, "Adam"] - 4) < 0.04
 
 
 def test_a_fixed_threshold_is_the_factor_where_it_is_above() -> None:
@@ -58,7 +60,7 @@ def test_a_fixed_threshold_is_the_factor_where_it_is_above() -> None:
     fixed = prompt("lorsp", gate="fixed", rank=2, deviation=0.5, threshold=0.1)
     factors = fixed.eval().factors(images)
     expected = (factors * (factors > 0.1)).mean(1)
-    assert torch.allclose(fixed.prompts(images), expected, atol=4 * 2**-24 * float(factors.detach().abs().max()))
+    assert_rounding_apart(fixed.prompts(images), expected, gamma(4, U32) * float(factors.detach().abs().max()))
     assert not fixed.spiking
     assert fixed.generator() is None
     assert fixed.gated() is None

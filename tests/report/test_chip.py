@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from sana_fe_nets import chain
 
 from neuroprompt.compiler.compile import model_of_graph
@@ -22,6 +21,7 @@ def test_every_core_is_in_it_with_its_load() -> None:
     assert sum(int(str(row[4])) for row in drawn.rows) == 1210 == sum(core.neurons for core in cores)
     for i, core in enumerate(cores):
         assert loads[str(i)][1:3] == core.tile
-        assert float(str(loads[str(i)][8])) == pytest.approx(chip.latency.busy_s[i] / chip.latency.run_s, abs=1e-3)
+        busy = chip.latency.busy_s[i] / chip.latency.run_s
+        assert abs(float(str(loads[str(i)][8])) - busy) <= 1e-3  # the table has three decimals
     assert max(chip.latency.busy_s) == chip.latency.busy_s[chip.latency.bottleneck]
     assert drawn.files()["chip-net.png"].startswith(b"\x89PNG")

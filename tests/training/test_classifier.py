@@ -8,6 +8,8 @@ import pytest
 import safetensors.torch
 import timm
 import torch
+from float_bounds import U32, gamma
+from net_bounds import assert_rounding_apart, rounding
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -39,7 +41,7 @@ def test_text_embeddings_are_compared_by_direction(tmp_path: Path) -> None:
     features = torch.randn(5, 128, dtype=torch.float64)
     head = run.model.head.double()
     expected = 100 * F.cosine_similarity(features[:, None], rows(10).double()[None], dim=-1)
-    assert torch.allclose(head(features), expected, atol=1e-4)  # the rows are float32: 100 * 128 * 2^-24 at most
+    assert_rounding_apart(head(features), expected, 100 * gamma(140, U32))  # rows of norm 1, in float32
     assert not layer.weight.requires_grad
     assert not run.model.head.state_dict()  # a run does not store it
 
@@ -107,9 +109,10 @@ def test_the_projection_goes_in_front_of_the_head(clip: str, tmp_path: Path) -> 
     with torch.no_grad():
         embedded = F.normalize(load_projection(spec)(model.features(images)), dim=-1)
         expected = 100 * embedded @ F.normalize(rows(3, 512), dim=-1).T
-        assert torch.allclose(model(images), expected, atol=1e-3)  # 100 times sums of 512 float32: 100 * 512 * 2^-24
-        baked = deployed(model)(model.inputs(images))
-        assert torch.allclose(baked, expected, atol=1e-2)  # the same, behind another order of the backbone's sums
+        # 100 times the product of two vectors of norm 1, both rounded in float32
+        assert_rounding_apart(model(images), expected, 200 * gamma(3 * 512, U32))
+        inputs, baked = model.inputs(images), deployed(model)
+        assert_rounding_apart(baked(inputs), model(images), rounding(model, images), rounding(baked, inputs))
 
 
 def test_what_has_no_projection_says_so() -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 import torch
+from float_bounds import near
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -81,11 +82,11 @@ def test_parts_lie_in_the_image(source: tuple[int, int], size: tuple[int, int], 
 
 def test_a_moved_crop_has_seven_eighths_of_what_covers_the_size() -> None:
     left, top, right, bottom = moved((80, 40), Preprocess((224, 224), crop_pct=0.9), np.random.default_rng(0))
-    assert right - left == pytest.approx(35, rel=1e-12)
-    assert bottom - top == pytest.approx(35, rel=1e-12)
+    assert right - left == near(35)
+    assert bottom - top == near(35)
     left, top, right, bottom = moved((80, 40), Preprocess((224, 224)), np.random.default_rng(0))
-    assert right - left == pytest.approx(70, rel=1e-12)
-    assert bottom - top == pytest.approx(35, rel=1e-12)
+    assert right - left == near(70)
+    assert bottom - top == near(35)
 
 
 def test_a_part_has_the_area_and_the_ratio_that_were_asked_for() -> None:
