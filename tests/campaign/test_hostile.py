@@ -223,7 +223,7 @@ KINDS: dict[str, Make] = {
 }
 PRICES = """
 title = "mine"
-scope = "term"
+scope = "per term"
 evidence = "measured"
 technology = "28 nm"
 voltage = "1 V"
