@@ -209,7 +209,10 @@ def train(
     if config.recipe:
         result["recipe"] = config.recipe
     title = f"{config.method} in {run.folder}"
-    emit(result, json, table(title, ("", "value"), facts(run.summary())), f"next: neuroprompt eval {run.folder}")
+    summary = run.summary()
+    if not summary["images_per_second"]:
+        del summary["images_per_second"]  # of a run that was finished before, nobody knows
+    emit(result, json, table(title, ("", "value"), facts(summary)), f"next: neuroprompt eval {run.folder}")
 
 
 def config_of(options: Mapping[str, Any]) -> RunConfig:
