@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neuroprompt.contracts.deployment import Availability, Floats, ImageTarget
-from neuroprompt.errors import BadBundle, BadSetting
+from neuroprompt.errors import BadBundle, BadSetting, Unsupported
 from neuroprompt.extras import install, need
 
 
@@ -44,7 +44,7 @@ class OpenVino(ImageTarget):
         return Availability(True, "in process", metadata.version("openvino"))
 
     def logits(self, file: Path, images: Floats) -> Floats:
-        """Logits (B, K) of normalised images (B, C, H, W); raises BadBundle where the file or the images do not fit."""
+        """Logits (B, K) of normalised images (B, C, H, W); raises BadBundle where they do not fit, and Unsupported."""
         with self._opening:
             compiled = self._open(file)
             request = self._idle.pop() if self._idle else compiled.create_infer_request()
@@ -58,6 +58,9 @@ class OpenVino(ImageTarget):
         with self._opening:
             if self._compiled is not None and self._compiled[1] is compiled:
                 self._idle.append(request)
+        if len(logits) != len(images):  # with SSE4.1 alone it gives no rows, and no error
+            got = f"OpenVINO gave {len(logits)} rows of logits for {len(images)} images"
+            raise Unsupported(got, "a processor with AVX", "run it without --target")
         return logits
 
     def _open(self, file: Path) -> Any:

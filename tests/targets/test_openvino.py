@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from neuroprompt.contracts.deployment import ImageTarget, Target
 from neuroprompt.contracts.learning import BackboneSpec
-from neuroprompt.errors import BadBundle, BadSetting, RuntimeMissing
+from neuroprompt.errors import BadBundle, BadSetting, RuntimeMissing, Unsupported
 from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.quantise import quantise
@@ -51,6 +52,10 @@ def test_both_32_bit_files_compute_in_float32(module: nn.Module, file: Path) -> 
         target = ImageTarget.named("openvino", threads=1)
         for batch in (1, 3):
             images = torch.randn(batch, 3, 16, 16)
+            if os.environ.get("ONEDNN_MAX_CPU_ISA") == "SSE41":
+                with pytest.raises(Unsupported, match=f"0 rows of logits for {batch} images"):
+                    target.logits(path, images.numpy())
+                continue
             with torch.inference_mode():
                 expected = module(images).numpy()
             assert np.abs(target.logits(path, images.numpy()) - expected).max() <= 2 * rounding(module, images)
