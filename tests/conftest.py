@@ -23,6 +23,7 @@ from neuroprompt.simulators.runtime import WORKERS, Runtime
 THREADS = os.environ.get("NEUROPROMPT_TEST_THREADS", "1")
 os.environ["OMP_NUM_THREADS"] = THREADS
 torch.set_num_threads(int(THREADS))
+torch.set_warn_always(True)  # else a warning is an error in whichever test comes first, and in none after it
 os.environ["COLUMNS"] = "80"  # tables are printed as on the narrowest terminal, wherever the tests run
 
 # Tests press Ctrl-C, which a shell in the background has its children ignore.
