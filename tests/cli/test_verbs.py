@@ -267,6 +267,9 @@ def test_methods_are_counted_on_a_backbone(command: Command) -> None:
         assert left[name][1] == 2 * 6 * 10 * 128, name
         assert listed["methods"][name]["parameters"] == 6 * 10 * 128, name
     assert listed["methods"]["lora"]["parameters"] == 6 * 8 * (128 + 3 * 128)
+    assert listed["methods"]["spike-lora"]["parameters"] == 6 * 8 * (128 + 3 * 128)
+    assert listed["methods"]["e2vpt"]["parameters"] == 6 * (10 + 5) * 128 + 10 + 10 * 8
+    assert left["e2vpt"][1] == 2 * 6 * (10 + 5) * 128
     assert left["vapt"][0] > 0
     on_resnet = command("methods", "--backbone", "test_resnet", "--json").json["methods"]
     assert on_resnet["vpt-deep"]["why"]
