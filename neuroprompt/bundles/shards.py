@@ -20,6 +20,7 @@ from neuroprompt.contracts.work import Engine, Resources, Task
 from neuroprompt.errors import BadData, BadSetting, NeuropromptError, Unsupported, WorkerFailed
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.simulators.events import EventSet, is_events
 from neuroprompt.simulators.per_item import PerItem
 from neuroprompt.simulators.tally import Tally
 from neuroprompt.spiking.activity import Activity
@@ -113,12 +114,16 @@ def words_of(verb: str, what: Path | str, options: Mapping[str, object]) -> list
 
 
 def inputs_and(inputs: Path | str, labels: Path | None, options: Mapping[str, object]) -> dict[str, object]:
-    """The options of a data set beside others; a file's path made absolute."""
+    """The options of a data set beside others; a file's path, or the folder of recordings, made absolute."""
+    if is_events(inputs):
+        inputs = str(EventSet.parse(inputs))
     return {"inputs": Path(inputs) if os.path.exists(inputs) else str(inputs), "labels": labels, **options}
 
 
 def reads_of(what: Path | str, inputs: Path | str, labels: Path | None) -> list[Path]:
-    """The files that each shard reads."""
+    """The files and folders that each shard reads."""
+    if is_events(inputs):
+        inputs = EventSet.parse(inputs).home
     return [Path(path).resolve() for path in (what, inputs, labels) if path is not None and os.path.exists(path)]
 
 

@@ -39,6 +39,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, note
         "run out/lava cat.jpg --target loihi",
         "run graph.nir --inputs test.npz --target loihi --json",
         "run graph.nir --inputs spikes.h5 --labels labels.npy --decode first-spike",
+        "run graph.nir --data tonic:NMNIST --steps 100",
     )
 )
 def run(
@@ -84,7 +85,7 @@ def run(
     lanes: Annotated[int | None, typer.Option(help="Images side by side on the target (default: 8).")] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
+        typer.Option("--inputs", "--data", metavar="FILE|tonic:NAME|data:SPLIT", help=DATA_SET),
     ] = None,
     labels: LabelsFile = None,
     decode: Decode = None,

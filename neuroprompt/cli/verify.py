@@ -73,7 +73,7 @@ def verify(
     agreement: Agreement = 0.999,
     data: Annotated[
         Path | None,
-        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
+        typer.Option("--inputs", "--data", metavar="FILE|tonic:NAME|data:SPLIT", help=DATA_SET),
     ] = None,
     labels: LabelsFile = None,
     decode: Decode = None,
