@@ -104,12 +104,13 @@ class Split:
 
 
 def words_of(verb: str, what: Path | str, options: Mapping[str, object]) -> list[str]:
-    """The command line of a verb, its options by name; those that are None or False are left out."""
+    """The command line of a verb, its options by name: a list as often as it has values, None and False not at all."""
     words = [verb, str(Path(what).resolve())]
     for name, value in options.items():
-        if value is not None and value is not False:
-            values = [] if value is True else [str(value.resolve()) if isinstance(value, Path) else str(value)]
-            words += [f"--{name}", *values]
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None and each is not False:
+                values = [] if each is True else [str(each.resolve()) if isinstance(each, Path) else str(each)]
+                words += [f"--{name}", *values]
     return words
 
 

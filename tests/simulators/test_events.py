@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import sys
 import threading
 import zipfile
-from collections.abc import Generator, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,12 +17,11 @@ import h5py
 import nir
 import numpy as np
 import pytest
+from in_turn import InTurn, exit_code
 from numpy.typing import NDArray
 
 from neuroprompt.bundles.data_run import run_items
 from neuroprompt.bundles.shards import Split
-from neuroprompt.cli import main
-from neuroprompt.contracts.work import Ended, Engine, Resources, Task
 from neuroprompt.errors import BadData, BadSetting, UnknownName
 from neuroprompt.simulators.events import EventItems, EventSet, event_items
 from neuroprompt.spiking.graph import write_graph
@@ -184,22 +181,6 @@ def test_a_graph_runs_on_events_as_on_a_file_of_their_frames(graph: Path, record
     assert ours.accuracy == file.accuracy
 
 
-class InTurn(Engine):
-    """Tasks in this process, one after the other."""
-
-    about = "for this test"
-
-    def run(self, tasks: Sequence[Task], resources: Resources) -> Generator[Ended, None, None]:
-        for task in tasks:
-            words, sys.argv = sys.argv, ["neuroprompt", *task.words]
-            try:
-                with pytest.raises(SystemExit) as ended:
-                    main()
-            finally:
-                sys.argv = words
-            yield Ended(task, "" if ended.value.code in (0, None) else str(ended.value.code))
-
-
 def test_shards_of_events_give_what_one_run_gives(graph: Path, recorded: Path, tmp_path: Path) -> None:
     word = f"tonic:NMNIST:test:13@{recorded}"
     whole = run_items(graph, word, steps=STEPS)
@@ -210,14 +191,8 @@ def test_shards_of_events_give_what_one_run_gives(graph: Path, recorded: Path, t
 
 def test_the_verbs_take_events(graph: Path, recorded: Path, tmp_path: Path) -> None:
     def json_of(*words: object) -> dict[str, Any]:
-        before, sys.argv = sys.argv, ["neuroprompt", *map(str, words), "--steps", str(STEPS), "--json"]
-        text = io.StringIO()
-        try:
-            with redirect_stdout(text), pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            sys.argv = before
-        assert ended.value.code in (0, None)
+        with redirect_stdout(io.StringIO()) as text:
+            assert exit_code(*words, "--steps", STEPS, "--json") == 0
         values: dict[str, Any] = json.loads(text.getvalue())
         return values
 
