@@ -83,7 +83,6 @@ def verify(
     from neuroprompt.compiler.reading import activity_hints
     from neuroprompt.compiler.widths import width_words
     from neuroprompt.contracts.wide import Wide
-    from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
     _data_set.check_figure(figure)
@@ -127,7 +126,7 @@ def verify(
             from neuroprompt.report.verify_figure import draw_verified
 
             draw_verified(result, figure, ways)
-    suspicious = [] if reading is None else activity_hints(reading, result.recordings[REFERENCE].spikes)
+    suspicious = [] if reading is None else activity_hints(reading, result.rates())
     rows = [row for name, agreement in result.targets.items() for row in _rows(name, agreement)]
     lines = [line for name, agreement in result.targets.items() for line in _differences(name, agreement)]
     lines += [

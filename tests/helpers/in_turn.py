@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 
 from neuroprompt.cli import main
 from neuroprompt.contracts.work import Ended, Engine, Resources, Task
+from neuroprompt.engines._paths import check_paths
 
 
 def exit_code(*words: object) -> int | str:
@@ -28,6 +29,7 @@ class InTurn(Engine):
 
     def run(self, tasks: Sequence[Task], resources: Resources) -> Generator[Ended, None, None]:
         """Run each as the shell would."""
+        check_paths(tasks)
         for task in tasks:
             code = exit_code(*task.words)
             yield Ended(task, "" if code == 0 else f"ended with {code}")

@@ -19,7 +19,9 @@ def graph_and_items(folder: Path) -> tuple[Path, Path]:
     """A layer of three LIF neurons on 12 lines, and 9 labelled items of 10 steps."""
     rng, three = np.random.default_rng(0), np.ones(3)
     lif = nir.LIF(tau=4e-4 * three, r=three, v_leak=0 * three, v_threshold=0.4 * three, v_reset=0 * three)
-    nodes = {"input": nir.Input({"input": np.array([12])}), "fc": nir.Linear(rng.normal(0.2, 0.3, (3, 12))), "lif": lif}
+    weights = rng.normal(0.2, 0.3, (3, 12))
+    weights[0, 0] = 40.0  # so that the others are coarse as integers, and some items differ
+    nodes = {"input": nir.Input({"input": np.array([12])}), "fc": nir.Linear(weights), "lif": lif}
     nodes["output"] = nir.Output({"output": np.array([3])})
     edges = [("input", "fc"), ("fc", "lif"), ("lif", "output")]
     write_graph(nir.NIRGraph(nodes, edges, metadata={"dt": 1e-4}), folder / "graph.nir")
