@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from neuroprompt.bundles.data_run import run_items
 from neuroprompt.bundles.shards import Split
-from neuroprompt.errors import BadData, BadSetting, UnknownName
+from neuroprompt.errors import BadData, BadSetting, RuntimeMissing, UnknownName
 from neuroprompt.simulators.events import EventItems, EventSet, event_items
 from neuroprompt.spiking.graph import write_graph
 
@@ -246,6 +246,14 @@ def test_recordings_that_are_not_as_they_should_be_are_one_line(graph: Path, rec
     (recorded / "SHD" / "shd_test.h5").write_bytes(b"not HDF5")
     with pytest.raises(BadData, match="neuroprompt pull"):
         run_items(graph, f"tonic:SHD@{recorded}", steps=STEPS)
+
+
+def test_without_tonic_the_command_to_type_is_named(
+    graph: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuroprompt.extras.find_spec", lambda _: None)
+    with pytest.raises(RuntimeMissing, match=r'pip install "neuroprompt-toolkit\[events\]"'):
+        run_items(graph, f"tonic:NMNIST@{recorded}", steps=STEPS)
 
 
 def test_downloads_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
