@@ -21,6 +21,7 @@ from neuroprompt.cli._output import (
     stdout_is_ours,
     table,
 )
+from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 
 @app.command(
+    cls=panels(
+        of_a_run="weights best precision calibration-images max-drop",
+        of_a_graph="steps input calibrate from dt seed encode split-signs weight-bits agreement dump",
+    ),
     epilog=examples(
         "export runs/digits --target onnx --out out/onnx",
         "export runs/digits --target onnx --precision int8 --calibration-images 128",
@@ -44,7 +49,7 @@ if TYPE_CHECKING:
         "export graph.nir --target netx --input spikes.npy --out out/netx",
         "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
-    )
+    ),
 )
 def export(
     what: Annotated[Path, typer.Argument(metavar="RUN|GRAPH.nir", help="A run of 'neuroprompt train', or a NIR file.")],

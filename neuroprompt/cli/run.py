@@ -26,9 +26,15 @@ from neuroprompt.cli._data_set import (
 )
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 
 
 @app.command(
+    cls=panels(
+        of_images="list threads batch-size provider graph-level form lanes",
+        of_a_data_set_on_neurons="inputs labels decode steps prices figure from dt",
+        in_shards="engine engine-set shards work",
+    ),
     epilog=examples(
         "run out/onnx cat.jpg dog.png",
         "run out/onnx images/ --out labels.csv",
@@ -39,7 +45,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, note
         "run out/lava cat.jpg --target loihi",
         "run graph.nir --inputs test.npz --target loihi --json",
         "run graph.nir --inputs spikes.h5 --labels labels.npy --decode first-spike",
-    )
+    ),
 )
 def run(
     bundle: Annotated[

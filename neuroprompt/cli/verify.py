@@ -27,6 +27,7 @@ from neuroprompt.cli._data_set import (
 )
 from neuroprompt.cli._graphs import Agreement, Chip, Dt, From, SplitSigns, WeightBits, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
 
 
 @app.command(
+    cls=panels(
+        of_a_graph="steps input from dt seed split-signs weight-bits agreement chip",
+        of_a_data_set="inputs labels decode prices",
+        in_shards="engine engine-set shards work",
+    ),
     epilog=examples(
         "verify out/lava",
         "verify out/lava --targets snntorch,lava --json",
@@ -51,7 +57,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify graph.nir --input spikes.npy --figure verify.png",
         "verify graph.nir --input spikes.npy --weight-bits auto",
         "verify graph.nir --inputs test.npz --targets loihi,lava --json",
-    )
+    ),
 )
 def verify(
     what: Annotated[Path, typer.Argument(metavar="BUNDLE|GRAPH.nir", help="A Lava bundle, or a NIR file.")],
