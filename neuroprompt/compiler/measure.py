@@ -9,9 +9,9 @@ import numpy as np
 
 from neuroprompt.compiler.fit import Fitted, Task
 from neuroprompt.compiler.lists import Lists
-from neuroprompt.loihi.arithmetic import Array
+from neuroprompt.loihi.arithmetic import Array, simulate
 from neuroprompt.loihi.synapses import shifted, weighted_sums
-from neuroprompt.spiking.program import Projection
+from neuroprompt.spiking.program import Projection, SpikingModel
 
 
 def likeness(task: Task, fitted: Fitted) -> float:
@@ -53,3 +53,12 @@ def delivered(lists: Lists, sent: Array) -> Array:
 def bits_of(values: Any) -> int:
     """Bits of the largest magnitude, and one for the sign where there is one."""
     return int(np.abs(values).max(initial=0)).bit_length() + int((np.asarray(values) < 0).any())
+
+
+def jaccard_by_layer(model: SpikingModel, inputs: Array) -> dict[str, float]:
+    """The Jaccard index of every population that fires, on one run or on all of a batch; of silent ones 1."""
+    floats, fixed = (simulate(program, inputs) for program in (model.float_program, model.fixed_program))
+    firing = [p.name for p in model.float_program.populations if p.emits == "spikes"]
+    both = {name: int(np.sum(floats[name].spikes & fixed[name].spikes)) for name in firing}
+    either = {name: int(np.sum(floats[name].spikes | fixed[name].spikes)) for name in firing}
+    return {name: both[name] / either[name] if either[name] else 1.0 for name in firing}

@@ -20,6 +20,7 @@ from neuroprompt.compiler.search import search
 from neuroprompt.compiler.shares import Share, scale_of_lines
 from neuroprompt.compiler.split import split_signs
 from neuroprompt.compiler.tasks import Tasks
+from neuroprompt.compiler.tune import Lessons
 from neuroprompt.compiler.wide import search_wide
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting, Unsupported
@@ -40,6 +41,7 @@ def quantise(
     wide: Wide | None = None,
     runs: int = 1,
     input_scale: float | None = None,
+    lessons: Lessons | None = None,
 ) -> tuple[Program, dict[str, Any]]:
     """The integer program that fires most like `program` (float) on `inputs` (T, n_in), and the scale report.
 
@@ -58,7 +60,7 @@ def quantise(
     (`neuroprompt.compiler.graded`). Numbers up to twice as large as those of `inputs` fit; with `largest` given, those
     of at most that magnitude. With `split` weights of both signs become two projections, a bit finer
     (`neuroprompt.compiler.split`); with `wide` populations that spikes reach get the lists that
-    they need (`neuroprompt.compiler.wide`).
+    they need (`neuroprompt.compiler.wide`). With `lessons` they are tuned (`neuroprompt.compiler.tune`).
 
     Raises Unsupported, naming the node, for what the chip's integers cannot hold, where the spikes of a node that
     numbers reach agree with float in less than a Jaccard index of 0.97, and where a net that fires never does on the
@@ -76,6 +78,8 @@ def quantise(
     wanted = _simulated(program, inputs, runs)
     program = split_signs(program) if split else program
     tasks = Tasks(program, inputs, wanted, runs)
+    if lessons is not None:
+        lessons.of(program)
     graded = largest > 0 or input_scale is not None or not is_spikes(inputs)
     share = _share(tasks, largest, scale, input_scale) if graded else None
     report: dict[str, Any] = {"populations": {}, "projections": {}}
@@ -84,6 +88,8 @@ def quantise(
     for population in progress.track(program.populations, "fitting the integers"):
         task = tasks.of(population, share)
         fitted = _fit(task, scale, share, wide)
+        if lessons is not None:
+            fitted = lessons.tuned(task, fitted, share)
         if scale is None:
             _check_numbers(task, fitted)
         tasks.done[population.name] = fitted.trace.spikes
