@@ -160,7 +160,7 @@ def with_lists(task: Task, scale: float, lists: tuple[Lists, ...], *, clip: bool
     run = runner(task, lists)
     if p.emits == "v":
         trace = run(fixed)
-        return Fitted(fixed, lists, trace, scale, closeness(fixed, trace, task.wanted), changed)
+        return Fitted(fixed, lists, trace, scale, _closeness(fixed, trace, task.wanted), changed)
     fixed, trace, match = best_threshold(fixed, float(p.vth) * scale, run, task.wanted.spikes)
     return Fitted(fixed, lists, trace, scale, match, changed)
 
@@ -225,7 +225,14 @@ def best_threshold(
     return max(tried, key=lambda option: option[2])
 
 
-def closeness(fixed: Population, trace: Trace, wanted: Trace) -> float:
+def matched(task: Task, fitted: Fitted) -> Fitted:
+    """With the `match` of what it did."""
+    if task.population.emits == "v":
+        return replace(fitted, match=_closeness(fitted.population, fitted.trace, task.wanted))
+    return replace(fitted, match=float((fitted.trace.spikes == task.wanted.spikes).mean()))
+
+
+def _closeness(fixed: Population, trace: Trace, wanted: Trace) -> float:
     """Of a population that never fires: 1 less the largest error over the largest value, and 0 where it overflowed."""
     if trace.wrapped or trace.clipped or trace.spikes.any():
         return 0.0

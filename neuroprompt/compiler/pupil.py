@@ -14,7 +14,7 @@ from neuroprompt.compiler.backward import (
     of_weights,
     teacher_potentials,
 )
-from neuroprompt.compiler.fit import Fitted, Task, closeness, runner
+from neuroprompt.compiler.fit import Fitted, Task, matched, runner
 from neuroprompt.compiler.latent import Latent, LatentWeights, Vector
 from neuroprompt.compiler.lists import Lists
 from neuroprompt.compiler.measure import delivered
@@ -88,13 +88,9 @@ class Pupil:
     def rounded(self) -> Fitted:
         """`integers` as they run behind the task's inputs."""
         chip, lists = self.integers()
-        trace = runner(self.task, lists)(chip)
         changed = sum(each.changed for each in lists)
-        if self.task.population.emits == "v":
-            match = closeness(chip, trace, self.task.wanted)
-        else:
-            match = float((trace.spikes == self.task.wanted.spikes).mean())
-        return Fitted(chip, lists, trace, self.fitted.scale, match, changed)
+        trace = runner(self.task, lists)(chip)
+        return matched(self.task, Fitted(chip, lists, trace, self.fitted.scale, 0.0, changed))
 
     def learned(self, of_spikes: Array | None = None) -> tuple[list[Vector], Gradient]:
         """The gradient for each of `latents`, and that of what arrives.
@@ -108,21 +104,22 @@ class Pupil:
         v = forced_potentials(chip, self._arriving(), self.fired) / (self.fitted.scale * 2.0**SHIFT)
         theta = float(p.vth) if self.vth is not None else max(float(np.abs(self.potentials).max()), 1e-300)
         size = theta or 1.0
+        unit = self.fitted.scale * size  # weight units of a threshold
         far = (v - self.potentials) / size
         near = np.ones_like(far) if self.vth is None else 1 / (1 + ((self.potentials - theta) / (NEAR * size)) ** 2)
         of_v = near * far / np.maximum(1.0, np.abs(far) / LARGE)
         of_vth = 0.0
         if self.vth is not None:
-            margin = v / size - (chip.vth + 0.5) / (self.fitted.scale * size)
+            margin = v / size - (chip.vth + 0.5) / unit
             sharp = max(SHARPEST, 0.5 * self.error)
             fires = 1 / (1 + np.exp(np.clip(-margin / sharp, -50, 50)))
             of_margin = fires - self.fired
             if of_spikes is not None:
                 of_margin = of_margin + of_spikes * fires * (1 - fires) / sharp
             of_v = of_v + of_margin
-            of_vth = -float(of_margin.sum()) * 2.0**SHIFT
+            of_vth = -float(of_margin.sum()) / unit
         self.error = float(np.sqrt((near * far**2).sum() / near.sum()))
-        back = back_through_time(chip, of_v, self.fired)
+        back = back_through_time(chip, of_v / (unit * 2.0**SHIFT), self.fired)
         gradients = [
             each.summed(of_weights(each.projection.weights, back.of_sums, x))
             for each, x in zip(self.weights, self.sent, strict=True)
@@ -133,6 +130,15 @@ class Pupil:
         if self.vth is not None:
             gradients.append(np.array([of_vth]))
         return gradients, back
+
+    def of_source(self, i: int, back: Gradient) -> Array:
+        """dL/dx (B, T, in) of the spikes x that projection i carries, at the step in which they are sent."""
+        q, lists = self.task.incoming[i], self.fitted.lists[i]
+        rows = q.weights.with_values(lists.whole * 2.0**lists.exponent).rows()
+        late = (rows.T @ back.of_sums.reshape(-1, rows.shape[0]).T).T.reshape(*back.of_sums.shape[:2], -1)
+        result: NDArray[np.float64] = np.zeros_like(late)
+        result[:, : max(0, late.shape[1] - q.lag)] = late[:, q.lag :]
+        return result
 
     def _arriving(self) -> Array:
         shape = self.fired.shape

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroprompt.compiler.assemble import assembled
 from neuroprompt.compiler.constant import fit_constant
 from neuroprompt.compiler.fit import Fitted, Task, at_scale, one_after_another
 from neuroprompt.compiler.graded import LEAST_JACCARD, best_share
@@ -27,7 +28,7 @@ from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi.arithmetic import Array, Trace, simulate
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.spiking.program import Population, Program, Projection, is_spikes
+from neuroprompt.spiking.program import Program, is_spikes
 
 
 def quantise(
@@ -83,8 +84,8 @@ def quantise(
     graded = largest > 0 or input_scale is not None or not is_spikes(inputs)
     share = _share(tasks, largest, scale, input_scale) if graded else None
     report: dict[str, Any] = {"populations": {}, "projections": {}}
-    populations: list[Population] = []
-    projections: list[Projection] = []
+    tasks_of: dict[str, Task] = {}
+    fits: dict[str, Fitted] = {}
     for population in progress.track(program.populations, "fitting the integers"):
         task = tasks.of(population, share)
         fitted = _fit(task, scale, share, wide)
@@ -93,17 +94,13 @@ def quantise(
         if scale is None:
             _check_numbers(task, fitted)
         tasks.done[population.name] = fitted.trace.spikes
-        populations.append(fitted.population)
-        projections += fitted.projections
-        report["populations"][population.name] = population_report(task, fitted)
-        report["projections"] |= dict(_projection_reports(task, fitted))
-    fixed = replace(
-        program,
-        precision="fixed",
-        populations=tuple(populations),
-        projections=tuple(projections),
-        input_scale=share.input_scale if share else 0.0,
-    )
+        tasks_of[population.name], fits[population.name] = task, fitted
+    if lessons is not None:
+        tasks_of, fits = lessons.together(tasks, tasks_of, fits, share)
+    for name, task in tasks_of.items():
+        report["populations"][name] = population_report(task, fits[name])
+        report["projections"] |= dict(_projection_reports(task, fits[name]))
+    fixed = assembled(program, fits, share.input_scale if share else 0.0)
     check_range(fixed)
     chip = _simulated(fixed, inputs, runs)
     _check_alive(wanted, chip)
