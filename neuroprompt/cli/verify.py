@@ -189,7 +189,7 @@ def _model(
     from neuroprompt.compiler.stimuli import inputs_of
 
     if not what.is_dir():
-        flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", units[0], seed, units[1])
+        flat, inputs = graph_with_inputs(what, steps, stimulus, units[0], seed, units[1])
         return floats_of_graph(flat, inputs, split_signs=lists[0], wide=lists[1]), inputs, flat.reading
     if units != (None, None) or lists != (False, None) or (steps is not None and stimulus is None):
         got = "--from, --dt, --split-signs, --weight-bits or --steps for a bundle"
