@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from neuroprompt.compiler.carried import carried
 from neuroprompt.compiler.flatten import Flat
-from neuroprompt.compiler.lower import lower
+from neuroprompt.compiler.kept import Search, once
+from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.graph import steps_of
-from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.spiking.program import Program, SpikingModel
 
 
 def model_of_graph(
@@ -40,15 +41,19 @@ def model_of_graph(
     they are taken as they are.
 
     `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
-    With `wide` weights may have more (`neuroprompt.compiler.wide`).
+    With `wide` weights may have more (`neuroprompt.compiler.wide`), and what was found is kept for the next time
+    (`neuroprompt.compiler.kept`).
     """
     program = lower(graph, steps_of(graph) if steps is None else steps)
     free = scale is None and input_scale is None and not largest and not split_signs and wide is None
     if free and (own := carried(graph, program, inputs)) is not None:
         return SpikingModel(graph, program, own.program, own.report)
-    fixed, report = quantise(
-        program, inputs, scale, largest, progress, split=split_signs, wide=wide, input_scale=input_scale
-    )
+    if wide is not None and scale is None and input_scale is None and not split_signs:
+        fixed, report = _wide(program, inputs, largest, wide, 1, progress)
+    else:
+        fixed, report = quantise(
+            program, inputs, scale, largest, progress, split=split_signs, wide=wide, input_scale=input_scale
+        )
     return SpikingModel(graph, program, fixed, report)
 
 
@@ -116,9 +121,27 @@ def floats_of_graph(
     if not split_signs and wide is None and (own := carried(graph, program, inputs)) is not None:
         return SpikingModel(graph, program, own.program, own.report)
     try:
-        fixed, report = quantise(
-            program, inputs, largest=largest, progress=progress, split=split_signs, wide=wide, runs=runs
-        )
+        if wide is not None and not split_signs:
+            fixed, report = _wide(program, inputs, largest, wide, runs, progress)
+        else:
+            fixed, report = quantise(
+                program, inputs, largest=largest, progress=progress, split=split_signs, wide=wide, runs=runs
+            )
     except Unsupported as quantisation_error:
         return SpikingModel(graph, program, program, quantisation_error=quantisation_error)
     return SpikingModel(graph, program, fixed, report)
+
+
+def _wide(
+    program: Program, inputs: Floats | None, largest: float, wide: Wide, runs: int, progress: Progress
+) -> tuple[Program, dict[str, Any]]:
+    """The integers with wide weights, of this search or of an equal one before it."""
+    inputs = stimulus(program) if inputs is None else inputs
+    options = (("bits", wide.bits), ("agreement", wide.agreement), ("largest", largest), ("runs", runs))
+    fixed, report, kept = once(
+        Search(program, inputs, options),
+        lambda: quantise(program, inputs, largest=largest, progress=progress, wide=wide, runs=runs),
+    )
+    if kept:
+        progress.say("the integers are those of an equal search before")
+    return fixed, report
