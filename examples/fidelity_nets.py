@@ -1,4 +1,4 @@
-"""Small nets of different kinds, trained here in seconds, as NIR graphs with held-out inputs: fidelity.py compares them.
+"""Small nets of different kinds, trained here in seconds, as NIR graphs with held-out inputs, for fidelity.py.
 
 Every neuron resets to 0 in the step of its spike, the one reset that NIR has; a class is the output that fires most.
 """
@@ -22,11 +22,12 @@ from torch import Tensor, nn
 import neuroprompt as npt
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.contracts.specs import Preprocess
+from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import leaky
 from neuroprompt.spiking.time_step import DT_SECONDS
 
-FITTED = 32
+FITTED = 96
 """How many training items the integers are fitted on."""
 
 
@@ -52,7 +53,7 @@ def digits(steps: int, *, as_spikes: bool) -> Items:
     loaded = npt.Data.named("digits").load(Preprocess((8, 8), interpolation="nearest"), seed=0)
     parts: list[Tensor] = []
     for part in (loaded.train, loaded.test):
-        images, labels = zip(*part, strict=True)
+        images, labels = zip(*(part[i] for i in range(len(part))), strict=True)
         grey = torch.stack([image[0].flatten() for image in images]).float() / 255
         every = grey.expand(steps, -1, -1)
         parts += [torch.bernoulli(every) if as_spikes else every.clone(), torch.tensor(labels)]
@@ -60,7 +61,7 @@ def digits(steps: int, *, as_spikes: bool) -> Items:
 
 
 def events(items: int, steps: int = 24, side: int = 16) -> tuple[Tensor, Tensor]:
-    """Events (T, N, 2, side, side) of something bright that moves: a bar in 4 directions, or a ring that grows or shrinks.
+    """Events (T, N, 2, side, side) of something bright: bars that move in 4 directions, rings that grow or shrink.
 
     A pixel gives an event of the first kind where it gets brighter by a quarter, of the second where darker, and of
     either by chance 1 %.
@@ -70,7 +71,9 @@ def events(items: int, steps: int = 24, side: int = 16) -> tuple[Tensor, Tensor]
     y, x = np.mgrid[:side, :side][:, None]
     centre = rng.uniform(side * 0.35, side * 0.65, (2, items, 1, 1))
     radius = np.hypot(y - centre[0], x - centre[1])
-    along = np.select([labels[:, None, None] == k for k in range(5)], [x + 0 * radius, -x + 0 * radius, y, -y, radius], -radius)
+    along = np.select(
+        [labels[:, None, None] == k for k in range(5)], [x + 0 * radius, -x + 0 * radius, y, -y, radius], -radius
+    )
     speed, start = rng.uniform(0.5, 0.9, (items, 1, 1)), rng.uniform(0, side, (items, 1, 1))
     frames = [np.cos(2 * np.pi * (along - start - speed * t) / 10) > 0.6 for t in range(steps + 1)]
     change = np.diff(np.stack(frames).astype(int), axis=0)
@@ -80,7 +83,7 @@ def events(items: int, steps: int = 24, side: int = 16) -> tuple[Tensor, Tensor]
 
 
 def touches(items: int, seed: int, steps: int = 50, lines: int = 12, classes: int = 7) -> tuple[Tensor, Tensor]:
-    """Spikes (T, N, 12) as of a finger over Braille: each line's chance comes and goes, at times that tell the letter."""
+    """Spikes (T, N, 12) as of a finger over Braille: each line's chance rises once, when depends on the letter."""
     letters, rng = np.random.default_rng(0), np.random.default_rng(seed)
     peaks, widths = letters.uniform(5, steps - 5, (classes, lines)), letters.uniform(2, 6, (classes, lines))
     labels = rng.integers(0, classes, items)
@@ -94,7 +97,7 @@ def touches(items: int, seed: int, steps: int = 50, lines: int = 12, classes: in
 
 
 def counts(chain: nn.Sequential, inputs: Tensor) -> Tensor:
-    """How often each of the last neurons fires on inputs (T, N, ...), (N, classes); layer by layer, all steps at once."""
+    """How often each of the last neurons fires on inputs (T, N, ...), (N, classes); layer by layer."""
     x = inputs
     for module in chain:
         if not hasattr(module, "beta"):
@@ -163,6 +166,7 @@ def sinabs() -> Net:
     """The same trained by sinabs, in a child process with its own packages."""
     data = (*events(800), *events(600))
     target = npt.SpikingTarget.named("sinabs")
+    assert isinstance(target, OwnRuntimeTarget)
     target.install()
     with tempfile.TemporaryDirectory() as name:
         np.savez(Path(name, "events.npz"), x=data[0].numpy(), y=data[1].numpy())

@@ -1,6 +1,6 @@
 """Trains the convolution net of fidelity_nets.py with sinabs: fidelity_sinabs.py PACKAGES FOLDER, in a child process.
 
-FOLDER holds events.npz: x (T, N, 2, 16, 16) and labels y (N,); weights.npz gets the weights of its five layers, in order.
+FOLDER holds events.npz: x (T, N, 2, 16, 16) and labels y (N,); weights.npz gets the weights of its five layers.
 """
 
 import sys
@@ -46,5 +46,5 @@ for _ in range(10):
         nn.functional.cross_entropy(spikes.sum(1), y[batch]).backward()
         nn.utils.clip_grad_norm_(chain.parameters(), 1.0)
         optimiser.step()
-weights = {name: p.detach().numpy() for name, p in chain.named_parameters()}
-np.savez(folder / "weights.npz", *weights.values())
+weights = [p.detach().numpy() for p in chain.parameters() if p.ndim > 1]
+np.savez(folder / "weights.npz", *weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import nir
@@ -49,7 +49,7 @@ def model_of_graph(
     if free and (own := carried(graph, program, inputs)) is not None:
         return SpikingModel(graph, program, own.program, own.report)
     if wide is not None and scale is None and input_scale is None and not split_signs:
-        fixed, report = _wide(program, inputs, largest, wide, 1, progress)
+        fixed, report = _wide(program, inputs, wide, progress, largest=largest, runs=1)
     else:
         fixed, report = quantise(
             program, inputs, scale, largest, progress, split=split_signs, wide=wide, input_scale=input_scale
@@ -122,7 +122,7 @@ def floats_of_graph(
         return SpikingModel(graph, program, own.program, own.report)
     try:
         if wide is not None and not split_signs:
-            fixed, report = _wide(program, inputs, largest, wide, runs, progress)
+            fixed, report = _wide(program, inputs, wide, progress, largest=largest, runs=runs)
         else:
             fixed, report = quantise(
                 program, inputs, largest=largest, progress=progress, split=split_signs, wide=wide, runs=runs
@@ -133,11 +133,11 @@ def floats_of_graph(
 
 
 def _wide(
-    program: Program, inputs: Floats | None, largest: float, wide: Wide, runs: int, progress: Progress
+    program: Program, inputs: Floats | None, wide: Wide, progress: Progress, *, largest: float, runs: int
 ) -> tuple[Program, dict[str, Any]]:
     """The integers with wide weights, of this search or of an equal one before it."""
     inputs = stimulus(program) if inputs is None else inputs
-    options = (("bits", wide.bits), ("agreement", wide.agreement), ("largest", largest), ("runs", runs))
+    options = (*sorted(asdict(wide).items()), ("largest", largest), ("runs", runs))
     fixed, report, kept = once(
         Search(program, inputs, options),
         lambda: quantise(program, inputs, largest=largest, progress=progress, wide=wide, runs=runs),

@@ -32,7 +32,7 @@ class Search:
 
     program: Program
     inputs: np.ndarray[tuple[int, ...], np.dtype[Any]]
-    options: tuple[tuple[str, float | bool], ...]
+    options: tuple[tuple[str, float | str], ...]
 
     @property
     def name(self) -> str:

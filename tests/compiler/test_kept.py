@@ -38,8 +38,8 @@ class Said(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, text: str) -> None:
-        self.lines.append(text)
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 def fit(threshold: float = 1.0, seed: int = 0, wide: Wide | None = None) -> tuple[SpikingModel, bool]:
@@ -53,7 +53,7 @@ def test_an_equal_search_is_read_and_any_other_is_not(monkeypatch: pytest.Monkey
     first, before = fit()
     assert not before
     for changed in ({"threshold": 1.01}, {"seed": 1}, {"wide": Wide(12)}, {"wide": Wide(agreement=0.9)}):
-        assert not fit(**changed)[1]  # type: ignore[arg-type]
+        assert not fit(**changed)[1]
     monkeypatch.setattr(compiling, "quantise", None)  # nothing is searched from here on
     second, before = fit()
     assert before
