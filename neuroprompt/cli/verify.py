@@ -108,7 +108,7 @@ def verify(
     from neuroprompt.simulators.verify import verify as verify_model
 
     check_figure(figure)
-    wide, ways = Wide.of(weight_bits, agreement), dict[str, dict[str, float]]()
+    wide, ways = Wide.of(weight_bits, agreement, chip.value), dict[str, dict[str, float]]()
     if data is None:
         refuse(
             {"labels": labels, "decode": decode, "prices": prices, "engine": engine},

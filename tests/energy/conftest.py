@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uv
 
-from neuroprompt.simulators.runtime import cache_folder
+from neuroprompt.files import cache_folder
 
 
 def fetched(name: str, *packages: str) -> None:
