@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-SCRIPT = '''#!{python} -S
+SCRIPT = """#!{python} -S
 import csv, json, os, pathlib, shutil, signal, sys
 
 template, ran = pathlib.Path({template!r}), pathlib.Path({ran!r})
@@ -59,7 +59,7 @@ else:
                 cells |= {{"run": words[1], "seed": seed}}
             csv.writer(stream).writerow(cells.values())
     os.replace(place, out)
-'''
+"""
 
 
 def write_script(folder: Path, run: Path, test: Path) -> Path:
@@ -70,9 +70,7 @@ def write_script(folder: Path, run: Path, test: Path) -> Path:
             (folder / "template" / file.name).write_bytes(file.read_bytes())
     (folder / "test.csv").write_bytes(test.read_bytes())
     script = folder / "cell"
-    script.write_text(
-        SCRIPT.format(python=sys.executable, template=str(folder / "template"), ran=str(folder / "ran"))
-    )
+    script.write_text(SCRIPT.format(python=sys.executable, template=str(folder / "template"), ran=str(folder / "ran")))
     script.chmod(0o755)
     assert os.access(script, os.X_OK)
     return script
