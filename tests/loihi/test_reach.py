@@ -34,7 +34,7 @@ def test_in_what_a_reach_allows_the_numbers_are_those_of_64_bits() -> None:
         bias = rng.integers(-4000, 4000, 6) * (rng.random() < 0.5)
         population = Population("a", 6, du, dv, int(rng.integers(0, 2**17)), bias, 6, depth=depth, hold=hold)
         most = int(2 ** rng.uniform(0, 17))
-        a = rng.integers(-most, most + 1, (20, 6)).astype(rng.choice([np.int32, np.float32, np.float64]))
+        a = rng.integers(-most, most + 1, (20, 6)).astype(str(rng.choice(["int32", "float32", "float64"])))
         a[3:7] = most
         limits = reach(population, 20, magnitude(a))
         narrow, wide = narrow + limits.narrow, wide + (not limits.narrow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -25,7 +26,7 @@ EMPTY = nir.NIRGraph({}, [], type_check=False)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def always_worth_it() -> None:
+def always_worth_it() -> Iterator[None]:
     """Kernels are made however few the rows are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "ROWS", 1)
