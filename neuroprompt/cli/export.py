@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         "export graph.nir --target lava --calibrate samples.npz",
         "export graph.nir --target lava --weight-bits auto --calibrate samples.npz",
         "export graph.nir --target lava --tune 30 --weight-bits auto --calibrate samples.npz",
+        "export graph.nir --target lava --calibrate tonic:NMNIST:train:200 --steps 100",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
         "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
@@ -95,7 +96,9 @@ def export(
     ] = None,
     calibrate: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Fit a graph's integers on samples instead: a data set as in run --inputs."),
+        typer.Option(
+            metavar="FILE|tonic:NAME", help="Fit a graph's integers on samples instead: a data set as in run --inputs."
+        ),
     ] = None,
     library: From = None,
     dt: Dt = None,
