@@ -81,6 +81,7 @@ def test_brian2loihi_computes_what_our_emulator_does(overlaid: Overlaid) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600 + 30 * GRAPHS)
 def test_three_emulators_agree_on_generated_graphs(lava: SpikingTarget, overlaid: Overlaid) -> None:
     """Ours, Lava and nengo-loihi; NEUROPROMPT_GRAPHS=300 takes minutes, NEUROPROMPT_FIRST_SEED chooses others."""
     nengo_loihi = overlaid("nengo-loihi")
