@@ -11,9 +11,15 @@ from neuroprompt.cli import _data_set
 from neuroprompt.cli._app import app
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 
 
 @app.command(
+    cls=panels(
+        of_images="list threads batch-size provider graph-level form lanes",
+        of_a_data_set_on_neurons="inputs data labels decode steps prices figure from dt",
+        in_shards="engine engine-set shards work",
+    ),
     epilog=examples(
         "run out/onnx cat.jpg dog.png",
         "run out/onnx images/ --out labels.csv",
@@ -25,7 +31,7 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, note
         "run graph.nir --inputs test.npz --target loihi --json",
         "run graph.nir --inputs spikes.h5 --labels labels.npy --decode first-spike",
         "run graph.nir --data tonic:NMNIST --steps 100",
-    )
+    ),
 )
 def run(
     bundle: Annotated[

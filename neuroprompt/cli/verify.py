@@ -12,6 +12,7 @@ from neuroprompt.cli import _data_set
 from neuroprompt.cli._app import app
 from neuroprompt.cli._graphs import Agreement, Chip, Dt, From, SplitSigns, WeightBits, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
 
 
 @app.command(
+    cls=panels(
+        of_a_graph="steps input from dt seed split-signs weight-bits agreement chip",
+        of_a_data_set="inputs data labels decode prices",
+        in_shards="engine engine-set shards work",
+    ),
     epilog=examples(
         "verify out/lava",
         "verify out/lava --targets snntorch,lava --json",
@@ -36,7 +42,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify graph.nir --input spikes.npy --figure verify.png",
         "verify graph.nir --input spikes.npy --weight-bits auto",
         "verify graph.nir --inputs test.npz --targets loihi,lava --json",
-    )
+    ),
 )
 def verify(
     what: Annotated[Path, typer.Argument(metavar="BUNDLE|GRAPH.nir", help="A Lava bundle, or a NIR file.")],
@@ -86,7 +92,7 @@ def verify(
     from neuroprompt.simulators.verify import verify as verify_model
 
     _data_set.check_figure(figure)
-    wide, ways = Wide.of(weight_bits, agreement), dict[str, dict[str, float]]()
+    wide, ways = Wide.of(weight_bits, agreement, chip.value), dict[str, dict[str, float]]()
     if data is None:
         _data_set.refuse(
             {"labels": labels, "decode": decode, "prices": prices, "engine": engine},
@@ -167,7 +173,7 @@ def _model(
     from neuroprompt.compiler.stimuli import inputs_of
 
     if not what.is_dir():
-        flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", units[0], seed, units[1])
+        flat, inputs = graph_with_inputs(what, steps, stimulus, units[0], seed, units[1])
         return floats_of_graph(flat, inputs, split_signs=lists[0], wide=lists[1]), inputs, flat.reading
     if units != (None, None) or lists != (False, None) or (steps is not None and stimulus is None):
         got = "--from, --dt, --split-signs, --weight-bits or --steps for a bundle"
