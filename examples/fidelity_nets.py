@@ -1,4 +1,4 @@
-"""Small nets of different kinds, trained here in seconds, as NIR graphs with held-out inputs, for fidelity.py.
+"""Small nets of different kinds, trained here in seconds, as NIR graphs with held-out inputs, for fidelity_table.py.
 
 Every neuron resets to 0 in the step of its spike, the one reset that NIR has; a class is the output that fires most.
 """
@@ -26,6 +26,7 @@ from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import leaky
 from neuroprompt.spiking.time_step import DT_SECONDS
+from neuroprompt.training.dataset import size_of
 
 FITTED = 96
 """How many training items the integers are fitted on."""
@@ -53,7 +54,7 @@ def digits(steps: int, *, as_spikes: bool) -> Items:
     loaded = npt.Data.named("digits").load(Preprocess((8, 8), interpolation="nearest"), seed=0)
     parts: list[Tensor] = []
     for part in (loaded.train, loaded.test):
-        images, labels = zip(*(part[i] for i in range(len(part))), strict=True)
+        images, labels = zip(*(part[i] for i in range(size_of(part))), strict=True)
         grey = torch.stack([image[0].flatten() for image in images]).float() / 255
         every = grey.expand(steps, -1, -1)
         parts += [torch.bernoulli(every) if as_spikes else every.clone(), torch.tensor(labels)]

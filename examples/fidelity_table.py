@@ -1,6 +1,7 @@
 """How near nets of five kinds are to float as integers: 8 bits, wide weights, other converters, limits lifted.
 
-python examples/fidelity.py [NET ...] [--out fidelity.json]     (all nets: some minutes)
+python examples/fidelity_table.py [NET ...] [--out fidelity.json]     (all nets: some minutes)
+python examples/fidelity_table.py --show examples/fidelity.json       (the two tables of rows that are there)
 
 For each net, trained here, on held-out inputs: the Jaccard index of every layer's spikes with float's, the accuracy,
 the synapses spent and the processor seconds of the compile. Rows are saved after each net; others in the file stay.
@@ -74,8 +75,9 @@ def fitted(net: Net, wide: Wide | None) -> tuple[SpikingModel, float]:
     begun = time.process_time()
     program = lower(net.graph, runs * steps)
     fixed, report = quantise(program, net.fitted_on.reshape(-1, lines), wide=wide, runs=runs)
-    programs = (replace(each, steps=steps) for each in (program, fixed))
-    return SpikingModel(net.graph, *programs, report), time.process_time() - begun
+    seconds = time.process_time() - begun
+    floats, fixed = (replace(each, steps=steps) for each in (program, fixed))
+    return SpikingModel(net.graph, floats, fixed, report), seconds
 
 
 def rows_of(net: Net) -> Iterator[Row]:
@@ -169,7 +171,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("nets", nargs="*", metavar="NET", help=f"of {', '.join([*NETS, *PROMPTS])}; default: all")
     parser.add_argument("--out", type=Path, default=Path("fidelity.json"))
+    parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of its rows, and run nothing")
     words = parser.parse_args()
+    if words.show:
+        print(table(load(words.show)), limits_table(load(words.show)), sep="\n\n")
+        return
     torch.set_num_threads(1)
     for name in words.nets or [*NETS, *PROMPTS]:
         torch.manual_seed(0)
