@@ -92,7 +92,7 @@ def test_rows_are_saved_whole_and_read_back(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_dense_net_reaches_the_goals(tmp_path: Path) -> None:
     script = ROOT / "examples" / "fidelity_table.py"
-    command = [sys.executable, script, "dense", "--out", tmp_path / "rows.json"]
+    command = [sys.executable, str(script), "dense", "--out", str(tmp_path / "rows.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     rows = {row["way"]: row for row in json.loads((tmp_path / "rows.json").read_text())}
