@@ -145,7 +145,7 @@ def limits_table(rows: Sequence[Row]) -> str:
     by = {(each.net, each.way): numbers(each.jaccard) for each in rows}
     lines = ["| lifted | " + " | ".join(nets) + " |", "|---" * (len(nets) + 1) + "|"]
     whats = {LIFTED + limit: what for limit, what in ({NONE: NONE} | LIMITS | {BOTH: BOTH}).items()}
-    lines += [f"| {what} | " + " | ".join(by[net, way] for net in nets) + " |" for way, what in whats.items()]
+    lines += [f"| {what} | " + " | ".join(by.get((net, way), "") for net in nets) + " |" for way, what in whats.items()]
     return "\n".join(lines)
 
 
