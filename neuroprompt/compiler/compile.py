@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,13 +13,17 @@ from neuroprompt.compiler.carried import carried
 from neuroprompt.compiler.flatten import Flat
 from neuroprompt.compiler.kept import Search, once
 from neuroprompt.compiler.lower import lower, stimulus
+from neuroprompt.compiler.measure import jaccard_by_layer
 from neuroprompt.compiler.quantise import quantise
+from neuroprompt.compiler.tune import Lessons
 from neuroprompt.contracts.deployment import Floats
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.graph import steps_of
 from neuroprompt.spiking.program import Program, SpikingModel
+from neuroprompt.spiking.tuned import Tuned
 
 
 def model_of_graph(
@@ -63,12 +68,16 @@ def calibrated(
     *,
     split_signs: bool = False,
     wide: Wide | None = None,
+    tuning: Tuning | None = None,
     progress: Progress = SILENT,
 ) -> tuple[SpikingModel, Floats]:
     """The model of a graph with integers fitted on one run (T, n_in), or on all of a batch (B, T, n_in).
 
-    Also one run to try it with, the first. Raises Unsupported, naming the node, where there are no such integers.
+    Also one run to try it with, the first. With `tuning` the integers learn from the float net on a part of the batch.
+    Raises Unsupported, naming the node, where there are no such integers.
     """
+    if tuning is not None:
+        return tuned_model(graph, inputs, tuning, split_signs=split_signs, wide=wide, progress=progress), inputs[0]
     if inputs.ndim == 2:
         return model_of_graph(graph, len(inputs), inputs, split_signs=split_signs, wide=wide, progress=progress), inputs
     progress.say("fitting the integers")
@@ -76,6 +85,46 @@ def calibrated(
     if model.quantisation_error is not None:
         raise model.quantisation_error
     return model, inputs[0]
+
+
+def tuned_model(
+    graph: nir.NIRGraph | Flat,
+    items: Floats,
+    tuning: Tuning,
+    *,
+    split_signs: bool = False,
+    wide: Wide | None = None,
+    progress: Progress = SILENT,
+) -> SpikingModel:
+    """`model_of_items` whose integers are also tuned (`neuroprompt.compiler.tune`) on the runs of a batch (B, T, n_in).
+
+    `tuned` of the model has how often they fire as float does on the runs that were held out, with tuning and without;
+    the integers are those with more, on average over all populations. Raises BadSetting for a single run, Unsupported
+    where there are no integers.
+    """
+    runs, held_out = tuning.split(len(items) if items.ndim == 3 else 1)
+    begun = time.monotonic()
+    before = model_of_items(graph, items[runs], split_signs=split_signs, wide=wide, progress=progress)
+    if before.quantisation_error is not None:
+        raise before.quantisation_error
+    lessons = Lessons(before.float_program, items[held_out], tuning, wide, progress)
+    steps, lines = items.shape[1:]
+    floats = replace(before.float_program, steps=len(runs) * steps)
+    fixed, report = quantise(
+        floats,
+        items[runs].reshape(-1, lines),
+        split=split_signs,
+        wide=wide,
+        runs=len(runs),
+        lessons=lessons,
+        progress=progress,
+    )
+    after = replace(before, fixed_program=replace(fixed, steps=steps), scale_report=report)
+    without, tuned = (jaccard_by_layer(model, items[held_out]) for model in (before, after))
+    kept = sum(tuned.values()) > sum(without.values())
+    seconds = time.monotonic() - begun
+    changes = Tuned(tuning.rounds, len(runs), len(held_out), without, tuned, kept, seconds)
+    return replace(after if kept else before, tuned=changes)
 
 
 def model_of_items(
