@@ -1,4 +1,4 @@
-"""Small nets of different kinds, trained here in seconds, as NIR graphs with held-out inputs, for fidelity.py.
+"""Small nets of different kinds, trained here in seconds, as NIR graphs with held-out inputs, for fidelity_table.py.
 
 Every neuron resets to 0 in the step of its spike, the one reset that NIR has; a class is the output that fires most.
 """
@@ -26,9 +26,10 @@ from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import leaky
 from neuroprompt.spiking.time_step import DT_SECONDS
+from neuroprompt.training.dataset import size_of
 
-FITTED = 96
-"""How many training items the integers are fitted on."""
+FITTED, EVENTS_FITTED = 96, 32
+"""How many training items the integers are fitted on; fewer of those with many lines."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def digits(steps: int, *, as_spikes: bool) -> Items:
     loaded = npt.Data.named("digits").load(Preprocess((8, 8), interpolation="nearest"), seed=0)
     parts: list[Tensor] = []
     for part in (loaded.train, loaded.test):
-        images, labels = zip(*(part[i] for i in range(len(part))), strict=True)
+        images, labels = zip(*(part[i] for i in range(size_of(part))), strict=True)
         grey = torch.stack([image[0].flatten() for image in images]).float() / 255
         every = grey.expand(steps, -1, -1)
         parts += [torch.bernoulli(every) if as_spikes else every.clone(), torch.tensor(labels)]
@@ -123,10 +124,10 @@ def train(run: Callable[[Tensor], Tensor], parameters: Any, data: Items, epochs:
             optimiser.step()
 
 
-def net(what: str, graph: nir.NIRGraph, data: Items) -> Net:
+def net(what: str, graph: nir.NIRGraph, data: Items, fitted: int = FITTED) -> Net:
     """A trained net with its items as the compiler takes them, (B, T, n)."""
-    fitted, held_out = (x.transpose(0, 1).flatten(2).double().numpy() for x in (data[0][:, :FITTED], data[2]))
-    return Net(what, graph, fitted, held_out, data[3].numpy())
+    fitted_on, held_out = (x.transpose(0, 1).flatten(2).double().numpy() for x in (data[0][:, :fitted], data[2]))
+    return Net(what, graph, fitted_on, held_out, data[3].numpy())
 
 
 # --- nets -------------------------------------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ def convolution() -> Net:
     chain = nn.Sequential(*(m for each in zip(layers, neurons, behind, strict=True) for m in each))
     train(lambda x: counts(chain, x), chain.parameters(), data, 10, 3e-3)
     weights = [layer.weight.detach().numpy() for layer in layers]
-    return net("convolutions of IF, events, snnTorch", event_graph(weights), data)
+    return net("convolutions of IF, events, snnTorch", event_graph(weights), data, EVENTS_FITTED)
 
 
 def sinabs() -> Net:
@@ -174,7 +175,7 @@ def sinabs() -> Net:
         subprocess.run([sys.executable, script, target.runtime.folder, name], check=True, timeout=1800)
         with np.load(Path(name, "weights.npz")) as file:
             weights = list(file.values())
-    return net("convolutions of IF, events, sinabs", event_graph(weights), data)
+    return net("convolutions of IF, events, sinabs", event_graph(weights), data, EVENTS_FITTED)
 
 
 def event_layers() -> list[Any]:

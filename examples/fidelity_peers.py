@@ -1,4 +1,4 @@
-"""What other converters make of the nets of fidelity.py: their own integers, run bit by bit.
+"""What other converters make of the nets of fidelity_table.py: their own integers, run bit by bit.
 
 lava-dl        its CUBA neuron rounds weights, thresholds and decays (its fixed scale of 64, weights even in -256..254)
 nengo-loihi    its discretize_block chooses all integers, its own emulator of Loihi 1 runs them

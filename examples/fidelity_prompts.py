@@ -1,4 +1,4 @@
-"""The spiking generators of two prompts for fidelity.py: Spike-NVPT's, and LoRSP's, which depends on the image."""
+"""The spiking generators of two prompts for fidelity_table.py: Spike-NVPT's, and LoRSP's, which differs by image."""
 
 from __future__ import annotations
 

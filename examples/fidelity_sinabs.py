@@ -22,7 +22,8 @@ BATCH = 64
 
 def neurons() -> nn.Module:
     """IF that fire at most once a step and reset to 0: what NIR's IF does."""
-    return sl.IAFSqueeze(spike_fn=SingleSpike, reset_fn=MembraneReset(), batch_size=BATCH)
+    layer: nn.Module = sl.IAFSqueeze(spike_fn=SingleSpike, reset_fn=MembraneReset(), batch_size=BATCH)
+    return layer
 
 
 with np.load(folder / "events.npz") as file:

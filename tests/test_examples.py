@@ -26,7 +26,7 @@ MAKES_THE_BACKBONE = "distil_embedded.py"
 FIDELITY = {"torch", "numpy", "nir", "scipy"}
 ALLOWED = {
     "evidence_figures.py": {"matplotlib"},
-    "fidelity.py": FIDELITY,
+    "fidelity_table.py": FIDELITY,
     "fidelity_nets.py": FIDELITY,
     "fidelity_peers.py": FIDELITY,
     "fidelity_limits.py": FIDELITY,

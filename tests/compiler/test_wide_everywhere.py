@@ -40,7 +40,7 @@ def whole_weights(program: Program, source: str, target: str, lag: int) -> Array
 @given(seed=st.integers(0, 2**31), numbers=st.booleans(), bits=st.sampled_from([9, 12, 16]))
 @example(seed=3, numbers=False, bits=16)
 @example(seed=8, numbers=True, bits=16)
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_integers_of_any_graph_are_within_a_unit_and_do_what_the_report_says(
     seed: int, numbers: bool, bits: int
 ) -> None:
@@ -100,6 +100,7 @@ def equal_states(target: SpikingTarget, nets: list[tuple[Program, Array]]) -> in
     return sum(int(spikes.sum()) for spikes in ours.spikes.values())
 
 
+@pytest.mark.slow
 def test_nengo_loihi_has_the_same_integers_on_either_chip(overlaid: Overlaid) -> None:
     target = overlaid("nengo-loihi")
 

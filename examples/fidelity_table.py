@@ -1,6 +1,7 @@
 """How near nets of five kinds are to float as integers: 8 bits, wide weights, other converters, limits lifted.
 
-python examples/fidelity.py [NET ...] [--out fidelity.json]     (all nets: some minutes)
+python examples/fidelity_table.py [NET ...] [--out fidelity.json]     (all nets: some minutes)
+python examples/fidelity_table.py --show examples/fidelity.json       (the two tables of rows that are there)
 
 For each net, trained here, on held-out inputs: the Jaccard index of every layer's spikes with float's, the accuracy,
 the synapses spent and the processor seconds of the compile. Rows are saved after each net; others in the file stay.
@@ -32,9 +33,9 @@ from neuroprompt.files import json_of, write_whole
 from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.spiking.program import SpikingModel
 
-FEW = 150
-"""Held-out items for nengo-loihi's emulator, which takes a spike at a time in Python; all others get all."""
-LIFTED, BOTH = "auto without the limit of ", "weights and decays"
+FEW, SOME = 40, 150
+"""Held-out items for nengo-loihi's emulator, a spike at a time in Python, and for the chip with a limit lifted."""
+LIFTED, NONE, BOTH = "auto without the limit of ", "none", "weights and decays"
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ def fitted(net: Net, wide: Wide | None) -> tuple[SpikingModel, float]:
     begun = time.process_time()
     program = lower(net.graph, runs * steps)
     fixed, report = quantise(program, net.fitted_on.reshape(-1, lines), wide=wide, runs=runs)
-    programs = (replace(each, steps=steps) for each in (program, fixed))
-    return SpikingModel(net.graph, *programs, report), time.process_time() - begun
+    seconds = time.process_time() - begun
+    floats, fixed = (replace(each, steps=steps) for each in (program, fixed))
+    return SpikingModel(net.graph, floats, fixed, report), seconds
 
 
 def rows_of(net: Net) -> Iterator[Row]:
@@ -105,9 +107,9 @@ def rows_of(net: Net) -> Iterator[Row]:
         except CannotTake as why:
             yield Row(net.what, name, why_not=f"does not take {why}")
     if model is not None:
-        for limit in [*LIMITS, BOTH]:
-            lifts = set(limit.split(" and "))
-            yield row(net, f"{LIFTED}{limit}", wanted, Lifted(model, lifts).run(net.held_out))
+        for limit in (NONE, *LIMITS, BOTH):
+            lifts = set(limit.split(" and ")) - {NONE}
+            yield row(net, f"{LIFTED}{limit}", wanted, Lifted(model, lifts).run(net.held_out[:SOME]))
 
 
 def row(net: Net, way: str, wanted: Spikes, spikes: Spikes) -> Row:
@@ -142,8 +144,8 @@ def limits_table(rows: Sequence[Row]) -> str:
     nets = list(dict.fromkeys(each.net for each in rows if each.way.startswith(LIFTED)))
     by = {(each.net, each.way): numbers(each.jaccard) for each in rows}
     lines = ["| lifted | " + " | ".join(nets) + " |", "|---" * (len(nets) + 1) + "|"]
-    whats = {"auto": "none"} | {LIFTED + limit: what for limit, what in LIMITS.items()} | {LIFTED + BOTH: BOTH}
-    lines += [f"| {what} | " + " | ".join(by[net, way] for net in nets) + " |" for way, what in whats.items()]
+    whats = {LIFTED + limit: what for limit, what in ({NONE: NONE} | LIMITS | {BOTH: BOTH}).items()}
+    lines += [f"| {what} | " + " | ".join(by.get((net, way), "") for net in nets) + " |" for way, what in whats.items()]
     return "\n".join(lines)
 
 
@@ -169,7 +171,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("nets", nargs="*", metavar="NET", help=f"of {', '.join([*NETS, *PROMPTS])}; default: all")
     parser.add_argument("--out", type=Path, default=Path("fidelity.json"))
+    parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of its rows, and run nothing")
     words = parser.parse_args()
+    if words.show:
+        print(table(load(words.show)), limits_table(load(words.show)), sep="\n\n")
+        return
     torch.set_num_threads(1)
     for name in words.nets or [*NETS, *PROMPTS]:
         torch.manual_seed(0)
