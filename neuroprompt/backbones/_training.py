@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,8 +23,13 @@ class TrainingBlock(LeanBlock):
 
     Prompt tokens are the same for all images, (N, D), or each image's own, (B, N, D). Those that stand `behind` leave
     no output: they are keys and values alone, computed once for a batch. Those that are `joining` go on: in the first
-    block nothing of the image needs a gradient in front of the attention, and nothing of it is kept.
+    block nothing of the image needs a gradient in front of the attention.
+
+    `remakes`: queries, keys and values are not kept for the gradient but made again: a quarter of the forward pass, for
+    nearly a third of what is kept. Not in mixed precision, and not where the whole block is computed twice.
     """
+
+    remakes = True
 
     def forward(
         self,
@@ -33,20 +40,60 @@ class TrainingBlock(LeanBlock):
         **unread: Any,
     ) -> Tensor:
         """Tokens (B, n, D) -> those that go on, and what becomes of those that are joining."""
-        heads, norm = self.heads, self.parts.norm1
-        y = norm(x)
-        asked = self.going_on(y)
-        q, k, v = heads.queries(asked), heads.keys(y).mT, heads.values(y)
         prompt = joining if behind is None else behind
-        if prompt is not None:
-            prompt = prompt if prompt.ndim == 3 else prompt[None]
-            p = norm(prompt)
-            k = _behind(k, heads.keys(p, placed=False).mT)
-            v = _behind(v, heads.values(p))
-            if joining is not None:
-                q, asked, x = _behind(q, heads.queries(p, placed=False)), _behind(asked, p), _behind(x, prompt)
-        attended = _attend(heads, asked, (q, k, v), temperature)
+        if prompt is not None and prompt.ndim == 2:
+            prompt = prompt[None]
+        attended = self._attended(x, prompt, joining is not None, temperature)
+        if joining is not None and prompt is not None:
+            x = _behind(x, prompt)
         return self.finish(self.going_on(x), attended)
+
+    def _attended(self, x: Tensor, prompt: Tensor | None, goes_on: bool, heat: Tensor | None) -> Tensor:
+        """What attention adds to tokens x, and to prompts that go on: keys and values are of both."""
+        norm, entered = self.parts.norm1, x.detach()
+        y, p = norm(x), None if prompt is None else norm(prompt)
+        asked = _behind(self.going_on(y), p) if goes_on and p is not None else self.going_on(y)
+        kept = None if p is None else p.detach()
+
+        def again() -> Sequence[Tensor]:
+            return self._qkv(norm(entered), kept, goes_on)
+
+        qkv, remakes = self._qkv(y, p, goes_on), self.remakes and not torch.is_autocast_enabled(x.device.type)
+        with made_again(qkv, again) if remakes else nullcontext():
+            return _attend(self.heads, asked, qkv, heat)
+
+    def _qkv(self, y: Tensor, p: Tensor | None, goes_on: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, heads, n, d) of normalised tokens and prompts; queries if a prompt `goes_on`."""
+        heads = self.heads
+        q, k, v = heads.queries(self.going_on(y)), heads.keys(y).mT, heads.values(y)
+        if p is not None:
+            k, v = _behind(k, heads.keys(p, placed=False).mT), _behind(v, heads.values(p))
+            q = _behind(q, heads.queries(p, placed=False)) if goes_on else q
+        return q, k, v
+
+
+@contextmanager
+def made_again(tensors: Sequence[Tensor], again: Callable[[], Sequence[Tensor]]) -> Iterator[None]:
+    """What is computed in here keeps none of `tensors` for its gradient: `again` makes them all, when one is needed.
+
+    A function that repeats the same operations on the same numbers gives the same bits.
+    """
+    waiting, remade = list(tensors), dict[int, Tensor]()
+
+    def forget(tensor: Tensor) -> Tensor | int:
+        return next((i for i, mine in enumerate(waiting) if mine.is_set_to(tensor)), tensor)
+
+    def recall(kept: Tensor | int) -> Tensor:
+        if isinstance(kept, Tensor):
+            return kept
+        if kept not in remade:
+            with torch.no_grad():
+                remade.update(enumerate(again()))
+        return remade.pop(kept)
+
+    with torch.autograd.graph.saved_tensors_hooks(forget, recall):
+        yield
+    waiting.clear()  # torch keeps `forget`, and so what it knows, until the backward pass
 
 
 def _attend(heads: SplitAttention, asked: Tensor, qkv: tuple[Tensor, Tensor, Tensor], heat: Tensor | None) -> Tensor:
@@ -78,6 +125,9 @@ class TrainingForm(nn.Module):
     def __init__(self, family: Transformer, blocks: list[nn.Module]) -> None:
         super().__init__()
         self.family, self.blocks = family, nn.ModuleList(blocks)
+        for block in blocks:
+            if isinstance(block, TrainingBlock):
+                block.remakes = not family.checkpointing
 
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W); raises BadSetting on the tokens' shape."""
