@@ -25,8 +25,8 @@ class TrainingBlock(LeanBlock):
     no output: they are keys and values alone, computed once for a batch. Those that are `joining` go on: in the first
     block nothing of the image needs a gradient in front of the attention.
 
-    `remakes`: queries, keys and values are not kept for the gradient but made again: a quarter of the forward pass, for
-    nearly a third of what is kept. Not in mixed precision, and not where the whole block is computed twice.
+    `remakes`: keys and values, which prompts make long, are not kept for the gradient but made again: a sixth of the
+    forward pass for a quarter of what is kept. Not in mixed precision, and not where the whole block is computed twice.
     """
 
     remakes = True
@@ -50,26 +50,22 @@ class TrainingBlock(LeanBlock):
 
     def _attended(self, x: Tensor, prompt: Tensor | None, goes_on: bool, heat: Tensor | None) -> Tensor:
         """What attention adds to tokens x, and to prompts that go on: keys and values are of both."""
-        norm, entered = self.parts.norm1, x.detach()
+        heads, norm, entered = self.heads, self.parts.norm1, x.detach()
         y, p = norm(x), None if prompt is None else norm(prompt)
-        asked = _behind(self.going_on(y), p) if goes_on and p is not None else self.going_on(y)
+        asked = self.going_on(y)
+        q = heads.queries(asked)
+        if goes_on and p is not None:
+            q, asked = _behind(q, heads.queries(p, placed=False)), _behind(asked, p)
         kept = None if p is None else p.detach()
+        kv, remakes = self._keys_values(y, p), self.remakes and not torch.is_autocast_enabled(x.device.type)
+        with made_again(kv, lambda: self._keys_values(norm(entered), kept)) if remakes else nullcontext():
+            return _attend(heads, asked, (q, *kv), heat)
 
-        def again() -> Sequence[Tensor]:
-            return self._qkv(norm(entered), kept, goes_on)
-
-        qkv, remakes = self._qkv(y, p, goes_on), self.remakes and not torch.is_autocast_enabled(x.device.type)
-        with made_again(qkv, again) if remakes else nullcontext():
-            return _attend(self.heads, asked, qkv, heat)
-
-    def _qkv(self, y: Tensor, p: Tensor | None, goes_on: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (B, heads, n, d) of normalised tokens and prompts; queries if a prompt `goes_on`."""
+    def _keys_values(self, y: Tensor, p: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, heads, n, d) of normalised tokens and prompts."""
         heads = self.heads
-        q, k, v = heads.queries(self.going_on(y)), heads.keys(y).mT, heads.values(y)
-        if p is not None:
-            k, v = _behind(k, heads.keys(p, placed=False).mT), _behind(v, heads.values(p))
-            q = _behind(q, heads.queries(p, placed=False)) if goes_on else q
-        return q, k, v
+        k, v = heads.keys(y).mT, heads.values(y)
+        return (k, v) if p is None else (_behind(k, heads.keys(p, placed=False).mT), _behind(v, heads.values(p)))
 
 
 @contextmanager
