@@ -57,7 +57,10 @@ class TrainingBlock(LeanBlock):
         if goes_on and p is not None:
             q, asked = _behind(q, heads.queries(p, placed=False)), _behind(asked, p)
         kept = None if p is None else p.detach()
-        kv, remakes = self._keys_values(y, p), self.remakes and not torch.is_autocast_enabled(x.device.type)
+        kv = self._keys_values(y, p)
+        # Of heads that talk, and where a learned heat changes a bias, torch keeps other tensors than these.
+        fused = not isinstance(heads, TalkingHeads) and (heat is None or heads.bias is None)
+        remakes = self.remakes and fused and not torch.is_autocast_enabled(x.device.type)
         with made_again(kv, lambda: self._keys_values(norm(entered), kept)) if remakes else nullcontext():
             return _attend(heads, asked, (q, *kv), heat)
 
