@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuroprompt.backbones._attention import SplitAttention, TalkingHeads
-from neuroprompt.backbones._baked import LeanBlock
+from neuroprompt.backbones._baked import LeanBlock, rows
 from neuroprompt.contracts.learning import Stream
 
 if TYPE_CHECKING:
@@ -37,37 +37,48 @@ class TrainingBlock(LeanBlock):
         temperature: Tensor | None = None,
         behind: Tensor | None = None,
         joining: Tensor | None = None,
+        keyed: int = 0,
         **unread: Any,
     ) -> Tensor:
-        """Tokens (B, n, D) -> those that go on, and what becomes of those that are joining."""
-        prompt = joining if behind is None else behind
+        """Tokens (B, n, D) -> those that go on, and what becomes of those that are joining.
+
+        The last 2 `keyed` rows of (N, D) that stand behind are keys and values themselves.
+        """
+        prompt, direct = joining if behind is None else behind, list[Tensor]()
+        if keyed and prompt is not None:
+            prompt, *direct = rows(prompt, keyed)
         if prompt is not None and prompt.ndim == 2:
             prompt = prompt[None]
-        attended = self._attended(x, prompt, joining is not None, temperature)
+        attended = self._attended(x, prompt, direct, joining is not None, temperature)
         if joining is not None and prompt is not None:
             x = _behind(x, prompt)
         return self.finish(self.going_on(x), attended)
 
-    def _attended(self, x: Tensor, prompt: Tensor | None, goes_on: bool, heat: Tensor | None) -> Tensor:
-        """What attention adds to tokens x, and to prompts that go on: keys and values are of both."""
+    def _attended(
+        self, x: Tensor, prompt: Tensor | None, direct: Sequence[Tensor], goes_on: bool, heat: Tensor | None
+    ) -> Tensor:
+        """What attention adds to tokens x, and to prompts that go on: keys and values are of both, and `direct`."""
         heads, norm, entered = self.heads, self.parts.norm1, x.detach()
         y, p = norm(x), None if prompt is None else norm(prompt)
         asked = self.going_on(y)
         q = heads.queries(asked)
         if goes_on and p is not None:
             q, asked = _behind(q, heads.queries(p, placed=False)), _behind(asked, p)
-        kept = None if p is None else p.detach()
-        kv = self._keys_values(y, p)
+        kept, directly = None if p is None else p.detach(), [each.detach() for each in direct]
+        kv = self._keys_values(y, p, direct)
         # Of heads that talk, and where a learned heat changes a bias, torch keeps other tensors than these.
         fused = not isinstance(heads, TalkingHeads) and (heat is None or heads.bias is None)
         remakes = self.remakes and fused and not torch.is_autocast_enabled(x.device.type)
-        with made_again(kv, lambda: self._keys_values(norm(entered), kept)) if remakes else nullcontext():
+        with made_again(kv, lambda: self._keys_values(norm(entered), kept, directly)) if remakes else nullcontext():
             return _attend(heads, asked, (q, *kv), heat)
 
-    def _keys_values(self, y: Tensor, p: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, heads, n, d) of normalised tokens and prompts."""
+    def _keys_values(self, y: Tensor, p: Tensor | None, direct: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, heads, n, d) of normalised tokens and prompts, with those that are given directly."""
         heads = self.heads
         k, v = heads.keys(y).mT, heads.values(y)
+        if direct:
+            keys, values = heads.given(*direct)
+            k, v = _behind(k, keys.mT), _behind(v, values)
         return (k, v) if p is None else (_behind(k, heads.keys(p, placed=False).mT), _behind(v, heads.values(p)))
 
 
@@ -128,7 +139,7 @@ class TrainingForm(nn.Module):
             if isinstance(block, TrainingBlock):
                 block.remakes = not family.checkpointing
 
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None, keyed: int = 0) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W); raises BadSetting on the tokens' shape."""
         x, _ = self.family.embed(images)
         if isinstance(tokens, Stream):
@@ -136,7 +147,7 @@ class TrainingForm(nn.Module):
         if tokens is not None and not self.family.is_deep(tokens):
             return self.family.finish(self._shallow(x, tokens[0]))
         for block, prompt in zip(self.blocks, [None] * len(self.blocks) if tokens is None else tokens, strict=True):
-            x = self._run(block, x, behind=prompt)
+            x = self._run(block, x, behind=prompt, keyed=keyed)
         return self.family.finish(x)
 
     def _shallow(self, x: Tensor, prompt: Tensor) -> Tensor:
@@ -166,6 +177,8 @@ class TrainingForm(nn.Module):
         *,
         behind: Tensor | None = None,
         joining: Tensor | None = None,
+        keyed: int = 0,
     ) -> Tensor:
-        out: Tensor = self.family.piece(block, x, heat, behind, joining)
+        direct = (keyed,) if keyed else ()
+        out: Tensor = self.family.piece(block, x, heat, behind, joining, *direct)
         return out
