@@ -37,7 +37,7 @@ def runtime_files(package: str = "", progress: Progress = SILENT) -> dict[str, b
     """
     if package:
         return _checked(_read(Path(package)), package)
-    kept = cache_folder() / f"{PACKAGE}-{VERSION}"
+    kept = _kept()
     with suppress(BadData):
         return _checked(_read(kept), str(kept))
     progress.say(f"npm fetches {PACKAGE} {VERSION}")
@@ -47,6 +47,20 @@ def runtime_files(package: str = "", progress: Progress = SILENT) -> dict[str, b
         for name, data in files.items():
             write_whole(kept / name, data)
     return files
+
+
+def cached_files() -> dict[str, bytes]:
+    """The files of the cache alone; raises RuntimeMissing where it has not all of them."""
+    kept = _kept()
+    try:
+        return _checked(_read(kept), str(kept))
+    except BadData as error:
+        got, fix = f"{PACKAGE} {VERSION} is not in {kept}", "neuroprompt export RUN --target web, which fetches it"
+        raise RuntimeMissing(got, "its files", fix) from error
+
+
+def _kept() -> Path:
+    return cache_folder() / f"{PACKAGE}-{VERSION}"
 
 
 def _checked(files: Mapping[str, bytes], origin: str) -> dict[str, bytes]:
