@@ -18,8 +18,8 @@ VERBS = {
     "workers log checkpointing resume checkpoint_seconds",
     "evaluate": "run noises split data ood batch seed progress",
     "sweep": "points out seeds search_seeds noises choose launch engine engine_settings resources progress",
-    "export": "what out target inputs split_signs weight_bits agreement tune seed precision calibration_images max_drop settings "
-    "progress",
+    "export": "what out target inputs split_signs weight_bits agreement tune seed precision calibration_images "
+    "max_drop settings progress",
     "run": "bundle images target precision lanes listed out threads batch_size provider graph_level form progress",
     "verify": "model inputs targets progress labels decode reader ran",
     "energy": "what generator_prices backbone_prices onnx seconds",
