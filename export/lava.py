@@ -39,12 +39,24 @@ class Lava(Exporter):
     spike by spike, and the emulator's float and fixed programs against the reference, which is reported. Of a prompt
     that depends on the image also factors.onnx and backbone.onnx, the parts around its neurons: all three together
     must agree with the model in PyTorch, with the float program; what the integers change is reported.
+
+    Neurons beside a backbone's layers are a bundle of their graph, one neuron for each number of an image, and carry
+    what drives them on a test image. The backbone is not in it: a layer's neurons wait for those of layers before.
     """
 
     def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> Exported:
         """Write the bundle at `out`; raises Unsupported where the prompt has no neurons, ParityError, CannotWrite."""
-        from neuroprompt.bundles.spiking_prompt import write_spiking_prompt
+        from neuroprompt.bundles.spiking_prompt import CHECKED, write_spiking_prompt
 
+        if run.model.prompt.enters == "layers":
+            from neuroprompt.spiking.chain import to_nir
+            from neuroprompt.training.sample_images import sample_images
+
+            generator = run.model.generator()
+            assert generator is not None
+            images, _ = sample_images(run, CHECKED)
+            inputs = run.model.generator_inputs(images).double().numpy()
+            return self.export_graph(to_nir(generator), out, inputs, name=run.config.method, progress=progress)
         return write_spiking_prompt(run, out, progress)
 
     def export_graph(

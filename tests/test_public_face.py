@@ -21,7 +21,7 @@ VERBS = {
     "export": "what out target inputs split_signs weight_bits agreement tune seed precision calibration_images "
     "max_drop settings progress",
     "run": "bundle images target precision lanes listed out threads batch_size provider graph_level form progress",
-    "verify": "model inputs targets progress labels decode reader ran",
+    "verify": "model inputs targets progress labels decode reader first",
     "energy": "what generator_prices backbone_prices onnx seconds",
     "bench": "what weights tokens batch rounds threads progress",
     "report": "what out noises rounds prices beside neurons skip weights known fresh command progress",

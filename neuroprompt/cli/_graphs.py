@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuroprompt.cli._output import notes
+from neuroprompt.cli._output import TerminalProgress, notes
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
@@ -112,12 +112,12 @@ def graph_with_samples(
 
     from neuroprompt.compiler.flatten import flatten
     from neuroprompt.compiler.read import read_graph
-    from neuroprompt.simulators.items import read_items
+    from neuroprompt.simulators.events import items_of
     from neuroprompt.spiking.graph import steps_of
 
     flat = flatten(read_graph(file, dt, library))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
-    items = read_items(samples, None, flat.lines, steps, its_own)
+    items = items_of(flat, samples, None, steps=steps, its_own=its_own, progress=TerminalProgress())
     print_reading(flat.reading)
     return flat, items.part(0, len(items)).astype(np.float64)
 

@@ -31,6 +31,7 @@ from neuroprompt.cli._output import (
     stdout_is_ours,
     table,
 )
+from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 
 
 @app.command(
+    cls=panels(
+        of_a_run="weights best precision calibration-images max-drop",
+        of_a_graph="steps input calibrate from dt seed encode split-signs weight-bits agreement dump",
+    ),
     epilog=examples(
         "export runs/digits --target onnx --out out/onnx",
         "export runs/digits --target onnx --precision int8 --calibration-images 128",
@@ -53,10 +58,11 @@ if TYPE_CHECKING:
         "export graph.nir --target lava --calibrate samples.npz",
         "export graph.nir --target lava --weight-bits auto --calibrate samples.npz",
         "export graph.nir --target lava --tune 30 --weight-bits auto --calibrate samples.npz",
+        "export graph.nir --target lava --calibrate tonic:NMNIST:train:200 --steps 100",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
         "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
-    )
+    ),
 )
 def export(
     what: Annotated[Path, typer.Argument(metavar="RUN|GRAPH.nir", help="A run of 'neuroprompt train', or a NIR file.")],
@@ -90,7 +96,9 @@ def export(
     ] = None,
     calibrate: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Fit a graph's integers on samples instead: a data set as in run --inputs."),
+        typer.Option(
+            metavar="FILE|tonic:NAME", help="Fit a graph's integers on samples instead: a data set as in run --inputs."
+        ),
     ] = None,
     library: From = None,
     dt: Dt = None,

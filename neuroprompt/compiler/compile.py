@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import nir
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from neuroprompt.compiler.carried import carried
 from neuroprompt.compiler.flatten import Flat
-from neuroprompt.compiler.lower import lower
+from neuroprompt.compiler.kept import Search, once
+from neuroprompt.compiler.lower import lower, stimulus
 from neuroprompt.compiler.measure import jaccard_by_layer
 from neuroprompt.compiler.quantise import quantise
 from neuroprompt.compiler.tune import Lessons
@@ -21,7 +22,7 @@ from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.graph import steps_of
-from neuroprompt.spiking.program import SpikingModel
+from neuroprompt.spiking.program import Program, SpikingModel
 from neuroprompt.spiking.tuned import Tuned
 
 
@@ -45,15 +46,19 @@ def model_of_graph(
     they are taken as they are.
 
     `split_signs` keeps 8 bits of weights of both signs, as two lists of synapses (`neuroprompt.compiler.split`).
-    With `wide` weights may have more (`neuroprompt.compiler.wide`).
+    With `wide` weights may have more (`neuroprompt.compiler.wide`), and what was found is kept for the next time
+    (`neuroprompt.compiler.kept`).
     """
     program = lower(graph, steps_of(graph) if steps is None else steps)
     free = scale is None and input_scale is None and not largest and not split_signs and wide is None
     if free and (own := carried(graph, program, inputs)) is not None:
         return SpikingModel(graph, program, own.program, own.report)
-    fixed, report = quantise(
-        program, inputs, scale, largest, progress, split=split_signs, wide=wide, input_scale=input_scale
-    )
+    if wide is not None and scale is None and input_scale is None and not split_signs:
+        fixed, report = _wide(program, inputs, wide, progress, largest=largest, runs=1)
+    else:
+        fixed, report = quantise(
+            program, inputs, scale, largest, progress, split=split_signs, wide=wide, input_scale=input_scale
+        )
     return SpikingModel(graph, program, fixed, report)
 
 
@@ -165,9 +170,27 @@ def floats_of_graph(
     if not split_signs and wide is None and (own := carried(graph, program, inputs)) is not None:
         return SpikingModel(graph, program, own.program, own.report)
     try:
-        fixed, report = quantise(
-            program, inputs, largest=largest, progress=progress, split=split_signs, wide=wide, runs=runs
-        )
+        if wide is not None and not split_signs:
+            fixed, report = _wide(program, inputs, wide, progress, largest=largest, runs=runs)
+        else:
+            fixed, report = quantise(
+                program, inputs, largest=largest, progress=progress, split=split_signs, wide=wide, runs=runs
+            )
     except Unsupported as quantisation_error:
         return SpikingModel(graph, program, program, quantisation_error=quantisation_error)
     return SpikingModel(graph, program, fixed, report)
+
+
+def _wide(
+    program: Program, inputs: Floats | None, wide: Wide, progress: Progress, *, largest: float, runs: int
+) -> tuple[Program, dict[str, Any]]:
+    """The integers with wide weights, of this search or of an equal one before it."""
+    inputs = stimulus(program) if inputs is None else inputs
+    options = (*sorted(asdict(wide).items()), ("largest", largest), ("runs", runs))
+    fixed, report, kept = once(
+        Search(program, inputs, options),
+        lambda: quantise(program, inputs, largest=largest, progress=progress, wide=wide, runs=runs),
+    )
+    if kept:
+        progress.say("the integers are those of an equal search before")
+    return fixed, report

@@ -1,6 +1,6 @@
 """Makes docs/explain/fidelity.md's figures of a net: the Jaccard index by layer for the ways, and with limits lifted.
 
-python docs/fidelity.py GRAPH.nir STEPS RATE [FIGURE.svg]     (fitted on a run of random spikes, measured on six others)
+python docs/fidelity_of.py GRAPH.nir STEPS RATE [FIGURE.svg]  (fitted on a run of random spikes, measured on six others)
 """
 
 from __future__ import annotations
