@@ -11,15 +11,12 @@ from neuroprompt.compiler.lists import Lists, mixed, sign_lists, two_lists
 from neuroprompt.loihi.synapses import stored
 from neuroprompt.spiking.program import Projection
 
-INSIDE = 0.49
-"""How far from its whole number a weight begins at most, in steps of rounding: a rounded one begins where it is."""
-
 Vector = NDArray[np.float64]
 
 
 @dataclass
 class Latent:
-    """Numbers that learn: start + update[which]; numbers of one `which` are one number and have one update."""
+    """Numbers that learn, start + update[which], and are rounded to multiples of `step`."""
 
     start: Vector
     which: NDArray[np.int64]
@@ -33,11 +30,12 @@ class Latent:
     def of(cls, floats: Vector, exact: Vector, whole: Vector, step: float = 1.0) -> Latent:
         """Numbers that are `whole` in integers and `exact` before rounding to multiples of `step`.
 
-        Those that are equal in `floats` are one number, as the weights of a convolution at all its places are.
+        Those that are equal in `floats` are one number, as the weights of a convolution at all its places are. One that
+        was not rounded to the nearest begins in the middle.
         """
         _, which = np.unique(floats, return_inverse=True)
-        reach = INSIDE * step
-        return cls(np.clip(exact, whole - reach, whole + reach), which.reshape(floats.shape), step)
+        near = np.abs(exact - whole) < step / 2
+        return cls(np.where(near, exact, whole), which.reshape(floats.shape), step)
 
     @property
     def exact(self) -> Vector:

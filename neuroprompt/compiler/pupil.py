@@ -1,4 +1,4 @@
-"""Pupil: one population that learns from its float twin; weights, biases and threshold behind integers."""
+"""Pupil: one population that learns from its float twin, and what is behind its integers."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ class Lessons:
     """Tuning of one program: population after population as each is fitted, then all together.
 
     A step is kept where the integers, run freely on the training runs, fire more as float does; of what was kept the
-    best on the held-out runs is taken. Populations behind it are fitted and tuned on the spikes of what was taken.
+    best on the held-out runs is taken, and of all together only what makes none worse there. Populations behind it are
+    fitted and tuned on the spikes of what was taken.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class Lessons:
         p = task.population
         held = self.held.of(p, share)
         if task.incoming and p.emits == "spikes":
-            fitted = self._alone(task, held, _begun(task, fitted))
+            fitted = max(_begun(task, fitted), key=lambda option: likeness(held, _as_it_runs(held, option)))
+            fitted = self._alone(task, held, fitted)
         self.held.done[p.name] = _as_it_runs(held, fitted).trace.spikes
         return fitted
 
@@ -62,9 +64,9 @@ class Lessons:
         name = task.population.name
         pupil = self.pupils[name] = Pupil(task, fitted, self.bits)
         climb = Climb(pupil.latents, self.tuning.seed)
-        best, most = fitted, likeness(held, _as_it_runs(held, fitted))
+        most = likeness(held, _as_it_runs(held, fitted))
         for _ in self.progress.track(range(self.tuning.rounds), f"tuning {name}"):
-            if likeness(task, pupil.fitted) == 1:
+            if likeness(task, pupil.fitted) == 1 or climb.stuck:
                 break
             climb.step(lambda: pupil.learned()[0])
             option = pupil.rounded()
@@ -75,9 +77,9 @@ class Lessons:
             pupil.fitted = option
             now = likeness(held, _as_it_runs(held, option))
             if now > most:
-                best, most = option, now
-        self.pupils[name] = Pupil(task, best, self.bits)
-        return best
+                fitted, most = option, now
+        self.pupils[name] = Pupil(task, fitted, self.bits)
+        return fitted
 
     def together(
         self, tasks: Tasks, tasks_of: dict[str, Task], fits: dict[str, Fitted], share: Share | None
@@ -89,11 +91,11 @@ class Lessons:
         fits = _running(tasks, fits, line_scale)
         pupils = [self.pupils[name] for name in fits if name in self.pupils]
         climb = Climb([latent for pupil in pupils for latent in pupil.latents], self.tuning.seed)
-        best, most = fits, _average(self.held, _running(self.held, fits, line_scale))
-        now = _average(tasks, fits)
+        best, least = fits, _each(self.held, _running(self.held, fits, line_scale))
+        now = _each(tasks, fits).mean()
         self._hear(tasks, fits, share)
         for _ in self.progress.track(range(self.tuning.rounds), "tuning all together"):
-            if now == 1:
+            if now == 1 or climb.stuck:
                 break
             climb.step(lambda: _of_all(pupils))
             rounded = {pupil.task.population.name: pupil.integers() for pupil in pupils}
@@ -101,15 +103,15 @@ class Lessons:
                 name: replace(fits[name], population=chip, lists=lists) for name, (chip, lists) in rounded.items()
             }
             option = _running(tasks, fits | changed, line_scale)
-            if _average(tasks, option) <= now:
+            if _each(tasks, option).mean() <= now:
                 climb.undo()
                 continue
             climb.keep()
-            fits, now = option, _average(tasks, option)
+            fits, now = option, _each(tasks, option).mean()
             self._hear(tasks, fits, share)
-            others = _average(self.held, _running(self.held, fits, line_scale))
-            if others > most:
-                best, most = fits, others
+            others = _each(self.held, _running(self.held, fits, line_scale))
+            if (others >= least).all():
+                best, least = fits, others
         _emit(tasks, best)
         _emit(self.held, _running(self.held, best, line_scale))
         tasks_of = {p.name: tasks.of(p, share) for p in tasks.program.populations}
@@ -137,10 +139,10 @@ def _running(tasks: Tasks, fits: dict[str, Fitted], line_scale: float) -> dict[s
     return {name: replace(fitted, trace=one_after_another(traces[name])) for name, fitted in fits.items()}
 
 
-def _average(tasks: Tasks, fits: dict[str, Fitted]) -> float:
-    """The Jaccard index of every population that fires, on average."""
+def _each(tasks: Tasks, fits: dict[str, Fitted]) -> Vector:
+    """The Jaccard index of every population that fires."""
     firing = [p.name for p in tasks.program.populations if p.emits == "spikes"]
-    return float(np.mean([jaccard(fits[name].trace.spikes, tasks.wanted[name].spikes) for name in firing]))
+    return np.array([jaccard(fits[name].trace.spikes, tasks.wanted[name].spikes) for name in firing])
 
 
 def _emit(tasks: Tasks, fits: dict[str, Fitted]) -> None:
@@ -162,16 +164,16 @@ def _of_all(pupils: list[Pupil]) -> list[Vector]:
     return [gradient for own in reversed(gradients) for gradient in own]
 
 
-def _begun(task: Task, fitted: Fitted) -> Fitted:
-    """What tuning begins with: where weights are one list of 8 bits perhaps one whose errors balance out."""
+def _begun(task: Task, fitted: Fitted) -> list[Fitted]:
+    """What tuning may begin with: where weights are one list of 8 bits also ones whose errors balance out."""
     plain = [len(lists.projections) == 1 and not lists.exponent for lists in fitted.lists]
     if not all(plain) or any(map(task.carries_numbers, task.incoming)):
-        return fitted
+        return [fitted]
     options = [fitted]
     for factor in BALANCED:
         scale = fitted.scale * factor
         options.append(with_lists(task, scale, _balanced_lists(task, fitted, scale)))
-    return max(options, key=lambda option: likeness(task, option))
+    return options
 
 
 def _balanced_lists(task: Task, fitted: Fitted, scale: float) -> tuple[Lists, ...]:
