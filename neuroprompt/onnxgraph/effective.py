@@ -43,7 +43,7 @@ def effective(file: Path | str, images: Floats) -> Effective:
     if not len(images):
         raise BadSetting("no images", "at least one")
     try:
-        check_external(file)
+        check_external(Path(file))
         model = onnx.load(str(file))
     except BadBundle:
         raise

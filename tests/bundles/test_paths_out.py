@@ -18,7 +18,7 @@ from PIL import Image
 
 import neuroprompt as npt
 from neuroprompt.bundles.bundle import MANIFEST, Bundle, write_bundle
-from neuroprompt.bundles.results import Prediction
+from neuroprompt.bundles.results import Prediction, Predictions
 from neuroprompt.contracts.deployment import ImageTarget
 from neuroprompt.errors import BadBundle
 from neuroprompt.files import sha256
@@ -118,7 +118,9 @@ def test_a_manifest_that_is_no_file_of_the_bundle(tmp_path: Path, to: str) -> No
 
 
 def test_weights_beside_the_model_are_read(tmp_path: Path, image: Path) -> None:
-    (prediction,) = npt.run(bundle_of(tmp_path, "w.bin"), [image]).images
+    ran = npt.run(bundle_of(tmp_path, "w.bin"), [image])
+    assert isinstance(ran, Predictions)
+    (prediction,) = ran.images
     assert isinstance(prediction, Prediction)
     assert prediction.label == "b"
 
