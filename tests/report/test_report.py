@@ -120,7 +120,7 @@ def test_names_of_files_and_classes_stay_words(chain: dict[str, Path], tmp_path:
 
     out = tmp_path / "<i onclick=x>r.html"
     skip = ("accuracy", "latency", "verify", "measure")
-    write_report([run, chain["run"]], out, skip=skip, command=["neuroprompt", "report", str(run)], **QUICK)
+    write_report([run], out, skip=skip, command=["neuroprompt", "report", str(run)], **QUICK)
     page = out.read_text()
     Read().feed(page)
     assert "hostile()" in page
