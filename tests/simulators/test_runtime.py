@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -211,6 +212,25 @@ def test_eight_processes_install_and_use_runtimes_in_one_cache(tmp_path: Path) -
         (0, "installed\n" * 6, "")
     ] * 8
     assert sorted(p.name.partition("-")[0] for p in (cache / "runtimes").iterdir()) == ["beside", "tiny"]
+
+
+@needs_proc
+def test_a_builder_that_is_killed_leaves_no_uv(mark: bytes, tmp_path: Path) -> None:
+    """uv waits for an index that never answers; its parent has no chance to end it."""
+    requirements = tmp_path / "tiny.txt"
+    requirements.write_text(f"np-tiny==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    code = INSTALLER.split("for runtime in", maxsplit=1)[0] + "beside.build()\n"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        folders = {"NEUROPROMPT_CACHE": str(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+        env = {**os.environ, **folders, "UV_DEFAULT_INDEX": index, "UV_HTTP_TIMEOUT": "600"}
+        builder = subprocess.Popen([sys.executable, "-c", code, str(requirements), str(tmp_path)], env=env)
+        asked, _ = silent.accept()
+        with asked:
+            builder.kill()
+            builder.wait()
+            assert_all_gone(mark)
 
 
 def test_a_runtime_whose_python_was_removed_is_built_again(tmp_path: Path, tiny: Runtime) -> None:
