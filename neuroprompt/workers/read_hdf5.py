@@ -1,7 +1,7 @@
 """Read HDF5 files as plain arrays, in a process of its own: on damaged bytes libhdf5 may loop for ever, or crash.
 
 A request is a line of JSON, a path and seconds of the processor; an answer is a line of JSON and, where it went well,
-an `.npz` of so many bytes: arrays "0", "1", ... whose places in the file are the answer's "paths". Needs numpy and h5py.
+an `.npz` of so many bytes: arrays "0", "1", ... whose places in the file are the answer's "paths". Needs numpy, h5py.
 """
 
 import io
