@@ -303,7 +303,7 @@ source = "paper, 2020, table 1"
 [includes]
 reads = "in synops"
 """
-FOUND: dict[str, tuple[int, ...]] = {"bundle manifest": (5,), "hub": (1,)}
+FOUND: dict[str, tuple[int, ...]] = {"bundle manifest": (5,), "hub": (1,), "links and pipes": (7004,)}
 """Numbers of files that once gave a traceback, a hang or too much memory."""
 
 
