@@ -18,11 +18,13 @@ from PIL import Image
 
 import neuroprompt as npt
 from neuroprompt.bundles.bundle import MANIFEST, Bundle, write_bundle
-from neuroprompt.bundles.results import Prediction
+from neuroprompt.bundles.results import Prediction, Predictions
+from neuroprompt.compiler.stimuli import inputs_of
 from neuroprompt.contracts.deployment import ImageTarget
-from neuroprompt.errors import BadBundle
+from neuroprompt.errors import BadBundle, BadData
 from neuroprompt.files import sha256
 from neuroprompt.onnxgraph.effective import effective
+from neuroprompt.simulators.items import read_items
 from neuroprompt.spiking.graph import write_graph
 
 WILD = "\x1b[2J\x1b]0;mine\x07\u202e"
@@ -118,7 +120,9 @@ def test_a_manifest_that_is_no_file_of_the_bundle(tmp_path: Path, to: str) -> No
 
 
 def test_weights_beside_the_model_are_read(tmp_path: Path, image: Path) -> None:
-    (prediction,) = npt.run(bundle_of(tmp_path, "w.bin"), [image]).images
+    ran = npt.run(bundle_of(tmp_path, "w.bin"), [image])
+    assert isinstance(ran, Predictions)
+    (prediction,) = ran.images
     assert isinstance(prediction, Prediction)
     assert prediction.label == "b"
 
@@ -164,6 +168,20 @@ def test_members_of_an_archive_are_written_nowhere(tmp_path: Path, member: str) 
     npt.run_items(place / "g.nir", place / "x.npz")
     assert set(tmp_path.rglob("*")) == before
     assert not Path("/tmp/np-out.npy").exists()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])
+def test_a_pipe_in_place_of_arrays_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
+    pipe = tmp_path / f"x{suffix}"
+    os.mkfifo(pipe)
+    with pytest.raises(BadData, match="is no regular file"):
+        read_items(pipe, None, 6)
+
+
+def test_a_pipe_in_place_of_a_stimulus_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.npy")
+    with pytest.raises(BadData, match="is no regular file"):
+        inputs_of(str(tmp_path / "x.npy"), 6, None)
 
 
 # --- names that are printed ------------------------------------------------------------------------------------------
