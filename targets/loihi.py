@@ -21,7 +21,7 @@ from neuroprompt.simulators.in_process import recording
 from neuroprompt.simulators.products import products
 from neuroprompt.spiking.program import Program, Projection, SpikingModel
 
-CELLS = 2**22
+CELLS = 2**23
 """Steps times lines, or neurons, of all items that are run at a time."""
 
 
