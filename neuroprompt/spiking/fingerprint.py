@@ -27,5 +27,5 @@ def _of_weights(weights: Weights) -> bytes:
     digest = hashlib.sha256(f"{weights.form} {weights.shape}".encode())
     for array in (raw.data, raw.indices, raw.indptr) if weights.is_sparse else (raw,):
         digest.update(f" {array.dtype.str} {array.shape} ".encode())
-        digest.update(memoryview(np.ascontiguousarray(array)))
+        digest.update(array.tobytes())
     return digest.digest()
