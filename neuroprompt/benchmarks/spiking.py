@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.benchmarks.batched import LEAST_ROUNDS, RATE, SIZES, STEPS, bench_batch, bench_cnn
-from neuroprompt.benchmarks.nets import one_to_one_net, random_net
+from neuroprompt.benchmarks.nets import dense_net, one_to_one_net, random_net
 from neuroprompt.benchmarks.rivals import MANY, TARGETS, bench_rivals
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.benchmarks.spiking_result import Grown, Sparse, SpikingBenchmark, Timed
@@ -51,7 +51,9 @@ def bench_spiking(
                must be equal
     lanes      images side by side
     grid       as width and depth grow
-    again      Lava as a target runs it: the first run of a program, and the second, which the worker of the first does
+    again      Lava as a target runs it: the first run of a program, and the second, by the worker of the first; on the
+               same net, and (again_mlp) on that of `batch`. What is left of a second run are Lava's steps: an integer
+               product of 2048 x 2048 takes milliseconds, so that large nets save a smaller share
     batch      items a second of a multilayer perceptron, one by one and as a batch (`neuroprompt.benchmarks.batched`)
     cnn        the same of a convolutional net
     rivals     items a second of other simulators, by name with their precision, on a net of the same sizes
@@ -85,6 +87,7 @@ def bench_spiking(
         lanes=lanes,
         grid=grid,
         again=_again(random_net(width, layers, steps), rounds, progress) if there.ok else None,
+        again_mlp=_again(_mlp(), rounds, progress) if there.ok else None,
         batch=bench_batch(rounds=max(rounds, LEAST_ROUNDS), progress=progress),
         cnn=bench_cnn(rounds=rounds, progress=progress),
         rivals=bench_rivals(SIZES, STEPS, RATE, rounds=rounds, many=rival_items, targets=rivals, progress=progress),
@@ -98,6 +101,12 @@ def _sparse(width: int, layers: int, steps: int, rounds: int, progress: Progress
         ms={r: 1e3 * middle(times).median / steps for r, times in seconds.items()},
         ratio={r: ratio(times, seconds[RATES[-1]]) for r, times in seconds.items()},
     )
+
+
+def _mlp() -> tuple[SpikingModel, Floats]:
+    """The net of `bench_batch`, and one item."""
+    rng = np.random.default_rng(0)
+    return dense_net(SIZES, STEPS, RATE, rng), (rng.random((STEPS, SIZES[0])) < RATE).astype(np.float64)
 
 
 def _again(net: tuple[SpikingModel, Floats], rounds: int, progress: Progress) -> Timed:

@@ -31,7 +31,7 @@ def show(result: SpikingBenchmark, json: bool) -> None:
         json,
         table(f"{nets}: seconds, median of {result.rounds} rounds, equal spikes", ("run", "s"), seconds),
         *([table("ratios within a round", ("ratio", "median", "middle half"), ratios)] if ratios else []),
-        *_again(result),
+        *_again(result, nets),
         table("images in one batch: ms an image", ("batch", *RUNS), images),
         table("ms a step as nets grow (start included)", ("width", "depth", *RUNS), grid),
         _items(result.batch),
@@ -42,14 +42,18 @@ def show(result: SpikingBenchmark, json: bool) -> None:
     )
 
 
-def _again(result: SpikingBenchmark) -> list[Table]:
+def _again(result: SpikingBenchmark, nets: str) -> list[Table]:
     """Lava's first and second run of a program, where it was timed."""
-    if result.again is None:
-        return []
-    (over,) = result.again.ratio.values()
-    cells = {"first": ("", ""), "second": _cells(over)}
-    rows = [(name, f"{seconds:.3f}", *cells[name]) for name, seconds in result.again.seconds.items()]
-    return [table("Lava, runs of one program", ("run", "s", "over the first", "middle half"), rows)]
+    layers = "-".join(map(str, result.batch.sizes))
+    timed = {nets: result.again, f"{layers}, {result.batch.steps} steps": result.again_mlp}
+    rows = [
+        (net, name, f"{seconds:.3f}", *(_cells(next(iter(of.ratio.values()))) if name == "second" else ("", "")))
+        for net, of in timed.items()
+        if of is not None
+        for name, seconds in of.seconds.items()
+    ]
+    columns = ("net", "run", "s", "over the first", "middle half")
+    return [table("Lava, runs of one program", columns, rows)] if rows else []
 
 
 def _rivals(result: SpikingBenchmark) -> list[Table | str]:

@@ -58,20 +58,26 @@ def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
 
 
 def simulate_sent(
-    program: Program, sent: Array, states: bool = True, products: Mapping[Projection, Product] | None = None
+    program: Program,
+    sent: Array,
+    states: bool = True,
+    *,
+    products: Mapping[Projection, Product] | None = None,
+    spikes: Mapping[str, Array] | None = None,
 ) -> dict[str, Trace]:
     """`simulate` of what Program.encode gave; `states` says whether u and v of neurons that fire are kept.
 
-    `products` are faster ways to the same sums of spikes (`neuroprompt.simulators.products`). Populations that no cycle
-    joins are run one after the other, all their steps at once; those of a cycle together, step by step. Every item of a
-    batch takes the same numbers in the same order as alone.
+    `products` are faster ways to the same sums of spikes (`neuroprompt.simulators.products`); `spikes` are arrays
+    (..., T, n) of the caller, by population, in which the traces keep theirs. Populations that no cycle joins are run
+    one after the other, all their steps at once; those of a cycle together, step by step. Every item of a batch takes
+    the same numbers in the same order as alone.
     """
     emitted: dict[str, Array] = {"input": sent}
     traces: dict[str, Trace] = {}
     for part in cycles(program):
         arriving = {p.name: _arriving(program, p, emitted, products or {}) for p in part}
         inner = [q for q in program.projections if q.source in arriving and q.target in arriving]
-        traces |= _stepped(program, part, inner, arriving, states)
+        traces |= _stepped(program, part, inner, arriving, states=states, spikes=spikes or {})
         emitted |= {p.name: traces[p.name].spikes for p in part}
     return {p.name: traces[p.name] for p in program.populations}
 
@@ -115,7 +121,13 @@ def _arriving(
 
 
 def _stepped(
-    program: Program, part: list[Population], inner: list[Projection], arriving: dict[str, Array], states: bool
+    program: Program,
+    part: list[Population],
+    inner: list[Projection],
+    arriving: dict[str, Array],
+    *,
+    states: bool,
+    spikes: Mapping[str, Array],
 ) -> dict[str, Trace]:
     """Populations step by step, with what the projections `inner` carry between them."""
     fixed = program.precision == "fixed"
@@ -131,6 +143,8 @@ def _stepped(
         if p.name not in looped and not reach(p, program.steps, most).narrow:
             most = magnitude(arriving[p.name])
         run[p.name] = FixedNeurons(*sizes, most=most)
+    for name, neurons in run.items():
+        neurons.spikes = spikes.get(name, neurons.spikes)
     deliver = [stepwise_fixed(q) if fixed else partial(weighted_sums_float, q.weights) for q in inner]
     with np.errstate(invalid="ignore"):  # of what one wrap leaves beyond 32 bits
         for t in range(program.steps):

@@ -19,7 +19,7 @@ from neuroprompt.workers.program_file import UNREADABLE
 INPUTS, LABELS = ("inputs", "x", "X", "data", "spikes"), ("labels", "y", "Y", "targets")
 """What the arrays of an .npz or HDF5 file may be called."""
 FORMS = "a .npy, .npz or .h5 file"
-CELLS = 2**23
+CELLS = 2**24
 """Numbers that are read and run at a time."""
 
 

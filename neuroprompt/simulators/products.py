@@ -31,7 +31,9 @@ Step = tuple[str, list[str], dict[str, Any]]
 ROWS = 2**11
 """Steps of all items below which nothing is made ready: a kernel costs as much as some thousand rows."""
 MULTIPLICATIONS = 2**29
-"""Rows times weights below which a projection stays in numpy: importing onnx and onnxruntime takes 0.2 s."""
+"""Rows times weights of all projections below which all stay in numpy: importing onnx and onnxruntime takes 0.2 s."""
+SHARE = 32
+"""A projection of less than MULTIPLICATIONS / SHARE stays in numpy too."""
 
 _READY: WeakKeyDictionary[Weights, Product | None] = WeakKeyDictionary()
 
@@ -47,11 +49,14 @@ def products(program: Program, graph: nir.NIRGraph, rows: int) -> dict[Projectio
     """
     if program.precision != "fixed" or rows < ROWS:
         return {}
+    if rows * sum(q.weights.values.size for q in program.projections) < MULTIPLICATIONS:
+        return {}
     ready = {}
     part = {p.name: i for i, joined in enumerate(cycles(program)) for p in joined}
     for q in program.projections:
         stepwise = part.get(q.source) == part[q.target]
-        if rows * q.weights.values.size >= MULTIPLICATIONS and not q.weights.is_one_to_one and not stepwise:
+        large = rows * q.weights.values.size * SHARE >= MULTIPLICATIONS
+        if large and not q.weights.is_one_to_one and not stepwise:
             if q.weights not in _READY:
                 _READY[q.weights] = _checked(q.weights, graph)
             product = _READY[q.weights]
