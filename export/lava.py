@@ -11,7 +11,7 @@ from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import read_model, write_inputs, write_model
 from neuroprompt.bundles.lava_readme import add_script, figures_of, graph_readme
 from neuroprompt.bundles.neurons import GraphNeurons, Neurons
-from neuroprompt.bundles.of_graph import about_graph, checked_programs
+from neuroprompt.bundles.of_graph import about_graph, checked_programs, tuned_figures
 from neuroprompt.bundles.pipeline import Hybrid
 from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.mapping import mapped
@@ -19,6 +19,7 @@ from neuroprompt.compiler.place import place
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.compiler.widths import width_words
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.energy.chip_events import chip_events
 from neuroprompt.energy.latency import latency
@@ -38,12 +39,24 @@ class Lava(Exporter):
     spike by spike, and the emulator's float and fixed programs against the reference, which is reported. Of a prompt
     that depends on the image also factors.onnx and backbone.onnx, the parts around its neurons: all three together
     must agree with the model in PyTorch, with the float program; what the integers change is reported.
+
+    Neurons beside a backbone's layers are a bundle of their graph, one neuron for each number of an image, and carry
+    what drives them on a test image. The backbone is not in it: a layer's neurons wait for those of layers before.
     """
 
     def export(self, run: Run, out: Path | str, *, progress: Progress = SILENT) -> Exported:
         """Write the bundle at `out`; raises Unsupported where the prompt has no neurons, ParityError, CannotWrite."""
-        from neuroprompt.bundles.spiking_prompt import write_spiking_prompt
+        from neuroprompt.bundles.spiking_prompt import CHECKED, write_spiking_prompt
 
+        if run.model.prompt.enters == "layers":
+            from neuroprompt.spiking.chain import to_nir
+            from neuroprompt.training.sample_images import sample_images
+
+            generator = run.model.generator()
+            assert generator is not None
+            images, _ = sample_images(run, CHECKED)
+            inputs = run.model.generator_inputs(images).double().numpy()
+            return self.export_graph(to_nir(generator), out, inputs, name=run.config.method, progress=progress)
         return write_spiking_prompt(run, out, progress)
 
     def export_graph(
@@ -55,6 +68,7 @@ class Lava(Exporter):
         name: str = "",
         split_signs: bool = False,
         wide: Wide | None = None,
+        tuning: Tuning | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -64,7 +78,7 @@ class Lava(Exporter):
 
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
-        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, tuning=tuning, progress=progress)
         source = {"encoding": encoding} if encoding else {}
 
         def fill(folder: Path) -> dict[str, Any]:
@@ -80,7 +94,8 @@ class Lava(Exporter):
             return about
 
         about = write_bundle(out, "lava", fill).about
-        return Exported(Path(out), figures_of(about) | {"bits": number_bits(model.scale_report)}, about)
+        figures = figures_of(about) | {"bits": number_bits(model.scale_report)} | tuned_figures(model)
+        return Exported(Path(out), figures, about)
 
     def opened(self, bundle: Bundle) -> Neurons:
         """Neurons of a graph or of a prompt; of a prompt that depends on the image with the parts around them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, ClassVar, Literal
@@ -15,8 +16,10 @@ from neuroprompt.errors import Unsupported
 from neuroprompt.loihi.arithmetic import simulate_sent
 from neuroprompt.loihi.loihi1 import simulate_loihi1, stacked
 from neuroprompt.loihi.ranges import check_range
+from neuroprompt.loihi.synapses import Product
 from neuroprompt.simulators.in_process import recording
-from neuroprompt.spiking.program import Program, SpikingModel
+from neuroprompt.simulators.products import products
+from neuroprompt.spiking.program import Program, Projection, SpikingModel
 
 CELLS = 2**22
 """Steps times lines, or neurons, of all items that are run at a time."""
@@ -57,15 +60,16 @@ class Loihi(SpikingTarget):
         sent = program.encode(inputs)
         widest = max(program.inputs, *(p.size for p in program.populations))
         many = max(1, CELLS // (max(1, program.steps) * widest))
-        parts = [_run(program, sent[i : i + many], states) for i in range(0, len(sent), many)]
+        faster = products(program, model.graph, len(sent) * program.steps)
+        parts = [_run(program, sent[i : i + many], states, faster) for i in range(0, len(sent), many)]
         return replace(Recording.joined(parts), seconds=time.perf_counter() - start, sent=sent)
 
 
-def _run(program: Program, sent: NDArray[Any], states: bool) -> Recording:
+def _run(program: Program, sent: NDArray[Any], states: bool, faster: Mapping[Projection, Product]) -> Recording:
     start = time.perf_counter()
     if program.precision == "fixed" and program.chip == "loihi1":
         traces = stacked([simulate_loihi1(program, item) for item in sent])
     else:
-        traces = simulate_sent(program, sent, states)
+        traces = simulate_sent(program, sent, states, faster)
     recorded = {f"{kind}.{name}": getattr(t, kind) for name, t in traces.items() for kind in ("spikes", "u", "v")}
     return recording(program, recorded, time.perf_counter() - start, states)

@@ -23,7 +23,19 @@ from neuroprompt.contracts.deployment import SpikingTarget
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MAKES_THE_BACKBONE = "distil_embedded.py"
-ALLOWED = {"evidence_figures.py": {"matplotlib"}, "shd_on_loihi.py": {"nir", "numpy"}}
+FIDELITY = {"torch", "numpy", "nir", "scipy"}
+ALLOWED = {
+    "evidence_figures.py": {"matplotlib"},
+    "fidelity.py": FIDELITY,
+    "fidelity_nets.py": FIDELITY,
+    "fidelity_peers.py": FIDELITY,
+    "fidelity_limits.py": FIDELITY,
+    "fidelity_prompts.py": FIDELITY,
+    "fidelity_sinabs.py": FIDELITY | {"sinabs"},
+    "fidelity_lava_dl.py": FIDELITY | {"lava"},
+    "fidelity_nengo_loihi.py": FIDELITY | {"nengo_loihi"},
+    "shd_on_loihi.py": {"nir", "numpy"},
+}
 """What an example may import in torch's place."""
 
 

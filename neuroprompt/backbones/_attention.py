@@ -56,6 +56,7 @@ class SplitAttention(nn.Module):
         self.groups = len(q[0]) // len(k[0])
         moved = self.moves_values_bias()
         self.v = linear(v[0], None if moved else v[1])
+        self.left_out = (None if seen else k[1], v[1] if moved else None)
         self.proj: nn.Module = _with_bias(attn.proj, v[1]) if moved and v[1] is not None else attn.proj
         self.prefix, self.rotate_half = places.prefix, places.half
         self.register_buffer("rope", places.rope)
@@ -81,6 +82,18 @@ class SplitAttention(nn.Module):
     def values(self, y: Tensor) -> Tensor:
         """(B, heads, n, d)."""
         return self._for_all(self.v(y).unflatten(-1, self.split).transpose(1, 2))
+
+    def given(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys (1, heads, d, M) and values (1, heads, M, d) that are given, (M, D), beside those made of tokens.
+
+        They stand behind any norm and rotation. The biases that `keys` and `values` leave out are taken off, so that
+        every score of a query is less by the same q.b, and the last projection adds W b to these values as to all.
+        """
+        (k, v), heads = (keys, values), self.split
+        k, v = (
+            (x if b is None else x - b.to(x)).unflatten(-1, heads) for x, b in zip((k, v), self.left_out, strict=True)
+        )
+        return k.permute(1, 2, 0)[None], v.transpose(0, 1)[None]
 
     def forward(self, y: Tensor, q: Tensor, k: Tensor, v: Tensor, temperature: Tensor | None = None) -> Tensor:
         """softmax(q k + bias) v, then timm's norm, gate (of the queries' tokens y) and projection: (B, n, D).

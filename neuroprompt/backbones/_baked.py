@@ -91,14 +91,24 @@ class LeanBlock(_Baked):
 
 
 class ConstantPrompt(_Baked):
-    """A block whose prompt tokens are constant keys and values, and leave no output (deep prompts, every block)."""
+    """A block whose prompt tokens are constant keys and values, and leave no output (deep prompts, every block).
+
+    The last 2 `keyed` rows of the prompt are keys and values themselves.
+    """
 
     prompt_k: Tensor
     prompt_v: Tensor
 
-    def __init__(self, block: Any, prompt: Tensor, places: Places | None = None, kept: int | None = None) -> None:
+    def __init__(
+        self,
+        block: Any,
+        prompt: Tensor,
+        places: Places | None = None,
+        kept: int | None = None,
+        keyed: int = 0,
+    ) -> None:
         super().__init__(block, places, kept)
-        _store(self, block, prompt, "kv")
+        _store(self, block, prompt, "kv", keyed)
 
     def forward(self, x: Tensor, **unread: Any) -> Tensor:
         """Image tokens (B, n, D) -> those that go on."""
@@ -129,6 +139,12 @@ class EnteringPrompt(_Baked):
         k, v = _append(heads.keys(y), self.prompt_k, -1), _append(heads.values(y), self.prompt_v, -2)
         attended = heads(_append(y, self.prompt_y, -2), q, k, v)
         return self.finish(_append(x, self.prompt, -2), attended)
+
+
+def rows(prompt: Tensor, keyed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens (N, D), keys (M, D) and values (M, D) of a block's prompt (N + 2 M, D), M = `keyed`."""
+    count = len(prompt) - 2 * keyed
+    return prompt[:count], prompt[count : count + keyed], prompt[count + keyed :]
 
 
 def split(attn: Any, places: Places | None = None) -> SplitAttention:
@@ -191,14 +207,22 @@ def _append(x: Tensor, constant: Tensor, dim: int) -> Tensor:
 
 
 @torch.no_grad()
-def _store(module: _Baked, block: Any, prompt: Tensor, names: str) -> None:
-    """Register y = norm1(P) and its queries, keys and values, from float64, as buffers `prompt_*` of `module`."""
+def _store(module: _Baked, block: Any, prompt: Tensor, names: str, keyed: int = 0) -> None:
+    """Register y = norm1(P) and its queries, keys and values, from float64, as buffers `prompt_*` of `module`.
+
+    `keyed` keys and as many values, the last rows of the prompt, stand behind those of its tokens.
+    """
     exact = copy.deepcopy(block).double().eval()
     # Its keys' bias must be dropped or kept as the image's is: keys of a prompt are never rotated.
     heads = split(exact.attn)
     if module.heads.k.bias is not None:
         heads.k.bias = nn.Parameter(module.heads.k.bias.detach().double(), requires_grad=False)
-    y = Parts(exact).norm1(prompt.double()[None])
+        heads.left_out = (None, heads.left_out[1])
+    tokens, keys, values = rows(prompt.double(), keyed)
+    y = Parts(exact).norm1(tokens[None])
     constants = {"y": y, "q": heads.queries(y), "k": heads.keys(y), "v": heads.values(y)}
+    if keyed:
+        k, v = heads.given(keys, values)
+        constants |= {"k": _append(constants["k"], k, -1), "v": _append(constants["v"], v, -2)}
     for name in names:
         module.register_buffer(f"prompt_{name}", constants[name].to(block.attn.proj.weight.dtype).contiguous())

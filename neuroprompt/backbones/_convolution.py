@@ -52,7 +52,7 @@ class Convolutional(PixelBackbone):
         """This network in channels-last order, in which convolutions are faster: 0.82 to 0.89 of a step's time."""
         return _ChannelsLast(self)
 
-    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None, keyed: int = 0) -> nn.Module:
         """The same network with an overlay (C, H, W) as a constant map, and the first norm in the first convolution.
 
         It shares all other layers with this one. Raises Unsupported for tokens, BadSetting for another shape.

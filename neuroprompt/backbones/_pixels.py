@@ -20,14 +20,16 @@ class PixelBackbone(Backbone):
         super().__init__(model, spec, preprocess, int(model.head_hidden_size))
         self.model = model
         image = (self.channels(model), *preprocess.size)
-        self.site = PromptSite(depth=0, width=self.features, image=image, patch=1, weights=self.shapes())
+        self.site = PromptSite(
+            depth=0, width=self.features, image=image, patch=1, weights=self.shapes(), layers=self.linear_layers()
+        )
 
     @classmethod
     def channels(cls, model: Any) -> int:
         """Channels of the images that the model takes."""
         return 3
 
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None, keyed: int = 0) -> Tensor:
         """Pooled features (B, F) of normalised images (B, C, H, W); raises Unsupported for tokens."""
         self.no_tokens(tokens)
         features: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)

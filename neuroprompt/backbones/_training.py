@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuroprompt.backbones._attention import SplitAttention, TalkingHeads
-from neuroprompt.backbones._baked import LeanBlock
+from neuroprompt.backbones._baked import LeanBlock, rows
 from neuroprompt.contracts.learning import Stream
 
 if TYPE_CHECKING:
@@ -30,14 +30,22 @@ class TrainingBlock(LeanBlock):
         temperature: Tensor | None = None,
         behind: Tensor | None = None,
         joining: Tensor | None = None,
+        keyed: int = 0,
         **unread: Any,
     ) -> Tensor:
-        """Tokens (B, n, D) -> those that go on, and what becomes of those that are joining."""
+        """Tokens (B, n, D) -> those that go on, and what becomes of those that are joining.
+
+        The last 2 `keyed` rows of (N, D) that stand behind are keys and values themselves.
+        """
         heads, norm = self.heads, self.parts.norm1
         y = norm(x)
         asked = self.going_on(y)
         q, k, v = heads.queries(asked), heads.keys(y).mT, heads.values(y)
         prompt = joining if behind is None else behind
+        if keyed and prompt is not None:
+            prompt, *direct = rows(prompt, keyed)
+            keys, values = heads.given(*direct)
+            k, v = _behind(k, keys.mT), _behind(v, values)
         if prompt is not None:
             prompt = prompt if prompt.ndim == 3 else prompt[None]
             p = norm(prompt)
@@ -79,7 +87,7 @@ class TrainingForm(nn.Module):
         super().__init__()
         self.family, self.blocks = family, nn.ModuleList(blocks)
 
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None, keyed: int = 0) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W); raises BadSetting on the tokens' shape."""
         x, _ = self.family.embed(images)
         if isinstance(tokens, Stream):
@@ -87,7 +95,7 @@ class TrainingForm(nn.Module):
         if tokens is not None and not self.family.is_deep(tokens):
             return self.family.finish(self._shallow(x, tokens[0]))
         for block, prompt in zip(self.blocks, [None] * len(self.blocks) if tokens is None else tokens, strict=True):
-            x = self._run(block, x, behind=prompt)
+            x = self._run(block, x, behind=prompt, keyed=keyed)
         return self.family.finish(x)
 
     def _shallow(self, x: Tensor, prompt: Tensor) -> Tensor:
@@ -117,6 +125,8 @@ class TrainingForm(nn.Module):
         *,
         behind: Tensor | None = None,
         joining: Tensor | None = None,
+        keyed: int = 0,
     ) -> Tensor:
-        out: Tensor = self.family.piece(block, x, heat, behind, joining)
+        direct = (keyed,) if keyed else ()
+        out: Tensor = self.family.piece(block, x, heat, behind, joining, *direct)
         return out

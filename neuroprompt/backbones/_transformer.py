@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from neuroprompt.backbones._attention import Places
+from neuroprompt.backbones._attention import Places, projections
 from neuroprompt.backbones._baked import (
     ConstantPrompt,
     EnteringPrompt,
@@ -41,18 +41,29 @@ class Transformer(Backbone):
     VPT: Jia et al., ECCV 2022 (arXiv 2203.12119), equations 4 to 8.
 
     `prefixed`: class token and registers pass through the blocks, in front of the patches. `handed_on`: what a block
-    makes of a prompt may enter the next one.
+    makes of a prompt may enter the next one. `takes_keys`: deep prompts may hold keys and values themselves, as many
+    of each as `keyed` says, in the last rows of a block's tokens:  softmax(q [K, K_P, K']^T / sqrt d) [V, V_P, V'].
     """
 
     prefixed: ClassVar[bool] = True
     handed_on: ClassVar[bool] = True
+    takes_keys: ClassVar[bool] = True
 
     def __init__(self, model: Any, spec: BackboneSpec, preprocess: Preprocess) -> None:
         super().__init__(model, spec, preprocess, int(model.num_features))
         self.model = model
         image, patch = image_and_patch(model, own_size=spec.image_size is None)
         depth, width = len(model.blocks), int(model.embed_dim)
-        self.site = PromptSite(depth, width, image, patch, handed_on=self.handed_on, weights=self.shapes())
+        self.site = PromptSite(
+            depth,
+            width,
+            image,
+            patch,
+            handed_on=self.handed_on,
+            keyed=self.takes_keys and all(_keys_of(block.attn) == width for block in model.blocks),
+            weights=self.shapes(),
+            layers=self.linear_layers(),
+        )
 
     @abstractmethod
     def embed(self, images: Tensor) -> tuple[Tensor, Any]:
@@ -97,8 +108,11 @@ class Transformer(Backbone):
         features: Tensor = model.forward_head(model.norm(x), pre_logits=True)
         return features
 
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None, keyed: int = 0) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W) with tokens (L, N, D); raises BadSetting on their shape."""
+        if keyed:  # timm's own attention takes none
+            features: Tensor = self.for_training()(images, tokens, keyed)
+            return features
         x, beside = self.embed(images)
         if isinstance(tokens, Stream):
             return self.finish(self._stream(x, beside, tokens))
@@ -141,7 +155,7 @@ class Transformer(Backbone):
         return TrainingForm(self, self._training_blocks()).eval()
 
     @torch.no_grad()
-    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None, keyed: int = 0) -> nn.Module:
         """The same network with tokens (L, N, D) as constants; it shares its weights with this one.
 
         deep: prompts are only keys and values. shallow: block 0's queries, keys and values of prompts are constants,
@@ -152,7 +166,7 @@ class Transformer(Backbone):
         """
         need_shape(overlay, self.site.image)
         model = self.model if overlay is None else with_overlay(self.model, overlay)
-        net = self._with(with_blocks(self.model if model is None else model, self._blocks(tokens)), tokens)
+        net = self._with(with_blocks(self.model if model is None else model, self._blocks(tokens, keyed)), tokens)
         return Overlaid(net, overlay).eval() if model is None and overlay is not None else net
 
     def _with(self, model: Any, tokens: Tensor | None) -> nn.Module:
@@ -179,12 +193,13 @@ class Transformer(Backbone):
         weight = next(self.model.parameters())
         return self.embed(torch.zeros(1, *self.site.image, dtype=weight.dtype, device=weight.device))[1]
 
-    def _blocks(self, tokens: Tensor | None) -> list[nn.Module]:
+    def _blocks(self, tokens: Tensor | None, keyed: int = 0) -> list[nn.Module]:
         blocks, places, kept = self._each()
         if tokens is None:
             return [LeanBlock(*each) for each in zip(blocks, places, kept, strict=True)]
         if self.is_deep(tokens):
-            return [ConstantPrompt(*each) for each in zip(blocks, tokens.detach(), places, kept, strict=True)]
+            each_of = zip(blocks, tokens.detach(), places, kept, strict=True)
+            return [ConstantPrompt(*each, keyed) for each in each_of]
         first = EnteringPrompt(blocks[0], tokens[0].detach(), places[0])
         between = [LeanBlock(block, at) for block, at in zip(blocks[1:-1], places[1:-1], strict=True)]
         return [first, *between, LeanBlock(blocks[-1], places[-1], self.read or -tokens.shape[1])]
@@ -197,3 +212,8 @@ class Transformer(Backbone):
                 f"prompt tokens of shape {tuple(tokens.shape)}", f"(1 or {depth} blocks, tokens, {width} channels)"
             )
         return len(tokens) == depth
+
+
+def _keys_of(attn: Any) -> int:
+    """How many channels the keys of all heads have."""
+    return len(projections(attn)[1][0])

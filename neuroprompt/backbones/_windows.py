@@ -65,9 +65,11 @@ class Windowed(Backbone):
         self.model = model
         image, patch = image_and_patch(model, own_size=spec.image_size is None)
         widths = tuple(int(block.dim) for stage in self._stages() for block in stage.blocks)
-        self.site = PromptSite(len(widths), max(widths), image, patch, widths, weights=self.shapes())
+        self.site = PromptSite(
+            len(widths), max(widths), image, patch, widths, weights=self.shapes(), layers=self.linear_layers()
+        )
 
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None, keyed: int = 0) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W) with tokens (L, N, D); raises BadSetting, Unsupported."""
         model = self.model
         if tokens is None:
@@ -93,7 +95,7 @@ class Windowed(Backbone):
                 x = block(x)
         return inputs
 
-    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None, keyed: int = 0) -> nn.Module:
         """The same network with tokens (L, N, D) as constant keys and values in every window; it shares its weights.
 
         overlay (C, H, W): there is no position table, so it becomes a constant map behind the patch embedding's

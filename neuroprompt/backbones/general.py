@@ -42,7 +42,7 @@ class General(PixelBackbone):
             return False
         return "pre_logits" in signature(head).parameters and hasattr(model, "head_hidden_size")
 
-    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None, keyed: int = 0) -> nn.Module:
         """The same network, of images to which the overlay (C, H, W) is added; it shares all weights with this one.
 
         Raises Unsupported for tokens, BadSetting for another shape.

@@ -28,6 +28,7 @@ class XCiT(Transformer):
 
     prefixed = False
     handed_on = False
+    takes_keys = False
 
     @classmethod
     def holds(cls, model: nn.Module) -> bool:
@@ -44,11 +45,11 @@ class XCiT(Transformer):
             x = x + model.pos_embed(x.shape[0], height, width).reshape(x.shape[0], -1, x.shape[1]).permute(0, 2, 1)
         return x, (height, width)
 
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None, keyed: int = 0) -> Tensor:
         """Features (B, F) of images (B, C, H, W) with tokens (depth, N, D); raises Unsupported, BadSetting."""
         if isinstance(tokens, Stream):
             self._only_deep()
-        return super().forward(images, tokens)
+        return super().forward(images, tokens, keyed)
 
     def block(self, i: int, x: Tensor, beside: Any, prompts: int) -> Tensor:
         """timm's block i of patches and prompts (B, n + N, D); what follows attention is of patches alone."""
@@ -68,7 +69,7 @@ class XCiT(Transformer):
         grid = self.beside()
         return [_TrainingBlock(block, grid) for block in self.model.blocks]
 
-    def _blocks(self, tokens: Tensor | None) -> list[nn.Module]:
+    def _blocks(self, tokens: Tensor | None, keyed: int = 0) -> list[nn.Module]:
         prompts = [None] * self.site.depth if tokens is None or not self.is_deep(tokens) else tokens.detach()
         return [_Block(block, prompt) for block, prompt in zip(self.model.blocks, prompts, strict=True)]
 

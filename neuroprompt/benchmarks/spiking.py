@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.benchmarks.batched import LEAST_ROUNDS, bench_batch, bench_cnn
+from neuroprompt.benchmarks.batched import LEAST_ROUNDS, RATE, SIZES, STEPS, bench_batch, bench_cnn
 from neuroprompt.benchmarks.nets import one_to_one_net, random_net
+from neuroprompt.benchmarks.rivals import MANY, TARGETS, bench_rivals
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.benchmarks.spiking_result import Grown, Sparse, SpikingBenchmark, Timed
 from neuroprompt.contracts.deployment import Floats, SpikingTarget, Target
@@ -34,7 +35,14 @@ Run = Callable[[], tuple[Fired, float]]
 
 
 def bench_spiking(
-    *, steps: int = 100, width: int = 2048, layers: int = 3, rounds: int = 3, progress: Progress = SILENT
+    *,
+    steps: int = 100,
+    width: int = 2048,
+    layers: int = 3,
+    rounds: int = 3,
+    rivals: Mapping[str, str] = TARGETS,
+    rival_items: int = MANY,
+    progress: Progress = SILENT,
 ) -> SpikingBenchmark:
     """Seconds of Lava, a plain Lava script and the emulator on the same random nets; ratios only within one round.
 
@@ -46,6 +54,7 @@ def bench_spiking(
     again      Lava as a target runs it: the first run of a program, and the second, which the worker of the first does
     batch      items a second of a multilayer perceptron, one by one and as a batch (`neuroprompt.benchmarks.batched`)
     cnn        the same of a convolutional net
+    rivals     items a second of other simulators, by name with their precision, on a net of the same sizes
     sparse     the emulator by the rate at which all layers fire, for `steps` and for ten times as many
 
     Raises BadSetting, and ParityError.
@@ -78,6 +87,7 @@ def bench_spiking(
         again=_again(random_net(width, layers, steps), rounds, progress) if there.ok else None,
         batch=bench_batch(rounds=max(rounds, LEAST_ROUNDS), progress=progress),
         cnn=bench_cnn(rounds=rounds, progress=progress),
+        rivals=bench_rivals(SIZES, STEPS, RATE, rounds=rounds, many=rival_items, targets=rivals, progress=progress),
         sparse={n: _sparse(width, layers, n, rounds, progress) for n in (steps, 10 * steps)},
     )
 

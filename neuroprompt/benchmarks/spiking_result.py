@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from neuroprompt.benchmarks.batched import Batched
+from neuroprompt.benchmarks.rivals import Rival
 from neuroprompt.benchmarks.rounds import Middles, medians, quartiles
 
 
@@ -74,6 +75,7 @@ class SpikingBenchmark:
     batch: Batched
     cnn: Batched
     again: Timed | None = None
+    rivals: Mapping[str, Rival] = field(default_factory=dict)
 
     def per_image(self, lanes: int) -> dict[str, float]:
         """Seconds an image with so many side by side, by run."""
@@ -94,7 +96,7 @@ class SpikingBenchmark:
                 for n, timed in self.lanes.items()
             },
             "grid": {f"{net.width}x{net.depth}": net.json() for net in self.grid},
-            "batch": self.batch.json(),
+            "batch": self.batch.json() | {"rivals": {name: rival.json() for name, rival in self.rivals.items()}},
             "batch_cnn": self.cnn.json(),
             "lava_again": None if self.again is None else self.again.json(),
             "sparse": {str(n): sparse.json() for n, sparse in self.sparse.items()},

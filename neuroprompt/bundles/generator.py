@@ -26,7 +26,7 @@ LANES = 32
 def write_generator(run: Run, out: Path | str) -> Exported:
     """Write the bundle at `out`; raises Unsupported where the prompt has no neurons, ParityError, CannotWrite."""
     prompt = run.model.prompt
-    generator = prompt.generator()
+    generator = run.model.generator()
     if generator is None:
         raise Unsupported(f"{prompt.name!r} has no spiking generator", "a run of a spiking prompt")
     graph, inputs = to_nir(generator), None
@@ -39,7 +39,7 @@ def write_generator(run: Run, out: Path | str) -> Exported:
     if prompt.per_image:
         images, origin = sample_images(run, 2)
         about |= {"image_source": origin}
-        lanes = prompt.generator_inputs(images)
+        lanes = run.model.generator_inputs(images)
         inputs = lanes[:: -(-len(lanes) // LANES)].double().numpy()
 
     def fill(folder: Path) -> dict[str, Any]:

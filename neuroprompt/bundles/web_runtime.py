@@ -13,10 +13,9 @@ from shutil import which
 from tempfile import TemporaryDirectory
 
 from neuroprompt.errors import BadData, CannotWrite, RuntimeMissing
-from neuroprompt.files import write_whole
+from neuroprompt.files import cache_folder, write_whole
 from neuroprompt.processes import end_group, guarded, what_happened
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.simulators.runtime import cache_folder
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 SCRIPT, GLUE, BINARY = "ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"

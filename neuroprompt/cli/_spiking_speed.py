@@ -35,6 +35,7 @@ def show(result: SpikingBenchmark, json: bool) -> None:
         table("images in one batch: ms an image", ("batch", *RUNS), images),
         table("ms a step as nets grow (start included)", ("width", "depth", *RUNS), grid),
         _items(result.batch),
+        *_rivals(result),
         _items(result.cnn),
         table("emulator: ms a step by rate", ("steps", "rate", "ms", "over 50 %", "middle half"), sparse),
         *([] if result.lava is None else [f"Lava is not timed, its runtime is not built: {result.lava}"]),
@@ -49,6 +50,20 @@ def _again(result: SpikingBenchmark) -> list[Table]:
     cells = {"first": ("", ""), "second": _cells(over)}
     rows = [(name, f"{seconds:.3f}", *cells[name]) for name, seconds in result.again.seconds.items()]
     return [table("Lava, runs of one program", ("run", "s", "over the first", "middle half"), rows)]
+
+
+def _rivals(result: SpikingBenchmark) -> list[Table | str]:
+    """Other simulators, and those that are not timed with the reason."""
+    rows = [
+        (name, rival.precision, f"{rival.items_per_second:,.0f}", *_cells(rival.batched_over_it))
+        for name, rival in result.rivals.items()
+        if rival.items_per_second is not None and rival.batched_over_it is not None
+    ]
+    layers = "-".join(map(str, result.batch.sizes))
+    title = f"other simulators on LIF layers {layers}, equal spikes, without their start"
+    columns = ("simulator", "precision", "items/s", "our batch over it", "middle half")
+    missing = [f"{name} is not timed: {rival.why_not}" for name, rival in result.rivals.items() if rival.why_not]
+    return [*([table(title, columns, rows)] if rows else []), *missing]
 
 
 def _items(batch: Batched) -> Table:

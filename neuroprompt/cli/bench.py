@@ -9,6 +9,7 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @app.command(
+    cls=panels(of_training="training method", of_neurons="spiking steps width layers"),
     epilog=examples(
         "bench out/onnx",
         "bench --backbone vit_base_patch16_224 --tokens 50 --random-weights",
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
         "bench --training --backbone vit_small_patch16_224 --random-weights --method vpt-deep --tokens 50",
         "bench --spiking --width 2048 --layers 3 --steps 100",
         "bench --startup out/onnx",
-    )
+    ),
 )
 def bench(
     bundle: Annotated[Path | None, typer.Argument(help="An ONNX bundle of 'neuroprompt export'.")] = None,

@@ -1,7 +1,8 @@
 """The contracts of what is trained: Prompt, Backbone, Head, Data.
 
 Prompts do not know backbones and backbones do not know prompts: both know where a prompt enters (tokens, pixels,
-weights or nowhere) and whether it is the same for every image. What of these contracts needs no torch is in `specs`.
+weights, beside layers or nowhere) and whether it is the same for every image. What of these contracts needs no torch is
+in `specs`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from neuroprompt.contracts.pieces import Beside, Gated, Generator, Stream
 from neuroprompt.contracts.specs import BackboneSpec, Preprocess, PromptSite
 from neuroprompt.errors import Unsupported
 from neuroprompt.plugin import Plugin
@@ -23,6 +25,7 @@ from neuroprompt.progress import SILENT, Progress
 __all__ = [
     "Backbone",
     "BackboneSpec",
+    "Beside",
     "Data",
     "Gated",
     "Generator",
@@ -38,65 +41,22 @@ __all__ = [
 # --- prompts ---------------------------------------------------------------------------------------------------------
 
 
-class Stream(ABC):
-    """Prompt tokens that follow one batch of images from block to block; made anew for every forward pass.
-
-    `temperatures` (L,), where a method has them, divide the attention scores of block i. `spikes` holds, where neurons
-    make the tokens, what they emitted behind every block so far, (B, N, H) of 0 and 1: one neuron update each.
-    """
-
-    temperatures: Tensor | None = None
-    spikes: Sequence[Tensor] = ()
-
-    @abstractmethod
-    def enter(self, patches: Tensor) -> Tensor:
-        """Prompt tokens (B, N, D) for the first block, of its patch tokens (B, P, D)."""
-
-    @abstractmethod
-    def after(self, block: int, prompts: Tensor, patches: Tensor) -> Tensor:
-        """Prompt tokens for block `block` + 1, of what `block` made of prompts and patches; not called for the last."""
-
-
-@dataclass(frozen=True)
-class Generator:
-    """The spiking part of a prompt: modules in a row, driven for `steps` time steps from rest.
-
-    `chain` holds `Current` (first, where the input is constant), `nn.Linear`, `IF`, `LIF` and snnTorch `Leaky` modules.
-    A chain that begins with neurons is driven one to one, by `inputs` values of at most `largest` in magnitude (0: not
-    known); otherwise the first module says how many there are.
-    """
-
-    chain: nn.Sequential
-    steps: int
-    inputs: int = 0
-    largest: float = 0.0
-
-
-@dataclass(frozen=True)
-class Gated:
-    """A prompt X' = X + (1/T) sum_t S_t * P_t in parts: the spikes S_t are those of neurons that P_t drives.
-
-    `factors`: images (B, C, H, W) in [0, 1] -> P (B, T, C, H, W); `generator`: one neuron for each value of an image.
-    """
-
-    factors: nn.Module
-    generator: Generator
-
-
 class Prompt(nn.Module, Plugin, ABC):
     """A small learnable part that adapts a frozen backbone; one file per method in `prompts/`.
 
     `enters` says where, `per_image` whether it depends on the image, `spiking` whether neurons make it (an instance
     may say otherwise than its class), and `tunes_backbone` whether the backbone learns too. Before training, `begin`
-    gets the patch tokens of `sample` training images, if that is not 0. A constructor takes the PromptSite first and
-    then the method's settings, each with a default and its meaning (see `Plugin`).
+    gets the patch tokens of `sample` training images, if that is not 0. `keyed`: the last 2 `keyed` of a block's tokens
+    are keys, and then values, of its attention themselves; only where the PromptSite is `keyed`. A constructor takes
+    the PromptSite first and then the method's settings, each with a default and its meaning (see `Plugin`).
     """
 
     kind = "prompt method"
     folder = "neuroprompt.prompts"
-    enters: ClassVar[Literal["tokens", "pixels", "weights", "nowhere"]]
+    enters: ClassVar[Literal["tokens", "pixels", "weights", "layers", "nowhere"]]
     per_image: ClassVar[bool] = False
     spiking: bool = False
+    keyed: int = 0
     tunes_backbone: ClassVar[bool] = False
     sample: int = 0
 
@@ -124,6 +84,17 @@ class Prompt(nn.Module, Plugin, ABC):
         They take the parameters' places in training, and are merged into the deployed network: nothing is left.
         """
         return {}
+
+    def beside(self) -> Mapping[str, Beside]:
+        """What is added to what linear layers give, by the name of their weight (one of the PromptSite's `layers`).
+
+        It depends on the image, and stands in the deployed graph. None by default.
+        """
+        return {}
+
+    def gate_neurons(self, count: int) -> Generator:
+        """`count` of the neurons in what is `beside` layers, driven one to one; only where there are any."""
+        raise NotImplementedError(f"{type(self).__name__} has no neurons beside layers")
 
     def spikes(self, images: Tensor) -> Tensor | None:
         """Spikes of 0 and 1 (B, T, ...) that make the prompted `images`; None where no neurons make pixels."""
@@ -157,6 +128,10 @@ class Prompt(nn.Module, Plugin, ABC):
         return 0.0
 
 
+OF_PLACES = ("cpb_mlp", "meta_mlp", "rel_pos")
+"""What timm calls the small networks of relative positions, which no image enters."""
+
+
 # --- backbones -------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +161,16 @@ class Backbone(nn.Module, Plugin, ABC):
         """Shapes of the parameters by name, for the PromptSite."""
         return {name: tuple(parameter.shape) for name, parameter in self.named_parameters()}
 
+    def linear_layers(self) -> tuple[str, ...]:
+        """Names of the weights of linear layers, for the PromptSite: of those that timm calls, and that see images."""
+        return tuple(
+            f"{name}.{part}.weight"
+            for name, module in self.named_modules()
+            for part, layer in module.named_children()
+            if type(layer) is nn.Linear and not (part == "qkv" and hasattr(module, "q_bias"))
+            if not any(network in name for network in OF_PLACES)
+        )
+
     @classmethod
     @abstractmethod
     def holds(cls, model: nn.Module) -> bool:
@@ -198,8 +183,11 @@ class Backbone(nn.Module, Plugin, ABC):
         return next((part for part in families if part.holds(model)), None)
 
     @abstractmethod
-    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None) -> Tensor:
-        """Features (B, F) of normalised images (B, C, H, W), with Prompt.tokens or a Stream; raises Unsupported."""
+    def forward(self, images: Tensor, tokens: Tensor | Stream | None = None, keyed: int = 0) -> Tensor:
+        """Features (B, F) of normalised images (B, C, H, W), with Prompt.tokens or a Stream; raises Unsupported.
+
+        `keyed` as the prompt's: how many of a block's tokens are keys, and as many values.
+        """
 
     def for_training(self) -> nn.Module:
         """A module of the same frozen weights that does what `forward` does, up to rounding, for less."""
@@ -225,12 +213,12 @@ class Backbone(nn.Module, Plugin, ABC):
         return []
 
     @abstractmethod
-    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None) -> nn.Module:
+    def baked(self, tokens: Tensor | None = None, overlay: Tensor | None = None, keyed: int = 0) -> nn.Module:
         """A module (images -> features) in which a static prompt is constant; exact, and free of prompt generation.
 
-        `tokens` (L, N, D) as in `forward`; `overlay` (C, H, W) is added to every normalised image. Neither: the bare
-        network in the same form, so that the two tell what the prompt alone costs; it takes a Stream where `forward`
-        does. Raises Unsupported, BadSetting.
+        `tokens` (L, N, D) and `keyed` as in `forward`; `overlay` (C, H, W) is added to every normalised image. Neither:
+        the bare network in the same form, so that the two tell what the prompt alone costs; it takes a Stream where
+        `forward` does. Raises Unsupported, BadSetting.
         """
 
 

@@ -60,7 +60,9 @@ class PromptSite:
 
     Where blocks differ, `widths` has one number a block and `width` is the largest: tokens stay (L, N, width), of which
     block i reads its first widths[i] channels, and a prompt holds and counts only these. `handed_on`: what a block
-    makes of a prompt may enter the next block. `weights`: shapes of the backbone's parameters, by name.
+    makes of a prompt may enter the next block. `keyed`: a prompt may hold keys and values of attention themselves.
+    `weights`: shapes of the backbone's parameters, by name; `layers`: which of them are weights of linear layers that
+    something may stand beside.
     """
 
     depth: int
@@ -69,7 +71,9 @@ class PromptSite:
     patch: int
     widths: tuple[int, ...] = ()
     handed_on: bool = True
+    keyed: bool = False
     weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
+    layers: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         widths = self.widths or (self.width,) * self.depth

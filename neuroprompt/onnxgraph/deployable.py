@@ -57,9 +57,12 @@ def deployed(model: PromptedModel, tokens: Tensor | None = None) -> nn.Module:
     """The model as it is exported: a static prompt baked in (`tokens` as deployed), one per image in the graph."""
     prompt, backbone = model.eval().prompt, model.merged()
     if not prompt.per_image:
-        return nn.Sequential(backbone.baked(tokens, model.overlay()), model.head).eval()
+        return nn.Sequential(backbone.baked(tokens, model.overlay(), prompt.keyed), model.head).eval()
     if prompt.enters == "pixels":
         return nn.Sequential(_PerImage(model), backbone.baked(), model.head).eval()
+    if prompt.enters == "layers":  # a transformer's lean blocks have no layers that anything could stand beside
+        wide = model.widened()
+        return nn.Sequential(wide if wide.site.depth else wide.baked(), model.head).eval()
     return _Streamed(model).eval()
 
 

@@ -22,7 +22,7 @@ from neuroprompt.training.model import PromptedModel
 class Method:
     """One method with its default settings on one backbone.
 
-    enters        where: tokens, pixels, weights or nowhere
+    enters        where: tokens, pixels, weights, layers (beside them) or nowhere
     per_image     whether the prompt depends on the image; spiking: whether neurons make it
     parameters    that learn, beside the head's
     macs          multiply-accumulates that the prompt adds to an image's, once deployed

@@ -31,9 +31,13 @@ def spikes_in_graph(model: PromptedModel, images: Tensor) -> GraphSpikes | None:
     """
     model.eval()
     stream = model.prompt.stream()
+    fired: list[Tensor]
     if stream is not None:
         model.backbone(model.normalise(images), stream)
         fired = list(stream.spikes)
+    elif model.prompt.enters == "layers":
+        parts = model.prompt.beside()
+        fired = [parts[name].fired(drive) for name, drive in model.drives(images).items()]
     elif model.prompt.spiking and model.prompt.per_image:
         spikes = model.prompt.spikes(images)
         fired = [] if spikes is None else [spikes]

@@ -38,6 +38,15 @@ def need_one_width(site: PromptSite, method: str) -> None:
         )
 
 
+def need_keys(site: PromptSite, method: str) -> None:
+    """Raise Unsupported where a prompt cannot hold keys and values of attention themselves."""
+    if not site.keyed:
+        got = f"{method} has keys and values of its own, and this backbone's attention takes none"
+        raise Unsupported(
+            got, "a Vision Transformer", "choose another --backbone, or a method of tokens alone: vpt-deep"
+        )
+
+
 def need(sound: bool, setting: str, value: object, expected: str) -> None:
     """Raise BadSetting unless `sound`."""
     if not sound:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from neuroprompt.contracts.learning import PromptSite
 from neuroprompt.errors import Unsupported
 from neuroprompt.prompts._init import need
 
@@ -17,18 +16,18 @@ ATTENTION = re.compile(r"attn\w*\.(qkv|q|k|v|q_proj|k_proj|v_proj)\.weight")
 WHERE = ("auto", "attention", "all")
 
 
-def layers_of(site: PromptSite, method: str, where: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of the weights (out, in, ...) of linear layers and convolutions that `where` names; raises Unsupported.
+def layers_of(weights: Mapping[str, tuple[int, ...]], method: str, where: str) -> dict[str, tuple[int, ...]]:
+    """Those of `weights` (out, in, ...), shapes of linear layers and convolutions, that `where` names.
 
     "attention": those that make queries, keys and values; "all": every one; "auto": the first, or all where there is
-    no such layer.
+    no such layer. Raises Unsupported.
     """
     need(where in WHERE, "layers", where, f"one of {', '.join(WHERE)}")
-    every = {name: shape for name, shape in site.weights.items() if name.endswith(".weight") and len(shape) > 1}
+    every = {name: shape for name, shape in weights.items() if name.endswith(".weight") and len(shape) > 1}
     attention = {name: shape for name, shape in every.items() if ATTENTION.search(name)}
     chosen = every if where == "all" or (where == "auto" and not attention) else attention
     if not chosen:
-        got = f"{method} changes weights of {where}, and this backbone names none"
+        got = f"{method} changes layers of {where}, and this backbone names none"
         raise Unsupported(got, "a backbone with such layers", "give --set layers=all, or choose another --backbone")
     return chosen
 

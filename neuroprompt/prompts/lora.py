@@ -40,7 +40,7 @@ class LoRA(Prompt):
         need(rank >= 1, "rank", rank, "at least 1")
         need(math.isfinite(alpha) and alpha != 0, "alpha", alpha, "a number other than 0")
         self.scale = alpha / rank
-        self.shapes = layers_of(site, "lora", layers)
+        self.shapes = layers_of(site.weights, "lora", layers)
         inputs = {name: math.prod(shape[1:]) for name, shape in self.shapes.items()}
         self.shapes_a = [(rank, size) for size in inputs.values()]
         self.shapes_b = [(shape[0], rank) for shape in self.shapes.values()]

@@ -162,7 +162,7 @@ class Subject:
         from neuroprompt.training.deploy import spiking_model
         from neuroprompt.training.sample_images import sample_images
 
-        gated, generator = prompt.gated(), prompt.generator()
+        gated, generator = prompt.gated(), self.loaded.model.generator()
         if gated is not None:
             factors = gated.factors(sample_images(self.loaded, 1)[0])
             inputs = factors.flatten(2).detach().numpy()[0].astype(np.float64)

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import platformdirs
-
 from neuroprompt.errors import RuntimeMissing, WorkerFailed
 from neuroprompt.extras import install
+from neuroprompt.files import cache_folder
 from neuroprompt.processes import end_group, guarded, what_happened
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.scratch import scratch_folder
@@ -29,11 +28,6 @@ BUILD_SECONDS = 900
 PROBE_SECONDS = 30
 EXACTLY = ("--no-deps", "--require-hashes")
 """How uv installs pins: nothing else, and only files whose SHA-256 stands there."""
-
-
-def cache_folder() -> Path:
-    """Where runtimes are kept: NEUROPROMPT_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("NEUROPROMPT_CACHE") or platformdirs.user_cache_dir("neuroprompt"))
 
 
 @dataclass(frozen=True)

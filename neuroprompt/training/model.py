@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from neuroprompt.contracts.learning import Backbone, Head, Preprocess, Prompt, Stream
+from neuroprompt.contracts.learning import Backbone, Generator, Head, Preprocess, Prompt, Stream
 from neuroprompt.contracts.padding import margins
+from neuroprompt.training.beside import drives, widened
 
 
 def preprocess_for(backbone: Backbone, prompt: Prompt) -> Preprocess:
@@ -44,6 +45,7 @@ class PromptedModel(nn.Module):
         self.register_buffer("std", torch.tensor(self.preprocess.std).view(3, 1, 1), persistent=False)
         self._margins = margins(self.preprocess.size, backbone.preprocess.size)
         self._form: tuple[nn.Module, ...] = ()
+        self._wide: tuple[Backbone, ...] = ()
 
     def normalise(self, images: Tensor) -> Tensor:
         """(images - mean) / std, for images in [0, 1]."""
@@ -60,12 +62,43 @@ class PromptedModel(nn.Module):
 
     def through(self, inputs: Tensor, tokens: Tensor | Stream | None) -> Tensor:
         """Features (B, F) of what enters the backbone, whose weights are those that the prompt gives it."""
+        if self.prompt.enters == "layers":
+            beside: Tensor = self.widened()(inputs)
+            return beside
+        keyed = (self.prompt.keyed,) if self.prompt.keyed else ()
         changed = self.prompt.weights(dict(self.backbone.named_parameters()))
         if not changed:
-            features: Tensor = self._network(inputs, tokens)
+            features: Tensor = self._network(inputs, tokens, *keyed)
             return features
         adapted: Tensor = functional_call(self.backbone, changed, (inputs, tokens))
         return adapted
+
+    def widened(self) -> Backbone:
+        """The backbone with what the prompt has beside its layers; raises Unsupported where it cannot have that."""
+        if not self._wide:
+            # In a tuple, because it is no part of the model: its parameters are the backbone's and the prompt's.
+            self._wide = (widened(self.backbone, self.prompt.beside()),)
+        return self._wide[0]
+
+    def drives(self, images: Tensor) -> dict[str, Tensor]:
+        """What drives the neurons beside each layer, for images (B, ...) in [0, 1]; see `beside.drives`."""
+        return drives(lambda: self.features(images), self.prompt.beside())
+
+    @torch.no_grad()
+    def generator(self) -> Generator | None:
+        """The prompt's spiking part: its generator, or all neurons beside layers, one for each number of an image."""
+        if self.prompt.enters != "layers":
+            return self.prompt.generator()
+        blank = torch.zeros(1, 3, *self.preprocess.size, device=self.mean.device)
+        return self.prompt.gate_neurons(sum(drive.numel() for drive in self.drives(blank).values()))
+
+    @torch.no_grad()
+    def generator_inputs(self, images: Tensor) -> Tensor:
+        """Inputs (runs, T, n_in) of `generator` for images (B, 3, H, W) in [0, 1], where it depends on them."""
+        if self.prompt.enters != "layers":
+            return self.prompt.generator_inputs(images)
+        drives = self.drives(images).values()
+        return torch.cat([drive.reshape(len(images), -1) for drive in drives], dim=1).unsqueeze(1)
 
     @torch.no_grad()
     def merged(self) -> Backbone:
@@ -83,7 +116,7 @@ class PromptedModel(nn.Module):
 
         Until the model moves to another device. A backbone that learns stays as it is.
         """
-        if not self.prompt.tunes_backbone:
+        if not self.prompt.tunes_backbone and self.prompt.enters != "layers":
             # In a tuple, because it is no part of the model: its weights are the backbone's.
             self._form = (self.backbone.for_training(),)
 
@@ -108,7 +141,7 @@ class PromptedModel(nn.Module):
         return self._form[0] if self._form else self.backbone
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
-        self._form = ()
+        self._form, self._wide = (), ()
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def entering(self) -> Tensor | Stream | None:

@@ -9,6 +9,7 @@ import pytest
 
 from neuroprompt.benchmarks.batched import bench_batch
 from neuroprompt.benchmarks.nets import one_to_one_net, random_net
+from neuroprompt.benchmarks.rivals import OWN_LOOP
 from neuroprompt.benchmarks.spiking import _again, _runs, _timed, bench_spiking
 from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
 from neuroprompt.errors import BadSetting, ParityError
@@ -18,7 +19,7 @@ from neuroprompt.progress import SILENT
 
 def test_without_lava_its_columns_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Target.part("lava"), "available", lambda: Availability(False, "", "", "run 'this'"))
-    result = bench_spiking(steps=6, width=16, layers=2, rounds=1)
+    result = bench_spiking(steps=6, width=16, layers=2, rounds=1, rivals={}, rival_items=65)
     assert result.lava == "run 'this'"
     assert set(result.converter.seconds) == {"emulator"}
     assert list(result.lanes) == [1, 2, 4, 8, 16]
@@ -33,7 +34,8 @@ def test_without_lava_its_columns_say_what_to_do(monkeypatch: pytest.MonkeyPatch
 
 def test_the_json_has_the_keys_that_it_always_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Target.part("lava"), "available", lambda: Availability(False, "", "", "run 'this'"))
-    values = json.loads(json.dumps(bench_spiking(steps=4, width=8, layers=1, rounds=1).json(), allow_nan=False))
+    result = bench_spiking(steps=4, width=8, layers=1, rounds=1, rivals={"snntorch": "float"}, rival_items=96)
+    values = json.loads(json.dumps(result.json(), allow_nan=False))
     settings = {"steps", "width", "layers", "rounds", "lava"}
     assert set(values) == settings | {
         "converter",
@@ -50,6 +52,9 @@ def test_the_json_has_the_keys_that_it_always_had(monkeypatch: pytest.MonkeyPatc
     assert set(values["lanes"]["16"]) == timed | {"spikes", "per_image"}
     assert set(values["batch"]["items_per_second"]) == {"single", "batched", "first_product"}
     assert set(values["batch"]["ratio"]) == {"batched_over_single", "batched_over_first_product"}
+    assert set(values["batch"]["rivals"]) == {"snntorch", OWN_LOOP}
+    figures = {"precision", "items_per_second", "batched_over_it", "quartiles", "why_not"}
+    assert set(values["batch"]["rivals"]["snntorch"]) == figures
     assert set(values["batch_cnn"]["ratio"]) == {"batched_over_single"}
     assert values["batch_cnn"]["sizes"] == [2312, 4096, 1024, 128, 10]
     assert set(values["grid"]["4x8"]) == timed | {"spikes", "width", "depth", "ms"}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from float_bounds import near
 from numpy.typing import NDArray
+from sharded import timeless
 
 from neuroprompt.bundles.data_run import opened, run_items
 from neuroprompt.contracts.deployment import Prices, Recording, SpikingTarget
@@ -184,13 +185,6 @@ def test_mistakes_are_one_line(command: Command, graph: Path, data: Path, tmp_pa
 
 
 # --- shards ----------------------------------------------------------------------------------------------------------
-
-
-def timeless(values: Any) -> Any:
-    """JSON without what differs from run to run."""
-    if isinstance(values, dict):
-        return {key: timeless(value) for key, value in values.items() if key not in ("seconds", "items_per_second")}
-    return values
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from neuroprompt.simulators.runtime import cache_folder
+from neuroprompt.files import cache_folder
 
 
 def fetched(name: str, *packages: str) -> None:

@@ -237,6 +237,7 @@ EXACT = {
     "logical_and", "logical_not", "bitwise_not", "zeros", "ones", "full", "fill_", "masked_fill", "arange", "empty",
     "empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
     "new_empty_strided", "scalar_tensor",
-    "view_as_real", "index_copy", "unsafe_split", "uniform_", "set_", "_local_scalar_dense", "promote_types",
+    "view_as_real", "index_copy", "sort", "scatter", "unsafe_split", "uniform_", "set_", "_local_scalar_dense",
+    "promote_types",
 }  # fmt: skip
 """Operations that move, choose or compare numbers, or make integers."""

@@ -18,7 +18,8 @@ from child_processes import PROC, assert_all_gone, marked, needs_proc, until
 
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import NeuropromptError, RuntimeMissing, WorkerFailed
-from neuroprompt.simulators.runtime import WORKERS, Runtime, cache_folder
+from neuroprompt.files import cache_folder
+from neuroprompt.simulators.runtime import WORKERS, Runtime
 from neuroprompt.spiking.program import Population, Program, SpikingModel
 
 STEPS = 200_000
