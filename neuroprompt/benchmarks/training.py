@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from neuroprompt.benchmarks.decoding import bench_decoding
 from neuroprompt.benchmarks.memory import peak_bytes
 from neuroprompt.benchmarks.rounds import Middles, in_turn, medians, middle, quartiles, ratio
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
@@ -31,6 +32,7 @@ class TrainingBenchmark:
     peak_bytes         the most memory that a step holds at once, weights and optimiser included, by method
     generator_share    the time of the generator alone over that of the step, where neurons make the prompt
     refused            methods that do not fit the backbone, with the reason
+    decoded            images a second from JPEG files to batches, by the number of worker processes, where asked for
 
     `plain_images_per_second` and `plain_peak_bytes` are the plain loop's. All in 32 bits.
     """
@@ -46,6 +48,7 @@ class TrainingBenchmark:
     batch: int
     rounds: int
     threads: int
+    decoded: Mapping[str, float] = field(default_factory=dict)
 
     def json(self) -> dict[str, object]:
         """The figures, quartiles beside medians."""
@@ -63,6 +66,7 @@ class TrainingBenchmark:
             "batch": self.batch,
             "rounds": self.rounds,
             "threads": self.threads,
+            "decoded_images_per_second": dict(self.decoded),
         }
 
 
@@ -73,6 +77,7 @@ def bench_training(
     tokens: int = 10,
     batch: int = 16,
     rounds: int = 10,
+    workers: Sequence[int] = (),
     progress: Progress = SILENT,
 ) -> TrainingBenchmark:
     """Training images a second of each of `methods` (all that fit, by default), beside a plain loop of the same.
@@ -81,7 +86,8 @@ def bench_training(
     `Backbone.for_training` leaves out. A backbone that learns has no form for training: there both are alike. Prompts
     have `tokens` tokens (a block) where the method has such a setting. Linear probing has the backbone in the loop
     here, as where images are augmented. The generator's share, forward and backward, is given where neurons outside of
-    the blocks make the prompt. Every round runs all, in an order drawn anew. Raises BadSetting, UnknownName.
+    the blocks make the prompt. Every round runs all, in an order drawn anew. `workers`: how many processes decode, each
+    number timed on its own (`bench_decoding`). Raises BadSetting, UnknownName.
     """
     if batch < 1 or rounds < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}", "each at least 1")
@@ -105,7 +111,7 @@ def bench_training(
             images = torch.rand(batch, 3, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
             runs[name], optimiser = _step(model, images, fast=fast)
             peaks[name] = _peak(runs[name], model, optimiser)
-        if prompt.spiking and prompt.stream() is None:
+        if prompt.spiking and prompt.stream() is None and prompt.enters != "layers":
             runs[method + GENERATOR] = _generator(prompt, images)
     seconds = in_turn(runs, rounds, progress)
     steps = [name for name in runs if not name.endswith((GENERATOR, PLAIN))]
@@ -123,6 +129,7 @@ def bench_training(
         batch=batch,
         rounds=rounds,
         threads=torch.get_num_threads(),
+        decoded=bench_decoding(backbone.preprocess, workers, batch=batch, progress=progress) if workers else {},
     )
 
 
@@ -133,7 +140,7 @@ def _settings(method: str, tokens: int) -> dict[str, int]:
 def _step(model: PromptedModel, images: Tensor, *, fast: bool) -> tuple[Callable[[], None], torch.optim.Optimizer]:
     labels = torch.arange(len(images)) % CLASSES
     optimiser = torch.optim.AdamW(model.learned().values(), lr=1e-4, fused=fast)
-    if fast:
+    if fast or model.prompt.keyed:  # timm's own attention takes no keys: there both are alike
         model.quicken()
 
     def step() -> None:

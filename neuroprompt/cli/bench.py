@@ -49,6 +49,10 @@ def bench(
         bool, typer.Option("--training", help="Time training steps instead: every method, or those of --method.")
     ] = False,
     method: Annotated[list[str] | None, typer.Option(help="A method, with --training; repeatable.")] = None,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(help="Also time decoding by so many worker processes (0: threads), with --training; repeatable."),
+    ] = None,
     startup: Annotated[
         bool,
         typer.Option("--startup", help="Time the start of every verb, and the first image of a bundle."),
@@ -82,6 +86,8 @@ def bench(
         raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
     if training and (backbone is None or threads is not None):
         raise BadSetting("--training with a bundle or --threads", "--training --backbone NAME")
+    if workers and not training:
+        raise BadSetting("--workers without --training", "--training --backbone NAME --workers N")
     rounds = (3 if spiking or startup else 20) if rounds is None else rounds
     spec, progress = _spec(backbone, weights, image_size, random_weights), TerminalProgress()
     if startup:
@@ -105,7 +111,15 @@ def bench(
 
         assert spec is not None
         with stdout_is_ours():
-            trained = bench_training(spec, method or [], tokens=tokens, batch=batch, rounds=rounds, progress=progress)
+            trained = bench_training(
+                spec,
+                method or [],
+                tokens=tokens,
+                batch=batch,
+                rounds=rounds,
+                workers=workers or (),
+                progress=progress,
+            )
         _show_training(trained, json)
     else:
         from neuroprompt.benchmarks.latency import bench as bench_latency
@@ -171,7 +185,8 @@ def _show_training(result: TrainingBenchmark, json: bool) -> None:
     title = f"training steps of {result.batch} images, median of {result.rounds} rounds, {result.threads} threads"
     columns = ("method", "images/s", "over plain", "middle half", "MiB (plain)", "over linear", "generator")
     refused = [f"{name}: {why}" for name, why in result.refused.items()]
-    emit(result.json(), json, table(title, columns, rows), *refused)
+    decoded = [f"decoding with {count} workers: {speed:.1f} images/s" for count, speed in result.decoded.items()]
+    emit(result.json(), json, table(title, columns, rows), *refused, *decoded)
 
 
 def _cells(ratio: Middle | None) -> tuple[str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from neuroprompt.benchmarks.decoding import bench_decoding
 from neuroprompt.benchmarks.memory import peak_bytes
 from neuroprompt.benchmarks.training import bench_training
-from neuroprompt.contracts.learning import BackboneSpec, Prompt
+from neuroprompt.contracts.learning import BackboneSpec, Preprocess, Prompt
 from neuroprompt.errors import BadSetting, UnknownName
 from neuroprompt.training.backbone import EMBEDDED
 
@@ -28,7 +29,7 @@ def test_every_method_is_timed() -> None:
     assert (result.batch, result.rounds) == (2, 2)
     keys = {"images_per_second", "over_linear", "over_linear_quartiles", "generator_share", "refused"}
     more = {"plain_images_per_second", "over_plain", "over_plain_quartiles", "peak_bytes", "plain_peak_bytes"}
-    assert set(result.json()) == keys | more | {"batch", "rounds", "threads"}
+    assert set(result.json()) == keys | more | {"batch", "rounds", "threads", "decoded_images_per_second"}
     assert set(result.over_plain) == set(result.plain_images_per_second) == set(result.images_per_second)
     assert result.json()["over_linear"] == {name: ratio.median for name, ratio in result.over_linear.items()}
 
@@ -57,6 +58,21 @@ def test_peak_memory_is_what_lives_at_once() -> None:
 
     # resident, a, b and the sum; then c too, and what was given back is not counted again.
     assert peak_bytes(run, [resident]) == 4 * (4 * 1000 + 1)
+
+
+def test_decoding_is_timed_for_each_number_of_workers() -> None:
+    result = bench_training(SPEC, ["linear"], batch=32, rounds=1, workers=[0, 0])
+    assert set(result.decoded) == {"0"}
+    assert result.decoded["0"] > 0
+    with pytest.raises(BadSetting, match="workers -1"):
+        bench_training(SPEC, ["linear"], batch=2, rounds=1, workers=[-1])
+
+
+@pytest.mark.slow
+def test_decoding_by_a_worker_process() -> None:
+    decoded = bench_decoding(Preprocess((16, 16)), [1], batch=4, images=8)
+    assert set(decoded) == {"1"}
+    assert decoded["1"] > 0
 
 
 def test_wrong_settings() -> None:

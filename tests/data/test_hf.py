@@ -117,11 +117,44 @@ def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
         load_data(saved(tmp_path / "broken", broken), HOW, 0)
 
 
+def local(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `load_dataset` takes for the hub: the current folder; no network."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+    monkeypatch.chdir(folder)
+
+
+def test_named_splits_of_a_set_that_load_dataset_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hf:` on a folder of one parquet file a split: the same call as for a set of the hub."""
+    for split, labels in {"train": [0, 1, 2] * 2, "validation": [2, 1], "test": [1, 0, 2]}.items():
+        rows(labels).to_parquet(str(tmp_path / "pets" / f"{split}.parquet"))
+    local(tmp_path, monkeypatch)
+    labelled = load_data("hf:pets", HOW, 0)
+    assert labelled.classes == ("cat", "dog", "owl")
+    assert greys(labelled.train) == [0, 1, 2, 3, 4, 5]
+    assert [labelled.val[i][1] for i in range(2)] == [2, 1]
+    assert [labelled.test[i][1] for i in range(3)] == [1, 0, 2]
+    joined = load_data("hf:pets", HOW, 0, val="none")
+    assert (len(joined.train), len(joined.val), len(joined.test)) == (8, 0, 3)  # type: ignore[arg-type]
+
+
+def test_a_folder_of_images_that_load_dataset_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split, count in {"train": 4, "test": 2}.items():
+        for label in ("cat", "dog"):
+            folder = tmp_path / "photos" / split / label
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (8, 8), (40 * i, 40 * i, 40 * i)).save(folder / f"{i}.png")
+    local(tmp_path, monkeypatch)
+    labelled = load_data("hf:photos", HOW, 0, val="none")
+    assert labelled.classes == ("cat", "dog")
+    assert sorted(greys(labelled.train)) == [0, 0, 40, 40, 80, 80, 120, 120]
+    assert len(labelled.test) == 4  # type: ignore[arg-type]
+
+
 def test_the_hub_is_read_by_name_configuration_and_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`load_dataset` itself on a local folder that it takes for a set of the hub: no network."""
     rows([0, 1, 2] * 4).to_parquet(str(tmp_path / "mine" / "train.parquet"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.chdir(tmp_path)
+    local(tmp_path, monkeypatch)
     labelled = load_data("hf:mine@default#label", HOW, 0)
     assert labelled.classes == ("cat", "dog", "owl")

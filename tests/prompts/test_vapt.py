@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from float_bounds import gamma
-from net_bounds import assert_rounding_apart
-from torch import nn
+from net_bounds import assert_rounding_apart, rounding
+from torch import Tensor, nn
 
 from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting, Unsupported
@@ -16,20 +16,15 @@ from neuroprompt.errors import BadSetting, Unsupported
 SITE = PromptSite(depth=3, width=6, image=(3, 12, 16), patch=4)
 
 
-def test_tokens_are_mixed_patches_and_a_small_network_of_them() -> None:
-    """Place by place and token by token, in float64: rounding is far below 1e-9."""
-    prompt: Any = Prompt.named("vapt", site=SITE, tokens=2, hidden=5).double()
-    torch.manual_seed(0)
-    for parameter in prompt.parameters():
-        nn.init.normal_(parameter)
-    patches = torch.randn(2, 12, 6, dtype=torch.float64)
-    made = prompt.made(1, patches)
-    for b in range(2):
+def by_hand(prompt: Any, patches: Tensor) -> Tensor:
+    """The tokens behind block 1, place by place and token by token."""
+    kernel, tokens = prompt.kernel[1, 0, 0], []
+    for image in patches:
         x = [
-            (row - row.mean()) / (row.var(unbiased=False) + 1e-5).sqrt() * prompt.norm_weight[1] + prompt.norm_bias[1]
-            for row in patches[b]
+            (row - row.mean()) / ((row - row.mean()).pow(2).mean() + 1e-5).sqrt() * prompt.norm_weight[1]
+            + prompt.norm_bias[1]
+            for row in image
         ]
-        kernel = prompt.kernel[1, 0, 0]
         places = [
             sum(kernel[i, j] * x[(row + i) * 4 + column + j] for i in range(2) for j in range(2))
             for row in range(2)
@@ -37,8 +32,19 @@ def test_tokens_are_mixed_patches_and_a_small_network_of_them() -> None:
         ]
         for n in range(2):
             z = sum(a * y for a, y in zip(prompt.mix[1, n], places, strict=True)) + prompt.offset[1, n]
-            token = z + prompt.up.weight @ torch.clamp(prompt.down.weight @ z, min=0)
-            assert_rounding_apart(made[b, n], token, gamma(2**20) * float(token.detach().abs().max()))
+            tokens.append(z + prompt.up.weight @ torch.clamp(prompt.down.weight @ z, min=0))
+    return torch.stack(tokens).view(len(patches), 2, -1)
+
+
+def test_tokens_are_mixed_patches_and_a_small_network_of_them() -> None:
+    """In float64; each way rounds as its own operations do."""
+    prompt: Any = Prompt.named("vapt", site=SITE, tokens=2, hidden=5).double()
+    torch.manual_seed(0)
+    for parameter in prompt.parameters():
+        nn.init.normal_(parameter)
+    patches = torch.randn(2, 12, 6, dtype=torch.float64)
+    bounds = [rounding(way, patches) for way in (partial(prompt.made, 1), partial(by_hand, prompt))]
+    assert_rounding_apart(prompt.made(1, patches).detach(), by_hand(prompt, patches).detach(), *bounds)
 
 
 def test_it_begins_with_zeros_behind_the_first_block() -> None:

@@ -1,0 +1,65 @@
+"""Times the decoding of training images by threads or by worker processes, which has to keep up with the steps."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from neuroprompt.contracts.learning import Preprocess
+from neuroprompt.errors import BadSetting
+from neuroprompt.progress import SILENT, Progress
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.dataset import load_data, size_of
+from neuroprompt.training.feed import Feed
+
+SIZE = (500, 375)
+"""Width and height of the files: the usual ones of ImageNet's photographs."""
+
+
+def bench_decoding(
+    preprocess: Preprocess, workers: Sequence[int], *, batch: int, images: int = 128, progress: Progress = SILENT
+) -> dict[str, float]:
+    """Images a second from JPEG files of SIZE to batches as `preprocess` has them, by the number of workers ("0", ...).
+
+    The files are smooth noise of quality 90. Each feed gives one epoch that is not timed, in which its processes start,
+    and one that is. 0: threads of this process, as in `train`. Raises BadSetting.
+    """
+    if any(count < 0 for count in workers):
+        raise BadSetting(f"workers {min(workers)}", "at least 0")
+    with tempfile.TemporaryDirectory() as folder:
+        _write(Path(folder), images)
+        files = load_data(f"folder:{folder}", preprocess, 0, val="none").train
+        indices = list(range(size_of(files)))
+        rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
+        return {
+            str(count): len(indices) / _seconds(Feed(files, RunConfig(), count), rows)
+            for count in progress.track(list(dict.fromkeys(workers)), "decoding")
+        }
+
+
+def _seconds(feed: Feed, rows: Sequence[Sequence[int]]) -> float:
+    """Of the second epoch."""
+    try:
+        for _ in feed.batches(0, rows):
+            pass
+        began = time.perf_counter()
+        for _ in feed.batches(1, rows):
+            pass
+        return time.perf_counter() - began
+    finally:
+        feed.close()
+
+
+def _write(folder: Path, images: int) -> None:
+    """So many training files of two classes, and a test file of each."""
+    generator = np.random.default_rng(0)
+    for i in range(images + 2):
+        small = Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        place = folder / ("train" if i < images else "test") / f"class{i % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        small.resize(SIZE, Image.Resampling.BICUBIC).save(place / f"{i}.jpg", quality=90)
