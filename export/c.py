@@ -13,6 +13,7 @@ from neuroprompt.bundles.of_graph import about_graph
 from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
@@ -59,6 +60,7 @@ class C(Exporter):
         name: str = "",
         split_signs: bool = False,
         wide: Wide | None = None,
+        tuning: Tuning | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -66,7 +68,7 @@ class C(Exporter):
 
         Raises Unsupported, naming the node and what would have to change, for what the integers cannot hold.
         """
-        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, tuning=tuning, progress=progress)
         about = about_graph(graph, name, model) | ({"encoding": encoding} if encoding else {})
         return write_c(
             model, tried, out, kind="c", precision="fixed", title=name or "A net", about=about, progress=progress

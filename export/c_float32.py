@@ -13,6 +13,7 @@ from neuroprompt.bundles.of_graph import about_graph
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import Unsupported
 from neuroprompt.progress import SILENT, Progress
@@ -44,6 +45,7 @@ class CFloat32(Exporter):
         name: str = "",
         split_signs: bool = False,
         wide: Wide | None = None,
+        tuning: Tuning | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -52,6 +54,8 @@ class CFloat32(Exporter):
             raise Unsupported("--split-signs in float32", "integers", "use --target c")
         if wide is not None:
             raise Unsupported("--weight-bits in float32", "integers", "use --target c")
+        if tuning is not None:
+            raise Unsupported("--tune in float32", "integers", "use --target c")
         program = lower(graph, len(inputs))
         check_chip(program)
         whole = Unsupported("integers of a bundle in float32", 'precision "float"')

@@ -11,7 +11,7 @@ from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import read_model, write_inputs, write_model
 from neuroprompt.bundles.lava_readme import add_script, figures_of, graph_readme
 from neuroprompt.bundles.neurons import GraphNeurons, Neurons
-from neuroprompt.bundles.of_graph import about_graph, checked_programs
+from neuroprompt.bundles.of_graph import about_graph, checked_programs, tuned_figures
 from neuroprompt.bundles.pipeline import Hybrid
 from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.mapping import mapped
@@ -19,6 +19,7 @@ from neuroprompt.compiler.place import place
 from neuroprompt.compiler.report import number_bits
 from neuroprompt.compiler.widths import width_words
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.energy.chip_events import chip_events
 from neuroprompt.energy.latency import latency
@@ -67,6 +68,7 @@ class Lava(Exporter):
         name: str = "",
         split_signs: bool = False,
         wide: Wide | None = None,
+        tuning: Tuning | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -76,7 +78,7 @@ class Lava(Exporter):
 
         Raises Unsupported, naming the node and what would have to change, for what the chip cannot hold.
         """
-        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, tuning=tuning, progress=progress)
         source = {"encoding": encoding} if encoding else {}
 
         def fill(folder: Path) -> dict[str, Any]:
@@ -92,7 +94,8 @@ class Lava(Exporter):
             return about
 
         about = write_bundle(out, "lava", fill).about
-        return Exported(Path(out), figures_of(about) | {"bits": number_bits(model.scale_report)}, about)
+        figures = figures_of(about) | {"bits": number_bits(model.scale_report)} | tuned_figures(model)
+        return Exported(Path(out), figures, about)
 
     def opened(self, bundle: Bundle) -> Neurons:
         """Neurons of a graph or of a prompt; of a prompt that depends on the image with the parts around them."""

@@ -12,9 +12,11 @@ import numpy as np
 
 from neuroprompt.bundles.artefact import Artefact
 from neuroprompt.bundles.bundle import write_bundle
+from neuroprompt.bundles.of_graph import tuned_figures
 from neuroprompt.compiler.compile import calibrated
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats, SpikingTarget
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.progress import SILENT, Progress
@@ -55,6 +57,7 @@ class Netx(Exporter):
         name: str = "",
         split_signs: bool = False,
         wide: Wide | None = None,
+        tuning: Tuning | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -65,7 +68,7 @@ class Netx(Exporter):
             got = "weights of more than 8 bits for netx"
             raise Unsupported(got, "one matrix of weights a layer, without an exponent", "use --target lava")
         source = {"graph": name} | ({"encoding": encoding} if encoding else {})
-        return _write(*calibrated(graph, inputs), out, source)
+        return _write(*calibrated(graph, inputs, tuning=tuning, progress=progress), out, source)
 
     def opened(self, bundle: Bundle) -> Artefact:
         """A file for lava-dl."""
@@ -80,6 +83,7 @@ def _write(model: SpikingModel, inputs: Floats, out: Path | str, source: dict[st
         "layers": len(model.fixed_program.populations),
         "spike_match": model.scale_report["spike_match"],
         "sha256": hashlib.sha256(data).hexdigest(),
+        **({} if model.tuned is None else {"tuned": model.tuned.untimed()}),
     }
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -88,7 +92,7 @@ def _write(model: SpikingModel, inputs: Floats, out: Path | str, source: dict[st
         return about
 
     written = write_bundle(out, "netx", fill)
-    return Exported(written.folder, written.about, written.about)
+    return Exported(written.folder, written.about | tuned_figures(model), written.about)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import numpy as np
 from neuroprompt.bundles.artefact import Artefact
 from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import GRAPH, write_inputs
-from neuroprompt.bundles.of_graph import about_graph, checked_programs
+from neuroprompt.bundles.of_graph import about_graph, checked_programs, tuned_figures
 from neuroprompt.compiler.carried import carrying
 from neuroprompt.compiler.compile import calibrated, model_of_graph
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import Exported, Exporter, Floats
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import ParityError
 from neuroprompt.progress import SILENT, Progress
@@ -49,11 +50,12 @@ class Nir(Exporter):
         name: str = "",
         split_signs: bool = False,
         wide: Wide | None = None,
+        tuning: Tuning | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
         """The graph with its integers, fitted on `inputs` (T, n_in), beside these as inputs.npy."""
-        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, progress=progress)
+        model, tried = calibrated(graph, inputs, split_signs=split_signs, wide=wide, tuning=tuning, progress=progress)
         whole = carrying(graph, model.float_program, model.fixed_program, model.scale_report)
 
         def fill(folder: Path) -> dict[str, Any]:
@@ -72,7 +74,7 @@ class Nir(Exporter):
             "integer_bytes": int(np.size(whole.metadata["loihi_program"])),
             "fixed_spike_exact": about["checked"]["loihi-fixed"]["spike_exact"],
         }
-        return Exported(Path(out), figures, about)
+        return Exported(Path(out), figures | tuned_figures(model), about)
 
     def opened(self, bundle: Bundle) -> Artefact:
         """A file for other programs; 'neuroprompt verify' takes the graph in it."""

@@ -25,6 +25,7 @@ EXTRAS = {
     "ray": "ray",
     "submitit": "slurm",
     "openvino": "openvino",
+    "tonic": "events",
 }
 """Module -> extra, as pyproject.toml has them."""
 

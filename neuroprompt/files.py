@@ -11,8 +11,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import platformdirs
+
 from neuroprompt.errors import CannotWrite
 from neuroprompt.scratch import put_in_place, scratch_folder
+
+
+def cache_folder() -> Path:
+    """Where runtimes and what was measured or searched for are kept: NEUROPROMPT_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("NEUROPROMPT_CACHE") or platformdirs.user_cache_dir("neuroprompt"))
 
 
 def write_whole(file: Path, data: bytes) -> None:

@@ -15,7 +15,7 @@ KILL_SECONDS = 2.0
 
 
 def guarded(command: Sequence[str], python: str = sys.executable) -> list[str]:
-    """`command` under a watchdog that ends its process group within seconds of our death; for start_new_session."""
+    """`command` under a watchdog that ends its process group as soon as we are dead; for start_new_session."""
     return [python, "-I", "-S", str(WATCHDOG), str(os.getpid()), *command]
 
 

@@ -67,7 +67,7 @@ class Lava(OwnRuntimeTarget):
             ask(
                 self.runtime,
                 WORKERS / "stay_lava.py",
-                program.to_bytes(),
+                program,
                 options,
                 folder=folder,
                 timeout=self.time_limit,

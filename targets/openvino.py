@@ -12,6 +12,7 @@ import numpy as np
 from neuroprompt.contracts.deployment import Availability, Floats, ImageTarget
 from neuroprompt.errors import BadBundle, BadSetting, Unsupported
 from neuroprompt.extras import install, need
+from neuroprompt.onnxgraph.external import check_external
 
 
 class OpenVino(ImageTarget):
@@ -70,7 +71,7 @@ class OpenVino(ImageTarget):
             if self._compiled is None or self._compiled[0] != key:
                 self._idle = []
                 self._compiled = key, self._compile(file)
-        except BadSetting:
+        except (BadSetting, BadBundle):
             raise
         except Exception as error:
             got = f"{file} cannot be run by OpenVINO ({_first_line(error)})"
@@ -91,6 +92,7 @@ class OpenVino(ImageTarget):
             settings |= {"NUM_STREAMS": self.at_once, "ENABLE_CPU_PINNING": False}
             if self.threads:
                 settings["INFERENCE_NUM_THREADS"] = self.threads * self.at_once
+        check_external(file)
         return core.compile_model(core.read_model(file), device, settings)
 
 

@@ -15,6 +15,7 @@ from browser import NAMES, Browser, Look
 from hypothesis import settings
 
 from neuroprompt.bundles import choice
+from neuroprompt.compiler import kept
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.simulators.runtime import WORKERS, Runtime
@@ -74,9 +75,10 @@ def overlaid() -> Callable[[str], SpikingTarget]:
 
 @pytest.fixture(autouse=True)
 def _nothing_measured_before(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`bench` keeps which file was faster for `run`: neither reads nor writes what this machine's user has."""
-    folder = tmp_path_factory.mktemp("forms")
+    """`bench` keeps which file was faster, and searches what they found: tests leave this machine's user's alone."""
+    folder, integers = tmp_path_factory.mktemp("forms"), tmp_path_factory.mktemp("integers")
     monkeypatch.setattr(choice, "folder", lambda: folder)
+    monkeypatch.setattr(kept, "folder", lambda: integers)
 
 
 @pytest.fixture(autouse=True)

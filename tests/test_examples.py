@@ -13,12 +13,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.read import read_graph
+from neuroprompt.contracts.deployment import SpikingTarget
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MAKES_THE_BACKBONE = "distil_embedded.py"
-ALLOWED = {"evidence_figures.py": {"matplotlib"}}
+FIDELITY = {"torch", "numpy", "nir", "scipy"}
+ALLOWED = {
+    "evidence_figures.py": {"matplotlib"},
+    "fidelity_table.py": FIDELITY,
+    "fidelity_nets.py": FIDELITY,
+    "fidelity_peers.py": FIDELITY,
+    "fidelity_limits.py": FIDELITY,
+    "fidelity_prompts.py": FIDELITY,
+    "fidelity_sinabs.py": FIDELITY | {"sinabs"},
+    "fidelity_lava_dl.py": FIDELITY | {"lava"},
+    "fidelity_nengo_loihi.py": FIDELITY | {"nengo_loihi"},
+    "shd_on_loihi.py": {"nir", "numpy"},
+}
 """What an example may import in torch's place."""
 
 
@@ -73,3 +90,27 @@ def test_the_quantisation_aware_example_fires_as_the_chip() -> None:
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "Loihi's integers: 100.00% of the counts as trained" in done.stdout
+
+
+def test_a_published_net_becomes_a_graph_that_the_chip_runs(tmp_path: Path) -> None:
+    """Checkpoints as mlGeNN writes them, with weights of the test's own: the equations of the example's docstring."""
+    rng, hidden, steps = np.random.default_rng(0), 12, 60
+    into, own, out = (
+        rng.normal(0.5, 2.0, shape).astype(np.float32) for shape in ((700, hidden), (hidden,) * 2, (hidden, 3))
+    )
+    for name, weights in {"Input_Hidden": into, "Hidden_Hidden": own, "Hidden_Output": out}.items():
+        np.save(tmp_path / f"48-Conn_{name}-g.npy", weights.reshape(-1))
+    script, file = FOLDER / "shd_on_loihi.py", tmp_path / "shd.nir"
+    subprocess.run([sys.executable, script, tmp_path, file], timeout=300, check=True)
+    lines = (rng.random((steps, 700)) < 0.011).astype(float)
+    model = model_of_graph(read_graph(file), steps, lines)
+    fired = SpikingTarget.named("loihi").run(model, lines, "float").spikes["hidden"]
+
+    keep_u, keep_v, u, v, spikes = np.exp(-1 / 5), np.exp(-1 / 20), np.zeros(hidden), np.zeros(hidden), np.zeros(hidden)
+    for x, row in zip(lines, fired, strict=True):
+        u = keep_u * u + (1 - keep_v) * (x @ into + spikes @ own)
+        v = keep_v * v + u
+        spikes = (v > 1).astype(float)
+        v[spikes > 0] = 0
+        np.testing.assert_array_equal(spikes, row)
+    assert fired.sum() > steps

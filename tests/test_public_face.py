@@ -18,10 +18,10 @@ VERBS = {
     "workers log checkpointing resume checkpoint_seconds",
     "evaluate": "run noises split data ood batch seed progress",
     "sweep": "points out seeds search_seeds noises choose launch engine engine_settings resources progress",
-    "export": "what out target inputs split_signs weight_bits agreement precision calibration_images max_drop settings "
-    "progress",
+    "export": "what out target inputs split_signs weight_bits agreement tune seed precision calibration_images "
+    "max_drop settings progress",
     "run": "bundle images target precision lanes listed out threads batch_size provider graph_level form progress",
-    "verify": "model inputs targets progress labels decode reader ran",
+    "verify": "model inputs targets progress labels decode reader first",
     "energy": "what generator_prices backbone_prices onnx seconds",
     "bench": "what weights tokens batch rounds threads progress",
     "report": "what out noises rounds prices beside neurons skip weights known fresh command progress",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,8 +23,13 @@ class TrainingBlock(LeanBlock):
 
     Prompt tokens are the same for all images, (N, D), or each image's own, (B, N, D). Those that stand `behind` leave
     no output: they are keys and values alone, computed once for a batch. Those that are `joining` go on: in the first
-    block nothing of the image needs a gradient in front of the attention, and nothing of it is kept.
+    block nothing of the image needs a gradient in front of the attention.
+
+    `remakes`: keys and values, which prompts make long, are not kept for the gradient but made again: a sixth of the
+    forward pass for a quarter of what is kept. Not in mixed precision, and not where the whole block is computed twice.
     """
+
+    remakes = True
 
     def forward(
         self,
@@ -37,24 +44,66 @@ class TrainingBlock(LeanBlock):
 
         The last 2 `keyed` rows of (N, D) that stand behind are keys and values themselves.
         """
-        heads, norm = self.heads, self.parts.norm1
-        y = norm(x)
-        asked = self.going_on(y)
-        q, k, v = heads.queries(asked), heads.keys(y).mT, heads.values(y)
-        prompt = joining if behind is None else behind
+        prompt, direct = joining if behind is None else behind, list[Tensor]()
         if keyed and prompt is not None:
             prompt, *direct = rows(prompt, keyed)
+        if prompt is not None and prompt.ndim == 2:
+            prompt = prompt[None]
+        attended = self._attended(x, prompt, direct, joining is not None, temperature)
+        if joining is not None and prompt is not None:
+            x = _behind(x, prompt)
+        return self.finish(self.going_on(x), attended)
+
+    def _attended(
+        self, x: Tensor, prompt: Tensor | None, direct: Sequence[Tensor], goes_on: bool, heat: Tensor | None
+    ) -> Tensor:
+        """What attention adds to tokens x, and to prompts that go on: keys and values are of both, and `direct`."""
+        heads, norm, entered = self.heads, self.parts.norm1, x.detach()
+        y, p = norm(x), None if prompt is None else norm(prompt)
+        asked = self.going_on(y)
+        q = heads.queries(asked)
+        if goes_on and p is not None:
+            q, asked = _behind(q, heads.queries(p, placed=False)), _behind(asked, p)
+        kept, directly = None if p is None else p.detach(), [each.detach() for each in direct]
+        kv = self._keys_values(y, p, direct)
+        # Of heads that talk, and where a learned heat changes a bias, torch keeps other tensors than these.
+        fused = not isinstance(heads, TalkingHeads) and (heat is None or heads.bias is None)
+        remakes = self.remakes and fused and not torch.is_autocast_enabled(x.device.type)
+        with made_again(kv, lambda: self._keys_values(norm(entered), kept, directly)) if remakes else nullcontext():
+            return _attend(heads, asked, (q, *kv), heat)
+
+    def _keys_values(self, y: Tensor, p: Tensor | None, direct: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, heads, n, d) of normalised tokens and prompts, with those that are given directly."""
+        heads = self.heads
+        k, v = heads.keys(y).mT, heads.values(y)
+        if direct:
             keys, values = heads.given(*direct)
             k, v = _behind(k, keys.mT), _behind(v, values)
-        if prompt is not None:
-            prompt = prompt if prompt.ndim == 3 else prompt[None]
-            p = norm(prompt)
-            k = _behind(k, heads.keys(p, placed=False).mT)
-            v = _behind(v, heads.values(p))
-            if joining is not None:
-                q, asked, x = _behind(q, heads.queries(p, placed=False)), _behind(asked, p), _behind(x, prompt)
-        attended = _attend(heads, asked, (q, k, v), temperature)
-        return self.finish(self.going_on(x), attended)
+        return (k, v) if p is None else (_behind(k, heads.keys(p, placed=False).mT), _behind(v, heads.values(p)))
+
+
+@contextmanager
+def made_again(tensors: Sequence[Tensor], again: Callable[[], Sequence[Tensor]]) -> Iterator[None]:
+    """What is computed in here keeps none of `tensors` for its gradient: `again` makes them all, when one is needed.
+
+    A function that repeats the same operations on the same numbers gives the same bits.
+    """
+    waiting, remade = list(tensors), dict[int, Tensor]()
+
+    def forget(tensor: Tensor) -> Tensor | int:
+        return next((i for i, mine in enumerate(waiting) if mine.is_set_to(tensor)), tensor)
+
+    def recall(kept: Tensor | int) -> Tensor:
+        if isinstance(kept, Tensor):
+            return kept
+        if kept not in remade:
+            with torch.no_grad():
+                remade.update(enumerate(again()))
+        return remade.pop(kept)
+
+    with torch.autograd.graph.saved_tensors_hooks(forget, recall):
+        yield
+    waiting.clear()  # torch keeps `forget`, and so what it knows, until the backward pass
 
 
 def _attend(heads: SplitAttention, asked: Tensor, qkv: tuple[Tensor, Tensor, Tensor], heat: Tensor | None) -> Tensor:
@@ -86,6 +135,9 @@ class TrainingForm(nn.Module):
     def __init__(self, family: Transformer, blocks: list[nn.Module]) -> None:
         super().__init__()
         self.family, self.blocks = family, nn.ModuleList(blocks)
+        for block in blocks:
+            if isinstance(block, TrainingBlock):
+                block.remakes = not family.checkpointing
 
     def forward(self, images: Tensor, tokens: Tensor | Stream | None = None, keyed: int = 0) -> Tensor:
         """Features (B, F) of normalised images (B, C, H, W); raises BadSetting on the tokens' shape."""

@@ -17,7 +17,7 @@ from neuroprompt.spiking.program import SpikingModel
 SIZES, STEPS, RATE = (784, 128, 10), 25, 0.1
 SINGLE, BATCH = 64, 1024
 """Items that run one by one, and as a batch, in a round."""
-CNN_STEPS, CNN_RATE, CNN_SINGLE, CNN_BATCH = 100, 0.02, 4, 32
+CNN_STEPS, CNN_RATE, CNN_SINGLE, CNN_BATCH = 100, 0.02, 4, 128
 LEAST_ROUNDS = 7
 Runs = dict[str, tuple[Callable[[], object], int]]
 """What is timed, and the items that it runs."""

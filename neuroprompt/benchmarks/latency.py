@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neuroprompt.benchmarks.browser import in_browser
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
-from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
+from neuroprompt.benchmarks.rounds import Took, in_turn, middle, ratio
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.choice import Timed, remember
 from neuroprompt.bundles.forms import DYNAMIC, FUSED, HALF, INT8, PORTABLE, forms_of
@@ -21,7 +23,7 @@ from neuroprompt.bundles.trained import trained_model
 from neuroprompt.contracts.deployment import Floats, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
 from neuroprompt.energy.rapl import measure
-from neuroprompt.errors import BadSetting, Unsupported
+from neuroprompt.errors import BadSetting, RuntimeMissing, Unsupported
 from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.deployable import Unbaked, bare, deployed
 from neuroprompt.onnxgraph.file import operators, to_onnx
@@ -34,14 +36,14 @@ from neuroprompt.training.model import PromptedModel
 
 RATIOS = (
     *((form, "bare") for form in ("baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused")),
-    *((form, "bare") for form in ("int8", "int8_dynamic", "fp16", "openvino", "openvino_int8")),
+    *((form, "bare") for form in ("int8", "int8_dynamic", "fp16", "openvino", "openvino_int8", "web", "web_int8")),
     ("baked", "lean"),
     ("baked_fused", "baked"),
     ("baked_fused", "lean_fused"),
 )
 
-BESIDE = "openvino"
-"""The runtime that is timed beside ONNX Runtime, where it is installed."""
+BESIDE, WEB = "openvino", "web"
+"""The runtimes that are timed beside ONNX Runtime, where they are at hand."""
 
 
 def bench(
@@ -90,8 +92,10 @@ def bench_model(
     baked_fused and lean_fused: both with ONNX Runtime's fused attention, where the backbone has attention that fits;
     lean_fused is the fairest rival, the fastest graph without a prompt. int8, fp16: the bundle's files in fewer bits,
     where it has them; int8_dynamic: the baked graph with 8-bit weights, where it has tokens. openvino, openvino_int8:
-    the files baked and int8 in OpenVINO, where it is installed. pytorch: the unbaked model in PyTorch. Every round runs
-    all, in an order drawn anew, and a ratio is of two times of one round: what else the machine does meets all alike.
+    the files baked and int8 in OpenVINO, where it is installed. web, web_int8: the same in onnxruntime-web, in a
+    headless Chromium, one thread as on the exported page, by the browser's clock; `missing` says why where it is not
+    at hand. pytorch: the unbaked model in PyTorch. Every round runs all, in an order drawn anew, and a ratio is of two
+    times of one round: what else the machine does meets all alike.
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
 
     Raises BadSetting, ParityError where a baked form and PyTorch differ, Unsupported where a graph is not countable.
@@ -130,7 +134,9 @@ def bench_model(
         nodes = {name: sum(operators(file).values()) for name, file in files.items()}
         counted = {name: count_graph(file).total for name, file in files.items()}
         sizes = {name: file.stat().st_size for name, file in files.items()}
-        seconds = in_turn(runs, rounds, progress)
+        with ExitStack() as stack:
+            web, missing = _web(stack, files, images, expected, progress)
+            seconds = in_turn({**runs, **web}, rounds, progress)
         joules = _measured({name: runs[name] for name in ("bare", "baked")}, batch)
     return LatencyBenchmark(
         ms={name: middle([1e3 * s for s in times]) for name, times in seconds.items()},
@@ -140,6 +146,7 @@ def bench_model(
         macs_int8={name: count.macs_int8 for name, count in counted.items() if count.macs_int8},
         bytes=sizes,
         measured=joules,
+        missing=missing,
         max_abs_diff=parity.max_abs_diff,
         max_rel_diff=parity.max_rel_diff,
         top1_agreement=parity.top1_agreement,
@@ -147,6 +154,25 @@ def bench_model(
         rounds=rounds,
         threads=threads,
     )
+
+
+def _web(
+    stack: ExitStack, files: Mapping[str, Path], images: Tensor, expected: Floats, progress: Progress
+) -> tuple[dict[str, Callable[[], Took]], dict[str, str]]:
+    """Runs of the files baked and int8 in a browser, as long as `stack` is open; or why there are none."""
+    chosen = {name: files[of] for name, of in ((WEB, "baked"), (f"{WEB}_int8", "int8")) if of in files}
+    try:
+        progress.say("a browser")
+        browser = stack.enter_context(in_browser(chosen, images.numpy()))
+        answers = {name: browser.run(name)[1] for name in chosen}
+    except RuntimeMissing as error:
+        return {}, {WEB: str(error)}
+    compare(answers[WEB], expected)
+
+    def run(name: str) -> Took:
+        return browser.run(name)[0]
+
+    return {name: partial(run, name) for name in chosen}, {}
 
 
 def _measured(runs: Mapping[str, Callable[[], Floats]], batch: int) -> dict[str, float]:

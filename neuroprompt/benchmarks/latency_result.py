@@ -27,6 +27,7 @@ class LatencyBenchmark:
     accuracy        of a bundle's files, where its export measured them (on validation images)
     max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
     top1_agreement  share of images whose class is the same
+    missing         runtimes that were not at hand, with the reason
     """
 
     ms: Middles
@@ -43,6 +44,7 @@ class LatencyBenchmark:
     bytes: Mapping[str, int] = field(default_factory=dict)
     accuracy: Mapping[str, float] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def energy_delay(self) -> dict[str, float]:
@@ -95,6 +97,7 @@ class LatencyBenchmark:
             "joules": self.joules,
             "energy_delay_js": self.energy_delay,
             "measured": dict(self.measured),
+            "missing": dict(self.missing),
             "energy_delay_measured_js": self.energy_delay_measured,
             "fastest": self.fastest,
             "note": self.note,
@@ -105,5 +108,5 @@ class LatencyBenchmark:
         """What `json` wrote; raises KeyError, TypeError."""
         times = from_json(values["ms"], values["ms_quartiles"])
         ratios = from_json(values["ratio"], values["ratio_quartiles"])
-        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes", "accuracy", "measured")}
+        more = {key: values.get(key, {}) for key in ("macs_int8", "bytes", "accuracy", "measured", "missing")}
         return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN}, **more)

@@ -73,6 +73,24 @@ def conv_net(steps: int, rate: float, rng: np.random.Generator) -> SpikingModel:
     return model_of_graph(graph, steps, (rng.random((steps, 2 * 34 * 34)) < rate).astype(np.float64))
 
 
+def lif_net(sizes: Sequence[int], steps: int, rate: float, rng: np.random.Generator) -> SpikingModel:
+    """Dense LIF layers of these sizes, tau of 4 steps, as a graph, so that other simulators run it too.
+
+    Integers are fitted on one item of spikes at `rate`, at which all layers fire some 5 to 15 % of the time.
+    """
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input({"input": np.array([sizes[0]])})}
+    names = ["input"]
+    for i, (lines, width) in enumerate(pairwise(sizes)):
+        none, one = np.zeros(width), np.ones(width)
+        spread = 0.9 / np.sqrt(rate * lines)
+        nodes[f"fc{i}"] = nir.Linear(rng.normal(0.0, spread, (width, lines)))
+        nodes[f"lif{i}"] = nir.LIF(tau=4e-4 * one, r=4 * one, v_leak=none, v_threshold=one, v_reset=none)
+        names += [f"fc{i}", f"lif{i}"]
+    nodes["output"] = nir.Output({"output": np.array([sizes[-1]])})
+    graph = nir.NIRGraph(nodes, list(pairwise([*names, "output"])), metadata={"dt": 1e-4})
+    return model_of_graph(graph, steps, (rng.random((steps, sizes[0])) < rate).astype(np.float64))
+
+
 def _if(shape: tuple[int, ...], threshold: float) -> nir.IF:
     return nir.IF(r=np.ones(shape), v_threshold=np.full(shape, threshold), v_reset=np.zeros(shape))
 

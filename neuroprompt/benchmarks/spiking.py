@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.benchmarks.batched import LEAST_ROUNDS, bench_batch, bench_cnn
-from neuroprompt.benchmarks.nets import one_to_one_net, random_net
+from neuroprompt.benchmarks.batched import LEAST_ROUNDS, RATE, SIZES, STEPS, bench_batch, bench_cnn
+from neuroprompt.benchmarks.nets import dense_net, one_to_one_net, random_net
+from neuroprompt.benchmarks.rivals import MANY, TARGETS, bench_rivals
 from neuroprompt.benchmarks.rounds import in_turn, middle, ratio
 from neuroprompt.benchmarks.spiking_result import Grown, Sparse, SpikingBenchmark, Timed
 from neuroprompt.contracts.deployment import Floats, SpikingTarget, Target
@@ -34,7 +35,14 @@ Run = Callable[[], tuple[Fired, float]]
 
 
 def bench_spiking(
-    *, steps: int = 100, width: int = 2048, layers: int = 3, rounds: int = 3, progress: Progress = SILENT
+    *,
+    steps: int = 100,
+    width: int = 2048,
+    layers: int = 3,
+    rounds: int = 3,
+    rivals: Mapping[str, str] = TARGETS,
+    rival_items: int = MANY,
+    progress: Progress = SILENT,
 ) -> SpikingBenchmark:
     """Seconds of Lava, a plain Lava script and the emulator on the same random nets; ratios only within one round.
 
@@ -43,9 +51,12 @@ def bench_spiking(
                must be equal
     lanes      images side by side
     grid       as width and depth grow
-    again      Lava as a target runs it: the first run of a program, and the second, which the worker of the first does
+    again      Lava as a target runs it: the first run of a program, and the second, by the worker of the first; on the
+               same net, and (again_mlp) on that of `batch`. What is left of a second run are Lava's steps: an integer
+               product of 2048 x 2048 takes milliseconds, so that large nets save a smaller share
     batch      items a second of a multilayer perceptron, one by one and as a batch (`neuroprompt.benchmarks.batched`)
     cnn        the same of a convolutional net
+    rivals     items a second of other simulators, by name with their precision, on a net of the same sizes
     sparse     the emulator by the rate at which all layers fire, for `steps` and for ten times as many
 
     Raises BadSetting, and ParityError.
@@ -76,8 +87,10 @@ def bench_spiking(
         lanes=lanes,
         grid=grid,
         again=_again(random_net(width, layers, steps), rounds, progress) if there.ok else None,
+        again_mlp=_again(_mlp(), rounds, progress) if there.ok else None,
         batch=bench_batch(rounds=max(rounds, LEAST_ROUNDS), progress=progress),
         cnn=bench_cnn(rounds=rounds, progress=progress),
+        rivals=bench_rivals(SIZES, STEPS, RATE, rounds=rounds, many=rival_items, targets=rivals, progress=progress),
         sparse={n: _sparse(width, layers, n, rounds, progress) for n in (steps, 10 * steps)},
     )
 
@@ -88,6 +101,12 @@ def _sparse(width: int, layers: int, steps: int, rounds: int, progress: Progress
         ms={r: 1e3 * middle(times).median / steps for r, times in seconds.items()},
         ratio={r: ratio(times, seconds[RATES[-1]]) for r, times in seconds.items()},
     )
+
+
+def _mlp() -> tuple[SpikingModel, Floats]:
+    """The net of `bench_batch`, and one item."""
+    rng = np.random.default_rng(0)
+    return dense_net(SIZES, STEPS, RATE, rng), (rng.random((STEPS, SIZES[0])) < RATE).astype(np.float64)
 
 
 def _again(net: tuple[SpikingModel, Floats], rounds: int, progress: Progress) -> Timed:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from neuroprompt.benchmarks.batched import Batched
+from neuroprompt.benchmarks.rivals import Rival
 from neuroprompt.benchmarks.rounds import Middles, medians, quartiles
 
 
@@ -59,7 +60,8 @@ class SpikingBenchmark:
     """Lava, a plain converter's script and the emulator on the same nets (`neuroprompt.benchmarks.spiking`).
 
     `lava` is None, or what to do where Lava's runtime is not built; then its columns are left out. `lanes` is by the
-    number of images side by side, `sparse` by the number of steps. `again` is Lava's first and second run of a program.
+    number of images side by side, `sparse` by the number of steps. `again` is Lava's first and second run of a program,
+    `again_mlp` that of the net of `batch`.
     """
 
     steps: int
@@ -74,6 +76,8 @@ class SpikingBenchmark:
     batch: Batched
     cnn: Batched
     again: Timed | None = None
+    again_mlp: Timed | None = None
+    rivals: Mapping[str, Rival] = field(default_factory=dict)
 
     def per_image(self, lanes: int) -> dict[str, float]:
         """Seconds an image with so many side by side, by run."""
@@ -94,8 +98,9 @@ class SpikingBenchmark:
                 for n, timed in self.lanes.items()
             },
             "grid": {f"{net.width}x{net.depth}": net.json() for net in self.grid},
-            "batch": self.batch.json(),
+            "batch": self.batch.json() | {"rivals": {name: rival.json() for name, rival in self.rivals.items()}},
             "batch_cnn": self.cnn.json(),
             "lava_again": None if self.again is None else self.again.json(),
+            "lava_again_mlp": None if self.again_mlp is None else self.again_mlp.json(),
             "sparse": {str(n): sparse.json() for n, sparse in self.sparse.items()},
         }

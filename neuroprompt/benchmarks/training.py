@@ -157,7 +157,7 @@ def _peak(step: Callable[[], None], model: PromptedModel, optimiser: torch.optim
     step()
     state = [value for each in optimiser.state.values() for value in each.values()]
     optimiser.zero_grad()
-    return peak_bytes(step, [*model.parameters(), *model.buffers(), *state])
+    return peak_bytes(step, [*model.held(), *state])
 
 
 def _generator(prompt: Prompt, images: Tensor) -> Callable[[], None]:

@@ -36,6 +36,7 @@ class Bundle:
     def open(cls, folder: Path | str, kind: str | None = None) -> Bundle:
         """Read the manifest and check every file's SHA-256; raises BadBundle. `kind` says which kind is expected."""
         folder = Path(folder)
+        _check_inside(folder, folder / MANIFEST)
         try:
             manifest = json_of((folder / MANIFEST).read_bytes())
             its_kind, files, about = manifest["kind"], dict(manifest["files"]), dict(manifest["about"])
@@ -54,8 +55,7 @@ class Bundle:
             file = folder / name
             if not file.is_file():
                 raise BadBundle(f"{file} is missing", "every file of the manifest", "export it again")
-            if not file.resolve().is_relative_to(folder.resolve()):
-                raise BadBundle(f"{file} is a link out of the bundle", "files inside it", "copy what it leads to")
+            _check_inside(folder, file)
             if sha256(file) != digest:
                 raise BadBundle(f"{file} was changed", f"SHA-256 {digest[:12]}...", "export it again")
         return cls(folder, its_kind, about)
@@ -104,6 +104,14 @@ def check_name(name: str) -> None:
     strange = "\\" in name or not name.isprintable() or longest > 255
     if not path.parts or path.is_absolute() or ".." in path.parts or strange or len(name) > LONGEST_NAME:
         raise BadBundle(f"a manifest that names the file {name!r}", "files inside the bundle's folder")
+
+
+def _check_inside(folder: Path, file: Path) -> None:
+    """Raises BadBundle for a link that leads out of the folder, and for a pipe or a device, which may have no end."""
+    if file.exists() and not file.is_file():
+        raise BadBundle(f"{file} is no regular file", f"a folder with {MANIFEST}", "see 'neuroprompt export --help'")
+    if file.exists() and not file.resolve().is_relative_to(folder.resolve()):
+        raise BadBundle(f"{file} is a link out of the bundle", "files inside it", "copy what it leads to")
 
 
 def _link(source: str, target: str) -> None:

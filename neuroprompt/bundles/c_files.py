@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from neuroprompt.bundles.bundle import write_bundle
 from neuroprompt.bundles.contents import GRAPH, write_inputs
-from neuroprompt.bundles.of_graph import checked_programs
+from neuroprompt.bundles.of_graph import checked_programs, tuned_figures
 from neuroprompt.contracts.deployment import Exported, Floats
 from neuroprompt.csource.compiler import compiled
 from neuroprompt.csource.cost import cost_of
@@ -71,4 +71,4 @@ def write_c(
         "updates_a_step": cost.updates,
         "selftest": built["said"] if built else "not run: no C compiler (cc, gcc or clang)",
     }
-    return Exported(Path(out), figures, written.about)
+    return Exported(Path(out), figures | tuned_figures(model), written.about)

@@ -17,9 +17,8 @@ from pathlib import Path
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.forms import FUSED, PORTABLE, chosen_form, forms_of
 from neuroprompt.errors import CannotWrite
-from neuroprompt.files import write_whole
+from neuroprompt.files import cache_folder, write_whole
 from neuroprompt.onnxgraph.faster import processor_name
-from neuroprompt.simulators.runtime import cache_folder
 
 
 @dataclass(frozen=True)

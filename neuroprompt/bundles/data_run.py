@@ -33,7 +33,8 @@ from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.simulators.items import Items, read_items
+from neuroprompt.simulators.events import items_of
+from neuroprompt.simulators.items import Items
 from neuroprompt.simulators.per_item import Spread
 from neuroprompt.simulators.tally import Tally, tally
 from neuroprompt.spiking.graph import steps_of
@@ -187,8 +188,8 @@ def opened(
 ) -> tuple[SpikingModel, Items, Reading | None]:
     """The model of a bundle or of a NIR file, the items to run it on, and how the numbers of a file were read.
 
-    `units` are the dt and the library of a file. `inputs` are a file, or images of the bundle's own data set
-    (`neuroprompt.bundles.image_items`).
+    `units` are the dt and the library of a file. `inputs` are a file, recordings of tonic
+    (`neuroprompt.simulators.events`), or images of the bundle's own data set (`neuroprompt.bundles.image_items`).
     """
     if isinstance(what, Bundle) or Path(what).is_dir():
         bundle = what if isinstance(what, Bundle) else Bundle.open(what)
@@ -200,12 +201,12 @@ def opened(
             if labels is not None:
                 raise BadSetting(f"labels {labels} beside {inputs}", "the labels of that data set")
             return model, image_items(bundle, model, str(inputs), progress), None
-        return model, read_items(Path(inputs), labels, model.float_program.inputs, model.steps), None
+        return model, items_of(flatten(model.graph), inputs, labels, steps=model.steps, progress=progress), None
     if is_split(inputs):
         raise BadSetting(f"inputs {inputs} for a NIR file", "a file of inputs", "data:SPLIT is for a bundle of a run")
     flat = flatten(read_graph(Path(what), *units))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
-    items = read_items(Path(inputs), labels, flat.lines, steps, its_own)
+    items = items_of(flat, inputs, labels, steps=steps, its_own=its_own, progress=progress)
     return fitted(flat, items, split_signs, wide), items, flat.reading
 
 

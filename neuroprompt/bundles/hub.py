@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, HfApi, get_session, get_token
 from huggingface_hub.errors import (  # type: ignore[attr-defined]
     EntryNotFoundError,
     GatedRepoError,
@@ -34,7 +34,9 @@ PICKLED = frozenset({".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib
 
 
 ANSWER_SECONDS = 15.0
-"""How long a pull waits for a hub that says nothing; a file that is on its way may take any time."""
+"""How long a pull or a push waits for a hub that says nothing to its first question."""
+SILENT_SECONDS = 60.0
+"""How long an upload waits for a hub that neither takes nor sends a byte; as a whole it may take any time."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,12 @@ def push(bundle: Bundle, repo: str, *, private: bool = False, progress: Progress
         for place in _places(bundle.about):
             progress.say(f"the manifest says where something lay: {place}")
         progress.say(f"uploading {len(names)} files to {repo}")
-        url = api.create_repo(repo, private=private, exist_ok=True)
+        with _patience(ANSWER_SECONDS):
+            url = api.create_repo(repo, private=private, exist_ok=True)
         words = f"{bundle.about.get('method', 'prompt')} for {bundle.kind}, by neuroprompt"
         operations = [CommitOperationAdd(name, bundle.folder / name) for name in names]
-        commit = api.create_commit(repo, operations, commit_message=words)
+        with _patience(SILENT_SECONDS):
+            commit = api.create_commit(repo, operations, commit_message=words)
     return Pushed(repo, str(url), commit.oid, names)
 
 
@@ -130,6 +134,17 @@ def _api() -> HfApi:
     return HfApi(
         endpoint=os.environ.get("HF_ENDPOINT"), library_name="neuroprompt", library_version=neuroprompt.__version__
     )
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Give up where the hub is silent for so long: its client's requests that write have no limit of their own."""
+    session = get_session()
+    before, session.timeout = session.timeout, seconds
+    try:
+        yield
+    finally:
+        session.timeout = before
 
 
 @contextmanager

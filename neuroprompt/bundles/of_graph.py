@@ -29,7 +29,13 @@ def about_graph(graph: nir.NIRGraph, name: str, model: SpikingModel) -> dict[str
         "inputs": model.float_program.inputs,
         "neurons": sum(p.size for p in model.fixed_program.populations),
         "versions": {package: metadata.version(package) for package in PACKAGES},
+        **({} if model.tuned is None else {"tuned": model.tuned.untimed()}),
     }
+
+
+def tuned_figures(model: SpikingModel) -> dict[str, Any]:
+    """What tuning changed, and how long it took; nothing where it was not asked for."""
+    return {} if model.tuned is None else {"tuned": model.tuned.json()}
 
 
 def checked_programs(model: SpikingModel, inputs: Floats, progress: Progress) -> dict[str, Any]:

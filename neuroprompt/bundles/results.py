@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class How:
 
     def json(self) -> dict[str, str]:
         """The fields."""
-        return {"runtime": self.runtime, "form": self.form, "why": self.why}
+        return asdict(self)
 
     def __str__(self) -> str:
         return f"{self.form} file in {self.runtime}: {self.why}"

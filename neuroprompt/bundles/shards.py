@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.contracts.deployment import Recording
 from neuroprompt.contracts.work import Engine, Resources, Task
-from neuroprompt.errors import BadData, BadSetting, NeuropromptError, Unsupported, WorkerFailed
+from neuroprompt.errors import BadData, BadSetting, WorkerFailed
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
+from neuroprompt.simulators.events import EventSet, is_events
 from neuroprompt.simulators.per_item import PerItem
 from neuroprompt.simulators.tally import Tally
 from neuroprompt.spiking.activity import Activity
 
-KINDS = ("spikes", "v", "u", "values")
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -103,22 +102,27 @@ class Split:
 
 
 def words_of(verb: str, what: Path | str, options: Mapping[str, object]) -> list[str]:
-    """The command line of a verb, its options by name; those that are None or False are left out."""
+    """The command line of a verb, its options by name: a list as often as it has values, None and False not at all."""
     words = [verb, str(Path(what).resolve())]
     for name, value in options.items():
-        if value is not None and value is not False:
-            values = [] if value is True else [str(value.resolve()) if isinstance(value, Path) else str(value)]
-            words += [f"--{name}", *values]
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None and each is not False:
+                values = [] if each is True else [str(each.resolve()) if isinstance(each, Path) else str(each)]
+                words += [f"--{name}", *values]
     return words
 
 
 def inputs_and(inputs: Path | str, labels: Path | None, options: Mapping[str, object]) -> dict[str, object]:
-    """The options of a data set beside others; a file's path made absolute."""
+    """The options of a data set beside others; a file's path, or the folder of recordings, made absolute."""
+    if is_events(inputs):
+        inputs = str(EventSet.parse(inputs))
     return {"inputs": Path(inputs) if os.path.exists(inputs) else str(inputs), "labels": labels, **options}
 
 
 def reads_of(what: Path | str, inputs: Path | str, labels: Path | None) -> list[Path]:
-    """The files that each shard reads."""
+    """The files and folders that each shard reads."""
+    if is_events(inputs):
+        inputs = EventSet.parse(inputs).home
     return [Path(path).resolve() for path in (what, inputs, labels) if path is not None and os.path.exists(path)]
 
 
@@ -157,27 +161,3 @@ def tally_of(shards: Sequence[Arrays], seconds: float) -> Tally:
     counts = PerItem.joined([PerItem(s["spikes"], s["synops"], s["graded"], same) for s in shards])
     predicted = np.concatenate([s["predicted"] for s in shards])
     return Tally(predicted, counts, int(first["classes"]), str(first["decode"]), seconds)
-
-
-def recording_arrays(key: str, ran: Recording | NeuropromptError) -> Arrays:
-    """What a target did, or why it did not, as arrays whose names begin with `key`."""
-    if isinstance(ran, NeuropromptError):
-        return {f"{key}/{type(ran).__name__}": np.array(str(ran))}
-    arrays = {f"{key}/{kind}/{name}": rows for kind in KINDS for name, rows in getattr(ran, kind).items()}
-    late = {f"{key}/delay/{name}": np.array(steps) for name, steps in ran.delay.items()}
-    sent = {} if ran.sent is None else {f"{key}/sent": ran.sent}
-    return {**arrays, **late, **sent, f"{key}/seconds": np.array(ran.seconds)}
-
-
-def recording_of(key: str, shards: Sequence[Arrays]) -> Recording:
-    """The batch of all items, of what `recording_arrays` gave of each shard; raises what a target raised there."""
-    parts = []
-    for shard in shards:
-        its = {name.removeprefix(f"{key}/"): array for name, array in shard.items() if name.startswith(f"{key}/")}
-        for error in (Unsupported, WorkerFailed):
-            if error.__name__ in its:
-                raise error(str(its[error.__name__]))
-        by = {kind: {n.partition("/")[2]: a for n, a in its.items() if n.startswith(f"{kind}/")} for kind in KINDS}
-        delay = {name.partition("/")[2]: int(a) for name, a in its.items() if name.startswith("delay/")}
-        parts.append(Recording(**by, seconds=float(its["seconds"]), delay=delay, sent=its.get("sent")))
-    return Recording.joined(parts)

@@ -13,10 +13,9 @@ from shutil import which
 from tempfile import TemporaryDirectory
 
 from neuroprompt.errors import BadData, CannotWrite, RuntimeMissing
-from neuroprompt.files import write_whole
+from neuroprompt.files import cache_folder, write_whole
 from neuroprompt.processes import end_group, guarded, what_happened
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.simulators.runtime import cache_folder
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 SCRIPT, GLUE, BINARY = "ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
@@ -38,7 +37,7 @@ def runtime_files(package: str = "", progress: Progress = SILENT) -> dict[str, b
     """
     if package:
         return _checked(_read(Path(package)), package)
-    kept = cache_folder() / f"{PACKAGE}-{VERSION}"
+    kept = _kept()
     with suppress(BadData):
         return _checked(_read(kept), str(kept))
     progress.say(f"npm fetches {PACKAGE} {VERSION}")
@@ -48,6 +47,20 @@ def runtime_files(package: str = "", progress: Progress = SILENT) -> dict[str, b
         for name, data in files.items():
             write_whole(kept / name, data)
     return files
+
+
+def cached_files() -> dict[str, bytes]:
+    """The files of the cache alone; raises RuntimeMissing where it has not all of them."""
+    kept = _kept()
+    try:
+        return _checked(_read(kept), str(kept))
+    except BadData as error:
+        got, fix = f"{PACKAGE} {VERSION} is not in {kept}", "neuroprompt export RUN --target web, which fetches it"
+        raise RuntimeMissing(got, "its files", fix) from error
+
+
+def _kept() -> Path:
+    return cache_folder() / f"{PACKAGE}-{VERSION}"
 
 
 def _checked(files: Mapping[str, bytes], origin: str) -> dict[str, bytes]:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from neuroprompt.cli._panels import whole_paragraphs
+
 app = typer.Typer(
     help="Train spiking prompts for frozen vision backbones, bake them into ONNX, run them on Loihi's simulator, "
     "and check spike by spike that what runs is what was trained.",
@@ -59,3 +61,4 @@ VERBS = (
 
 for _name in VERBS:
     importlib.import_module(f"neuroprompt.cli.{_name}")
+whole_paragraphs(app)

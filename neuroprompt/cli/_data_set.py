@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 DATA_SET = (
-    "A data set for the neurons: .npy, .npz or .h5, (items, steps, lines); or data:test, the images of the run's own, "
-    "for a bundle whose prompt depends on the image (the first N: data:test:N)."
+    "A data set for the neurons: .npy, .npz or .h5, (items, steps, lines); tonic:NMNIST, events of NMNIST, DVSGesture, "
+    "SHD or SSC counted in --steps bins; or data:test, the images of the run's own, for a bundle whose prompt depends "
+    "on the image (the first N: tonic:NMNIST:test:N, data:test:N)."
 )
 LabelsFile = Annotated[
     Path | None, typer.Option("--labels", metavar="FILE", help="The class of each item, where FILE does not hold them.")

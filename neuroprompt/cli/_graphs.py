@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuroprompt.cli._output import notes
+from neuroprompt.cli._output import TerminalProgress, notes
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
@@ -37,6 +37,18 @@ Agreement = Annotated[
 ]
 
 
+Tune = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Tune a graph's integers on what the float net does, N rounds a layer; on --calibrate, or several runs of "
+        "poisson:RATE. A part of the runs is held out, and says what is kept.",
+    ),
+]
+RUNS = 8
+"""Of random spikes, where integers are tuned on them."""
+
+
 class Chip(StrEnum):
     """Whose integer rules are used where the chips differ."""
 
@@ -59,14 +71,37 @@ Dt = Annotated[
 
 
 def graph_with_inputs(
-    file: Path, steps: int | None, stimulus: str, dt: float | None, seed: int, library: str | None
+    file: Path, steps: int | None, stimulus: str | None, dt: float | None, seed: int, library: str | None
 ) -> tuple[Flat, Floats]:
-    """A checked graph in flat form, and inputs (T, n_in) for it; how its numbers are read goes to stderr."""
+    """A checked graph in flat form, and inputs (T, n_in) for it; how its numbers are read goes to stderr.
+
+    Without a stimulus half of all inputs are spikes.
+    """
     from neuroprompt.compiler.stimuli import flat_with_inputs
 
-    flat, inputs = flat_with_inputs(file, steps, stimulus, dt, seed, convention=library)
+    flat, inputs = flat_with_inputs(file, steps, stimulus or "poisson:0.5", dt, seed, convention=library)
     print_reading(flat.reading)
     return flat, inputs
+
+
+def graph_with_runs(
+    file: Path, steps: int | None, stimulus: str | None, dt: float | None, seed: int, library: str | None
+) -> tuple[Flat, Floats]:
+    """`graph_with_inputs` for RUNS runs of random spikes (RUNS, T, n_in) with seeds that follow one another.
+
+    Raises BadSetting for other inputs, which are a single run.
+    """
+    import numpy as np
+
+    from neuroprompt.compiler.stimuli import POISSON, inputs_of
+    from neuroprompt.errors import BadSetting
+
+    if stimulus is None or not stimulus.startswith(POISSON):
+        got = "--tune without calibration inputs" if stimulus is None else f"--tune on the single run of {stimulus}"
+        raise BadSetting(got, "several runs", "--calibrate FILE, or --input poisson:RATE")
+    flat, first = graph_with_inputs(file, steps, stimulus, dt, seed, library)
+    others = [inputs_of(stimulus, flat.lines, len(first), seed + i) for i in range(1, RUNS)]
+    return flat, np.stack([first, *others])
 
 
 def graph_with_samples(
@@ -77,12 +112,12 @@ def graph_with_samples(
 
     from neuroprompt.compiler.flatten import flatten
     from neuroprompt.compiler.read import read_graph
-    from neuroprompt.simulators.items import read_items
+    from neuroprompt.simulators.events import items_of
     from neuroprompt.spiking.graph import steps_of
 
     flat = flatten(read_graph(file, dt, library))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
-    items = read_items(samples, None, flat.lines, steps, its_own)
+    items = items_of(flat, samples, None, steps=steps, its_own=its_own, progress=TerminalProgress())
     print_reading(flat.reading)
     return flat, items.part(0, len(items)).astype(np.float64)
 

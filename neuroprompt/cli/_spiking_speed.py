@@ -31,24 +31,43 @@ def show(result: SpikingBenchmark, json: bool) -> None:
         json,
         table(f"{nets}: seconds, median of {result.rounds} rounds, equal spikes", ("run", "s"), seconds),
         *([table("ratios within a round", ("ratio", "median", "middle half"), ratios)] if ratios else []),
-        *_again(result),
+        *_again(result, nets),
         table("images in one batch: ms an image", ("batch", *RUNS), images),
         table("ms a step as nets grow (start included)", ("width", "depth", *RUNS), grid),
         _items(result.batch),
+        *_rivals(result),
         _items(result.cnn),
         table("emulator: ms a step by rate", ("steps", "rate", "ms", "over 50 %", "middle half"), sparse),
         *([] if result.lava is None else [f"Lava is not timed, its runtime is not built: {result.lava}"]),
     )
 
 
-def _again(result: SpikingBenchmark) -> list[Table]:
+def _again(result: SpikingBenchmark, nets: str) -> list[Table]:
     """Lava's first and second run of a program, where it was timed."""
-    if result.again is None:
-        return []
-    (over,) = result.again.ratio.values()
-    cells = {"first": ("", ""), "second": _cells(over)}
-    rows = [(name, f"{seconds:.3f}", *cells[name]) for name, seconds in result.again.seconds.items()]
-    return [table("Lava, runs of one program", ("run", "s", "over the first", "middle half"), rows)]
+    layers = "-".join(map(str, result.batch.sizes))
+    timed = {nets: result.again, f"{layers}, {result.batch.steps} steps": result.again_mlp}
+    rows = [
+        (net, name, f"{seconds:.3f}", *(_cells(next(iter(of.ratio.values()))) if name == "second" else ("", "")))
+        for net, of in timed.items()
+        if of is not None
+        for name, seconds in of.seconds.items()
+    ]
+    columns = ("net", "run", "s", "over the first", "middle half")
+    return [table("Lava, runs of one program", columns, rows)] if rows else []
+
+
+def _rivals(result: SpikingBenchmark) -> list[Table | str]:
+    """Other simulators, and those that are not timed with the reason."""
+    rows = [
+        (name, rival.precision, f"{rival.items_per_second:,.0f}", *_cells(rival.batched_over_it))
+        for name, rival in result.rivals.items()
+        if rival.items_per_second is not None and rival.batched_over_it is not None
+    ]
+    layers = "-".join(map(str, result.batch.sizes))
+    title = f"other simulators on LIF layers {layers}, equal spikes, without their start"
+    columns = ("simulator", "precision", "items/s", "our batch over it", "middle half")
+    missing = [f"{name} is not timed: {rival.why_not}" for name, rival in result.rivals.items() if rival.why_not]
+    return [*([table(title, columns, rows)] if rows else []), *missing]
 
 
 def _items(batch: Batched) -> Table:

@@ -9,6 +9,7 @@ import typer
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @app.command(
+    cls=panels(of_training="training method", of_neurons="spiking steps width layers"),
     epilog=examples(
         "bench out/onnx",
         "bench --backbone vit_base_patch16_224 --tokens 50 --random-weights",
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
         "bench --training --backbone vit_small_patch16_224 --random-weights --method vpt-deep --tokens 50",
         "bench --spiking --width 2048 --layers 3 --steps 100",
         "bench --startup out/onnx",
-    )
+    ),
 )
 def bench(
     bundle: Annotated[Path | None, typer.Argument(help="An ONNX bundle of 'neuroprompt export'.")] = None,
@@ -69,11 +71,12 @@ def bench(
     bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
     'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
     alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. int8, int8_dynamic, fp16: files
-    in fewer bits. openvino, openvino_int8: baked and int8 in OpenVINO, where it is installed. pytorch: the model as
-    trained, in PyTorch. Of a bundle, 'run' takes the 32-bit file that was clearly faster here. With --training: a step
-    as 'train' takes it beside that of a plain loop with prompts as ordinary tokens, and the most memory that each
-    holds. With --spiking: our Lava run beside that of a plain converter, our emulator beside Lava, batches of images,
-    growing nets, and sparse spikes. With --startup: the processor time in which a new process of each verb starts.
+    in fewer bits. openvino, openvino_int8: baked and int8 in OpenVINO, where it is installed. web, web_int8: the same
+    in a headless Chromium, as on the page of 'export --target web'. pytorch: the model as trained, in PyTorch. Of a
+    bundle, 'run' takes the 32-bit file that was clearly faster here. With --training: a step as 'train' takes it beside
+    that of a plain loop with prompts as ordinary tokens, and the most memory that each holds. With --spiking: our Lava
+    run beside that of a plain converter, our emulator beside Lava, batches of images, growing nets, and sparse spikes.
+    With --startup: the processor time in which a new process of each verb starts.
     """
     if startup and (backbone or training or spiking):
         raise BadSetting("--startup with --backbone, --training or --spiking", "--startup alone, or with a bundle")
@@ -165,6 +168,7 @@ def _show_latency(result: LatencyBenchmark, json: bool) -> None:
             if "baked_fused_over_lean_fused" in result.ratio
             else []
         ),
+        *(f"not timed, {name}: {why}" for name, why in result.missing.items()),
         f"faster here: --form {result.fastest}",
         f"largest difference baked against PyTorch: {result.max_abs_diff:.2e}",
     )

@@ -11,6 +11,7 @@ from rich.table import Table
 from neuroprompt.cli._app import app
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 from neuroprompt.extras import need
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 
 @app.command(
+    cls=panels(
+        prices="prices generator-prices backbone-prices",
+        of_images="onnx images form measure seconds",
+        of_neurons="target precision steps input from dt by-node chip",
+    ),
     epilog=examples(
         "energy out/lava",
         "energy out/lava --prices loihi,truenorth,horowitz-45nm-fp32,horowitz-45nm-int8-memory",
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
         "energy graph.nir --steps 100 --target loihi --precision fixed --chip cores.png",
         "energy graph.nir --steps 100 --target sanafe --precision fixed --generator-prices sana-fe-loihi",
         "energy out/onnx --images images/ --measure --json",
-    )
+    ),
 )
 def energy(
     what: Annotated[Path, typer.Argument(metavar="BUNDLE|GRAPH.nir", help="A bundle of 'export', or a NIR file.")],

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from neuroprompt.cli._app import app
+from neuroprompt.cli._data_set import EngineName, EngineWords, Shards, ShardWord, Work, split_of
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 
 if TYPE_CHECKING:
-    from neuroprompt.training.accuracy import Accuracies
+    from neuroprompt.training.accuracy import Accuracies, Accuracy
 
 
 @app.command(
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         "eval runs/digits --noise imagenet-c --csv corruptions.csv",
         "eval runs/photos --ood folder:sketches --json",
         "eval runs/seed0 runs/seed1 runs/seed2 --noise all --json",
+        "eval runs/photos --noise imagenet-c --engine local --shards 8 --work shards",
     ),
 )
 def evaluate(
@@ -49,6 +51,10 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="test or val.")] = "test",
+    data: Annotated[
+        str | None,
+        typer.Option(help="A data set of the same classes in place of the run's, or where its folder is now."),
+    ] = None,
     best: Annotated[
         bool, typer.Option("--best", help="The best epoch by validation, of a run trained with --best.")
     ] = False,
@@ -56,12 +62,19 @@ def evaluate(
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a row for every run and accuracy there, too.")
     ] = None,
+    engine: EngineName = None,
+    engine_words: EngineWords = None,
+    shards: Shards = None,
+    work: Work = None,
+    shard: ShardWord = None,
     json: Json = False,
 ) -> None:
     """Accuracy on the test images, clean and with noise added before normalisation.
 
     Several runs of one configuration with different seeds: mean and sample standard deviation.
     """
+    from neuroprompt.bundles.eval_run import evaluate_in_shards, evaluate_shard
+    from neuroprompt.bundles.shards import Shard
     from neuroprompt.errors import CannotWrite
     from neuroprompt.training.evaluation import evaluate as evaluate_run
     from neuroprompt.training.run_folder import Run
@@ -69,15 +82,25 @@ def evaluate(
 
     if csv is not None and (csv.is_dir() or not csv.absolute().parent.is_dir()):  # known before an hour's work
         raise CannotWrite(f"cannot write {csv}", "a file in a folder that exists", "choose another --csv")
-    progress = TerminalProgress()
+    progress, in_shards = TerminalProgress(), split_of(engine, engine_words, shards, work)
     with stdout_is_ours():
         loaded = [Run.load(run, weights, best=best) for run in runs]
+        if shard is not None:
+            evaluate_shard(Shard.parse(shard), loaded[0], noise or [], split, data, ood=ood or [])
+            return
+
+        def by(run: Run) -> Accuracy:
+            if in_shards is None:
+                return evaluate_run(run, noise or [], split, data, ood=ood or [], progress=progress)
+            of: dict[str, Any] = {"best": best, "weights": weights, "data": data}
+            return evaluate_in_shards(run, in_shards, noise or [], split, ood=ood or [], **of, progress=progress)
+
         if len(loaded) == 1:
-            accuracy = evaluate_run(loaded[0], noise or [], split=split, ood=ood or [], progress=progress)
+            accuracy = by(loaded[0])
             accuracies, result = [accuracy], accuracy.json()
             columns = [accuracy.shares]
         else:
-            seeds = evaluate_seeds(loaded, noise or [], split, ood=ood or [], progress=progress)
+            seeds = evaluate_seeds(loaded, by=by, progress=progress)
             accuracies, result = [run.accuracy for run in seeds.runs], seeds.json()
             columns = [seeds.mean, seeds.std]
         if csv is not None:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Agreement, Dt, From, SplitSigns, WeightBits, graph_with_inputs, graph_with_samples
+from neuroprompt.cli._graphs import (
+    Agreement,
+    Dt,
+    From,
+    SplitSigns,
+    Tune,
+    WeightBits,
+    graph_with_inputs,
+    graph_with_runs,
+    graph_with_samples,
+)
 from neuroprompt.cli._output import (
     Json,
     TerminalProgress,
@@ -21,16 +31,22 @@ from neuroprompt.cli._output import (
     stdout_is_ours,
     table,
 )
+from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
     from neuroprompt.compiler.flatten import Flat
     from neuroprompt.contracts.deployment import Exported, Exporter, Floats, Precision
+    from neuroprompt.contracts.tuning import Tuning
     from neuroprompt.contracts.wide import Wide
     from neuroprompt.training.run_folder import Run
 
 
 @app.command(
+    cls=panels(
+        of_a_run="weights best precision calibration-images max-drop",
+        of_a_graph="steps input calibrate from dt seed encode split-signs weight-bits agreement dump",
+    ),
     epilog=examples(
         "export runs/digits --target onnx --out out/onnx",
         "export runs/digits --target onnx --precision int8 --calibration-images 128",
@@ -41,10 +57,12 @@ if TYPE_CHECKING:
         "export graph.nir --target lava --input pixels.npy --encode rate",
         "export graph.nir --target lava --calibrate samples.npz",
         "export graph.nir --target lava --weight-bits auto --calibrate samples.npz",
+        "export graph.nir --target lava --tune 30 --weight-bits auto --calibrate samples.npz",
+        "export graph.nir --target lava --calibrate tonic:NMNIST:train:200 --steps 100",
         "export graph.nir --target netx --input spikes.npy --out out/netx",
         "export graph.nir --target c --steps 100 --out out/c",
         "export graph.nir --target lava --steps 100 --dump",
-    )
+    ),
 )
 def export(
     what: Annotated[Path, typer.Argument(metavar="RUN|GRAPH.nir", help="A run of 'neuroprompt train', or a NIR file.")],
@@ -78,11 +96,13 @@ def export(
     ] = None,
     calibrate: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Fit a graph's integers on samples instead: a data set as in run --inputs."),
+        typer.Option(
+            metavar="FILE|tonic:NAME", help="Fit a graph's integers on samples instead: a data set as in run --inputs."
+        ),
     ] = None,
     library: From = None,
     dt: Dt = None,
-    seed: Annotated[int, typer.Option(help="Seed of random input spikes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of random input spikes, and of --tune.")] = 0,
     encode: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +112,7 @@ def export(
     split_signs: SplitSigns = False,
     weight_bits: WeightBits = "8",
     agreement: Agreement = 0.999,
+    tune: Tune = None,
     precision: Annotated[
         str, typer.Option(help="Of a run's ONNX bundle, beside the 32-bit file: int8, int8-dynamic or fp16.")
     ] = "fp32",
@@ -108,9 +129,11 @@ def export(
     from neuroprompt.compiler.carried import without_integers
     from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter, Precision
+    from neuroprompt.contracts.tuning import Tuning
     from neuroprompt.contracts.wide import Wide
+    from neuroprompt.spiking.tuned import Tuned
 
-    wide = Wide.of(weight_bits, agreement)
+    wide, tuning = Wide.of(weight_bits, agreement), Tuning.of(tune, seed)
     exporter = Exporter.named(target, **Exporter.typed(target, settings(option or [], example="package=FILE.tgz")))
     out = out or Path("out") / target
     if precision == "fp32" and (calibration_images, max_drop) != (64, 1.0):
@@ -119,15 +142,16 @@ def export(
         if precision != "fp32":
             raise BadSetting(f"--precision {precision} of a graph", "a run, with --target onnx")
         with stdout_is_ours():
-            if calibrate is None:
-                flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", dt, seed, library)
-            else:
+            if calibrate is not None:
                 flat, inputs = graph_with_samples(what, steps, calibrate, dt, library)
+            else:
+                read = graph_with_inputs if tuning is None else graph_with_runs
+                flat, inputs = read(what, steps, stimulus, dt, seed, library)
             if not (stimulus is None and calibrate is None):
                 flat = replace(flat, graph=without_integers(flat.graph))
             inputs = inputs if encode is None else _encoded(inputs, encode, seed)
             if show:
-                text = _dump(flat, inputs, split_signs, wide)
+                text = _dump(flat, inputs, split_signs, wide, tuning)
             else:
                 result = exporter.export_graph(
                     flat.graph,
@@ -136,6 +160,7 @@ def export(
                     name=what.stem,
                     split_signs=split_signs,
                     wide=wide,
+                    tuning=tuning,
                     encoding=encode or "",
                     progress=TerminalProgress(),
                 )
@@ -149,6 +174,7 @@ def export(
             "--dump": show,
             "--split-signs": split_signs,
             "--weight-bits": wide,
+            "--tune": tuning,
             "--encode": encode,
             "--calibrate": calibrate,
             "--from": library,
@@ -174,6 +200,7 @@ def export(
         checked,
         *fewer_bits,
         *bits_words(result.figures.get("bits", {})),
+        *(Tuned(**result.figures["tuned"]).words() if "tuned" in result.figures else ()),
         *result.about.get("placement", {}).get("widths", ()),
     )
 
@@ -184,10 +211,12 @@ def _of_run(exporter: Exporter, run: Run, out: Path, precision: Precision) -> Ex
     return exporter.export_reduced(run, out, precision, progress=TerminalProgress())
 
 
-def _dump(flat: Flat, inputs: Floats, split_signs: bool, wide: Wide | None) -> str:
+def _dump(flat: Flat, inputs: Floats, split_signs: bool, wide: Wide | None, tuning: Tuning | None) -> str:
     from neuroprompt.compiler.compile import floats_of_graph, model_of_items
     from neuroprompt.compiler.dump import dump
 
+    if tuning is not None:
+        raise BadSetting("--dump with --tune", "one of them")
     fitted = floats_of_graph if inputs.ndim == 2 else model_of_items
     return dump(flat, fitted(flat, inputs, split_signs=split_signs, wide=wide))
 

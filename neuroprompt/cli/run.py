@@ -7,28 +7,19 @@ from typing import Annotated
 
 import typer
 
+from neuroprompt.cli import _data_set
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import (
-    DATA_SET,
-    Decode,
-    EngineName,
-    EngineWords,
-    ItemPrices,
-    LabelsFile,
-    Shards,
-    ShardWord,
-    Work,
-    check_figure,
-    prices_of,
-    refuse,
-    show,
-    split_of,
-)
 from neuroprompt.cli._graphs import Dt, From, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 
 
 @app.command(
+    cls=panels(
+        of_images="list threads batch-size provider graph-level form lanes",
+        of_a_data_set_on_neurons="inputs data labels decode steps prices figure from dt",
+        in_shards="engine engine-set shards work",
+    ),
     epilog=examples(
         "run out/onnx cat.jpg dog.png",
         "run out/onnx images/ --out labels.csv",
@@ -39,7 +30,8 @@ from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, note
         "run out/lava cat.jpg --target loihi",
         "run graph.nir --inputs test.npz --target loihi --json",
         "run graph.nir --inputs spikes.h5 --labels labels.npy --decode first-spike",
-    )
+        "run graph.nir --data tonic:NMNIST --steps 100",
+    ),
 )
 def run(
     bundle: Annotated[
@@ -84,17 +76,17 @@ def run(
     lanes: Annotated[int | None, typer.Option(help="Images side by side on the target (default: 8).")] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
+        typer.Option("--inputs", "--data", metavar="FILE|tonic:NAME|data:SPLIT", help=_data_set.DATA_SET),
     ] = None,
-    labels: LabelsFile = None,
-    decode: Decode = None,
+    labels: _data_set.LabelsFile = None,
+    decode: _data_set.Decode = None,
     steps: Annotated[int | None, typer.Option(help="Steps of an item, where FILE has more, or none.")] = None,
-    prices: ItemPrices = None,
-    engine: EngineName = None,
-    engine_words: EngineWords = None,
-    shards: Shards = None,
-    work: Work = None,
-    shard: ShardWord = None,
+    prices: _data_set.ItemPrices = None,
+    engine: _data_set.EngineName = None,
+    engine_words: _data_set.EngineWords = None,
+    shards: _data_set.Shards = None,
+    work: _data_set.Work = None,
+    shard: _data_set.ShardWord = None,
     library: From = None,
     dt: Dt = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix: a .png or .svg file.")] = None,
@@ -120,9 +112,11 @@ def run(
     of_data |= {"prices": prices, "engine": engine, "engine-set": engine_words, "shards": shards, "work": work}
     if inputs is not None:
         others = {"images": images, "list": listed, "lanes": lanes, "threads": threads, "batch-size": batch_size}
-        refuse(others | {"provider": provider, "graph-level": graph_level}, "images: it says how those are run")
-        check_figure(figure)
-        listed_prices = prices_of(prices)
+        _data_set.refuse(
+            others | {"provider": provider, "graph-level": graph_level}, "images: it says how those are run"
+        )
+        _data_set.check_figure(figure)
+        listed_prices = _data_set.prices_of(prices)
         if shard is not None:
             run_shard(
                 Shard.parse(shard),
@@ -136,7 +130,7 @@ def run(
                 units=(dt, library),
             )
             return
-        split = split_of(engine, engine_words, shards, work)
+        split = _data_set.split_of(engine, engine_words, shards, work)
         with stdout_is_ours():
             data = run_items(
                 bundle,
@@ -154,9 +148,9 @@ def run(
             )
         if data.reading is not None:
             print_reading(data.reading)
-        show(data, listed_prices, figure, json)
+        _data_set.show(data, listed_prices, figure, json)
         return
-    refuse(of_data, "--inputs FILE beside it: it is for a data set")
+    _data_set.refuse(of_data, "--inputs FILE beside it: it is for a data set")
     with stdout_is_ours():
         result = run_bundle(
             bundle,

@@ -13,6 +13,7 @@ import typer.main
 
 from neuroprompt.cli._app import app
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, settings, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 from neuroprompt.cli._recipe import completed
 from neuroprompt.cli.train import config_of
 from neuroprompt.errors import BadSetting
@@ -30,6 +31,9 @@ _OURS = ("out", "seed", "json", "help-settings", "nodes", *_LAUNCH)
 
 
 @app.command(
+    cls=panels(
+        comparison="grid seeds search-seeds choose noise", machines="engine engine-set at-once threads gpus hours"
+    ),
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=examples(
         "sweep --grid method=linear,vpt-deep,spike-nvpt --grid lr=3e-3,1e-2 --seeds 5 --epochs 5 --out sweeps/x",

@@ -21,6 +21,7 @@ from neuroprompt.cli._output import (
     stdout_is_ours,
     table,
 )
+from neuroprompt.cli._panels import panels
 from neuroprompt.cli._recipe import completed
 from neuroprompt.plugin import Plugin, names_in
 
@@ -58,6 +59,13 @@ HeadWords = Annotated[
 
 
 @app.command(
+    cls=panels(
+        model="backbone weights random-weights image-size pool features classifier tokens head head-set set",
+        data="data val resize augment limit no-exif workers",
+        optimisation="epochs batch accumulate lr prompt-lr lr-batch weight-decay prompt-weight-decay optimiser "
+        "momentum warmup schedule patience best",
+        machine="device devices nodes strategy precision checkpointing",
+    ),
     epilog=examples(
         "train --out runs/digits",
         "train --method vpt-deep --tokens 10 --data folder:images --out runs/vpt",
@@ -67,7 +75,7 @@ HeadWords = Annotated[
         "train --method lorsp --help-settings",
         "train --method lor-vp --head iterative --head-set sources=2 --backbone deit_tiny_patch16_224 --out runs/ilm",
         "train --backbone deit_tiny_patch16_224 --weights deit.safetensors --image-size 112 --data folder:eurosat",
-    )
+    ),
 )
 def train(
     ctx: typer.Context,

@@ -8,25 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuroprompt.cli import _data_set
 from neuroprompt.cli._app import app
-from neuroprompt.cli._data_set import (
-    DATA_SET,
-    Decode,
-    EngineName,
-    EngineWords,
-    ItemPrices,
-    LabelsFile,
-    Shards,
-    ShardWord,
-    Work,
-    check_figure,
-    priced,
-    prices_of,
-    refuse,
-    split_of,
-)
 from neuroprompt.cli._graphs import Agreement, Chip, Dt, From, SplitSigns, WeightBits, graph_with_inputs
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -43,6 +29,11 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
 
 
 @app.command(
+    cls=panels(
+        of_a_graph="steps input from dt seed split-signs weight-bits agreement chip",
+        of_a_data_set="inputs data labels decode prices",
+        in_shards="engine engine-set shards work",
+    ),
     epilog=examples(
         "verify out/lava",
         "verify out/lava --targets snntorch,lava --json",
@@ -51,7 +42,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify graph.nir --input spikes.npy --figure verify.png",
         "verify graph.nir --input spikes.npy --weight-bits auto",
         "verify graph.nir --inputs test.npz --targets loihi,lava --json",
-    )
+    ),
 )
 def verify(
     what: Annotated[Path, typer.Argument(metavar="BUNDLE|GRAPH.nir", help="A Lava bundle, or a NIR file.")],
@@ -73,16 +64,16 @@ def verify(
     agreement: Agreement = 0.999,
     data: Annotated[
         Path | None,
-        typer.Option("--inputs", metavar="FILE|data:SPLIT", help=DATA_SET),
+        typer.Option("--inputs", "--data", metavar="FILE|tonic:NAME|data:SPLIT", help=_data_set.DATA_SET),
     ] = None,
-    labels: LabelsFile = None,
-    decode: Decode = None,
-    prices: ItemPrices = None,
-    engine: EngineName = None,
-    engine_words: EngineWords = None,
-    shards: Shards = None,
-    work: Work = None,
-    shard: ShardWord = None,
+    labels: _data_set.LabelsFile = None,
+    decode: _data_set.Decode = None,
+    prices: _data_set.ItemPrices = None,
+    engine: _data_set.EngineName = None,
+    engine_words: _data_set.EngineWords = None,
+    shards: _data_set.Shards = None,
+    work: _data_set.Work = None,
+    shard: _data_set.ShardWord = None,
     chip: Annotated[Chip, typer.Option(help="Whose integers: sums wrap at 21 bits on a Loihi 1.")] = Chip.LOIHI2,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the result, and with --weight-bits its ways: a .png or .svg file.")
@@ -98,17 +89,16 @@ def verify(
     from neuroprompt.compiler.reading import activity_hints
     from neuroprompt.compiler.widths import width_words
     from neuroprompt.contracts.wide import Wide
-    from neuroprompt.simulators.verify import REFERENCE
     from neuroprompt.simulators.verify import verify as verify_model
 
-    check_figure(figure)
-    wide, ways = Wide.of(weight_bits, agreement), dict[str, dict[str, float]]()
+    _data_set.check_figure(figure)
+    wide, ways = Wide.of(weight_bits, agreement, chip.value), dict[str, dict[str, float]]()
     if data is None:
-        refuse(
+        _data_set.refuse(
             {"labels": labels, "decode": decode, "prices": prices, "engine": engine},
             "--inputs FILE beside it: it is for a data set",
         )
-    listed_prices, split = prices_of(prices), split_of(engine, engine_words, shards, work)
+    listed_prices, split = _data_set.prices_of(prices), _data_set.split_of(engine, engine_words, shards, work)
     with stdout_is_ours():
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
@@ -119,7 +109,7 @@ def verify(
 
                 ways = jaccard_of_ways(model, inputs, wide)
         else:
-            refuse({"input": stimulus}, "either --input or --inputs")
+            _data_set.refuse({"input": stimulus}, "either --input or --inputs")
             verified, model, reading = verify_items(
                 what,
                 data,
@@ -142,7 +132,7 @@ def verify(
             from neuroprompt.report.verify_figure import draw_verified
 
             draw_verified(result, figure, ways)
-    suspicious = [] if reading is None else activity_hints(reading, result.recordings[REFERENCE].spikes)
+    suspicious = [] if reading is None else activity_hints(reading, result.rates())
     rows = [row for name, agreement in result.targets.items() for row in _rows(name, agreement)]
     lines = [line for name, agreement in result.targets.items() for line in _differences(name, agreement)]
     lines += [
@@ -159,7 +149,7 @@ def verify(
     of_graph = {} if reading is None else {"reading": reading.json() | {"activity": suspicious}}
     costs = _costs(result, listed_prices)
     if costs:
-        lines += [*(f"{name}: {of}" for name, of in _costs_in_words(result, costs)), priced(listed_prices)]
+        lines += [*(f"{name}: {of}" for name, of in _costs_in_words(result, costs)), _data_set.priced(listed_prices)]
     values = result.json() | of_graph
     for name, energy in costs.items():
         values["targets"][name]["energy_per_item"] = energy.json()
@@ -183,7 +173,7 @@ def _model(
     from neuroprompt.compiler.stimuli import inputs_of
 
     if not what.is_dir():
-        flat, inputs = graph_with_inputs(what, steps, stimulus or "poisson:0.5", units[0], seed, units[1])
+        flat, inputs = graph_with_inputs(what, steps, stimulus, units[0], seed, units[1])
         return floats_of_graph(flat, inputs, split_signs=lists[0], wide=lists[1]), inputs, flat.reading
     if units != (None, None) or lists != (False, None) or (steps is not None and stimulus is None):
         got = "--from, --dt, --split-signs, --weight-bits or --steps for a bundle"

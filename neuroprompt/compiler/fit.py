@@ -225,6 +225,13 @@ def best_threshold(
     return max(tried, key=lambda option: option[2])
 
 
+def matched(task: Task, fitted: Fitted) -> Fitted:
+    """With the `match` of what it did."""
+    if task.population.emits == "v":
+        return replace(fitted, match=_closeness(fitted.population, fitted.trace, task.wanted))
+    return replace(fitted, match=float((fitted.trace.spikes == task.wanted.spikes).mean()))
+
+
 def _closeness(fixed: Population, trace: Trace, wanted: Trace) -> float:
     """Of a population that never fires: 1 less the largest error over the largest value, and 0 where it overflowed."""
     if trace.wrapped or trace.clipped or trace.spikes.any():

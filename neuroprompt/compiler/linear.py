@@ -26,7 +26,7 @@ def shape_after(name: str, node: Any, shape: Shape) -> Shape:
     if isinstance(node, nir.Scale):
         return _same_size(name, np.shape(node.scale) or shape, shape)
     if isinstance(node, (nir.Conv1d, nir.Conv2d)):
-        inside, window = _conv_window(name, node, shape)
+        inside, window = conv_window(name, node, shape)
         return (node.weight.shape[0], *window.outside(name, inside[1:]))
     if isinstance(node, (nir.SumPool2d, nir.AvgPool2d)):
         if len(shape) != 3:
@@ -53,7 +53,7 @@ def matrix_of(name: str, node: Any, shape: Shape) -> tuple[Any, Array | None]:
     if isinstance(node, nir.Scale):
         return diags(np.broadcast_to(node.scale, shape).astype(np.float64).reshape(-1)).tocsr(), None
     if isinstance(node, (nir.Conv1d, nir.Conv2d)):
-        inside, window = _conv_window(name, node, shape)
+        inside, window = conv_window(name, node, shape)
         matrix = _convolution(name, node.weight.astype(np.float64), _integer(name, node.groups), inside, window)
         bias = _bias(name, node.bias, node.weight.shape[0])
         return matrix, np.repeat(bias, matrix.shape[0] // len(bias))
@@ -116,15 +116,18 @@ def _convolution(name: str, weight: Array, groups: int, inside: Shape, window: W
     return coo_matrix((np.concatenate(values), at), (outputs * places.size, prod(inside))).tocsr()
 
 
-def _conv_window(name: str, node: Any, shape: Shape) -> tuple[Shape, Window]:
-    """The input's shape with its channels, and the window."""
+def conv_window(name: str, node: Any, shape: Shape | None) -> tuple[Shape, Window]:
+    """The input's shape with its channels, and the window; raises BadGraph, Unsupported.
+
+    `shape` is what arrives, or None where the node's own `input_shape` is enough.
+    """
     kernel = node.weight.shape[2:]
     axes = len(kernel)
     channels = node.weight.shape[1] * _integer(name, node.groups)
-    inside = shape
+    inside = shape or ()
     if node.input_shape is not None:
         inside = (channels, *_per_axis(name, node.input_shape, axes, least=1))
-        _same_size(name, inside, shape)
+        _same_size(name, inside, shape or inside)
     if len(inside) != axes + 1:
         raise BadGraph(f"node {name!r} convolves an input of shape {inside}", f"channels and {axes} axes")
     stride, dilation = (_per_axis(name, value, axes, least=1) for value in (node.stride, node.dilation))

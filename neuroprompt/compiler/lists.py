@@ -62,7 +62,7 @@ def integer_lists(projection: Projection, factor: float, precision: Precision, *
     exponent = _exponent(exact, precision)
     exact = exact / 2.0**exponent
     if precision.finer:
-        return _two(projection, exact, exponent, precision.finer)
+        return two_lists(projection, exact, exponent, precision.finer)
     rounded_weights = projection.weights.with_values(rounded(exact, keep_odd=keep_odd))
     weights = stored(rounded_weights)
     changed = int((weights.values != rounded_weights.values).sum())
@@ -83,7 +83,8 @@ def mixed(weights: Array) -> bool:
     return bool(weights.min(initial=0) < 0 < weights.max(initial=0))
 
 
-def _two(projection: Projection, exact: Array, exponent: int, finer: int) -> Lists:
+def two_lists(projection: Projection, exact: Array, exponent: int, finer: int) -> Lists:
+    """Weights as W = (high << finer) + low, low >= 0 below the step of high."""
     step = 2 if mixed(exact) else 1
     whole = np.rint(exact)
     high = np.clip(step * np.floor(whole / (step << finer)), -MIXED if step == 2 else -ONE_SIGN, ONE_SIGN + 1 - step)

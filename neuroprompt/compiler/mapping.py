@@ -17,9 +17,10 @@ from neuroprompt.spiking.program import Program
 Array = NDArray[Any]
 
 SOURCE = (
-    "Davies et al., Loihi: A Neuromorphic Manycore Processor with On-Chip Learning, IEEE Micro 38(1), 2018 (1,024 "
-    "neurons a core, 128 cores); nengo-loihi 1.1.0, block.py (4,096 axons into and out of a core, 2^20 bits of "
-    "synapses); SANA-FE 2.2.9, loihi.yaml (a mesh of 8 x 4 tiles of 4 cores)"
+    "Davies et al., Loihi: A Neuromorphic Manycore Processor with On-Chip Learning, IEEE Micro 38(1), 2018, p. 86 and "
+    "89 (128 cores; a core has 1,024 neurons, 4,096 axons in, 4,096 out and 128 KB of synapses); nengo-loihi 1.1.0, "
+    "block.py (the same limits) and hardware/builder.py (axons point to lists of synapses that others may share, each "
+    "with a base up to 255); SANA-FE 2.2.9, loihi.yaml (a mesh of 8 x 4 tiles of 4 cores)"
 )
 WIDTH, IN_A_TILE = 8, 4
 
@@ -72,7 +73,7 @@ def mapped(program: Program, spikes: Mapping[str, Array]) -> Placement:
     other cores with room as long as that makes the messages between cores fewer, and at last cores change their tiles
     in pairs as long as that makes the hops fewer.
     """
-    matrices = [(q.source, q.target, csc_matrix(q.weights.rows() != 0)) for q in program.projections]
+    matrices = [(q.source, q.target, csc_matrix(q.weights.nonzero())) for q in program.projections]
     pieces: list[Piece] = []
     for population in program.populations:
         into = [matrix for _, target, matrix in matrices if target == population.name]

@@ -9,18 +9,22 @@ import numpy as np
 
 from neuroprompt.compiler.fit import Fitted, Task
 from neuroprompt.compiler.lists import Lists
-from neuroprompt.loihi.arithmetic import Array
+from neuroprompt.loihi.arithmetic import Array, simulate
 from neuroprompt.loihi.synapses import shifted, weighted_sums
-from neuroprompt.spiking.program import Projection
+from neuroprompt.spiking.program import Projection, SpikingModel
 
 
 def likeness(task: Task, fitted: Fitted) -> float:
     """The Jaccard index of a population's spikes with its float twin's; of one that never fires its `match`."""
     if task.population.emits == "v":
         return fitted.match
-    both = int((fitted.trace.spikes & task.wanted.spikes).sum())
-    either = int((fitted.trace.spikes | task.wanted.spikes).sum())
-    return both / either if either else 1.0
+    return jaccard(fitted.trace.spikes, task.wanted.spikes)
+
+
+def jaccard(a: Array, b: Array) -> float:
+    """The entries that are in both over those that are in either; 1 where there are none."""
+    either = int(np.sum(a | b))
+    return int(np.sum(a & b)) / either if either else 1.0
 
 
 def rounding_noise(task: Task, lists: Sequence[Lists], scale: float) -> float:
@@ -53,3 +57,10 @@ def delivered(lists: Lists, sent: Array) -> Array:
 def bits_of(values: Any) -> int:
     """Bits of the largest magnitude, and one for the sign where there is one."""
     return int(np.abs(values).max(initial=0)).bit_length() + int((np.asarray(values) < 0).any())
+
+
+def jaccard_by_layer(model: SpikingModel, inputs: Array) -> dict[str, float]:
+    """The Jaccard index of every population that fires, on one run or on all of a batch; of silent ones 1."""
+    floats, fixed = (simulate(program, inputs) for program in (model.float_program, model.fixed_program))
+    firing = [p.name for p in model.float_program.populations if p.emits == "spikes"]
+    return {name: jaccard(floats[name].spikes, fixed[name].spikes) for name in firing}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.compiler.stored import stored
 from neuroprompt.spiking.program import Population
 
 Array = NDArray[Any]
@@ -24,7 +25,7 @@ class Core:
 
     in_axons    source neurons and input lines whose spikes it takes, for each list of synapses
     out_axons   for each of its neurons the cores that it reaches, for each list of synapses
-    bytes       of weights, one each, without indices
+    bytes       of weights, one each, without indices; lists that axons share are there once (`compiler.stored`)
     """
 
     tile: tuple[int, int]
@@ -54,7 +55,7 @@ class Piece:
         """`count` neurons from `first` on, with the matrices (out, in) that end at their population."""
         rows = [matrix[first : first + count] for matrix in into]
         in_axons = sum(int(np.count_nonzero(np.diff(some.tocsc().indptr))) for some in rows)
-        return cls(name, first, count, in_axons, sum(int(some.nnz) for some in rows))
+        return cls(name, first, count, in_axons, sum(stored(some) for some in rows))
 
     @property
     def fits(self) -> bool:
@@ -185,9 +186,9 @@ def _fit(pieces: list[Piece]) -> bool:
 def cut(population: Population, into: list[Any]) -> list[tuple[int, int]]:
     """(first, count) of equal pieces, few enough, that fit a core each; where a single neuron does not, one core's."""
     by_rows = [matrix.tocsr() for matrix in into]
-    least = max(1, -(-population.size // NEURONS), -(-sum(int(m.nnz) for m in by_rows) // WEIGHT_BYTES))
+    least = max(1, -(-population.size // NEURONS), -(-sum(stored(m) for m in by_rows) // WEIGHT_BYTES))
     single = sum((np.diff(matrix.indptr) for matrix in by_rows), np.zeros(population.size, np.int64))
-    hopeless = int(single.max(initial=0)) > min(AXONS, WEIGHT_BYTES)
+    hopeless = int(single.max(initial=0)) > AXONS
     count = least
     while True:
         ends = [round(i * population.size / count) for i in range(count + 1)]

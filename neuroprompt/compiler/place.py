@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroprompt.compiler.stored import stored
 from neuroprompt.spiking.program import Population, Program
 
 SOURCE = "Intel Labs, Taking Neuromorphic Computing to the Next Level with Loihi 2, technology brief, 2021, table 1"
@@ -21,9 +22,10 @@ def place(program: Program) -> dict[str, Any]:
     cores of a population = max(neurons / 8192, bytes of incoming weights / 192 KiB), rounded up
 
     with one byte a weight and nothing for indices, axons and states, whose sizes are not published, and no core shared:
-    so the real number is larger where synapses decide. "too_large" names what does not fit one chip, and what would
-    have to change; "left" is what it leaves of one (below 0: what is missing). "profiles" counts pairs of decays in a
-    population: Lava's documented LIF has one, its simulator takes many.
+    so the real number is larger where synapses decide. Weights of a convolution count once, as axons of a Loihi 1 can
+    share them ("stored"); how Loihi 2 keeps a convolution is not published. "too_large" names what does not fit one
+    chip, and what would have to change; "left" is what it leaves of one (below 0: what is missing). "profiles" counts
+    pairs of decays in a population: Lava's documented LIF has one, its simulator takes many.
     """
     parts = {p.name: _part(program, p) for p in program.populations}
     total = {key: sum(part[key] for part in parts.values()) for key in ("neurons", "synapses", "cores")}
@@ -38,12 +40,15 @@ def place(program: Program) -> dict[str, Any]:
 
 
 def _part(program: Program, population: Population) -> dict[str, int]:
-    synapses = sum(int(np.count_nonzero(q.weights.values)) for q in program.into(population.name))
+    into = program.into(population.name)
+    synapses = sum(int(np.count_nonzero(q.weights.values)) for q in into)
+    kept = sum(stored(q.weights.nonzero(), None) for q in into)
     decays = np.broadcast_arrays(np.atleast_1d(population.du), np.atleast_1d(population.dv))
     return {
         "neurons": population.size,
         "synapses": synapses,
-        "cores": max(ceil(population.size / A_CORE), ceil(synapses / CORE_BYTES)),
+        "stored": kept,
+        "cores": max(ceil(population.size / A_CORE), ceil(kept / CORE_BYTES)),
         "profiles": len(np.unique(np.stack(decays), axis=1).T),
     }
 

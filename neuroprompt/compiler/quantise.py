@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroprompt.compiler.assemble import assembled
 from neuroprompt.compiler.constant import fit_constant
 from neuroprompt.compiler.fit import Fitted, Task, at_scale, one_after_another
 from neuroprompt.compiler.graded import LEAST_JACCARD, best_share
@@ -20,13 +21,14 @@ from neuroprompt.compiler.search import search
 from neuroprompt.compiler.shares import Share, scale_of_lines
 from neuroprompt.compiler.split import split_signs
 from neuroprompt.compiler.tasks import Tasks
+from neuroprompt.compiler.tune import Lessons
 from neuroprompt.compiler.wide import search_wide
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.loihi.arithmetic import Array, Trace, simulate
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.progress import SILENT, Progress
-from neuroprompt.spiking.program import Population, Program, Projection, is_spikes
+from neuroprompt.spiking.program import Program, is_spikes
 
 
 def quantise(
@@ -40,6 +42,7 @@ def quantise(
     wide: Wide | None = None,
     runs: int = 1,
     input_scale: float | None = None,
+    lessons: Lessons | None = None,
 ) -> tuple[Program, dict[str, Any]]:
     """The integer program that fires most like `program` (float) on `inputs` (T, n_in), and the scale report.
 
@@ -58,7 +61,7 @@ def quantise(
     (`neuroprompt.compiler.graded`). Numbers up to twice as large as those of `inputs` fit; with `largest` given, those
     of at most that magnitude. With `split` weights of both signs become two projections, a bit finer
     (`neuroprompt.compiler.split`); with `wide` populations that spikes reach get the lists that
-    they need (`neuroprompt.compiler.wide`).
+    they need (`neuroprompt.compiler.wide`). With `lessons` they are tuned (`neuroprompt.compiler.tune`).
 
     Raises Unsupported, naming the node, for what the chip's integers cannot hold, where the spikes of a node that
     numbers reach agree with float in less than a Jaccard index of 0.97, and where a net that fires never does on the
@@ -76,28 +79,28 @@ def quantise(
     wanted = _simulated(program, inputs, runs)
     program = split_signs(program) if split else program
     tasks = Tasks(program, inputs, wanted, runs)
+    if lessons is not None:
+        lessons.of(program)
     graded = largest > 0 or input_scale is not None or not is_spikes(inputs)
     share = _share(tasks, largest, scale, input_scale) if graded else None
     report: dict[str, Any] = {"populations": {}, "projections": {}}
-    populations: list[Population] = []
-    projections: list[Projection] = []
+    tasks_of: dict[str, Task] = {}
+    fits: dict[str, Fitted] = {}
     for population in progress.track(program.populations, "fitting the integers"):
         task = tasks.of(population, share)
         fitted = _fit(task, scale, share, wide)
+        if lessons is not None:
+            fitted = lessons.tuned(task, fitted, share)
         if scale is None:
             _check_numbers(task, fitted)
         tasks.done[population.name] = fitted.trace.spikes
-        populations.append(fitted.population)
-        projections += fitted.projections
-        report["populations"][population.name] = population_report(task, fitted)
-        report["projections"] |= dict(_projection_reports(task, fitted))
-    fixed = replace(
-        program,
-        precision="fixed",
-        populations=tuple(populations),
-        projections=tuple(projections),
-        input_scale=share.input_scale if share else 0.0,
-    )
+        tasks_of[population.name], fits[population.name] = task, fitted
+    if lessons is not None:
+        tasks_of, fits = lessons.together(tasks, tasks_of, fits, share)
+    for name, task in tasks_of.items():
+        report["populations"][name] = population_report(task, fits[name])
+        report["projections"] |= dict(_projection_reports(task, fits[name]))
+    fixed = assembled(program, fits, share.input_scale if share else 0.0)
     check_range(fixed)
     chip = _simulated(fixed, inputs, runs)
     _check_alive(wanted, chip)

@@ -21,7 +21,9 @@ from neuroprompt.errors import BadGraph, BadSetting
 from neuroprompt.workers import read_hdf5
 
 SECONDS = 20.0
-"""What reading may take, and a second for every 10 MB beside it."""
+"""What reading may take of the processor, and a second for every 10 MB beside it."""
+PATIENCE = 10.0
+"""So many times as long it may take by the clock, where other work has the machine."""
 
 
 def read_graph(path: Path | str, dt: float | None = None, convention: str | None = None) -> nir.NIRGraph:
@@ -111,12 +113,12 @@ class _Reader:
                 self.child = subprocess.Popen(
                     command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
                 )
-            child, timer = self.child, threading.Timer(limit, self.child.kill)
+            child, timer = self.child, threading.Timer(PATIENCE * limit, self.child.kill)
             assert child.stdin is not None
             assert child.stdout is not None
             timer.start()
             try:
-                child.stdin.write(json.dumps(str(path.resolve())).encode() + b"\n")
+                child.stdin.write(json.dumps([str(path.resolve()), limit]).encode() + b"\n")
                 child.stdin.flush()
                 line = child.stdout.readline()
                 answer: dict[str, Any] = json.loads(line) if line else {}

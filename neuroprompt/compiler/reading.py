@@ -42,8 +42,8 @@ def reading_of(graph: nir.NIRGraph, dt: float | None = None) -> Reading:
     return replace(recognised or Reading(DEFAULT, dt), hints=(*words, *hints))
 
 
-def activity_hints(reading: Reading, spikes: Mapping[str, NDArray[np.bool_]]) -> list[str]:
-    """What is odd about the spikes (T, n) of a graph whose units nobody declared, and none was recognised."""
+def activity_hints(reading: Reading, spikes: Mapping[str, NDArray[Any]]) -> list[str]:
+    """What is odd about the spikes (T, n), or the rates (n,), of a graph whose units nobody declared."""
     if reading.declared or reading.assumed:
         return []
     rates = {name: float(fired.mean()) for name, fired in spikes.items() if fired.size}

@@ -33,6 +33,8 @@ def inputs_of(spec: str, lines: int, steps: int | None, seed: int = 0) -> Floats
         return (np.random.default_rng(seed).random((steps, lines)) < _chance(spec, rate)).astype(np.float64)
     if Path(spec).suffix != ".npy" and not Path(spec).exists():
         raise BadSetting(f"--input {spec}", "poisson:RATE, or a .npy file (steps, lines)")
+    if Path(spec).exists() and not Path(spec).is_file():  # a pipe would wait for ever for its writer
+        raise BadData(f"--input {spec} is no regular file", "a .npy of numbers (T, n), or poisson:RATE")
     try:
         inputs: Floats = np.load(spec, allow_pickle=False).astype(np.float64)
     except UNREADABLE as error:

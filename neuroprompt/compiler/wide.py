@@ -11,7 +11,7 @@ from neuroprompt.compiler.fit import Fitted, Task, at_scale, with_lists
 from neuroprompt.compiler.lists import MIXED, Lists, sign_lists
 from neuroprompt.compiler.search import search
 from neuroprompt.contracts.wide import Wide
-from neuroprompt.loihi.arithmetic import HALF, SHIFT, VTH_MAX, Array
+from neuroprompt.loihi.arithmetic import HALF, SHIFT, SUM_END, VTH_MAX, Array
 
 BELOW, SHARE = 3, 0.5
 """How far below the scale at which 8 bits are full the search goes, in octaves; near the choice it tries their half."""
@@ -32,8 +32,8 @@ class _Tried:
     synapses: int
 
     @classmethod
-    def of(cls, task: Task, fitted: Fitted) -> _Tried:
-        return cls(fitted, _error(task, fitted), synapses_of(fitted))
+    def of(cls, task: Task, fitted: Fitted, wide: Wide) -> _Tried:
+        return cls(fitted, _error(task, fitted, wide), synapses_of(fitted))
 
 
 def search_wide(task: Task, wide: Wide) -> Fitted:
@@ -47,21 +47,22 @@ def search_wide(task: Task, wide: Wide) -> Fitted:
 
     An error is 1 less the Jaccard index, with a cell more that is wrong, since few spikes agree by luck; and as much as
     potentials differ near the threshold, in thresholds, which tells two apart whose spikes are the same. Cells in which
-    u wrapped are wrong. Those in which v was clipped, mostly of neurons that never fire again, are only where their
-    spikes are; but of nearly equal errors the one with the fewest wins, since on other inputs they may fire again.
+    u wrapped, or the sum of a step on a Loihi 1, are wrong. Those in which v was clipped, mostly of neurons that never
+    fire again, are only where their spikes are; but of nearly equal errors the one with the fewest wins, since on other
+    inputs they may fire again.
     """
-    full, most = _ends(task, wide.bits)
+    full, most = _ends(task, wide)
     if most < full * 2.0**-BELOW or not full:
         return search(task)
     octaves = full * 2.0 ** np.arange(-BELOW, wide.bits - 7)
     twos = 2.0 ** (np.floor(np.log2(full)) - np.arange(BELOW + 1))
     plain = [at_scale(task, float(scale)) for scale in (*octaves[: BELOW + 1], *twos) if scale <= most]
-    tried = [_Tried.of(task, fitted) for fitted in plain]
-    tried += [_tried(task, min(float(s), most), wide.bits) for s in octaves[BELOW - 1 :] if s < 2 * most]
+    tried = [_Tried.of(task, fitted, wide) for fitted in plain]
+    tried += [_tried(task, min(float(s), most), wide) for s in octaves[BELOW - 1 :] if s < 2 * most]
     scale = _chosen(tried, wide.agreement).fitted.scale
     for near in (scale * 2.0**-SHARE, scale * 2.0**SHARE):
         if full / 2 <= near <= most:
-            tried.append(_tried(task, near, wide.bits))
+            tried.append(_tried(task, near, wide))
     return _chosen(tried, wide.agreement).fitted
 
 
@@ -76,11 +77,11 @@ def _chosen(tried: list[_Tried], agreement: float) -> _Tried:
     )
 
 
-def _tried(task: Task, scale: float, bits: int) -> _Tried:
+def _tried(task: Task, scale: float, wide: Wide) -> _Tried:
     vth = _threshold(task)
     if vth:  # A sum of whole numbers is above a whole threshold from the next whole number on.
         scale = (max(0.0, np.floor(scale * vth - 0.5)) + 0.49) / vth
-    return _Tried.of(task, with_lists(task, scale, _lists(task, scale, bits)))
+    return _Tried.of(task, with_lists(task, scale, _lists(task, scale, wide.bits)), wide)
 
 
 def synapses_of(fitted: Fitted) -> int:
@@ -88,25 +89,30 @@ def synapses_of(fitted: Fitted) -> int:
     return sum(int(np.count_nonzero(q.weights.values)) for q in fitted.projections)
 
 
-def _error(task: Task, fitted: Fitted) -> float:
+def _error(task: Task, fitted: Fitted, wide: Wide) -> float:
     if task.population.emits == "v":
         return 1 - fitted.match
     trace, wanted, vth = fitted.trace, task.wanted, float(task.population.vth)
     either = int((trace.spikes | wanted.spikes).sum())
     wrong = int((trace.spikes ^ wanted.spikes).sum()) + int(trace.wrapped) + 1
+    wrong += trace.beyond if wide.chip == "loihi1" else 0
     near = np.abs(wanted.v) <= vth
     apart = np.abs(trace.v[near] / (fitted.scale * 2.0**SHIFT) - wanted.v[near])
     return wrong / (either + 1) + float(np.minimum(apart, vth).sum() / (vth * max(1, apart.size)) if vth else 0.0)
 
 
-def _ends(task: Task, bits: int) -> tuple[float, float]:
-    """The scale at which 8 bits are full, and the largest at which u, a potential that is read out and vth fit."""
+def _ends(task: Task, wide: Wide) -> tuple[float, float]:
+    """The scale at which 8 bits are full, and the largest at which u, a potential that is read out and vth fit.
+
+    On a Loihi 1 all of u stays where the sum of a step has its end.
+    """
     heaviest = max(float(np.abs(q.weights.values).max(initial=0)) for q in task.incoming)
     if not heaviest:
         return 0.0, 0.0
     states = (task.wanted.u, task.wanted.v) if task.population.emits == "v" else (task.wanted.u,)
     reach = ROOM * max(float(np.abs(state).max(initial=0)) for state in states)
-    limits = ((HALF >> SHIFT, reach), (VTH_MAX, _threshold(task)), (MIXED * 2.0 ** (bits - 8), heaviest))
+    end = SUM_END if wide.chip == "loihi1" else HALF >> SHIFT
+    limits = ((end, reach), (VTH_MAX, _threshold(task)), (MIXED * 2.0 ** (wide.bits - 8), heaviest))
     return MIXED / heaviest, min(limit / value for limit, value in limits if value)
 
 

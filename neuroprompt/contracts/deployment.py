@@ -19,6 +19,7 @@ from neuroprompt.progress import SILENT, Progress
 if TYPE_CHECKING:
     from neuroprompt.bundles.artefact import Artefact
     from neuroprompt.bundles.bundle import Bundle
+    from neuroprompt.contracts.tuning import Tuning
     from neuroprompt.contracts.wide import Wide
     from neuroprompt.spiking.program import Program, SpikingModel
     from neuroprompt.training.run_folder import Run
@@ -230,6 +231,7 @@ class Exporter(Plugin, ABC):
         name: str = "",
         split_signs: bool = False,
         wide: Wide | None = None,
+        tuning: Tuning | None = None,
         encoding: str = "",
         progress: Progress = SILENT,
     ) -> Exported:
@@ -238,7 +240,7 @@ class Exporter(Plugin, ABC):
         Of a batch (B, T, n_in) it is fitted on all runs, and tried on the first.
 
         `encoding` says how numbers became these inputs, where they are spikes (`neuroprompt.compiler.encode`).
-        `split_signs` and `wide` as in `neuroprompt.compiler.compile.model_of_graph`.
+        `split_signs`, `wide` and `tuning` as in `neuroprompt.compiler.compile.calibrated`.
         """
         got = f"export target {type(self).__name__.lower()!r} takes no NIR graph"
         raise Unsupported(got, "a run folder", "--target lava, netx or c takes a graph")

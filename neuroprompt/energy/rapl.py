@@ -1,4 +1,8 @@
-"""Joules that the processor's own counters measure while something runs: RAPL, through the kernel's powercap files."""
+"""Joules that the processor's own counters measure while something runs: RAPL, through the kernel's powercap files.
+
+The layout and the names are those of the kernel's documentation (power/powercap/powercap.rst). This has run on files of
+that layout only: no machine where it was developed has counters.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,13 @@ class Zone:
     def microjoules(self) -> int:
         """What the counter says now; raises OSError, ValueError."""
         return int(self.file.read_text())
+
+    def later(self) -> int:
+        """The same of a counter that was read before; raises Unsupported where it cannot be read any more."""
+        try:
+            return self.microjoules()
+        except (OSError, ValueError) as error:
+            raise Unsupported(f"{self.file} cannot be read any more: {error}", "a counter that stays") from error
 
 
 @dataclass(frozen=True)
@@ -72,11 +83,11 @@ class Meter:
     def __init__(self, root: Path = POWERCAP) -> None:
         self.zones = zones(root)
         self.joules = 0.0
-        self._last = [zone.microjoules() for zone in self.zones]
+        self._last = [zone.later() for zone in self.zones]
 
     def read(self) -> float:
-        """Joules since the meter was made."""
-        now = [zone.microjoules() for zone in self.zones]
+        """Joules since the meter was made; raises Unsupported where a counter has gone."""
+        now = [zone.later() for zone in self.zones]
         for zone, before, after in zip(self.zones, self._last, now, strict=True):
             counted = after - before if after >= before else after + zone.largest + 1 - before
             self.joules += counted * 1e-6

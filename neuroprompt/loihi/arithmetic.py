@@ -6,6 +6,7 @@ A population's input of chip step t + depth is what its sources emit at their st
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,17 +16,15 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from neuroprompt.loihi.synapses import arriving_fixed, stepwise_fixed
+from neuroprompt.loihi import reach as ranges
+from neuroprompt.loihi.reach import magnitude, most_by_weights, reach
+from neuroprompt.loihi.synapses import Product, arriving_fixed, stepwise_fixed
 from neuroprompt.loihi.synapses_float import weighted_sums_float
 from neuroprompt.spiking.program import Population, Program, Projection
 
 Array = NDArray[Any]
 
-DECAY_ONE = 4096
-SHIFT = 6
-"""What synaptic input, threshold and (here) host-delivered bias are shifted by to meet u and v."""
-HALF = 2**23
-"""u and v have 24 bits."""
+DECAY_ONE, SHIFT, HALF = ranges.DECAY_ONE, ranges.SHIFT, ranges.HALF
 MANTISSA = (-4096, 4095)
 VTH_MAX = 2**17 - 1
 SUM_END = 2**15
@@ -58,18 +57,27 @@ def simulate(program: Program, inputs: Array) -> dict[str, Trace]:
     return simulate_sent(program, program.encode(inputs))
 
 
-def simulate_sent(program: Program, sent: Array, states: bool = True) -> dict[str, Trace]:
+def simulate_sent(
+    program: Program,
+    sent: Array,
+    states: bool = True,
+    *,
+    products: Mapping[Projection, Product] | None = None,
+    spikes: Mapping[str, Array] | None = None,
+) -> dict[str, Trace]:
     """`simulate` of what Program.encode gave; `states` says whether u and v of neurons that fire are kept.
 
-    Populations that no cycle joins are run one after the other, all their steps at once; those of a cycle together,
-    step by step. Every item of a batch takes the same numbers in the same order as alone.
+    `products` are faster ways to the same sums of spikes (`neuroprompt.simulators.products`); `spikes` are arrays
+    (..., T, n) of the caller, by population, in which the traces keep theirs. Populations that no cycle joins are run
+    one after the other, all their steps at once; those of a cycle together, step by step. Every item of a batch takes
+    the same numbers in the same order as alone.
     """
     emitted: dict[str, Array] = {"input": sent}
     traces: dict[str, Trace] = {}
     for part in cycles(program):
-        arriving = {p.name: _arriving(program, p, emitted) for p in part}
+        arriving = {p.name: _arriving(program, p, emitted, products or {}) for p in part}
         inner = [q for q in program.projections if q.source in arriving and q.target in arriving]
-        traces |= _stepped(program, part, inner, arriving, states)
+        traces |= _stepped(program, part, inner, arriving, states=states, spikes=spikes or {})
         emitted |= {p.name: traces[p.name].spikes for p in part}
     return {p.name: traces[p.name] for p in program.populations}
 
@@ -92,14 +100,16 @@ def cycles(program: Program) -> list[list[Population]]:
     return [[p for p in program.populations if part[number[p.name]] == i] for i in order]
 
 
-def _arriving(program: Program, population: Population, emitted: dict[str, Array]) -> Array:
+def _arriving(
+    program: Program, population: Population, emitted: dict[str, Array], products: Mapping[Projection, Product]
+) -> Array:
     """What a population gets from sources that are known already, and from its currents, (..., T, n)."""
     fixed, steps = program.precision == "fixed", program.steps
     known = [q for q in program.into(population.name) if q.source in emitted]
     delivered = []
     for q in known:
         sent = emitted[q.source][..., : max(0, steps - q.lag), :]
-        delivered.append(arriving_fixed(q, sent) if fixed else weighted_sums_float(q.weights, sent))
+        delivered.append(arriving_fixed(q, sent, products.get(q)) if fixed else weighted_sums_float(q.weights, sent))
     if len(known) == 1 and not known[0].lag and not population.currents:
         return delivered[0]
     a: Array = np.zeros((*emitted["input"].shape[:-2], steps, population.size))
@@ -111,7 +121,13 @@ def _arriving(program: Program, population: Population, emitted: dict[str, Array
 
 
 def _stepped(
-    program: Program, part: list[Population], inner: list[Projection], arriving: dict[str, Array], states: bool
+    program: Program,
+    part: list[Population],
+    inner: list[Projection],
+    arriving: dict[str, Array],
+    *,
+    states: bool,
+    spikes: Mapping[str, Array],
 ) -> dict[str, Trace]:
     """Populations step by step, with what the projections `inner` carry between them."""
     fixed = program.precision == "fixed"
@@ -120,8 +136,15 @@ def _stepped(
     run: dict[str, FixedNeurons | FloatNeurons] = {}
     for p in part:
         sizes = (p, program.steps, items, states or p.emits == "v")
-        most = np.inf if p.name in looped else _magnitude(arriving[p.name])
-        run[p.name] = FixedNeurons(*sizes, most=most) if fixed else FloatNeurons(*sizes)
+        if not fixed:
+            run[p.name] = FloatNeurons(*sizes)
+            continue
+        most = most_by_weights(program, p)
+        if p.name not in looped and not reach(p, program.steps, most).narrow:
+            most = magnitude(arriving[p.name])
+        run[p.name] = FixedNeurons(*sizes, most=most)
+    for name, neurons in run.items():
+        neurons.spikes = spikes.get(name, neurons.spikes)
     deliver = [stepwise_fixed(q) if fixed else partial(weighted_sums_float, q.weights) for q in inner]
     with np.errstate(invalid="ignore"):  # of what one wrap leaves beyond 32 bits
         for t in range(program.steps):
@@ -188,7 +211,8 @@ class FixedNeurons:
 
     `items` is (B,) for a batch, whose rows are (B, T, n); u and v are kept where `states`. They are whole numbers in
     float64, which holds every product of 24 bits and a decay exactly, and is several times faster than 64-bit integers.
-    `most` is the largest magnitude that arrives, where it is known: overflows that it rules out are not looked for.
+    `most` is the largest magnitude that arrives, where it is known: overflows that it rules out are not looked for, and
+    where it keeps every sum, and every product with a decay, below 2^24, float32 is exact and takes half the time.
     """
 
     def __init__(
@@ -201,23 +225,21 @@ class FixedNeurons:
         most: float = np.inf,
     ) -> None:
         self.population, self.states = population, states
-        self.u, self.v = np.zeros((*items, population.size)), np.zeros((*items, population.size))
         self.spikes = np.empty((*items, steps, population.size), bool)
         kept = (*items, steps if states else 0, population.size)
         self.us, self.vs = np.empty(kept, np.int32), np.empty(kept, np.int32)
-        self.keep_u = (DECAY_ONE - np.asarray(population.du, np.int64) - 1) / DECAY_ONE
-        self.keep_v = (DECAY_ONE - np.asarray(population.dv, np.int64)) / DECAY_ONE
-        self.remembers = bool(self.keep_u.any())
-        self.leaks = bool((self.keep_v != 1).any())
-        self.vth = np.asarray(population.vth, np.int64) * 2.0**SHIFT
-        bias = population.bias.astype(np.float64)
-        late = population.depth > 0
-        self.late_bias = bias if late and bias.any() else None
-        self.bias = bias * 2.0**population.bias_exp if not late and bias.any() else None
         self.wrapped, self.clipped = np.zeros(items, np.int64), np.zeros(items, np.int64)
-        most_u = _most_kept((most + _magnitude(self.late_bias)) * 2**SHIFT, self.keep_u, steps)
-        self.may_wrap = most_u >= HALF
-        self.may_clip = _most_kept(most_u + _magnitude(self.bias), self.keep_v, steps) >= HALF
+        self.reach = reach(population, steps, most)
+        self.kind = kind = np.float32 if self.reach.narrow else np.float64
+        self.u, self.v = np.zeros((*items, population.size), kind), np.zeros((*items, population.size), kind)
+        left_u, left_v = DECAY_ONE - np.asarray(population.du, np.int64) - 1, DECAY_ONE - np.asarray(population.dv)
+        self.keep_u, self.keep_v = (left_u / DECAY_ONE).astype(kind), (left_v / DECAY_ONE).astype(kind)
+        self.remembers, self.leaks = bool(left_u.any()), bool((left_v != DECAY_ONE).any())
+        self.vth = (np.asarray(population.vth, np.int64) * 2.0**SHIFT).astype(kind)
+        bias = population.bias.astype(kind) if population.bias.any() else None
+        late = population.depth > 0
+        self.late_bias = bias if late else None
+        self.bias = None if late or bias is None else np.ldexp(bias, population.bias_exp)
 
     def step(self, t: int, a: Array) -> None:
         """Step t, with what arrives (..., n)."""
@@ -225,10 +247,10 @@ class FixedNeurons:
         if self.remembers:
             u *= self.keep_u
             np.trunc(u, out=u)
-            u += np.multiply(a, 2.0**SHIFT, dtype=np.float64)
+            u += np.multiply(a, 2.0**SHIFT, dtype=self.kind, casting="same_kind")
         else:
-            np.multiply(a, 2.0**SHIFT, out=u, dtype=np.float64)
-        if self.may_wrap and (u.max(initial=0) > HALF or u.min(initial=0) <= -HALF):
+            np.multiply(a, 2.0**SHIFT, out=u, dtype=self.kind, casting="same_kind")
+        if self.reach.may_wrap and (u.max(initial=0) > HALF or u.min(initial=0) <= -HALF):
             over, under = u > HALF, u <= -HALF
             self.wrapped += np.count_nonzero(over | under, axis=-1)
             u -= 2 * HALF * over
@@ -239,13 +261,13 @@ class FixedNeurons:
         v += u
         if self.bias is not None:
             v += self.bias
-        if self.may_clip and (v.max(initial=0) >= HALF or v.min(initial=0) <= -HALF):
+        if self.reach.may_clip and (v.max(initial=0) >= HALF or v.min(initial=0) <= -HALF):
             self.clipped += np.count_nonzero(np.abs(v) >= HALF, axis=-1)
             np.clip(v, -HALF + 1, HALF - 1, out=v)
         if self.population.hold and t:
             np.copyto(v, 0, where=self.spikes[..., t - 1, :])
         fired = np.greater(v, self.vth, out=self.spikes[..., t, :])
-        np.copyto(v, 0, where=fired)
+        np.multiply(v, ~fired, out=v)  # faster than a masked copy
         if self.states:
             self.us[..., t, :], self.vs[..., t, :] = u, v
 
@@ -261,13 +283,3 @@ def step_fixed(population: Population, a: Array) -> Trace:
     for t, arriving in enumerate(a):
         neurons.step(t, arriving)
     return neurons.trace()
-
-
-def _magnitude(values: Array | None) -> float:
-    return 0.0 if values is None else max(float(values.max(initial=0)), -float(values.min(initial=0)))
-
-
-def _most_kept(most: float, keep: Array, steps: int) -> float:
-    """What a state can reach that keeps a share of itself and gets at most `most` in every step."""
-    share = float(np.max(keep, initial=0))
-    return most * min(steps, 1 / (1 - share) if share < 1 else np.inf) if most else 0.0

@@ -15,8 +15,12 @@ from neuroprompt.spiking.weights import Weights, as_rows
 
 Array = NDArray[Any]
 
+EXACT = 2**24
+"""Below it float32 holds every whole number."""
 LINES = 2**16
-"""Below so many lines sums of 8-bit weights stay below 2^24, where float32 is exact."""
+"""Below so many lines sums of 8-bit weights stay below EXACT."""
+Product = Callable[[Array], Array]
+"""W s of spikes (N, in), whole numbers (N, out)."""
 FEW: dict[Any, float] = {np.int16: 0.12, np.int32: 0.05}
 """Share of spikes below which adding the rows that they meet beats a matrix product (2048 x 2048), by their type."""
 NEAR_BYTES = 2**20
@@ -46,14 +50,16 @@ def stored(weights: Weights) -> Weights:
     return weights.with_values(stored_weights(weights.values))
 
 
-def arriving_fixed(projection: Projection, sent: Array) -> Array:
+def arriving_fixed(projection: Projection, sent: Array, product: Product | None = None) -> Array:
     """What a fixed projection delivers of `sent` (..., in): W x, shifted by its exponent, (..., out).
 
     They are whole numbers, of whatever type they are fastest in. Spikes through a dense matrix go through one that was
-    made ready before.
+    made ready before, or through `product` where there is one.
     """
     weights, rows = projection.weights, as_rows(sent)
-    if sent.dtype == bool and weights.is_dense and weights.shape[1] < LINES:
+    if sent.dtype == bool and product is not None:
+        sums = product(rows)
+    elif sent.dtype == bool and weights.is_dense and weights.shape[1] < LINES:
         sums = _of_spikes(weights, rows)
     else:
         sums = _sums(weights.cached(stored), rows)
@@ -71,16 +77,17 @@ def _of_spikes(weights: Weights, sent: Array) -> Array:
     if share < (FEW_NEAR if small else FEW[np.int16]):
         rows = sparse_rows(sent, np.int16)
         most = weights.cached(_largest) * int(np.diff(rows.indptr).max(initial=0))
-        kind = np.int16 if min(most, weights.cached(_largest_sum)) < 2**15 else np.int32
+        kind = np.int16 if min(most, weights.cached(largest_sum)) < 2**15 else np.int32
         if kind is np.int16 or share < FEW[kind]:
             return np.asarray(rows @ weights.cached(TURNED[kind]))
     product: Array = sent.astype(np.float32) @ weights.cached(TURNED[np.float32])
     return product
 
 
-def _largest_sum(weights: Weights) -> int:
+def largest_sum(weights: Weights) -> int:
     """The largest magnitude that any spikes can add up to, whichever they are."""
-    return int(np.abs(stored_weights(weights.values)).sum(axis=1, dtype=np.int64).max(initial=0))
+    sizes = weights.with_values(np.abs(stored_weights(weights.values)).astype(np.int64)).raw
+    return int(np.asarray(sizes if weights.is_one_to_one else sizes.sum(axis=1)).max(initial=0))
 
 
 def sparse_rows(spikes: Array, kind: type[np.number[Any]]) -> csr_matrix:

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import BadBundle, BadSetting, Unsupported
+from neuroprompt.onnxgraph.external import check_external
 
 Array = NDArray[Any]
 COUNTED = ("MatMul", "Gemm", "Conv")
@@ -42,7 +43,10 @@ def effective(file: Path | str, images: Floats) -> Effective:
     if not len(images):
         raise BadSetting("no images", "at least one")
     try:
+        check_external(Path(file))
         model = onnx.load(str(file))
+    except BadBundle:
+        raise
     except Exception as error:  # onnx raises protobuf's and its own
         raise BadBundle(f"{file} cannot be read", "an ONNX file", "export it again") from error
     nodes = [node for node in model.graph.node if _multiplies(node.op_type)]

@@ -39,7 +39,9 @@ def draw_verified(
     if nodes:
         draw_raster(raster, right.spikes[nodes[-1]][:MOST_STEPS])
         raster.set_title("")
-        raster.set_title(f"reference, {nodes[-1]}: {int(right.spikes[nodes[-1]].sum()):,} spikes", loc="left")
+        counted = [target.nodes[nodes[-1]].spikes_reference for target in result.targets.values()]
+        spikes = counted[0] if counted else int(right.spikes[nodes[-1]].sum())
+        raster.set_title(f"reference, {nodes[-1]}: {spikes:,} spikes", loc="left")
     else:
         raster.set_axis_off()
     if targets and nodes:

@@ -42,6 +42,45 @@ class Mismatch:
 
 
 @dataclass(frozen=True)
+class Matches:
+    """What two rasters (T, n) have in common, in whole numbers that add up over runs.
+
+    equal             of T n (step, neuron) entries, those that match
+    both              spikes in both
+    reference, other  spikes of each neuron (n,)
+    """
+
+    steps: int
+    equal: int
+    both: int
+    reference: NDArray[np.int64]
+    other: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, a: Spikes, b: Spikes) -> Matches:
+        """Of the reference's spikes and the other's."""
+        return cls(len(a), int((a == b).sum()), int((a & b).sum()), a.sum(axis=0), b.sum(axis=0))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Matches]) -> Matches:
+        """Of runs one after the other."""
+        return cls(*(sum(getattr(part, f.name) for part in parts) for f in fields(cls)))
+
+    def measures(self) -> dict[str, Any]:
+        """The fields of `NodeAgreement` that are measured."""
+        entries, spikes, right = self.steps * self.reference.size, int(self.other.sum()), int(self.reference.sum())
+        either = spikes + right - self.both
+        return {
+            "spike_exact": self.equal / entries if entries else 1.0,
+            "jaccard": self.both / either if either else 1.0,
+            "rate_cosine": _cosine(self.reference / max(self.steps, 1), self.other / max(self.steps, 1)),
+            "spikes": spikes,
+            "spikes_reference": right,
+            "matches": self,
+        }
+
+
+@dataclass(frozen=True)
 class NodeAgreement:
     """How the spikes of one node, or of all neurons, agree.
 
@@ -49,6 +88,7 @@ class NodeAgreement:
     jaccard         spikes in both, of spikes in either; 1.0 where neither has any
     rate_cosine     cosine of the neurons' mean rates (Pedersen et al., Nat. Commun. 15:8122, 2024)
     first_mismatch  the earliest entry that differs, or None
+    matches         what these were counted from
     """
 
     spike_exact: float
@@ -57,10 +97,11 @@ class NodeAgreement:
     spikes: int
     spikes_reference: int
     first_mismatch: Mismatch | None
+    matches: Matches = field(repr=False, compare=False)
 
     def json(self) -> dict[str, Any]:
-        """For scripts; the fields by name."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        """For scripts; the fields by name, without the matches."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "matches"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +110,16 @@ class ValueAgreement:
 
     max_abs_diff: float
     max_rel_diff: float
+    largest: float = field(default=0.0, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, difference: float, largest: float) -> ValueAgreement:
+        """Of the largest difference and the reference's largest value."""
+        return cls(difference, difference / largest if largest else difference, largest)
+
+    def json(self) -> dict[str, float]:
+        """For scripts."""
+        return {"max_abs_diff": self.max_abs_diff, "max_rel_diff": self.max_rel_diff}
 
 
 @dataclass(frozen=True)
@@ -93,11 +144,14 @@ def compare(reference: Recording, other: Recording) -> Agreement:
         raise BadSetting(f"recordings of shape {b.shape}", f"{a.shape}: steps, neurons")
     mismatches = {name: _mismatch(reference, other, name) for name in reference.spikes}
     return Agreement(
-        **_measures(a, b),
+        **Matches.of(a, b).measures(),
         first_mismatch=_earliest(mismatches),
         seconds=other.seconds,
         nodes={
-            name: NodeAgreement(**_measures(spikes, other.spikes[name]), first_mismatch=mismatches[name])
+            name: NodeAgreement(
+                **Matches.of(spikes.astype(bool), other.spikes[name].astype(bool)).measures(),
+                first_mismatch=mismatches[name],
+            )
             for name, spikes in reference.spikes.items()
         },
         values={name: _closeness(values, other.values[name]) for name, values in reference.values.items()},
@@ -153,20 +207,7 @@ def plain(value: Any) -> Any:
     """A result's field as JSON has it."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, Mismatch | NodeAgreement):
-        return value.json()
-    return asdict(value) if isinstance(value, ValueAgreement) else value
-
-
-def _measures(a: Spikes, b: Spikes) -> dict[str, Any]:
-    both, either = int((a & b).sum()), int((a | b).sum())
-    return {
-        "spike_exact": int((a == b).sum()) / a.size if a.size else 1.0,
-        "jaccard": both / either if either else 1.0,
-        "rate_cosine": _cosine(a.mean(axis=0), b.mean(axis=0)),
-        "spikes": int(b.sum()),
-        "spikes_reference": int(a.sum()),
-    }
+    return value.json() if isinstance(value, Mismatch | NodeAgreement | ValueAgreement) else value
 
 
 def _earliest(mismatches: Mapping[str, Mismatch | None]) -> Mismatch | None:
@@ -193,7 +234,7 @@ def _lag(a: Spikes, b: Spikes) -> int | None:
 
 def _closeness(a: NDArray[Any], b: NDArray[Any]) -> ValueAgreement:
     difference, largest = float(np.abs(a - b).max(initial=0)), float(np.abs(a).max(initial=0))
-    return ValueAgreement(difference, difference / largest if largest else difference)
+    return ValueAgreement.of(difference, largest)
 
 
 def _cosine(a: NDArray[Any], b: NDArray[Any]) -> float:

@@ -19,7 +19,7 @@ from neuroprompt.workers.program_file import UNREADABLE
 INPUTS, LABELS = ("inputs", "x", "X", "data", "spikes"), ("labels", "y", "Y", "targets")
 """What the arrays of an .npz or HDF5 file may be called."""
 FORMS = "a .npy, .npz or .h5 file"
-CELLS = 2**23
+CELLS = 2**24
 """Numbers that are read and run at a time."""
 
 
@@ -92,6 +92,8 @@ def _arrays(file: Path, names: tuple[str, ...] = INPUTS) -> tuple[Any, Any]:
     """The array of one of these names, or the only one, and the labels beside it; never a pickle."""
     if file.suffix not in (".npy", ".npz", ".h5", ".hdf5"):
         raise BadData(f"{file}", FORMS)
+    if file.exists() and not file.is_file():
+        raise BadData(f"{file} is no regular file", FORMS)  # a pipe would wait for ever for its writer
     try:
         if file.suffix == ".npy":
             return np.load(file, mmap_mode="r", allow_pickle=False), None

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import platformdirs
-
 from neuroprompt.errors import RuntimeMissing, WorkerFailed
 from neuroprompt.extras import install
+from neuroprompt.files import cache_folder
 from neuroprompt.processes import end_group, guarded, what_happened
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.scratch import scratch_folder
@@ -29,11 +28,6 @@ BUILD_SECONDS = 900
 PROBE_SECONDS = 30
 EXACTLY = ("--no-deps", "--require-hashes")
 """How uv installs pins: nothing else, and only files whose SHA-256 stands there."""
-
-
-def cache_folder() -> Path:
-    """Where runtimes are kept: NEUROPROMPT_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("NEUROPROMPT_CACHE") or platformdirs.user_cache_dir("neuroprompt"))
 
 
 @dataclass(frozen=True)
@@ -190,10 +184,7 @@ class Runtime:
     def _uv(self, *arguments: str, must: bool = True) -> str | None:
         """What uv printed; None where it failed and need not succeed. Raises RuntimeMissing."""
         try:
-            command = [_uv_program(), *arguments]
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL, check=False
-            )
+            done = _run_guarded([_uv_program(), *arguments], BUILD_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise RuntimeMissing(f"uv cannot run ({error})", "the package uv", install("runtimes")) from error
         if done.returncode == 0:
@@ -217,6 +208,25 @@ class Runtime:
                 # What stands there lost its Python: nobody can be running it.
                 shutil.rmtree(self.folder, ignore_errors=True)
         raise RuntimeMissing(f"cannot replace {self.folder}", "a writable folder", "remove it and run again")
+
+
+def _run_guarded(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    """subprocess.run with its output as text, of a child that ends with us; raises OSError, TimeoutExpired."""
+    if shutil.which(command[0]) is None:
+        raise FileNotFoundError(f"{command[0]} is not there")
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = subprocess.Popen(
+            guarded(command), stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+        )
+        try:
+            code = child.wait(seconds)
+        finally:
+            end_group(child)
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read().decode(errors="replace"))
+        return subprocess.CompletedProcess(command, code, *texts)
 
 
 def _uv_program() -> str:

@@ -20,6 +20,8 @@ from pathlib import Path
 from neuroprompt.errors import WorkerFailed
 from neuroprompt.processes import end_group, what_happened
 from neuroprompt.simulators.runtime import Runtime
+from neuroprompt.spiking.fingerprint import fingerprint
+from neuroprompt.spiking.program import Program
 
 KEPT = 2
 """Workers that stay, at most: one for each precision of a model. The one that was asked longest ago goes first."""
@@ -34,18 +36,22 @@ _lock = threading.Lock()
 
 
 def ask(
-    runtime: Runtime, script: Path, program: bytes, options: Sequence[str], *, folder: Path, timeout: float
+    runtime: Runtime, script: Path, program: Program | bytes, options: Sequence[str], *, folder: Path, timeout: float
 ) -> None:
     """Have the worker of `program` do what is in `folder`, in at most `timeout` seconds; one is started if none waits.
 
+    A worker is known by the program's fingerprint, or by the bytes of another file: writing a large program anew took a
+    third of a second run.
     Two threads never share one. Raises RuntimeMissing, and WorkerFailed when it dies, fails or takes too long: then it
     is gone, and the next call starts another.
     """
-    key = hashlib.sha256(b"\0".join([str((runtime.folder, script, *options)).encode(), program])).hexdigest()
+    what = hashlib.sha256(program).hexdigest() if isinstance(program, bytes) else fingerprint(program)
+    key = str((runtime.folder, script, *options, what))
     with _lock:
         worker = _waiting.pop(key, None)
     if worker is None or not worker.ask(folder, timeout):
-        worker = Worker(runtime, script, program, options)
+        file = program if isinstance(program, bytes) else program.to_bytes()
+        worker = Worker(runtime, script, file, options)
         if not worker.ask(folder, timeout):
             raise WorkerFailed(f"the {runtime.name} worker ended before it ran anything")
     with _lock:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,6 @@ REFERENCE = "reference"
 EMULATOR = "loihi"
 TOLERANCE = 1e-4
 """How far values of nodes that never fire may be off, of the largest: some simulators compute in float32."""
-
-Ran = Callable[[str, str], Recording]
-"""What a target did in a precision, potentials too; raises Unsupported, WorkerFailed."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Verification:
 
     What cannot run is in `skipped` with its reason and fix, and a target whose process broke in `failed`. `recordings`
     holds what the reference and every target did; potentials of fixed ones are in the chip's units. Of a data set there
-    are `items`, and recordings hold them one after the other.
+    are `items`, and recordings hold the first of them, one after the other.
     """
 
     reference: ReferenceRun
@@ -99,6 +95,12 @@ class Verification:
         return not self.failed and all(
             _agrees(target) for name, target in self.targets.items() if name != f"{EMULATOR}-fixed"
         )
+
+    def rates(self) -> dict[str, NDArray[Any]]:
+        """Spikes a step of each neuron of the reference, by node."""
+        for target in self.targets.values():
+            return {name: node.matches.reference / node.matches.steps for name, node in target.nodes.items()}
+        return {name: fired.mean(axis=0) for name, fired in self.recordings[REFERENCE].spikes.items()}
 
     def untimed(self) -> Verification:
         """Without the seconds: what files keep, the same each time."""
@@ -130,21 +132,20 @@ def verify(
     labels: NDArray[np.int64] | None = None,
     decode: str | None = None,
     reader: Reader | None = None,
-    ran: Ran | None = None,
+    first: int = 0,
 ) -> Verification:
     """Run `model` on every spiking target at hand (or on `targets`) and compare each with the reference.
 
     `inputs` (T, n_in): None for zeros where the model drives itself, seeded spikes otherwise; or a data set
     (B, T, n_in), over all of whose items spikes are compared, and the class of each, by `reader`, or `decode` of the
-    output's neurons (`neuroprompt.simulators.decode`), with `labels` (B,) where there are any. `ran` gives
-    what a target did where it ran elsewhere. Raises UnknownName, BadData, BadSetting.
+    output's neurons (`neuroprompt.simulators.decode`), with `labels` (B,) where there are any. They may be a part of
+    a data set, from item `first` on (`neuroprompt.simulators.verify_parts`). Raises UnknownName, BadData, BadSetting.
     """
     inputs = stimulus(model.float_program) if inputs is None else inputs
     classes = None
     if inputs.ndim == 3:
-        classes = Classes(reader or OutputNeurons(output_node(model.graph), decode), labels)
-    ran = ran or partial(run_target, model, inputs)
-    reference = _recorded(REFERENCE, "float", ran, model, inputs, classes=classes)
+        classes = Classes(reader or OutputNeurons(output_node(model.graph), decode), labels, first)
+    reference = _recorded(REFERENCE, "float", model, inputs, classes)
     thresholds = {p.name: p.vth for p in model.float_program.populations if p.emits == "spikes"}
     runs, skipped = _runs(SpikingTarget.names() if targets is None else targets)
     agreements: dict[str, TargetAgreement] = {}
@@ -153,7 +154,7 @@ def verify(
     emulated: Recording | None = None
     for key, name, precision in progress.track(runs, "verifying"):
         try:
-            recorded = _recorded(name, precision, ran, model, inputs, classes=classes)
+            recorded = _recorded(name, precision, model, inputs, classes)
         except Unsupported as error:
             skipped[key] = str(error)
             continue
@@ -172,7 +173,7 @@ def verify(
             agreement = replace(agreement, accuracy=recorded.accuracy, changed=changed, counts=recorded.counts)
         if precision == "fixed" and name != EMULATOR:
             if emulated is None:
-                emulated = _recorded(EMULATOR, "fixed", ran, model, inputs, classes=classes).recording
+                emulated = _recorded(EMULATOR, "fixed", model, inputs, classes).recording
             exact, states = compare(emulated, recording).spike_exact, _same_states(emulated, recording)
             agreement = replace(agreement, exact_with_emulator=exact, states_exact_with_emulator=states)
         agreements[key] = agreement
@@ -185,10 +186,11 @@ def verify(
 
 @dataclass(frozen=True)
 class Classes:
-    """How items become classes, and their labels where there are any."""
+    """How items become classes, their labels where there are any, and which item is the first."""
 
     reader: Reader
     labels: NDArray[np.int64] | None
+    first: int
 
 
 @dataclass(frozen=True)
@@ -201,36 +203,14 @@ class _Recorded:
     counts: PerItem | None = None
 
 
-def run_target(model: SpikingModel, inputs: Floats, name: str, precision: str) -> Recording:
+def _recorded(name: str, precision: str, model: SpikingModel, inputs: Floats, classes: Classes | None) -> _Recorded:
     """What a target does, potentials too."""
-    return SpikingTarget.named(name).run(model, inputs, precision, states=True)
-
-
-def run_all(
-    model: SpikingModel, inputs: Floats, targets: Sequence[str] | None = None
-) -> dict[tuple[str, str], Recording | Unsupported | WorkerFailed]:
-    """All that `verify` asks of targets, by name and precision: what each did, or why it did not."""
-    runs, _ = _runs(SpikingTarget.names() if targets is None else targets)
-    asked = {(REFERENCE, "float"): None} | {(name, precision): None for _, name, precision in runs}
-    asked |= {(EMULATOR, "fixed"): None} if any(precision == "fixed" for _, precision in asked) else {}
-    done: dict[tuple[str, str], Recording | Unsupported | WorkerFailed] = {}
-    for name, precision in asked:
-        try:
-            done[name, precision] = run_target(model, inputs, name, precision)
-        except (Unsupported, WorkerFailed) as error:
-            done[name, precision] = error
-    return done
-
-
-def _recorded(
-    name: str, precision: str, ran: Ran, model: SpikingModel, inputs: Floats, *, classes: Classes | None
-) -> _Recorded:
-    recording = ran(name, precision)
+    recording = SpikingTarget.named(name).run(model, inputs, precision, states=True)
     if classes is None:
         return _Recorded(recording)
     if classes.labels is not None:
         check_labels(classes.labels, classes.reader.count(recording))
-    predicted = classes.reader.classes(recording, inputs, 0)
+    predicted = classes.reader.classes(recording, inputs, classes.first)
     accuracy = None if classes.labels is None else float((predicted == classes.labels).mean())
     counts = PerItem.of(model.program(precision), recording, inputs)
     return _Recorded(recording.end_to_end(), predicted, accuracy, counts)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from neuroprompt.compiler.carried import without_integers
 from neuroprompt.compiler.compile import floats_of_graph
+from neuroprompt.compiler.measure import jaccard_by_layer
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.contracts.wide import Wide
-from neuroprompt.loihi.arithmetic import simulate
 from neuroprompt.spiking.program import SpikingModel
 
 EIGHT, SPLIT = "8 bits", "split signs"
@@ -26,12 +24,3 @@ def jaccard_of_ways(fitted: SpikingModel, inputs: Floats, wide: Wide) -> dict[st
         f"up to {wide.bits} bits": fitted,
     }
     return {way: jaccard_by_layer(m, inputs) for way, m in models.items() if m.quantisation_error is None}
-
-
-def jaccard_by_layer(model: SpikingModel, inputs: Floats) -> dict[str, float]:
-    """The Jaccard index of every population that fires, on one run or on all of a batch; of silent ones 1."""
-    floats, fixed = (simulate(program, inputs) for program in (model.float_program, model.fixed_program))
-    firing = [p.name for p in model.float_program.populations if p.emits == "spikes"]
-    both = {name: int(np.sum(floats[name].spikes & fixed[name].spikes)) for name in firing}
-    either = {name: int(np.sum(floats[name].spikes | fixed[name].spikes)) for name in firing}
-    return {name: both[name] / either[name] if either[name] else 1.0 for name in firing}

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.errors import BadBundle, OutOfRange, Unsupported
+from neuroprompt.spiking.tuned import Tuned
 from neuroprompt.spiking.weights import Weights, as_rows
 from neuroprompt.workers.program_file import FORMAT, UNREADABLE, VECTORS, read_program_file
 
@@ -200,7 +201,7 @@ class SpikingModel:
     """One spiking model in the forms that targets run: the NIR graph, its float program, its integer program.
 
     `quantisation_error` says why no integers could be fitted; then `fixed_program` is the float one, and asking for
-    "fixed" raises.
+    "fixed" raises. `tuned` says what tuning changed, where it was asked for.
     """
 
     graph: nir.NIRGraph
@@ -208,6 +209,7 @@ class SpikingModel:
     fixed_program: Program
     scale_report: dict[str, Any] = field(default_factory=dict)
     quantisation_error: Unsupported | None = None
+    tuned: Tuned | None = None
 
     @property
     def steps(self) -> int:

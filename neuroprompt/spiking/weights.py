@@ -113,6 +113,12 @@ class Weights:
         count = len(self.raw)
         return csr_matrix((self.raw.copy(), np.arange(count), np.arange(count + 1)), shape=self.shape)
 
+    def nonzero(self) -> Any:
+        """W as a new csr_matrix (out, in) that stores no zero."""
+        rows = self.rows()
+        rows.eliminate_zeros()
+        return rows
+
     def dense(self) -> Array:
         """W as a new array (out, in)."""
         return (

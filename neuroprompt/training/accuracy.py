@@ -9,6 +9,39 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Right:
+    """How many of `images` are right: where only their set's `classes` are chosen (0: all), and where any is."""
+
+    masked: int
+    unmasked: int
+    images: int
+    classes: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What evaluation counts: on clean images, under each noise, and on each data set from elsewhere."""
+
+    clean: Right
+    noise: Mapping[str, Right] = field(default_factory=dict)
+    ood: Mapping[str, Right] = field(default_factory=dict)
+
+    def numbers(self) -> list[list[int]]:
+        """The counts, a row for each, in the order of the fields."""
+        return [list(dataclasses.astuple(right)) for right in (self.clean, *self.noise.values(), *self.ood.values())]
+
+    @classmethod
+    def joined(cls, shards: Sequence[Sequence[Sequence[int]]], noises: Sequence[str], ood: Sequence[str]) -> Measured:
+        """All images, of the `numbers` of each shard and the names that each counted."""
+        rights = [
+            Right(sum(row[0] for row in rows), sum(row[1] for row in rows), *rows[0][2:])
+            for rows in zip(*shards, strict=True)
+        ]
+        of_noise = dict(zip(noises, rights[1 : 1 + len(noises)], strict=True))
+        return cls(rights[0], of_noise, dict(zip(ood, rights[1 + len(noises) :], strict=True)))
+
+
+@dataclass(frozen=True)
 class Corruption:
     """Accuracy under ImageNet-C's corruptions: the mean of each type over its severities, and of all types.
 

@@ -16,7 +16,7 @@ from neuroprompt.errors import BadData, BadSetting
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.robustness.corruptions import PARAMETERS
 from neuroprompt.robustness.noise import Noise, parse_noises
-from neuroprompt.training.accuracy import Accuracy, Corruption, Elsewhere
+from neuroprompt.training.accuracy import Accuracy, Corruption, Elsewhere, Measured, Right
 from neuroprompt.training.dataset import as_floats, batches, load_data, size_of
 from neuroprompt.training.run_folder import Run
 
@@ -44,6 +44,22 @@ def evaluate(
 
     Runs on a GPU where there is one. Raises BadSetting, BadData, UnknownName.
     """
+    return accuracy_of(measure(run, noises, split, data, ood=ood, batch=batch, seed=seed, progress=progress))
+
+
+def measure(
+    run: Run,
+    noises: Sequence[str] = (),
+    split: str = "test",
+    data: str | None = None,
+    *,
+    ood: Sequence[str] = (),
+    batch: int = 64,
+    seed: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    progress: Progress = SILENT,
+) -> Measured:
+    """What `evaluate` counts, on the batches of `shard` (k, n) alone: every n-th from k on. Raises what it raises."""
     if split not in ("train", "val", "test"):
         raise BadSetting(f"split {split!r}", "test, val or train")
     wanted = parse_noises(noises)
@@ -61,31 +77,35 @@ def evaluate(
     model = run.model.to(device)
     net = model.settled()
 
-    def share(of: Images, what: str, noise: Noise | None = None) -> float:
-        return correct(net, device, of, batch, noise=noise, seed=seed, progress=progress, what=what) / size_of(of)
-
-    def shares(of: Images, what: str, among: Sequence[int]) -> Elsewhere:
-        masked, unmasked = counts(net, device, of, batch, progress=progress, what=what, among=among)
-        return Elsewhere(masked / size_of(of), size_of(of), len(among), unmasked / size_of(of))
+    def right(of: Images, what: str, noise: Noise | None = None, among: Sequence[int] | None = None) -> Right:
+        return counts(
+            net, device, of, batch, noise=noise, seed=seed, progress=progress, what=what, shard=shard, among=among
+        )
 
     try:
-        by_noise = {noise: share(images, str(noise), noise) for noise in wanted}
-        return Accuracy(
-            clean=share(images, "clean"),
-            noise={str(noise): accuracy for noise, accuracy in by_noise.items()},
-            images=size_of(images),
-            corruption=_means(by_noise),
-            ood={name: shares(of, name, among) for name, (of, among) in elsewhere.items()},
-        )
+        by_noise = {str(noise): right(images, str(noise), noise) for noise in wanted}
+        by_data = {name: right(of, name, among=among) for name, (of, among) in elsewhere.items()}
+        return Measured(right(images, "clean"), by_noise, by_data)
     finally:
         model.to(home)
 
 
-def _means(accuracies: Mapping[Noise, float]) -> Corruption | None:
+def accuracy_of(measured: Measured) -> Accuracy:
+    """The accuracies of what was counted on all images."""
+    noise = {name: right.masked / right.images for name, right in measured.noise.items()}
+    ood = {
+        name: Elsewhere(right.masked / right.images, right.images, right.classes, right.unmasked / right.images)
+        for name, right in measured.ood.items()
+    }
+    clean = measured.clean
+    return Accuracy(clean.masked / clean.images, noise, clean.images, _means(noise), ood)
+
+
+def _means(accuracies: Mapping[str, float]) -> Corruption | None:
     """The mean accuracy of each type of corruption, and of all types; None where there is none."""
     types: dict[str, float] = {}
     for kind in PARAMETERS:
-        of_kind = [accuracy for noise, accuracy in accuracies.items() if noise.kind == kind]
+        of_kind = [accuracy for noise, accuracy in accuracies.items() if noise.partition(":")[0] == kind]
         if of_kind:
             types[kind] = sum(of_kind) / len(of_kind)
     return Corruption(types, sum(types.values()) / len(types)) if types else None
@@ -104,22 +124,6 @@ def _elsewhere(run: Run, name: str, progress: Progress) -> tuple[Images, list[in
     return cast(Images, ConcatDataset(splits)), [place[label] for label in other.classes]
 
 
-def correct(
-    model: Callable[[Tensor], Tensor],
-    device: torch.device,
-    images: Images,
-    batch: int,
-    *,
-    noise: Noise | None = None,
-    seed: int = 0,
-    progress: Progress = SILENT,
-    what: str = "images",
-    part: tuple[int, int] = (0, 1),
-) -> int:
-    """How many images `model` (settled, on `device`) gets right; `part` (k, n): every n-th image from k on."""
-    return counts(model, device, images, batch, noise=noise, seed=seed, progress=progress, what=what, part=part)[0]
-
-
 @torch.inference_mode()
 def counts(
     model: Callable[[Tensor], Tensor],
@@ -132,14 +136,17 @@ def counts(
     progress: Progress = SILENT,
     what: str = "images",
     part: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] = (0, 1),
     among: Sequence[int] | None = None,
-) -> tuple[int, int]:
-    """How many images `model` gets right, as `correct`: where only classes `among` are chosen, and where any is.
+) -> Right:
+    """How many images `model` (settled, on `device`) gets right: where only classes `among` are chosen, and of all.
 
     `among`: the class of the model that each label stands for; None: the label itself, and both counts are the same.
+    `part` (k, n): every n-th image from k on. `shard` (k, n): every n-th batch from k on, so that the batches of all
+    shards are those of one run, and the logits too.
     """
     indices = range(part[0], size_of(images), part[1])
-    rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
+    rows = [indices[i : i + batch] for i in range(0, len(indices), batch)][shard[0] :: shard[1]]
     masked = unmasked = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for row, (raw, labels) in zip(rows, progress.track(batches(images, rows), what, len(rows)), strict=True):
@@ -153,7 +160,7 @@ def counts(
             else:
                 masked += int((logits[:, among].argmax(1).cpu() == labels).sum())
                 unmasked += int((logits.argmax(1).cpu() == torch.tensor(among)[labels]).sum())
-    return masked, unmasked
+    return Right(masked, unmasked, size_of(images), 0 if among is None else len(among))
 
 
 def _few(classes: Sequence[str]) -> str:

@@ -174,6 +174,11 @@ class PromptedModel(nn.Module):
         grey = self.mean.expand(1, 3, *self.preprocess.size)
         return self.normalise(self.prompt.pixels(grey))[0]
 
+    def held(self) -> list[Tensor]:
+        """All weights and constants, with those that the form for training has of its own."""
+        parts = [self, *self._form]
+        return [tensor for part in parts for tensor in (*part.parameters(), *part.buffers())]
+
     def learned(self) -> dict[str, nn.Parameter]:
         """The parameters that learn, by name: `prompt.*`, `head.*`, and `backbone.*` where it is tuned."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}

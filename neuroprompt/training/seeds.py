@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ def evaluate_seeds(
     split: str = "test",
     *,
     ood: Sequence[str] = (),
+    by: Callable[[Run], Accuracy] | None = None,
     progress: Progress = SILENT,
 ) -> SeedsAccuracy:
-    """What `evaluate` measures of every run, and of all.
+    """What `evaluate` measures of every run (or `by`, in its place), and of all.
 
     The standard deviation is that of a sample, sqrt(sum (a - mean)^2 / (n - 1)). Raises BadSetting where there are
     fewer than two runs, or they differ in more than their seeds, and all that `evaluate` raises.
@@ -46,7 +47,7 @@ def evaluate_seeds(
     results = []
     for run in runs:
         progress.say(f"{run.folder} (seed {run.config.seed})")
-        accuracy = evaluate(run, noises, split, ood=ood, progress=progress)
+        accuracy = evaluate(run, noises, split, ood=ood, progress=progress) if by is None else by(run)
         results.append(SeedAccuracy(str(run.folder), run.config.seed, accuracy))
     shares = [result.accuracy.shares for result in results]
     return SeedsAccuracy(tuple(results), over(shares, statistics.fmean), over(shares, statistics.stdev))

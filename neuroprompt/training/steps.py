@@ -16,7 +16,7 @@ from neuroprompt.errors import BadSetting
 from neuroprompt.progress import Progress
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import as_floats, size_of
-from neuroprompt.training.evaluation import correct
+from neuroprompt.training.evaluation import counts
 from neuroprompt.training.features import features_of, larger, refit
 from neuroprompt.training.feed import Feed
 from neuroprompt.training.logs import Logs
@@ -146,8 +146,8 @@ class Steps:
             return None
         share = (self.fabric.global_rank, self.fabric.world_size)
         device, batch = self.fabric.device, larger(self.config.batch)
-        right = correct(net, device, val, batch, progress=self.progress, what="validation", part=share)
-        return self._total(torch.tensor(float(right), device=device)) / size_of(val)
+        right = counts(net, device, val, batch, progress=self.progress, what="validation", part=share)
+        return self._total(torch.tensor(float(right.masked), device=device)) / size_of(val)
 
     def _density(self) -> float | None:
         """The share of prompt bits that are 1, where neurons make the tokens."""

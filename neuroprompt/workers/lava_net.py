@@ -94,7 +94,19 @@ def abort_when_one_dies(sink: Any, done: threading.Event, folder: Path) -> None:
             os._exit(1)
 
 
-def die_with_parent() -> None:
-    """Have Linux kill this process when the one that forked it is gone, so that no Lava process stays behind."""
-    if sys.platform == "linux":
+def children_die_with_us() -> None:
+    """Have Linux kill every process that is forked from now on when the one that forked it is gone."""
+    if sys.platform != "linux":
+        return
+    parent = 0
+
+    def before() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    def in_child() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it died before it could be heeded
+            os._exit(1)
+
+    os.register_at_fork(before=before, after_in_child=in_child)

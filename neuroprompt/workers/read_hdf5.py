@@ -1,7 +1,7 @@
 """Read HDF5 files as plain arrays, in a process of its own: on damaged bytes libhdf5 may loop for ever, or crash.
 
-A request is a line of JSON, a path; an answer is a line of JSON and, where it went well, an `.npz` of so many bytes:
-arrays "0", "1", ... whose places in the file are the answer's "paths". Needs numpy and h5py.
+A request is a line of JSON, a path and seconds of the processor; an answer is a line of JSON and, where it went well,
+an `.npz` of so many bytes: arrays "0", "1", ... whose places in the file are the answer's "paths". Needs numpy, h5py.
 """
 
 import io
@@ -90,10 +90,16 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (4 * MOST_BYTES, 4 * MOST_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:
         data = b""
+        path, seconds = json.loads(line)
+        if sys.platform == "linux":
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            most, hard = int(used.ru_utime + used.ru_stime + seconds) + 1, resource.getrlimit(resource.RLIMIT_CPU)[1]
+            resource.setrlimit(resource.RLIMIT_CPU, (most if hard < 0 else min(most, hard), hard))
         try:
-            paths, data = read(json.loads(line))
+            paths, data = read(path)
             answer: dict[str, Any] = {"paths": paths}
         except Refused as refusal:
             answer = {"refused": list(refusal.args)}

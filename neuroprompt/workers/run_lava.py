@@ -5,7 +5,6 @@ through memory maps, because Lava's Var.get and RingBuffer read-out move it elem
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.proc.lif.process import LIF, LIFRefractory
 
 sys.path.append(str(Path(__file__).resolve().parent))  # python -I leaves it out
-from lava_net import Net, die_with_parent
+from lava_net import Net, children_die_with_us
 from lava_processes import (
     LIF_MODEL,
     NUMBER,
@@ -153,7 +152,7 @@ def main() -> None:
     beside = Path(__file__).resolve().parent / f"program.{arguments.precision}.npz"
     program = read_program(arguments.program or beside, arguments.precision)
     inputs = read_inputs(program, arguments.inputs)
-    os.register_at_fork(after_in_child=die_with_parent)
+    children_die_with_us()
     start = time.perf_counter()
     several = isinstance(inputs, list)
     with tempfile.TemporaryDirectory(prefix="lava-") as folder:

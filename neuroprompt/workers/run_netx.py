@@ -4,7 +4,6 @@ It stays (`serving.py`): a folder's inputs.npy are spikes (B, T, n); its recorde
 layer in STEPS chip steps of every item, delays included.
 """
 
-import os
 import sys
 import tempfile
 import types
@@ -29,7 +28,7 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 sys.path.append(str(Path(__file__).resolve().parent))  # python -I leaves it out
-from lava_net import Net, die_with_parent
+from lava_net import Net, children_die_with_us
 from lava_processes import LIF_MODEL, SYNAPSES, Sink, SinkModel, Source, SourceModel, with_ports
 from serving import serve
 
@@ -64,7 +63,7 @@ def build(net_file: str, steps: int, folder: Path) -> Net:
 def main() -> None:
     """The command line."""
     net_file, steps, idle = sys.argv[1:]
-    os.register_at_fork(after_in_child=die_with_parent)
+    children_die_with_us()
     with tempfile.TemporaryDirectory(prefix="netx-") as name:
         net = build(net_file, int(steps), Path(name))
 

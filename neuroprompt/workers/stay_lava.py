@@ -3,7 +3,6 @@
 A folder's inputs.npy (B, T, lines) are run from rest each; its spikes.npz gets what `run_lava.Simulator.run` gives.
 """
 
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parent))  # python -I leaves it out
-from lava_net import die_with_parent
+from lava_net import children_die_with_us
 from lava_program import read_inputs, read_program
 from run_lava import Simulator
 from serving import serve
@@ -21,7 +20,7 @@ def main() -> None:
     """The command line."""
     file, precision, idle, *options = sys.argv[1:]
     program = read_program(Path(file), precision)
-    os.register_at_fork(after_in_child=die_with_parent)
+    children_die_with_us()
     with tempfile.TemporaryDirectory(prefix="lava-") as name:
         simulator = Simulator(program, Path(name), "--states" in options)
 

@@ -18,6 +18,7 @@ from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from timm.models.xcit import Xcit
 from torch import Tensor, nn
 
+from neuroprompt.backbones._training import TrainingBlock
 from neuroprompt.benchmarks.memory import peak_bytes
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Prompt, Stream
 from neuroprompt.errors import Unsupported
@@ -114,6 +115,34 @@ def test_tokens_of_a_wrong_shape_are_rejected_as_by_the_backbone() -> None:
     backbone = net(NETS["xcit"])
     with pytest.raises(Unsupported, match="handed on"):
         backbone.for_training()(torch.zeros(1, 3, 32, 32).double(), torch.zeros(1, 5, 32).double())
+
+
+@pytest.mark.parametrize("method", ["vpt-deep", "vpt-shallow", "gate-vpt"])
+@pytest.mark.parametrize("name", ["vit", "vit-norms", "eva-grouped", "beit"])
+def test_what_is_made_again_has_the_same_bits_and_is_not_kept(name: str, method: str) -> None:
+    backbone = net(NETS[name])
+    prompt, images = drawn(method, backbone, tokens=5), torch.rand(16, *backbone.site.image).double()
+    results, peaks = [], []
+    for remakes in (False, True):
+        network = backbone.for_training()
+        for block in network.modules():
+            if isinstance(block, TrainingBlock):
+                block.remakes = remakes
+        results.append(gradients(network, images, prompt))
+        peaks.append(peak_bytes(lambda n=network: gradients(n, images, prompt), network.parameters()))  # type: ignore[misc]
+    assert all(torch.equal(kept, again) for kept, again in zip(*results, strict=True))
+    if (name, method) == ("beit", "gate-vpt"):  # a learned heat changes the bias: nothing is made again
+        assert peaks[1] == peaks[0]
+    else:
+        assert peaks[1] < peaks[0]
+
+
+def test_a_gradient_may_be_asked_for_twice() -> None:
+    backbone = net(NETS["vit"])
+    prompt, images = drawn("vpt-deep", backbone, tokens=5), torch.rand(2, *backbone.site.image).double()
+    total = backbone.for_training()(images, prompt.tokens()).sum()
+    first, second = (torch.autograd.grad(total, list(prompt.parameters()), retain_graph=True) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("form", ["plain", "training"])

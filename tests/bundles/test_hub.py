@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import huggingface_hub.constants
 import pytest
 from hub_stand_in import TOKEN, Hub, standing_in
@@ -83,15 +84,26 @@ def manifest_of(hub: Hub) -> dict[str, Any]:
     return found
 
 
-def test_a_hub_that_never_answers(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_hub_that_never_answers(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(neuroprompt.bundles.hub, "ANSWER_SECONDS", 0.5)
+    before = set(tmp_path.rglob("*"))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(HubFailed, match="cannot be reached"):
             pull("me/digits", tmp_path / "theirs")
-    assert list(tmp_path.iterdir()) == []
+        with pytest.raises(HubFailed, match="cannot be reached"):
+            push(bundle, "me/digits")
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_hub_that_falls_silent_during_an_upload(hub: Hub, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last request is not tried again, and the client's own limit, none, is as before afterwards."""
+    monkeypatch.setattr(neuroprompt.bundles.hub, "SILENT_SECONDS", 0.5)
+    before = huggingface_hub.get_session().timeout
+    hub.silent = "/commit/main"
+    with pytest.raises(HubFailed, match="cannot be reached"):
+        push(bundle, "me/digits")
+    assert huggingface_hub.get_session().timeout == before
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "version", "pickle", "outside", "no manifest"])

@@ -1,8 +1,9 @@
 """Damaged and hostile files of every kind that a user hands in: exit code 2 and one line, or a result; nothing else.
 
 No traceback, no hang, at most 10 s of processor time and 2 GiB beside what the process has, and nothing printed that
-steers a terminal. NEUROPROMPT_HOSTILE says how many files of each kind are tried (3 in CI, and those that found
-something once), NEUROPROMPT_HOSTILE_LOG names a file for a line of JSON after each. SECURITY.md holds the figures.
+steers a terminal. NEUROPROMPT_HOSTILE says how many files of each kind are tried (1 in CI, and those that found
+something once) from number NEUROPROMPT_HOSTILE_FIRST on, NEUROPROMPT_HOSTILE_LOG names a file for a line of JSON after
+each. SECURITY.md holds the figures.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ import pytest
 from damage import ESCAPE, NASTY, damaged_as, damaged_bytes, damaged_json, damaged_text
 from fork_server import ForkServer
 from hub_stand_in import Hub
-from killing import TINY, alive, fresh
+from killing import TINY, TRAIN, alive, fresh
 from PIL import Image
 
+import neuroprompt
 from neuroprompt.bundles.bundle import MANIFEST
 from neuroprompt.files import sha256
 
 CASES = int(os.environ.get("NEUROPROMPT_HOSTILE", "1"))
+FIRST = int(os.environ.get("NEUROPROMPT_HOSTILE_FIRST", "0"))
 CPU_SECONDS, BYTES, WALL_SECONDS = 10, 2**31, 180.0
 
 IMAGES = 20
@@ -131,8 +134,10 @@ def run_tensors(place: Path, base: Path, hub: Hub, rng: Random) -> str:
 
 def weights(place: Path, base: Path, hub: Hub, rng: Random) -> str:
     file = place / "w.safetensors"
-    file.write_bytes(damaged_as(file.name)((base / "run" / "prompt.safetensors").read_bytes(), rng))
-    return f"train {TINY.replace('--random-weights', '')} --weights w.safetensors --out out"
+    sound = Path(neuroprompt.__file__).parent / "backbones" / "embedded.safetensors"
+    file.write_bytes(damaged_as(file.name)(sound.read_bytes(), rng))
+    small = TINY.replace("--random-weights", "--method linear --limit 20 --epochs 1")
+    return f"train {small} --weights w.safetensors --out out"
 
 
 def price_list(place: Path, base: Path, hub: Hub, rng: Random) -> str:
@@ -206,6 +211,53 @@ def hub_answer(place: Path, base: Path, hub: Hub, rng: Random) -> str:
     return "pull me/hostile --out out"
 
 
+def link_or_pipe(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """A file of a bundle, a run or a folder of data that is a link, a pipe, a socket, or a folder."""
+    which = rng.choice(("means", "lava", "run", "images", "graph"))
+    if which == "images":
+        (place / which).mkdir()
+        shutil.copy(base / "images" / "0000.png", place / which / "a.png")
+    elif which == "graph":
+        (place / which).mkdir()
+        shutil.copy(base / "graph.nir", place / which / "g.nir")
+        shutil.copy(base / "items.npy", place / which / "x.npy")
+    else:
+        shutil.copytree(base / which, place / which)
+    file = rng.choice(sorted((place / which).iterdir()))
+    sound = file.read_bytes()
+    file.unlink()
+    what = rng.randrange(6)
+    if what == 0:
+        os.mkfifo(file)
+    elif what == 1:
+        file.mkdir()
+    elif what == 2:
+        (place / "outside").write_bytes(sound)
+        file.symlink_to(place / "outside")
+    else:
+        file.symlink_to(
+            rng.choice(("/dev/zero", "/dev/null", "/etc/passwd", "nowhere", file.name, "..", "/proc/self/mem"))
+        )
+    typed = {
+        "means": (f"run means {base}/images/0000.png", "energy means"),
+        "lava": ("run lava --target loihi", "energy lava", "card lava"),
+        "run": ("eval run", "export run --target nir --out out", f"{TRAIN} --epochs 1 --out run"),
+        "images": (f"run {base}/means images", f"train {TINY} --epochs 1 --data folder:images --out out"),
+        "graph": (
+            "run graph/g.nir --inputs graph/x.npy",
+            "verify graph/g.nir --targets reference",
+            "energy graph/g.nir",
+        ),
+    }
+    return rng.choice(typed[which])
+
+
+def recipe(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    file = rng.choice(sorted((Path(neuroprompt.__file__).parent / "recipes").glob("*.toml")))
+    (place / "x.toml").write_bytes(damaged_text(file.read_bytes(), rng))
+    return f"train {TINY} --recipe x.toml --limit 20 --epochs 1 --out out"
+
+
 KINDS: dict[str, Make] = {
     "images": an_image,
     "bundle manifest": bundle_manifest,
@@ -220,6 +272,8 @@ KINDS: dict[str, Make] = {
     "npy and npz": arrays,
     "NIR": nir_file,
     "hub": hub_answer,
+    "links and pipes": link_or_pipe,
+    "recipes": recipe,
 }
 PRICES = """
 title = "mine"
@@ -238,10 +292,18 @@ high = 6.0
 value = 1.0
 unit = "pJ"
 source = "paper, 2020, table 1"
+[prices.updates_active]
+value = 2.0
+unit = "pJ"
+source = "paper, 2020, table 1"
+[prices.updates_inactive]
+value = 2.0
+unit = "pJ"
+source = "paper, 2020, table 1"
 [includes]
-weights_read = "in synops"
+reads = "in synops"
 """
-FOUND: dict[str, tuple[int, ...]] = {"bundle manifest": (5,), "hub": (1,)}
+FOUND: dict[str, tuple[int, ...]] = {"bundle manifest": (5,), "hub": (1,), "links and pipes": (7004,)}
 """Numbers of files that once gave a traceback, a hang or too much memory."""
 
 
@@ -251,7 +313,7 @@ FOUND: dict[str, tuple[int, ...]] = {"bundle manifest": (5,), "hub": (1,)}
 def test_hostile_files(kind: str, server: ForkServer, base: Path, hub: Hub, tmp_path: Path) -> None:
     tried = Tried(kind)
     log = os.environ.get("NEUROPROMPT_HOSTILE_LOG")
-    for number in (*FOUND.get(kind, ()), *range(CASES)):
+    for number in (*FOUND.get(kind, ()), *range(FIRST, FIRST + CASES)):
         place = tmp_path / "place"
         fresh(place, {})
         words = KINDS[kind](place, base, hub, Random(f"{kind} {number}"))

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +17,12 @@ import nir
 import numpy as np
 import pytest
 from float_bounds import near
+from in_turn import InTurn
 from numpy.typing import NDArray
+from sharded import timeless
 
 from neuroprompt.bundles.data_run import opened, run_items
+from neuroprompt.bundles.shards import Split
 from neuroprompt.contracts.deployment import Prices, Recording, SpikingTarget
 from neuroprompt.energy.count_spikes import count
 from neuroprompt.energy.estimate import estimate
@@ -168,11 +178,13 @@ def test_mistakes_are_one_line(command: Command, graph: Path, data: Path, tmp_pa
     np.save(tmp_path / "many.npy", np.full(ITEMS, CLASSES))
     np.save(tmp_path / "wide.npy", np.zeros((2, STEPS, 13)))
     (tmp_path / "empty.npy").touch()
+    np.save(tmp_path / "nan.npy", np.where(np.arange(120).reshape(1, STEPS, 12) == 7, np.nan, 0.0))
     for verb in ("run", "verify"):
         refused(command(verb, graph, "--inputs", data, "--labels", tmp_path / "few.npy"), "one for each item")
         refused(command(verb, graph, "--inputs", data, "--labels", tmp_path / "many.npy"), "the model has 3")
         refused(command(verb, graph, "--inputs", tmp_path / "wide.npy"), "the graph has 12 input lines")
         refused(command(verb, graph, "--inputs", tmp_path / "empty.npy"), "cannot be read")
+        refused(command(verb, graph, "--inputs", tmp_path / "nan.npy"), "NaN or infinity in item 0")
         refused(command(verb, graph, "--inputs", data, "--decode", "rank"), "rate, first-spike, potential")
         refused(command(verb, graph, "--labels", tmp_path / "few.npy"), "--inputs FILE beside it")
         refused(command(verb, graph, "--inputs", data, "--figure", "a.txt"), "a.txt")
@@ -186,16 +198,11 @@ def test_mistakes_are_one_line(command: Command, graph: Path, data: Path, tmp_pa
 # --- shards ----------------------------------------------------------------------------------------------------------
 
 
-def timeless(values: Any) -> Any:
-    """JSON without what differs from run to run."""
-    if isinstance(values, dict):
-        return {key: timeless(value) for key, value in values.items() if key not in ("seconds", "items_per_second")}
-    return values
-
-
-@pytest.mark.slow
-def test_shards_on_an_engine_give_what_one_run_gives(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:
-    """In two processes, and in the order of the items; the same command again takes the files that are there."""
+def test_shards_on_an_engine_give_what_one_run_gives(
+    command: Command, graph: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the items; the same command again takes the files that are there."""
+    monkeypatch.setattr("neuroprompt.contracts.work.Engine.named", lambda *_, **__: InTurn())
     words = ("--inputs", data, "--json")
     split = ("--engine", "local", "--shards", 2, "--work", tmp_path / "work")
     for verb, more in (("run", ("--out", tmp_path / "a.csv")), ("verify", ("--targets", "loihi"))):
@@ -225,3 +232,36 @@ def test_a_shard_that_fails_is_one_line(command: Command, graph: Path, data: Pat
         refused(command(verb, graph, "--engine", "local"), "--inputs FILE beside it")
         refused(command(verb, graph, "--inputs", data, *split[:3], 0), "shards 0")
         refused(command(verb, graph, "--inputs", data, "--shard", "2/2:x.npz"), "INDEX/COUNT:FILE")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the worker is found in /proc")
+def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(graph: Path, data: Path, tmp_path: Path) -> None:
+    """The other shard's file is kept, and nothing of the killed one."""
+    words = ["run", str(graph), "--inputs", str(data), "--json", "--engine", "local", "--shards", "2"]
+    words += ["--work", str(tmp_path / "work")]
+    command = [sys.executable, "-m", "neuroprompt", *words]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while not (workers := processes_with(f"0/2:{tmp_path}")):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    said, noted = child.communicate(timeout=300)
+    assert (child.returncode, said) == (2, ""), noted
+    assert "shard 1 of 2 was killed by signal 9" in json.loads(noted.splitlines()[-1])["error"]["message"]
+    assert [file.parent.name[-6:] for file in (tmp_path / "work").glob("*/shard.npz")] == ["1-of-2"]
+    again = run_items(graph, data, split=Split(InTurn(), 2, tmp_path / "work"))
+    assert np.array_equal(again.tally.predicted, run_items(graph, data).tally.predicted)
+
+
+def processes_with(word: str) -> list[int]:
+    """Processes whose command line holds it."""
+    pids = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and word.encode() in (folder / "cmdline").read_bytes():
+                pids.append(int(folder.name))
+    return pids

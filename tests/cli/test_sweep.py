@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_turn import InTurn, exit_code
 
 from neuroprompt.locks import one_writer
 
@@ -96,3 +101,47 @@ def test_two_sweeps_into_one_folder_are_one_line(command: Command, tmp_path: Pat
         done = command("sweep", *SMALL, "--out", tmp_path / "x")
     assert done.code == 2
     assert "another process" in done.err
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[None]:
+    """A file system of so many bytes in memory, which only root can mount; else a skip."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here: only root may")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_in_the_middle_loses_nothing(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done stays, the error is a line, and with room the same line ends with the table of a sound disk."""
+    words = ("sweep", *SMALL, "--grid", "method=linear,evp", "--seeds", "1", "--json")
+
+    def in_turn(out: Path) -> dict[str, Any]:
+        """The same line without the start of a child for each task, where the disk is sound."""
+        with monkeypatch.context() as patch, redirect_stdout(io.StringIO()):
+            patch.setattr("neuroprompt.sweeps.sweep.Engine.named", lambda *_, **__: InTurn())
+            assert exit_code(*words, "--out", out) == 0
+        values: dict[str, Any] = json.loads((out / "sweep.json").read_text())
+        return values
+
+    sound = in_turn(tmp_path / "sound")
+    pages = sum(-(-file.stat().st_size // 4096) for file in (tmp_path / "sound").rglob("*") if file.is_file())
+    with small_disk(tmp_path / "disk", 4096 * pages // 2):
+        out = tmp_path / "disk" / "x"
+        full = command(*words, "--out", out)
+        assert full.code in (1, 2), full.err
+        assert "Traceback" not in full.err
+        assert "No space left on device" in full.err
+        before = {file: file.read_bytes() for file in out.rglob("prompt.safetensors")}
+        subprocess.run(["mount", "-o", "remount,size=100M", str(tmp_path / "disk")], check=True)
+        roomy = in_turn(out)
+        assert [roomy[key] for key in ("table", "pairs")] == [sound[key] for key in ("table", "pairs")]
+        assert {file: file.read_bytes() for file in before} == before
+        assert not list(out.rglob("*.part"))

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from float_bounds import near
+from in_turn import InTurn
 from PIL import Image
 
+from neuroprompt.bundles.shards import Split
 from neuroprompt.cli._app import VERBS
 from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
 from neuroprompt.contracts.learning import BackboneSpec, Prompt
@@ -99,6 +101,27 @@ def test_eval_of_corruptions_elsewhere_and_a_csv(command: Command, trained: Path
     assert max(map(len, shown.splitlines())) <= 80
     for word in ("mean corruption accuracy", "contrast", "jpeg:25", "at severity"):
         assert word in shown
+
+
+def test_eval_in_shards_is_eval(trained: Path, tmp_path: Path) -> None:
+    """Of all that is counted, over the real command of each shard; `local` is tried with sweeps."""
+    from neuroprompt.bundles.eval_run import evaluate_in_shards
+    from neuroprompt.training.evaluation import evaluate
+    from neuroprompt.training.run_folder import Run
+
+    run, name = Run.load(trained), f"folder:{digits_in_folders(tmp_path / 'few', '3', '5')}"
+    wanted = ["contrast:5", "jpeg:25"]
+    shards = evaluate_in_shards(run, Split(InTurn(), 3, tmp_path / "work"), wanted, ood=[name])
+    assert shards == evaluate(run, wanted, ood=[name])
+
+
+def test_mistakes_of_eval_in_shards_are_one_line(command: Command, trained: Path, tmp_path: Path) -> None:
+    for words in (("--shards", 2), ("--engine", "local", "--shards", 0), ("--engine", "cloud"), ("--shard", "1/1:x")):
+        done = command("eval", trained, *words)
+        assert (done.code, done.err.count("error:")) == (2, 1), done.err
+    (tmp_path / "file").touch()
+    done = command("eval", trained, "--engine", "local", "--shards", 1, "--work", tmp_path / "file" / "inside")
+    assert (done.code, done.err.count("error:")) == (2, 1), done.err
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from random_graphs import random_graph
 
 from neuroprompt.compiler.compile import model_of_graph
@@ -15,7 +16,7 @@ from neuroprompt.spiking.weights import Weights
 
 def program(size: int, weights: int) -> Program:
     population = Population("big", size, 4095, 10, 5, np.zeros(size, np.int32), 6, depth=1)
-    dense = np.ones((size, weights // size), np.int32)
+    dense = np.random.default_rng(0).integers(1, 256, (size, weights // size), np.uint8)
     return Program("fixed", 3, dense.shape[1], (population,), (Projection("input", "big", Weights(dense)),))
 
 
@@ -27,8 +28,9 @@ def test_cores_are_the_larger_of_what_neurons_and_weights_need() -> None:
     assert many["too_large"] == []
 
 
-def test_what_is_too_large_is_named_with_what_would_have_to_change() -> None:
-    (line,) = place(program(1000, 26_000_000))["too_large"]
+def test_what_is_too_large_is_named_with_what_would_have_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuroprompt.compiler.place.CORE_BYTES", 1024)
+    (line,) = place(program(1000, 200_000))["too_large"]
     assert "cores, more than the 128 of a chip; node 'big' has most" in line
     assert "smaller layers" in line
 
@@ -42,3 +44,13 @@ def test_the_dump_names_every_node_and_stage() -> None:
         for stage in ("flatten:", "normalise, schedule:", "quantise:", "place:"):
             assert stage in text
         assert all(f"  {n.name}: " in text for n in flat.nodes)
+
+
+def test_weights_of_a_convolution_count_once() -> None:
+    """A kernel of 3 weights over 2,000 pixels: two lists at each border, and one for all between."""
+    pixels = 2000
+    kernel = np.eye(pixels, k=1) * 5 + np.eye(pixels) * 7 + np.eye(pixels, k=-1) * 9
+    population = Population("p", pixels, 4095, 10, 5, np.zeros(pixels, np.int32), 6, depth=1)
+    projection = Projection("input", "p", Weights.best(kernel.astype(np.int32)))
+    placed = place(Program("fixed", 3, pixels, (population,), (projection,)))["populations"]["p"]
+    assert placed == {"neurons": pixels, "synapses": 3 * pixels - 2, "stored": 3 + 2 + 2, "cores": 1, "profiles": 1}

@@ -1,43 +1,12 @@
-"""Other projects' own code, to compare ours with: fetched once into the cache, without their dependencies; no stubs."""
+"""Other projects' own code, to compare ours with; no stubs."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
-import uv
-
-from neuroprompt.simulators.runtime import cache_folder
-
-
-def fetched(name: str, *packages: str) -> None:
-    """Put `packages` (exact versions) on the import path, behind everything that is installed.
-
-    A plain installation of neurobench brings torchaudio, numba, librosa and 18 more, none of which its metrics import.
-    """
-    folder = cache_folder() / "tests" / name
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
-        words = [uv.find_uv_bin(), "pip", "install", "-q", "--no-deps", "--python", sys.executable, "--target", new]
-        try:
-            done = subprocess.run([*map(str, words), *packages], capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"{', '.join(packages)} cannot be fetched: {(done.stderr.splitlines() or [''])[0]}")
-            with contextlib.suppress(OSError):  # another process was faster
-                os.rename(new, folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+from fetched import fetched
 
 
 @pytest.fixture(scope="session")

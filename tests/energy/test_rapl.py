@@ -85,3 +85,47 @@ def test_counters_of_others_are_refused_with_the_fix(
     monkeypatch.setattr(Path, "read_text", guarded)
     with pytest.raises(Unsupported, match=r"chmod a\+r .*energy_uj"):
         Meter(tmp_path)
+
+
+def test_the_kernels_folder_of_links_counts_every_zone_once(tmp_path: Path) -> None:
+    """/sys/class/powercap is flat and of links; behind them a package's folder holds those of its parts."""
+    device, flat = tmp_path / "devices" / "intel-rapl", tmp_path / "powercap"
+    flat.mkdir()
+    parts = {
+        "intel-rapl:0": "package-0-die-0",
+        "intel-rapl:0/intel-rapl:0:0": "core",
+        "intel-rapl:0/intel-rapl:0:1": "dram",
+        "intel-rapl:1": "package-0-die-1",
+        "intel-rapl:1/intel-rapl:1:0": "uncore",
+        "intel-rapl:2": "psys",
+    }
+    files = {name: zone(device, folder, name, 100) for folder, name in parts.items()}
+    (flat / "intel-rapl").symlink_to(device)
+    for folder in parts:
+        (flat / Path(folder).name).symlink_to(device / folder)
+    meter = Meter(flat)
+    assert [z.name for z in meter.zones] == ["package-0-die-0", "dram", "package-0-die-1"]
+    for i, name in enumerate(files):
+        add(files[name], 1_000_000 * 2**i)
+    assert meter.read() == near(1 + 4 + 8)
+
+
+@pytest.mark.parametrize("what", ["gone", "no number"])
+def test_a_counter_that_goes_away_while_it_is_read_is_one_line(
+    what: str, counters: dict[str, Path], tmp_path: Path
+) -> None:
+    def lose() -> None:
+        if what == "gone":
+            counters["dram"].unlink()
+        else:
+            counters["dram"].write_text("")
+
+    with pytest.raises(Unsupported, match="energy_uj cannot be read any more"):
+        measure(lose, seconds=0.01, root=tmp_path)
+
+
+def test_a_counter_that_goes_round_in_a_run_is_counted_once(counters: dict[str, Path], tmp_path: Path) -> None:
+    """Each run adds three quarters of the range, so that the counter goes round in most of them."""
+    step = 3 * (LARGEST + 1) // 4
+    result = measure(lambda: add(counters["package-1"], step), seconds=0.02, root=tmp_path)
+    assert result.joules == near(step * 1e-6, 4 * result.runs)

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sharded
 import torch
 from safetensors.torch import load_file
+from sharded import answers, graph_and_items
 
 from neuroprompt.contracts.work import Engine, Resources, Task
 from neuroprompt.errors import RuntimeMissing
@@ -169,6 +171,18 @@ def test_what_would_fail_every_task_is_one_line_before_the_first(cluster: Callab
     assert "does not see" in lines[4]
     assert not list(tmp_path.glob(".probe*"))
     assert not (tmp_path / "e.log").exists()
+
+
+@pytest.mark.slow
+def test_a_data_set_in_shards_on_two_nodes_is_that_of_one_run(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
+    """`run` and `verify`, a shard a node; the driver is a process of its own, as Ray stays in it."""
+    nodes = cluster(1, 1)
+    graph_and_items(tmp_path)
+    words = [sys.executable, str(Path(sharded.__file__)), str(tmp_path), nodes.address]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == answers(tmp_path)
+    assert len(list((tmp_path / "work").glob("*/shard.npz"))) == 4
 
 
 DYING = """

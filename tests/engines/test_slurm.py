@@ -17,9 +17,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from sharded import answers, graph_and_items
 
+from neuroprompt.bundles.shards import Split
 from neuroprompt.contracts.work import Engine, Resources, Task
 from neuroprompt.engines._child import run_child
+from neuroprompt.engines.slurm import Job, _said
 from neuroprompt.errors import RuntimeMissing
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -157,6 +160,23 @@ def test_a_failed_job_stops_no_other_and_closing_cancels(tmp_path: Path) -> None
     assert (
         not (long.writes / "metrics.json").exists() or '"finished": false' in (long.writes / "metrics.json").read_text()
     )
+
+
+def test_a_node_that_does_not_see_a_path_says_so(tmp_path: Path) -> None:
+    """What a job does on its node; the command itself never starts there."""
+    reads = (tmp_path / "images",)
+    wanted = Task("a", ("--version",), tmp_path / "a.log", tmp_path / "a.log", tmp_path / "a", reads)
+    Job()(wanted, Resources())
+    assert f"does not see {tmp_path / 'images'}; expected storage that all nodes share" in (_said(wanted) or "")
+    assert not wanted.log.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+def test_a_data_set_in_shards_is_that_of_one_run(tmp_path: Path) -> None:
+    graph_and_items(tmp_path)
+    shards = Split(Engine.named("slurm"), 2, tmp_path / "work")
+    assert answers(tmp_path, shards) == answers(tmp_path)
 
 
 @pytest.mark.slow

@@ -102,6 +102,7 @@ def test_bench_times_it_beside_the_others(exported: tuple[Bundle, Exported]) -> 
     if ImageTarget.part("openvino").available().ok:
         assert {"openvino_over_bare", "openvino_int8_over_bare"} <= result.ratio.keys()
     assert {"int8_over_bare", "int8_dynamic_over_bare"} <= result.ratio.keys()
+    assert ({"web_over_bare", "web_int8_over_bare"} <= result.ratio.keys()) != ("web" in result.missing)
     assert result.joules["int8"] < result.joules["baked"]
     assert result.bytes["int8"] < 0.5 * result.bytes["baked"]
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from libraries import packages_of
+from libraries import packages_of, python_of
 
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
@@ -80,6 +80,85 @@ print(np.unique(node.r).tolist(), np.unique(node.w_in).tolist())
 """,
         "[0.75] [1.0]",
     ),
+    "snnTorch 1.0.0 reads IF as a leak of 0.9": (
+        "",
+        """
+import nir, numpy as np
+from snntorch.import_nir import import_from_nir
+one = np.ones(2)
+graph = nir.NIRGraph.from_list(nir.Affine(np.eye(2), one), nir.IF(r=one, v_threshold=one, v_reset=one * 0))
+net = import_from_nir(graph)
+print([round(float(m.beta), 3) for m in net.modules() if type(m).__name__ == "Leaky"])
+""",
+        "[0.9]",
+    ),
+    "Norse 1.1.0 ignores r": (
+        "",
+        """
+import nir, numpy as np, torch, norse.torch as norse
+one, counts = np.ones(1, np.float32), []
+for r in (1, 50):
+    lif = nir.LIF(tau=one * 0.01, r=one * r, v_leak=one * 0, v_threshold=one, v_reset=one * 0)
+    net = norse.from_nir(nir.NIRGraph.from_list(nir.Linear(np.eye(1, dtype=np.float32)), lif), dt=1e-3)
+    state, spikes = None, 0
+    for _ in range(100):
+        z, state = net(torch.full((1, 1), 0.9), state)
+        spikes += int(z.sum())
+    counts.append(spikes)
+print(counts)
+""",
+        "[0, 0]",
+    ),
+    "SpikingJelly 2.0.0 fires at its threshold": (
+        "spikingjelly",
+        """
+import torch
+from spikingjelly.activation_based import neuron
+print(neuron.IFNode(v_threshold=1.0, v_reset=0.0)(torch.ones(1, 1)).tolist())
+""",
+        "[[1.0]]",
+    ),
+    "sinabs 3.1.3 fires at its threshold and decays by exp(-1/tau)": (
+        "sinabs",
+        """
+import math, torch, sinabs.layers as sl
+fired = sl.IAF(spike_threshold=torch.tensor(1.0))(torch.ones(1, 1, 1))
+leak = sl.ExpLeak(tau_mem=torch.tensor(4.0), norm_input=False)(torch.tensor([[[1.0], [0.0], [0.0]]])).flatten()
+print(fired.flatten().tolist(), abs(float(leak[1] / leak[0]) - math.exp(-1 / 4)) < 1e-6)
+""",
+        "[1.0] True",
+    ),
+    "Nengo 4.1.0 puts a spike between two steps": (
+        "nengo",
+        """
+import nengo, numpy as np
+v, rest, fired = np.array([0.9]), np.zeros(1), np.zeros(1)
+nengo.LIF(tau_rc=0.02, tau_ref=0.0).step(dt=0.001, J=np.array([20.0]), output=fired, voltage=v, refractory_time=rest)
+print(bool(fired[0]), 0 < rest[0] < 0.001)
+""",
+        "True True",  # without a refractory time it still rests until the spike's own moment
+    ),
+    "Lava 0.10.0 clips weights, drops odd bits and starts biases a step before inputs": (
+        "lava",
+        """
+import numpy as np
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.dense.process import Dense
+from lava.proc.io.source import RingBuffer
+from lava.proc.lif.process import LIF
+lines, dense = RingBuffer(data=np.ones((1, 2), int)), Dense(weights=np.array([[1000], [3], [-4]]))
+neurons, v = LIF(shape=(3,), du=4095, dv=0, vth=100000, bias_mant=64), []
+lines.s_out.connect(dense.s_in)
+dense.a_out.connect(neurons.a_in)
+for _ in range(2):
+    neurons.run(RunSteps(1), Loihi2SimCfg(select_tag="fixed_pt"))
+    v.append((neurons.v.get() // 64).tolist())
+neurons.stop()
+print(v)
+""",
+        "[[1.0, 1.0, 1.0], [256.0, 4.0, -2.0]]",  # 2 steps of a bias of 1, and weights of 254, 2 and -4
+    ),
 }
 
 
@@ -93,7 +172,7 @@ def test_the_library_still_does_it(row: str) -> None:
         pytest.skip(f"the packages of {library} cannot be had: {error}")
     if library and not SpikingTarget.part(library).available().ok:
         pytest.skip(f"{library} is not installed")
-    words = [sys.executable, "-W", "ignore", "-c", script]
+    words = [python_of(library) if library else sys.executable, "-W", "ignore", "-c", script]
     done = subprocess.run(
         words, env=os.environ | {"PYTHONPATH": folders}, capture_output=True, text=True, timeout=300, check=False
     )

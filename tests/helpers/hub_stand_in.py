@@ -28,6 +28,8 @@ class Hub:
     asked: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     address: str = ""
+    silent: str = ""
+    """The end of paths that it never answers; an empty text for none."""
 
 
 class Api(BaseHTTPRequestHandler):
@@ -103,6 +105,11 @@ class Api(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("content-length", 0)))
 
     def _send(self, what: bytes | dict[str, Any], code: int = 200, more: dict[str, str] | None = None) -> None:
+        if self.hub.silent and urlparse(self.path).path.endswith(self.hub.silent):
+            while self.connection.recv(4096):  # until the client goes
+                pass
+            self.close_connection = True
+            return
         data = what if isinstance(what, bytes) else json.dumps(what).encode()
         self.send_response(code)
         for key, value in {"Content-Length": str(len(data)), **(more or {})}.items():

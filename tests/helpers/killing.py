@@ -2,17 +2,22 @@
 
 A case is a command in a folder of its own. It runs undisturbed once, which says how long it takes and what it writes.
 Then, for each kill, in a new folder that holds nothing or the earlier result: the command is started, a victim gets a
-signal at a random moment of that time, and
+signal at a moment of that time, and
 
 - no file that has appeared is half-written: it has the bytes of the undisturbed run, or is whole by its format;
 - an earlier result is still there;
 - no process of the command lives five seconds later;
 - nothing printed a traceback;
 - the same command typed again ends with exit code 0 and the same files, byte for byte, and nothing else.
+
+A moment is a share of the processor time that the undisturbed run takes, with the processes under it: other work on the
+machine does not move it. The shares are spread evenly, whatever the number of kills, and each follows from the kill's
+number alone, so that a campaign which is itself interrupted goes on where it was.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -20,7 +25,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,9 +40,13 @@ SIGNS = {
     "terminate": signal.SIGTERM,
     "interrupt": signal.SIGINT,
     "child": signal.SIGKILL,
+    "group": signal.SIGINT,
 }
 WAYS = tuple(SIGNS)
-"""SIGKILL, SIGTERM and SIGINT of the command's own process alone; SIGKILL of a process under it alone."""
+"""SIGKILL, SIGTERM and SIGINT of the command's own process alone; SIGKILL of a process under it alone; SIGINT of its
+group, as a terminal sends it."""
+GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples without their whole part are spread evenly, however many there are."""
 
 IGNORED = re.compile(r"Exception ignored in: .*\nTraceback[^\n]*\n(?:  .*\n)*.*\n?")
 """What Python itself prints where Ctrl-C falls into a destructor: no caller can prevent it."""
@@ -55,7 +64,7 @@ class Case:
 
     `keeps` says whether a result that was there before must stay until the new one takes its place; `grows` names
     files that appear one after the other and change, each whole; `differs` names those whose bytes are of each run's
-    own, such as logs.
+    own, such as logs. `given` are files that are there before, which the command changes.
     """
 
     name: str
@@ -64,30 +73,22 @@ class Case:
     keeps: bool = True
     grows: Callable[[str], bool] = lambda name: False
     differs: Callable[[str], bool] = lambda name: False
+    given: Files = field(default_factory=dict)
 
 
 @dataclass
-class Record:
-    """What became of the kills of a case; `faults` in words."""
+class Killed:
+    """What became of one kill."""
 
-    name: str
-    seconds: float = 0.0
-    kills: int = 0
-    hit: int = 0
-    lost: int = 0
-    half_written: int = 0
-    orphans: int = 0
-    tracebacks: int = 0
-    not_resumed: int = 0
-    longest: float = 0.0
-    ways: dict[str, int] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-
-    def fault(self, kill: Kill, kind: str, words: str) -> None:
-        """Count a fault of that kind."""
-        setattr(self, kind, getattr(self, kind) + 1)
-        earlier = ", over an earlier result" if kill.earlier else ""
-        self.faults.append(f"kill {kill.number} ({kill.way} at {kill.moment:.3f} s{earlier}): {kind}: {words}")
+    case: str
+    number: int
+    way: str
+    share: float
+    earlier: bool
+    hit: bool = False
+    orphan_seconds: float = 0.0
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs of its kind (lost, half_written, orphans, tracebacks, not_resumed) and what it was."""
 
     def line(self) -> str:
         """As a line of JSON."""
@@ -95,14 +96,12 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Kill:
-    """Who is killed when, what stood there before, and what stands there at the end."""
+class Whole:
+    """An undisturbed run: what it wrote, its processor seconds, whether there were processes under it."""
 
-    number: int
-    way: str
-    moment: float
-    earlier: Files
-    expected: Files
+    files: Files
+    seconds: float
+    has_children: bool
 
 
 class Campaign:
@@ -112,89 +111,78 @@ class Campaign:
         self.server, self.home = server, home
         self.said = home / "said"
 
-    def kill(
-        self, case: Case, kills: int, seed: int = 0, after: Callable[[Record], None] = lambda record: None
-    ) -> Record:
-        """Kill a case so many times; `after` is called after each."""
-        record = Record(case.name)
-        rng = random.Random(f"{case.name} {seed}")
+    def kill(self, case: Case, numbers: Sequence[int], seed: int = 0) -> Iterator[Killed]:
+        """The kills of a case that have these numbers."""
         place = self.home / "place"
         self._undisturbed(case, place)  # what is read for the first time takes longer
-        before = time.monotonic()
-        expected, code, has_children = self._undisturbed(case, place)
-        record.seconds = time.monotonic() - before
-        if code:
-            record.faults.append(f"undisturbed: exit code {code}: {self._words()[-300:]}")
-            return record
-        for number in range(kills):
+        whole = self._undisturbed(case, place)
+        offset = random.Random(f"{case.name} {seed}").random()
+        for number in numbers:
             way = WAYS[number % len(WAYS)]
-            way = "kill" if way == "child" and not has_children else way
-            earlier = expected if case.keeps and number // len(WAYS) % 2 == 1 else {}
-            kill = Kill(number + 1, way, rng.random() * record.seconds, earlier, expected)
-            self._one(case, kill, record)
-            after(record)
-        return record
+            way = "kill" if way == "child" and not whole.has_children else way
+            earlier = case.keeps and number // len(WAYS) % 2 == 1
+            killed = Killed(case.name, number, way, (offset + number * GOLDEN) % 1, earlier)
+            self._one(case, killed, whole)
+            yield killed
 
-    def _undisturbed(self, case: Case, place: Path) -> tuple[Files, int, bool]:
-        """What it writes, its exit code, and whether there were processes under it."""
-        fresh(place, {})
+    def _undisturbed(self, case: Case, place: Path) -> Whole:
+        fresh(place, case.given)
         pid = self.server.start(case.words.split(), place, self.said, case.env)
-        children = False
+        children, seconds = False, 0.0
         while alive(pid):
-            children = children or len(self.server.living()) > 1
-            time.sleep(0.02)
+            children = children or len(family(pid)) > 1
+            seconds = max(seconds, processor_seconds(pid))
+            time.sleep(0.002)
         code = self.server.end().code
-        return files_in(place, hidden=True), code, children
+        assert code == 0, f"{case.name}: undisturbed: exit code {code}: {self._words()[-900:]}"
+        return Whole(files_in(place, hidden=True), seconds, children)
 
-    def _one(self, case: Case, kill: Kill, record: Record) -> None:
+    def _one(self, case: Case, killed: Killed, whole: Whole) -> None:
         place = self.home / "place"
-        fresh(place, kill.earlier)
-        began = time.monotonic()
+        earlier = whole.files if killed.earlier else case.given
+        fresh(place, earlier)
         pid = self.server.start(case.words.split(), place, self.said, case.env)
-        time.sleep(kill.moment)
-        victim = self._child(pid) if kill.way == "child" else pid
-        if victim and alive(pid) and sent(victim, SIGNS[kill.way]):
-            record.hit += 1
-        else:  # it is faster than it was: the next moments come sooner
-            record.seconds = min(record.seconds, time.monotonic() - began)
-        record.kills += 1
-        record.ways[kill.way] = record.ways.get(kill.way, 0) + 1
-        self._end(pid, kill, record)
+        while alive(pid) and processor_seconds(pid) < killed.share * whole.seconds:
+            time.sleep(0.001)
+        victim = self._child(pid) if killed.way == "child" else pid
+        if victim and alive(pid):
+            killed.hit = sent(victim, SIGNS[killed.way], group=killed.way == "group")
+        self._end(pid, killed)
         if "Traceback" in IGNORED.sub("", self._words()):
-            record.fault(kill, "tracebacks", self._words()[-2500:])
-        for name, words in half_written(files_in(place), kill.expected, case).items():
-            record.fault(kill, "half_written", f"{name}: {words}")
-        for name in kill.earlier:
-            if not (place / name).exists():
-                record.fault(kill, "lost", name)
+            killed.faults.append(("tracebacks", self._words()[-2500:]))
+        for name, words in half_written(files_in(place), whole.files, case).items():
+            killed.faults.append(("half_written", f"{name}: {words}"))
+        for name in earlier:
+            if not os.path.lexists(place / name):
+                killed.faults.append(("lost", name))
         self.server.start(case.words.split(), place, self.said, case.env)
         if code := self.server.end().code:
-            record.fault(kill, "not_resumed", f"exit code {code}: {self._words()[-300:]}")
-        elif difference := differences(files_in(place, hidden=True), kill.expected, case):
-            record.fault(kill, "not_resumed", difference)
+            killed.faults.append(("not_resumed", f"exit code {code}: {self._words()[-300:]}"))
+        elif difference := differences(files_in(place, hidden=True), whole.files, case):
+            killed.faults.append(("not_resumed", difference))
 
-    def _end(self, pid: int, kill: Kill, record: Record) -> None:
+    def _end(self, pid: int, killed: Killed) -> None:
         """Wait for the command's end, then for those under it."""
         until = time.monotonic() + MOST_SECONDS
         while alive(pid) and time.monotonic() < until:
             time.sleep(0.005)
         if alive(pid):
-            record.fault(kill, "orphans", "the command itself did not end")
+            killed.faults.append(("orphans", "the command itself did not end"))
             sent(pid, signal.SIGKILL)
         self.server.end()
         ended = time.monotonic()
         while (living := self.server.living()) and time.monotonic() - ended < ORPHAN_SECONDS:
             time.sleep(0.02)
-        record.longest = max(record.longest, time.monotonic() - ended)
+        killed.orphan_seconds = round(time.monotonic() - ended, 3)
         for each in living:
-            record.fault(kill, "orphans", command_of(each))
+            killed.faults.append(("orphans", command_of(each)))
             sent(each, signal.SIGKILL)
 
     def _child(self, pid: int) -> int:
         """A process under the command, waited for until it ends; 0 where none came."""
         while alive(pid):
-            if children := [each for each in self.server.living() if each != pid]:
-                return children[-1]
+            if len(pids := family(pid)) > 1:
+                return pids[-1]
             time.sleep(0.002)
         return 0
 
@@ -244,7 +232,7 @@ def half_written(files: Files, expected: Files, case: Case) -> dict[str, str]:
     """What has appeared and is not what the undisturbed run wrote, nor whole by its format."""
     faults = {}
     for name, data in files.items():
-        if case.differs(name) or data == expected.get(name):
+        if case.differs(name) or data in (expected.get(name), case.given.get(name)):
             continue
         words = broken(Path(name).suffix, data) if case.grows(name) else "bytes of no undisturbed run"
         if words:
@@ -282,10 +270,31 @@ def alive(pid: int) -> bool:
         return False
 
 
-def sent(pid: int, sign: signal.Signals) -> bool:
-    """Send a signal; whether there was anybody."""
+def family(pid: int) -> list[int]:
+    """A process and all under it that have not lost their parent, the youngest last."""
+    pids = [pid]
+    for each in pids:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{each}/task").iterdir():
+                pids += map(int, (task / "children").read_text().split())
+    return pids
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process and those under it have taken of the processor so far."""
+    seconds = 0.0
+    for each in family(pid):
+        with contextlib.suppress(OSError, IndexError):
+            seconds += time.clock_gettime(~each << 3 | 2)  # the kernel's number of that process's clock
+            ended = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[13:15]
+            seconds += sum(map(int, ended)) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+def sent(pid: int, sign: signal.Signals, group: bool = False) -> bool:
+    """Send a signal to a process, or to its group; whether there was anybody."""
     try:
-        os.kill(pid, sign)
+        (os.killpg if group else os.kill)(pid, sign)
     except ProcessLookupError:
         return False
     return True

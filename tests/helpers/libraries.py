@@ -114,6 +114,12 @@ def packages_of(library: str) -> str:
     return os.pathsep.join(folders)
 
 
+def python_of(library: str) -> str:
+    """The interpreter that runs a library's packages."""
+    part = SpikingTarget.part(library)
+    return str(part.runtime.executable) if issubclass(part, OwnRuntimeTarget) else sys.executable
+
+
 def rows_of(library: str) -> Iterator[Row]:
     """All nets of a library, made, exported and run there in a child process, then compiled and run here."""
     with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -100,6 +101,31 @@ def test_everything_of_the_users_is_escaped(report: tuple[Path, Report]) -> None
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert "<script" not in page
+
+
+def test_names_of_files_and_classes_stay_words(chain: dict[str, Path], tmp_path: Path) -> None:
+    """Of the run folder, the report, and the classes, whose names are those of other people's folders."""
+    evil = "<img src=x onerror='hostile()'>&amp;\"><script>hostile()"
+    run = shutil.copytree(chain["linear"], tmp_path / evil)
+    values = json.loads((run / "run.json").read_text())
+    values["config"]["classes"] = [f"{evil}{number}" for number in range(10)]
+    (run / "run.json").write_text(json.dumps(values))
+    tags: list[str] = []
+    attributes: list[str] = []
+
+    class Read(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append(tag)
+            attributes.extend(name for name, _ in attrs)
+
+    out = tmp_path / "<i onclick=x>r.html"
+    skip = ("accuracy", "latency", "verify", "measure")
+    write_report([run], out, skip=skip, command=["neuroprompt", "report", str(run)], **QUICK)
+    page = out.read_text()
+    Read().feed(page)
+    assert "hostile()" in page
+    assert not {"img", "script", "i"} & set(tags)
+    assert not [name for name in attributes if name.startswith("on")]
 
 
 def test_a_second_report_measures_nothing(

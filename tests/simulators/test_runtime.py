@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from child_processes import PROC, assert_all_gone, marked, needs_proc, until
 
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import NeuropromptError, RuntimeMissing, WorkerFailed
-from neuroprompt.simulators.runtime import WORKERS, Runtime, cache_folder
+from neuroprompt.files import cache_folder, sha256
+from neuroprompt.simulators.runtime import WORKERS, Runtime
 from neuroprompt.spiking.program import Population, Program, SpikingModel
 
 STEPS = 200_000
@@ -151,6 +154,83 @@ def test_builders_side_by_side_leave_one_whole_runtime(tmp_path: Path, tiny: Run
 
     (tmp_path / "none.txt").write_text("numpy==1.26.4")
     assert not tiny.built, "other pins are another runtime"
+
+
+TINY_WHEEL = "np_tiny-1.0-py3-none-any.whl"
+INSTALLER = """
+import sys
+from pathlib import Path
+from neuroprompt.simulators.runtime import Runtime
+from neuroprompt.simulators.side_packages import SidePackages
+
+requirements, script = map(Path, sys.argv[1:])
+own = Runtime("tiny", f"{sys.version_info.major}.{sys.version_info.minor}", requirements)
+beside = SidePackages("beside", requirements=requirements)
+for runtime in (own, beside):
+    runtime.build()
+    for _ in range(3):
+        print(runtime.run(script, [str(beside.folder)], 600).strip())
+"""
+
+
+def wheel(folder: Path) -> str:
+    """A package of one module in a wheel; its SHA-256."""
+    about = "np_tiny-1.0.dist-info"
+    files = {
+        "np_tiny.py": "WORD = 'installed'\n" + "# a line\n" * 100_000,
+        f"{about}/METADATA": "Metadata-Version: 2.1\nName: np-tiny\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{about}/RECORD"] = "".join(f"{name},,\n" for name in (*files, f"{about}/RECORD"))
+    with zipfile.ZipFile(folder / TINY_WHEEL, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return sha256(folder / TINY_WHEEL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_eight_processes_install_and_use_runtimes_in_one_cache(tmp_path: Path) -> None:
+    """From a folder of wheels, without a network: each builds or finds both runtimes, and runs each three times."""
+    (tmp_path / "wheels").mkdir()
+    requirements = tmp_path / "tiny.txt"
+    requirements.write_text(f"np-tiny==1.0 \\\n    --hash=sha256:{wheel(tmp_path / 'wheels')}\n")
+    script = tmp_path / "script.py"
+    script.write_text("import sys; sys.path.append(sys.argv[1]); import np_tiny; print(np_tiny.WORD)\n")
+    cache = tmp_path / "cache"
+    folders = {"UV_FIND_LINKS": str(tmp_path / "wheels"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    more = {"NEUROPROMPT_CACHE": str(cache), "NEUROPROMPT_TINY_PYTHON": sys.executable, "UV_NO_INDEX": "1"}
+    command = [sys.executable, "-c", INSTALLER, str(requirements), str(script)]
+    children = [
+        subprocess.Popen(
+            command, env={**os.environ, **folders, **more}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(8)
+    ]
+    said = [child.communicate() for child in children]
+    assert [(child.returncode, out, err) for child, (out, err) in zip(children, said, strict=True)] == [
+        (0, "installed\n" * 6, "")
+    ] * 8
+    assert sorted(p.name.partition("-")[0] for p in (cache / "runtimes").iterdir()) == ["beside", "tiny"]
+
+
+@needs_proc
+def test_a_builder_that_is_killed_leaves_no_uv(mark: bytes, tmp_path: Path) -> None:
+    """uv waits for an index that never answers; its parent has no chance to end it."""
+    requirements = tmp_path / "tiny.txt"
+    requirements.write_text(f"np-tiny==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    code = INSTALLER.split("for runtime in", maxsplit=1)[0] + "beside.build()\n"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(120)
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        folders = {"NEUROPROMPT_CACHE": str(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+        env = {**os.environ, **folders, "UV_DEFAULT_INDEX": index, "UV_HTTP_TIMEOUT": "600"}
+        builder = subprocess.Popen([sys.executable, "-c", code, str(requirements), str(tmp_path)], env=env)
+        asked, _ = silent.accept()
+        with asked:
+            builder.kill()
+            builder.wait()
+            assert_all_gone(mark)
 
 
 def test_a_runtime_whose_python_was_removed_is_built_again(tmp_path: Path, tiny: Runtime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import nir
@@ -190,6 +191,18 @@ def assert_equal(one: Recording, other: Recording) -> None:
         assert set(arrays) == set(others)
         for name, array in arrays.items():
             assert np.array_equal(array, others[name]), (kind, name)
+
+
+@pytest.mark.parametrize("precision", ["float", "fixed"])
+@pytest.mark.parametrize("chip", ["loihi1", "loihi2"])
+def test_a_batch_in_parts_is_the_batch_as_a_whole(monkeypatch: pytest.MonkeyPatch, precision: str, chip: str) -> None:
+    model = chain() if chip == "loihi2" else chain().on("loihi1")
+    emulator = SpikingTarget.named("loihi")
+    items = batch_for(model.float_program, 1, numbers=False)
+    whole = emulator.run(model, items, precision, states=True)
+    monkeypatch.setattr(sys.modules[type(emulator).__module__], "CELLS", 2 * STEPS * 4)
+    assert_equal(emulator.run(model, items, precision, states=True), whole)
+    assert any(array.any() for array in whole.spikes.values())
 
 
 @pytest.mark.parametrize("shape", [(3,), (0, STEPS, 3), (2, STEPS, 4), (2, STEPS + 1, 3), (1, 1, STEPS, 3)])

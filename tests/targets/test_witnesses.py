@@ -21,6 +21,7 @@ from neuroprompt.spiking.weights import Weights
 
 GRAPHS = int(os.environ.get("NEUROPROMPT_GRAPHS", "30"))
 """How many generated graphs Lava is asked about, beside the others: it takes about a second for each."""
+FIRST_SEED = int(os.environ.get("NEUROPROMPT_FIRST_SEED", "2000"))
 Overlaid = Callable[[str], SpikingTarget]
 
 
@@ -80,10 +81,11 @@ def test_brian2loihi_computes_what_our_emulator_does(overlaid: Overlaid) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600 + 30 * GRAPHS)
 def test_three_emulators_agree_on_generated_graphs(lava: SpikingTarget, overlaid: Overlaid) -> None:
-    """Ours, Lava and nengo-loihi; NEUROPROMPT_GRAPHS=300 takes minutes."""
+    """Ours, Lava and nengo-loihi; NEUROPROMPT_GRAPHS=300 takes minutes, NEUROPROMPT_FIRST_SEED chooses others."""
     nengo_loihi = overlaid("nengo-loihi")
-    nets = islice((net for net in fixed_nets(2000) if can(nengo_loihi, *net)), GRAPHS)
+    nets = islice((net for net in fixed_nets(FIRST_SEED) if can(nengo_loihi, *net)), GRAPHS)
     spikes = graphs = 0
     while some := list(islice(nets, 10)):
         model, inputs = side_by_side(some)

@@ -19,9 +19,10 @@ from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadData, BadSetting, CannotWrite
 from neuroprompt.robustness.corruptions import PARAMETERS
 from neuroprompt.robustness.noise import Noise
+from neuroprompt.training.accuracy import Measured
 from neuroprompt.training.config import configure
 from neuroprompt.training.dataset import load_data
-from neuroprompt.training.evaluation import evaluate
+from neuroprompt.training.evaluation import accuracy_of, evaluate, measure
 from neuroprompt.training.loop import train
 from neuroprompt.training.run_folder import Run
 from neuroprompt.training.seeds import COLUMNS, evaluate_seeds, save_csv
@@ -54,6 +55,16 @@ def test_accuracies_are_those_counted_by_hand(run: Run) -> None:
         "images": 40,
     }
     assert result.clean > 0.3
+
+
+@pytest.mark.parametrize(("count", "batch"), [(3, 7), (3, 20)])
+def test_what_shards_count_adds_up(run: Run, count: int, batch: int) -> None:
+    """Also where there are more shards than batches."""
+    noises = ["gaussian:0.2"]
+    parts = [measure(run, noises, batch=batch, shard=(k, count)).numbers() for k in range(count)]
+    joined = Measured.joined(parts, noises, [])
+    assert joined == measure(run, noises, batch=batch)
+    assert accuracy_of(joined) == evaluate(run, noises, batch=batch)
 
 
 def test_splits(run: Run) -> None:

@@ -1,6 +1,6 @@
 """Makes docs/explain/fidelity.md's figures of a net: the Jaccard index by layer for the ways, and with limits lifted.
 
-python docs/fidelity.py GRAPH.nir STEPS RATE [FIGURE.svg]     (fitted on a run of random spikes, measured on six others)
+python docs/fidelity_of.py GRAPH.nir STEPS RATE [FIGURE.svg]  (fitted on a run of random spikes, measured on six others)
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from matplotlib import rc_context
 
 from neuroprompt.compiler.compile import floats_of_graph
+from neuroprompt.compiler.measure import jaccard_by_layer
 from neuroprompt.compiler.place import place
 from neuroprompt.compiler.stimuli import flat_with_inputs
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.loihi.arithmetic import DECAY_ONE
 from neuroprompt.report.figures import new_figure
 from neuroprompt.report.verify_figure import draw_ways
-from neuroprompt.simulators.ways import jaccard_by_layer
 from neuroprompt.spiking.program import Number, Population, Program, Projection, SpikingModel
 from neuroprompt.spiking.weights import Weights
 
