@@ -80,6 +80,10 @@ class Matches:
         }
 
 
+UNCOUNTED = Matches(0, 0, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
+"""Of an agreement that was read back from a file, which keeps only what was measured."""
+
+
 @dataclass(frozen=True)
 class NodeAgreement:
     """How the spikes of one node, or of all neurons, agree.
@@ -97,7 +101,7 @@ class NodeAgreement:
     spikes: int
     spikes_reference: int
     first_mismatch: Mismatch | None
-    matches: Matches = field(repr=False, compare=False)
+    matches: Matches = field(default=UNCOUNTED, repr=False, compare=False, kw_only=True)
 
     def json(self) -> dict[str, Any]:
         """For scripts; the fields by name, without the matches."""

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.errors import BadBundle, OutOfRange, Unsupported
+from neuroprompt.spiking.sound import check_sound
 from neuroprompt.spiking.tuned import Tuned
 from neuroprompt.spiking.weights import Weights, as_rows
 from neuroprompt.workers.program_file import FORMAT, UNREADABLE, VECTORS, read_program_file
@@ -190,7 +191,9 @@ class Program:
                 for p in spec.pop("populations")
             )
             projections = tuple(Projection(**p | {"weights": Weights(p["weights"])}) for p in spec.pop("projections"))
-            return cls(populations=populations, projections=projections, **spec)
+            program = cls(populations=populations, projections=projections, **spec)
+            check_sound(program)
+            return program
         except UNREADABLE as error:
             got = f"the program cannot be read ({error})"
             raise BadBundle(got, "an .npz of neuroprompt", "export it again") from error

@@ -12,7 +12,15 @@ from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting, Unsupported
 
 WEIGHTS = {"model.blocks.0.attn.qkv.weight": (144, 48), "model.blocks.0.attn.qkv.bias": (144,)}
-SITE = PromptSite(depth=3, width=48, image=(3, 32, 32), patch=16, weights=WEIGHTS)
+SITE = PromptSite(
+    depth=3,
+    width=48,
+    image=(3, 32, 32),
+    patch=16,
+    keyed=True,
+    weights=WEIGHTS,
+    layers=("model.blocks.0.attn.qkv.weight",),
+)
 NO_BLOCKS = PromptSite(depth=0, width=48, image=(3, 32, 32), patch=16)
 
 
