@@ -18,7 +18,7 @@ FILES = sorted(p for top in ("neuroprompt", "export", "targets") for p in (ROOT 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LAYERS = (
     ("workers",),
-    ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras", "processes"),
+    ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras", "processes", "interrupts"),
     ("contracts", "spiking"),
     ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "engines", "compiler", "recipes"),
     ("training", "simulators", "onnxgraph", "csource"),

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from neuroprompt.errors import BadData, BadSetting
+from neuroprompt.interrupts import uninterrupted
 
 Array = NDArray[Any]
 Curves = Mapping[str, Mapping[str, float]]
@@ -139,7 +140,8 @@ def rendered(figure: Figure, form: Literal["png", "svg"], *, see_through: bool =
     """The figure as a PNG or SVG file's bytes, the same every time; text in an SVG stays text."""
     drawn = io.BytesIO()
     undated: Any = {"Date": None} if form == "svg" else None
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "neuroprompt"}):
+    # matplotlib's compiled code makes a TypeError of Ctrl-C.
+    with uninterrupted(), rc_context({"svg.fonttype": "none", "svg.hashsalt": "neuroprompt"}):
         figure.savefig(
             drawn,
             format=form,

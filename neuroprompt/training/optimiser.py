@@ -1,11 +1,8 @@
-"""What one training step needs: the optimiser, its rate, its state as flat tensors, and no Ctrl-C in its midst."""
+"""What one training step needs: the optimiser, its rate and its state as flat tensors."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -65,19 +62,3 @@ def restore(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> 
         i, _, key = name.removeprefix(PREFIX).partition(".")
         states.setdefault(int(i), {})[key] = value
     optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C until the block is done, so that a step is taken whole or not at all."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
-        yield
-        return
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-    if asked:
-        signal.raise_signal(signal.SIGINT)

@@ -81,6 +81,8 @@ def _json(values: Mapping[str, Any]) -> bytes:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
+        if file.exists() and not file.is_file():
+            raise OSError("no regular file")  # a pipe would wait for ever for its writer
         values = json_of(file.read_bytes())
     except (OSError, ValueError) as error:
         raise BadCheckpoint(f"{file} cannot be read ({error})", "JSON", "train again, or put the file back") from error

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from neuroprompt.contracts.learning import Images
 from neuroprompt.errors import BadSetting
+from neuroprompt.interrupts import uninterrupted
 from neuroprompt.progress import Progress
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import as_floats, size_of
@@ -22,7 +23,7 @@ from neuroprompt.training.feed import Feed
 from neuroprompt.training.logs import Logs
 from neuroprompt.training.metrics import Epoch
 from neuroprompt.training.model import PromptedModel
-from neuroprompt.training.optimiser import set_rate, uninterrupted
+from neuroprompt.training.optimiser import set_rate
 from neuroprompt.training.saver import Saver
 from neuroprompt.training.stopping import best_epoch
 

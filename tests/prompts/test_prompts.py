@@ -38,7 +38,7 @@ def test_every_method_enters_where_it_says(name: str) -> None:
     if prompt.enters == "tokens":
         with pytest.raises(Unsupported, match="blocks"):
             Prompt.named(name, site=NO_BLOCKS)
-    assert prompt.spiking == (prompt.generator() is not None)
+    assert prompt.spiking == (prompt.generator() is not None or bool(prompt.beside()))
     assert float(prompt.penalty()) == 0
 
 

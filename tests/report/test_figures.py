@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from neuroprompt.errors import BadData, BadSetting
@@ -147,3 +149,17 @@ def test_an_accuracy_that_cannot_be(value: float) -> None:
 def test_no_neurons_to_show() -> None:
     with pytest.raises(BadSetting, match="max_neurons 0"):
         drawn(raster(SPIKES, 0))
+
+
+def test_ctrl_c_while_it_is_drawn_comes_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside matplotlib's compiled code it would be a TypeError."""
+    drawn: list[bytes] = []
+
+    def save(self: Figure, file: io.BytesIO, **_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        drawn.append(b"whole")
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    with pytest.raises(KeyboardInterrupt):
+        images.rendered(images.new_figure(1, 1), "png")
+    assert drawn == [b"whole"]
