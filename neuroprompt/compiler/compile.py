@@ -98,9 +98,9 @@ def tuned_model(
 ) -> SpikingModel:
     """`model_of_items` whose integers are also tuned (`neuroprompt.compiler.tune`) on the runs of a batch (B, T, n_in).
 
-    `tuned` of the model has how often they fire as float does on the runs that were held out, with tuning and without;
-    the integers are those with more, on average over all populations. Raises BadSetting for a single run, Unsupported
-    where there are no integers.
+    `tuned` of the model has how often they fire as float does on the runs that were held out, with tuning and without.
+    Where that is not more with tuning, on average over all populations, the integers are those of `model_of_items`.
+    Raises BadSetting for a single run, Unsupported where there are no integers.
     """
     runs, held_out = tuning.split(len(items) if items.ndim == 3 else 1)
     begun = time.monotonic()
@@ -122,9 +122,10 @@ def tuned_model(
     after = replace(before, fixed_program=replace(fixed, steps=steps), scale_report=report)
     without, tuned = (jaccard_by_layer(model, items[held_out]) for model in (before, after))
     kept = sum(tuned.values()) > sum(without.values())
-    seconds = time.monotonic() - begun
-    changes = Tuned(tuning.rounds, len(runs), len(held_out), without, tuned, kept, seconds)
-    return replace(after if kept else before, tuned=changes)
+    if not kept:  # then no run need be held out
+        after = model_of_items(graph, items, split_signs=split_signs, wide=wide, progress=progress)
+    changes = Tuned(tuning.rounds, len(runs), len(held_out), without, tuned, kept, time.monotonic() - begun)
+    return replace(after, tuned=changes)
 
 
 def model_of_items(
