@@ -104,7 +104,7 @@ def training(folder: Path) -> Task:
 WAITING = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../helpers"]
 from test_slurm import training
 from neuroprompt.contracts.work import Engine, Resources
 list(Engine.named("slurm").run([training(Path(sys.argv[2]))], Resources()))
