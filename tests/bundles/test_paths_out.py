@@ -152,7 +152,7 @@ def test_weights_outside_are_not_read(tmp_path: Path, how: str, reader: str) -> 
 # --- archives --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("member", ["../out.npy", "/tmp/np-out.npy", "a/../../out.npy"])
+@pytest.mark.parametrize("member", ["../out.npy", "{root}/out.npy", "a/../../out.npy"])
 def test_members_of_an_archive_are_written_nowhere(tmp_path: Path, member: str) -> None:
     place = tmp_path / "place"
     place.mkdir()
@@ -162,12 +162,11 @@ def test_members_of_an_archive_are_written_nowhere(tmp_path: Path, member: str) 
     array = io.BytesIO()
     np.save(array, np.full((2, 3, 6), 2, np.float32))
     with zipfile.ZipFile(place / "x.npz", "w") as archive:
-        for name in ("inputs.npy", member):
+        for name in ("inputs.npy", member.format(root=tmp_path)):
             archive.writestr(name, array.getvalue())
     before = set(tmp_path.rglob("*"))
     npt.run_items(place / "g.nir", place / "x.npz")
     assert set(tmp_path.rglob("*")) == before
-    assert not Path("/tmp/np-out.npy").exists()
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from random_graphs import random_graph
+from random_graphs import random_graph, whole_weights
 
 from neuroprompt.compiler.backward import back_through_time, forced_potentials, of_weights
 from neuroprompt.compiler.compile import model_of_items, tuned_model
@@ -97,20 +97,11 @@ def test_the_same_seed_gives_the_same_integers() -> None:
 
 def test_what_does_not_help_is_not_kept() -> None:
     """Whole weights have nothing to gain: the program is that of no tuning."""
-    rng = np.random.default_rng(0)
-    nodes = {
-        "input": nir.Input({"input": np.array([LINES])}),
-        "w": nir.Linear(2.0 * rng.integers(-60, 60, (8, LINES))),
-        "n": nir.IF(np.ones(8), np.full(8, 100.0)),
-        "output": nir.Output({"output": np.array([8])}),
-    }
-    graph = nir.NIRGraph(nodes, [("input", "w"), ("w", "n"), ("n", "output")])
-    items, tuning = spikes(0, 4), Tuning(5)
-    runs, _ = tuning.split(4)
-    model = tuned_model(graph, items, tuning)
+    graph, items = whole_weights(LINES), spikes(0, 4)
+    model = tuned_model(graph, items, Tuning(5))
     assert model.tuned is not None
     assert not model.tuned.kept
-    assert model.fixed_program.to_bytes() == model_of_items(graph, items[runs]).fixed_program.to_bytes()
+    assert model.fixed_program.to_bytes() == model_of_items(graph, items).fixed_program.to_bytes()
     assert "kept as they were" in model.tuned.words()[-1]
 
 

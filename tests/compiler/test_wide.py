@@ -10,6 +10,7 @@ import nir
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from random_graphs import whole_weights
 
 from neuroprompt.compiler.compile import calibrated, model_of_graph, model_of_items
 from neuroprompt.compiler.place import place
@@ -93,15 +94,7 @@ def test_no_more_synapses_than_the_agreement_asked_for_needs() -> None:
 
 
 def test_whole_weights_need_no_second_list() -> None:
-    rng = np.random.default_rng(0)
-    nodes = {
-        "input": nir.Input({"input": np.array([LINES])}),
-        "w": nir.Linear(2.0 * rng.integers(-60, 60, (8, LINES))),
-        "n": nir.IF(np.ones(8), np.full(8, 100.0)),
-        "output": nir.Output({"output": np.array([8])}),
-    }
-    graph = nir.NIRGraph(nodes, [("input", "w"), ("w", "n"), ("n", "output")])
-    model = model_of_graph(graph, STEPS, spikes(0, STEPS), wide=AUTO)
+    model = model_of_graph(whole_weights(LINES), STEPS, spikes(0, STEPS), wide=AUTO)
     assert len(model.fixed_program.projections) == 1
     assert set(held_out(model).values()) == {1.0}
 

@@ -153,3 +153,15 @@ class _Builder:
         elif kind == 3:
             last = self.added("readout", nir.I(r=ones), last)
         return last, (3,)
+
+
+def whole_weights(lines: int) -> nir.NIRGraph:
+    """Eight IF neurons whose weights and thresholds are whole and even, so that 8 bits hold them exactly."""
+    weights = 2.0 * np.random.default_rng(0).integers(-60, 60, (8, lines))
+    nodes = {
+        "input": nir.Input({"input": np.array([lines])}),
+        "w": nir.Linear(weights),
+        "n": nir.IF(np.ones(8), np.full(8, 100.0)),
+        "output": nir.Output({"output": np.array([8])}),
+    }
+    return nir.NIRGraph(nodes, [("input", "w"), ("w", "n"), ("n", "output")])
