@@ -104,11 +104,11 @@ def rows_of(net: Net) -> Iterator[Row]:
     floats = lower(net.graph, net.held_out.shape[1])
     wanted = {name: trace.spikes for name, trace in simulate(floats, net.held_out).items()}
     yield row(net, "float", wanted, wanted)
-    model: SpikingModel | None = None
+    auto: SpikingModel | None = None
     ways: dict[str, Callable[[], tuple[SpikingModel, float]]] = {
         "8 bits": lambda: fitted(net, None),
-        TUNED: lambda: tuned(net),
         "auto": lambda: fitted(net, Wide()),
+        TUNED: lambda: tuned(net),
     }
     for way, find in ways.items():
         try:
@@ -116,6 +116,7 @@ def rows_of(net: Net) -> Iterator[Row]:
         except NeuropromptError as why:
             yield Row(net.what, way, why_not=str(why))
             continue
+        auto = model if way == "auto" else auto
         yield chip_row(net, way, wanted, model, seconds)
     for name, peer in PEERS.items():
         items = FEW if name == "nengo-loihi" else len(net.held_out)
@@ -123,10 +124,10 @@ def rows_of(net: Net) -> Iterator[Row]:
             yield row(net, name, wanted, peer(floats, net.held_out[:items]))
         except CannotTake as why:
             yield Row(net.what, name, why_not=f"does not take {why}")
-    if model is not None:
+    if auto is not None:
         for limit in (NONE, *LIMITS, BOTH):
             lifts = set(limit.split(" and ")) - {NONE}
-            yield row(net, f"{LIFTED}{limit}", wanted, Lifted(model, lifts).run(net.held_out[:SOME]))
+            yield row(net, f"{LIFTED}{limit}", wanted, Lifted(auto, lifts).run(net.held_out[:SOME]))
 
 
 def row(net: Net, way: str, wanted: Spikes, spikes: Spikes) -> Row:
