@@ -9,14 +9,13 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 from fork_server import ForkServer
 from killing import TRAIN, alive, files_in, fresh
+from small_disk import mounted
 
 MOMENTS = int(os.environ.get("NEUROPROMPT_PLACES", "1"))
 """Of each command, how many in which its folder vanishes or its input changes."""
@@ -77,18 +76,6 @@ class Typed:
 @pytest.fixture
 def typed(server: ForkServer, base: Path, tmp_path: Path) -> Typed:
     return Typed(server, base, tmp_path)
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[None]:
-    """A small file system in memory at `folder`, which only root can mount; else a skip."""
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.slow

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from in_turn import InTurn, exit_code
+from small_disk import mounted
 
 from neuroprompt.locks import one_writer
 
@@ -103,19 +103,6 @@ def test_two_sweeps_into_one_folder_are_one_line(command: Command, tmp_path: Pat
     assert "another process" in done.err
 
 
-@contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[None]:
-    """A file system of so many bytes in memory, which only root can mount; else a skip."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here: only root may")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.slow
 def test_a_disk_that_fills_in_the_middle_loses_nothing(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -133,7 +120,7 @@ def test_a_disk_that_fills_in_the_middle_loses_nothing(
 
     sound = in_turn(tmp_path / "sound")
     pages = sum(-(-file.stat().st_size // 4096) for file in (tmp_path / "sound").rglob("*") if file.is_file())
-    with small_disk(tmp_path / "disk", 4096 * pages // 2):
+    with mounted(tmp_path / "disk", f"size={4096 * pages // 2}"):
         out = tmp_path / "disk" / "x"
         full = command(*words, "--out", out)
         assert full.code in (1, 2), full.err
