@@ -111,10 +111,7 @@ def of_json(values: JSON) -> Verification:
     return Verification(ReferenceRun(**values["reference"]), targets, *about, items=values["items"])
 
 
-PLAIN = (
-    *("seconds", "cause", "exact_with_emulator", "states_exact_with_emulator", "accuracy", "changed"),
-    "delay",
-)
+PLAIN = ("seconds", "cause", "delay", "exact_with_emulator", "states_exact_with_emulator", "accuracy", "changed")
 """Fields of a target that are JSON already."""
 
 
@@ -122,7 +119,6 @@ def _target_json(target: TargetAgreement) -> JSON:
     counts = target.counts
     return {
         **{name: getattr(target, name) for name in PLAIN},
-        "delay": dict(target.delay),
         "node": _node_json(target),
         "nodes": {name: _node_json(node) for name, node in target.nodes.items()},
         "values": {name: [value.max_abs_diff, value.largest] for name, value in target.values.items()},
