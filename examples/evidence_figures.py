@@ -14,7 +14,7 @@ from neuroprompt.report.figures import LINES, new_figure, rendered
 from neuroprompt.training.statistics import interval
 
 TOKENS = {"vpt-deep": "VPT-deep", "spike-nvpt": "Spike-NVPT", "binary-vpt": "binary VPT", "sign": "signed bits"}
-PIXELS = {"pixels/linear": "linear", "pixels/lor-vp": "LoR-VP", "pixels/lpf": "LoRSP without spikes"}
+ON_PIXELS = {"linear": "linear", "lor-vp": "LoR-VP", "lorsp": "LoRSP", "lpf": "LoRSP without spikes"}
 KINDS = {"gaussian": "sigma", "salt-pepper": "probability", "blur": "sigma (px)", "jpeg": "quality"}
 VERDICTS = {CONFIRMED: LINES[2], CONTRADICTED: LINES[1], OPEN: "#777777"}
 
@@ -22,9 +22,12 @@ VERDICTS = {CONFIRMED: LINES[2], CONTRADICTED: LINES[1], OPEN: "#777777"}
 def write(results: Results, folder: Path) -> None:
     """Write all figures as SVG."""
     tokens = {name: {f"{key}/{method}": label for method, label in TOKENS.items()} for key, name in SETS.items()}
+    places = (("pixels", "EuroSAT"), ("elsewhere", "CIFAR-10"))
+    pixels = {name: {f"{key}/{method}": label for method, label in ON_PIXELS.items()} for key, name in places}
     for name, figure in {
         "results-tokens": noises(results, tokens),
-        "results-pixels": noises(results, {"EuroSAT": PIXELS}),
+        "results-pixels": noises(results, pixels),
+        "results-parameters": parameters(results),
         "results-differences": differences(results),
     }.items():
         (folder / f"{name}.svg").write_bytes(rendered(figure, "svg"))
@@ -58,6 +61,36 @@ def _band(axes: Axes, runs: list[Run], levels: list[str], colour: str, label: st
     axes.fill_between(
         places, [band.low for band in bands], [band.high for band in bands], color=colour, alpha=0.18, linewidth=0
     )
+
+
+def parameters(results: Results) -> Figure:
+    """Clean and noisy accuracy on EuroSAT with DeiT-Tiny against the prompt's parameters: means with 95 % intervals."""
+    figure = new_figure(10, 5)
+    panels = figure.subplots(1, 2)
+    studies = [
+        study
+        for name, study in results.studies.items()
+        if name.partition("/")[0] in ("eurosat", "pixels", "memory")
+        if len(results.of(name)) > 1
+    ]
+    for axes, title in zip(panels, ("clean images", "mean over the noises"), strict=True):
+        for i, study in enumerate(studies):
+            runs = results.of(study.name)
+            of = interval([100 * (run.clean if title == "clean images" else run.noisy) for run in runs])
+            place, mark = runs[0].prompt_parameters, "os^Dv<>P*X"[i % 10]
+            colour = LINES[i % len(LINES)]
+            label = study.name.partition("/")[2]
+            axes.errorbar(place, of.mean, of.high - of.mean, fmt=mark, color=colour, label=label, capsize=2)
+        axes.set_xscale("symlog", linthresh=1000)
+        axes.set_xlim(-200, 2e5)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("learned numbers of the prompt", fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dddddd")
+    panels[0].set_ylabel("accuracy (%)", fontsize=9)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    return figure
 
 
 def differences(results: Results) -> Figure:

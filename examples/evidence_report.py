@@ -20,17 +20,25 @@ from evidence_results import RESULTS, Results, Run, Study, loaded
 from neuroprompt.training.statistics import Interval, interval
 
 HERE = Path(__file__).parent
+WORDS = {
+    "neurons": ("The neurons", "noise", "all three"),
+    "bits": ("The bits", "noise", "all three"),
+    "spike": ("Spike-NVPT is above", "noise", "all three"),
+    "lorsp_eurosat": ("LoRSP is above LoR-VP", "clean", "EuroSAT"),
+    "lorsp_cifar": ("LoRSP is above LoR-VP", "clean", "CIFAR-10"),
+    "lorsp_noise": ("LoRSP is above LoR-VP", "noise", "all three"),
+    "spikes_noise": ("The spikes help", "noise", "all three"),
+    "memory": ("LSPT's memory", "clean", "EuroSAT"),
+    "coding": ("LSPT's spatial coding", "clean", "EuroSAT"),
+    "lspt": ("LSPT is above VPT-deep", "clean", "EuroSAT"),
+}
+"""The differences that evidence_report.md names in its text: the claim's first words, on what, and where."""
 
 
 def page(results: Results) -> str:
     """RESULTS.md's text."""
-    by_text = {claim.text: findings(claim, results)[-1].difference for claim in CLAIMS}
-    neurons, bits, spike = (
-        next(d for text, d in by_text.items() if text.startswith(start) and text.endswith("under noise"))
-        for start in ("The neurons", "The bits", "Spike-NVPT")
-    )
-    opposite = Interval(-neurons.mean, -neurons.high, -neurons.low, neurons.n, neurons.deviation)
-    words = {"neurons": points(opposite), "bits": points(bits), "spike": points(spike)}
+    words = {name: points(_difference(results, *of)) for name, of in WORDS.items()}
+    words["neurons"] = points(_turned(_difference(results, *WORDS["neurons"])))
     tables = {
         "runs": len(results.runs),
         "short": table(("claim", "difference", "seeds", "verdict"), [_short(claim, results) for claim in CLAIMS]),
@@ -41,6 +49,17 @@ def page(results: Results) -> str:
         "open": still_open(results),
     }
     return Template((HERE / "evidence_report.md").read_text()).substitute(words, **tables)
+
+
+def _difference(results: Results, start: str, on: str, where: str) -> Interval:
+    """The interval of the claim that begins so, at one place."""
+    claim = next(claim for claim in CLAIMS if claim.text.startswith(start) and claim.on == on)
+    return next(finding.difference for finding in findings(claim, results) if finding.where == where)
+
+
+def _turned(of: Interval) -> Interval:
+    """Second minus first."""
+    return Interval(-of.mean, -of.high, -of.low, of.n, of.deviation)
 
 
 def points(difference: Interval) -> str:

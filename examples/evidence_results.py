@@ -1,6 +1,6 @@
 """The rows of evidence.py, and the results file that is packed from them and read back as typed records.
 
-    python examples/evidence_results.py results/evidence.jsonl [MORE.jsonl ...]     # writes examples/results.json
+    python examples/evidence_results.py results/evidence.jsonl [MORE.jsonl ...]     # adds to examples/results.json
 
 `studies` has an object for each study: its method and settings, its data, and its search. `runs` has one for each study
 and seed: the rates, the accuracy on clean test images and under each of `noises` (in that order), and what it cost.
@@ -123,6 +123,14 @@ def packed(rows: Iterable[dict[str, Any]]) -> Results:
     return Results(tuple(finals[0]["noise"]), studies, tuple(runs))
 
 
+def merged(before: Results, now: Results) -> Results:
+    """The studies of both, in the order of their first appearance; of a study that both have, `now` counts."""
+    studies = {**before.studies, **now.studies}
+    runs = [*(run for run in before.runs if run.study not in now.studies), *now.runs]
+    runs.sort(key=lambda run: list(studies).index(run.study))
+    return Results(now.noises, studies, tuple(runs))
+
+
 def _search(rows: list[dict[str, Any]]) -> Search:
     prompt, head = (tuple(sorted({row[key] for row in rows})) for key in ("lr_prompt", "lr_head"))
     seconds, best = round(sum(row["seconds"] for row in rows), 1), round(max(row["val"] for row in rows), 4)
@@ -186,12 +194,14 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Pack row files into the results file."""
+    """Pack row files into the results file; its studies that no row names stay."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", type=Path, nargs="+", help="evidence.jsonl of one or more machines")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    args.out.write_text(packed(row for file in args.rows for row in read(file)).json())
+    results = packed(row for file in args.rows for row in read(file))
+    results = merged(loaded(args.out), results) if args.out.is_file() else results
+    args.out.write_text(results.json())
 
 
 if __name__ == "__main__":

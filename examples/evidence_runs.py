@@ -10,11 +10,14 @@ from typing import Any
 
 import torch
 from evidence_data import Split, Study
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import neuroprompt as npt
 from neuroprompt.contracts.learning import Stream
+from neuroprompt.progress import SILENT
+from neuroprompt.training.begin import begin_prompt
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.optimiser import set_rate
 
@@ -48,7 +51,10 @@ class Beside(Stream):
 
 
 class Team:
-    """K untrained models of one study that differ in seed and rates, on one backbone."""
+    """K untrained models of one study that differ in seed and rates, on one backbone.
+
+    `apart`: the methods whose runs cannot share a batch, because each has weights, or keys of attention, of its own.
+    """
 
     def __init__(self, study: Study, backbone: Any, classes: int, runs: Sequence[tuple[int, float, float]]) -> None:
         self.study, self.runs, self.models = study, runs, []
@@ -59,7 +65,8 @@ class Team:
             head = npt.Head.named("linear", features=backbone.features, classes=classes)
             own = copy.deepcopy(backbone) if prompt.tunes_backbone else backbone
             self.models.append(PromptedModel(own, prompt, head).to(self.device))
-        self.backbone = self.models[0].backbone
+        self.backbone, prompt = self.models[0].backbone, self.models[0].prompt
+        self.apart = prompt.tunes_backbone or prompt.enters in ("weights", "layers") or prompt.keyed > 0
         self.tokens: Tensor | None = None
 
     def train(self, mode: bool) -> None:
@@ -70,6 +77,8 @@ class Team:
     def logits(self, images: Tensor) -> Tensor:
         """Logits (K, b, classes) of images (K, b, 3, H, W) in [0, 1]."""
         models, (k, each) = self.models, images.shape[:2]
+        if self.apart:
+            return torch.stack([model(x) for model, x in zip(models, images, strict=True)])
         if models[0].prompt.enters == "pixels":
             inputs = torch.cat([m.normalise(m.prompt.pixels(x)) for m, x in zip(models, images, strict=True)])
         else:
@@ -104,6 +113,11 @@ class Team:
         study, n = self.study, len(images)
         each, batch = max(1, n // BATCH), min(BATCH, n)
         config = npt.RunConfig(epochs=study.epochs, warmup=1.0)
+        for model, (seed, _, _) in zip(self.models, self.runs, strict=True):
+            if model.prompt.sample:  # as the product begins it
+                begun = npt.RunConfig(seed=seed, batch=batch)
+                pairs = list(zip(images.cpu(), labels.tolist(), strict=True))
+                begin_prompt(Fabric(accelerator=self.device.type, devices=1), begun, model, pairs, SILENT)
         optimiser = self.optimiser()
         order = torch.stack([_orders(seed, study.epochs, n, each * batch) for seed, _, _ in self.runs])
         order = order.view(len(self.runs), study.epochs * each, batch).to(self.device)

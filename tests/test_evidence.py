@@ -56,7 +56,16 @@ def test_the_page_says_how_many_images_and_seeds() -> None:
     for study in results.studies.values():
         for run in results.of(study.name):
             assert f"({run.train_images:,} " in page
-    for group, seeds in (("eurosat", 5), ("cifar10", 5), ("caltech101", 5), ("spike", 5), ("pixels", 3), ("memory", 3)):
+    for group, seeds in (
+        ("eurosat", 5),
+        ("cifar10", 5),
+        ("caltech101", 5),
+        ("spike", 5),
+        ("pixels", 5),
+        ("memory", 5),
+        ("elsewhere", 5),
+        ("lite", 3),
+    ):
         for name in results.studies:
             if name.startswith(f"{group}/") and not name.endswith("logistic"):
                 assert len(results.of(name)) in (0, seeds)
