@@ -79,10 +79,11 @@ def parameters(results: Results) -> Figure:
             of = interval([100 * (run.clean if title == "clean images" else run.noisy) for run in runs])
             place, mark = runs[0].prompt_parameters, "os^Dv<>P*X"[i % 10]
             colour = LINES[i % len(LINES)]
-            label = study.name.partition("/")[2]
-            axes.errorbar(place, of.mean, of.high - of.mean, fmt=mark, color=colour, label=label, capsize=2)
+            half = of.high - of.mean
+            axes.errorbar(place, of.mean, half, fmt=mark, color=colour, label=study.name, capsize=2)
         axes.set_xscale("symlog", linthresh=1000)
         axes.set_xlim(-200, 2e5)
+        axes.set_xticks([0, 1e3, 1e4, 1e5], ["0", "1,000", "10,000", "100,000"])
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("learned numbers of the prompt", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)

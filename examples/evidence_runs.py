@@ -116,7 +116,7 @@ class Team:
         for model, (seed, _, _) in zip(self.models, self.runs, strict=True):
             if model.prompt.sample:  # as the product begins it
                 begun = npt.RunConfig(seed=seed, batch=batch)
-                pairs = list(zip(images.cpu(), labels.tolist(), strict=True))
+                pairs: Any = list(zip(images.cpu(), labels.tolist(), strict=True))
                 begin_prompt(Fabric(accelerator=self.device.type, devices=1), begun, model, pairs, SILENT)
         optimiser = self.optimiser()
         order = torch.stack([_orders(seed, study.epochs, n, each * batch) for seed, _, _ in self.runs])
