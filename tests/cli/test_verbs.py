@@ -115,12 +115,16 @@ def test_verify_takes_a_nir_file_of_any_origin(command: Command, shared: Path) -
 def test_verify_takes_an_input_of_the_users(
     command: Command, shared: Path, tmp_path: Path, lava: SpikingTarget
 ) -> None:
-    """The NIR paper's own input: its four spikes everywhere, Lava's integers too; and other numbers."""
+    """The NIR paper's own input: its four spikes, Lava's integers too; and other numbers.
+
+    Every other simulator has the four as well: tests/targets/test_real_graphs.py.
+    """
     drive = np.genfromtxt(shared / "nir-paper" / "lif_norse.csv", delimiter=",")[:, :1]
     np.save(tmp_path / "drive.npy", drive)
     np.save(tmp_path / "numbers.npy", 1.5 * drive)
     graph = shared / "nir-paper" / "lif_norse.nir"
-    result = command("verify", graph, "--input", tmp_path / "drive.npy", "--json").json
+    targets = ("--targets", "snntorch,loihi,lava")
+    result = command("verify", graph, "--input", tmp_path / "drive.npy", *targets, "--json").json
     assert result["reference"]["spikes"] == 4
     assert set(result["targets"]) >= {"snntorch", "loihi-float", "loihi-fixed", "lava-float", "lava-fixed"}
     assert {found["spike_exact"] for found in result["targets"].values()} == {1.0}

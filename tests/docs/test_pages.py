@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import page_commands
 import pytest
 import typer.main
 import yaml
+from one_maker import made_once
 
 import neuroprompt
 from neuroprompt import errors
@@ -30,13 +29,8 @@ def named(page: Path) -> str:
 @pytest.fixture(scope="session")
 def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What pages need: one run and its bundles, made by whichever process comes first."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "materials"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        blocks.prepare(list(blocks.MATERIALS), folder)
-    return folder
+    needs = list(blocks.MATERIALS)
+    return made_once(tmp_path_factory, "materials", lambda folder: blocks.prepare(needs, folder))
 
 
 def pages() -> list[object]:
