@@ -74,7 +74,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
             server.start(words, place, place / "said")
             code = server.end().code
             out, err = ((place / f"said.{ending}").read_text() for ending in ("out", "err"))
-            return subprocess.CompletedProcess(words, code, out, err)
+            return subprocess.CompletedProcess([str(word) for word in words], code, out, err)
 
         yield run
 
