@@ -21,43 +21,32 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
-import io
 import os
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from markdown_it import MarkdownIt
+from page_commands import Differs, alike, check_parses, run_command, sessions, shell, trimmed
+from page_parts import Parts, registered_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
     + [page for page in (ROOT / "docs").rglob("*.md") if not {"generated", "_build"} & set(page.parts)]
 )
-RUN = {"sh", "console", "python"}
+
 FILE = re.compile(r"# ([\w./-]+\.(?:py|toml|json))\n")
 COMMENT = re.compile(r"<!-- (not run|at hand)(?:: (.+))? -->")
-NUMBER = re.compile(r"\b[0-9a-f]{12,}\b|\d[\d.,:]*(?:e[-+]?\d+)?")
-FRAME = str.maketrans(dict.fromkeys("┏━┳┓┃┡╇┩│├┼┤└┴┘─┬╷╵", " "))
 MATERIALS = {
     "digits": "neuroprompt train --method spike-nvpt --epochs 6 --batch 32 --out runs/digits",
     "onnx": "neuroprompt export runs/digits --target onnx --out out/onnx",
     "lava": "neuroprompt export runs/digits --target lava --out out/lava",
 }
 """What pages may need, and the command that makes it; each needs those before it."""
-
-
-class Differs(AssertionError):
-    """A block that fails, or whose output is not what the page shows."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +102,7 @@ def run_page(page: Path, materials: Path, *, write: bool = False) -> str:
     `materials` is the folder of what pages need, see `prepare`. Raises Differs.
     """
     lines = page.read_text().splitlines(keepends=True)
-    with tempfile.TemporaryDirectory() as name, _parts() as parts, contextlib.chdir(name):
+    with tempfile.TemporaryDirectory() as name, registered_parts() as parts, contextlib.chdir(name):
         _lay_out(needs_of(page), materials)
         names: dict[str, Any] = {"__name__": "__main__"}
         shift = 0
@@ -141,7 +130,7 @@ def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path, write: b
         except Exception as error:
             raise Differs(f"{type(error).__name__}: {error}") from error
     elif block.language == "sh":
-        done = _shell(block.text)
+        done = shell(block.text)
         if done.returncode:
             raise Differs(f"ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
     elif block.language == "console":
@@ -154,7 +143,7 @@ def _run(block: Block, names: dict[str, Any], parts: Parts, page: Path, write: b
 def _console(block: Block, write: bool) -> str:
     """Run its commands one by one and compare; with `write` give the block as this run has it."""
     written = ""
-    for command, shown in _sessions(block.text):
+    for command, shown in sessions(block.text):
         printed, code = run_command(command)
         printed = printed.replace(f"{Path.cwd()}/", "")  # an absolute path is one in the page's folder
         if code != (2 if shown.startswith("error:") else 0):
@@ -163,47 +152,11 @@ def _console(block: Block, write: bool) -> str:
         if not (same or write):
             raise Differs(f"`{command}` printed\n{printed}\nwhere the page shows\n{shown}\n{FIX}")
         keep = same and (not shown or block.mark == "at hand" or "\n...\n" in f"\n{shown}")
-        written += f"$ {command}\n{shown if keep else _trimmed(printed)}"
+        written += f"$ {command}\n{shown if keep else trimmed(printed)}"
     return written
 
 
 FIX = "'python docs/blocks.py --write PAGE' puts what is printed into the page"
-
-
-def _trimmed(printed: str) -> str:
-    return "".join(line.rstrip() + "\n" for line in printed.splitlines())
-
-
-def _sessions(text: str) -> Iterator[tuple[str, str]]:
-    """The commands of a console block, each with the output that is shown behind it ("" where none is)."""
-    command, shown = "", ""
-    for line in text.splitlines(keepends=True):
-        if line.startswith("$ "):
-            if command:
-                yield command, shown
-            command, shown = line[2:].rstrip("\n"), ""
-        elif command.endswith("\\") and not shown:
-            command += "\n" + line.rstrip("\n")
-        else:
-            shown += line
-    if command:
-        yield command, shown
-
-
-def alike(shown: str, printed: str, *, some: bool = False) -> bool:
-    """Whether two outputs agree but for numbers, frames and white space; `some`: `shown` may have lines more."""
-    wanted, got = _masked(shown), _masked(printed)
-    if some:
-        got = got[: next((i for i, line in enumerate(got) if line.startswith("skipped ")), len(got))]
-        rest = iter(wanted)
-        return bool(got) and all(line in rest for line in got)
-    pattern = "".join("(?:.*\n)*?" if line == "..." else re.escape(line + "\n") for line in wanted)
-    return re.fullmatch(pattern, "".join(line + "\n" for line in got)) is not None
-
-
-def _masked(text: str) -> list[str]:
-    lines = (" ".join(NUMBER.sub("#", line.translate(FRAME)).split()) for line in text.splitlines())
-    return [line for line in lines if line]
 
 
 def _commands(block: Block) -> list[str]:
@@ -212,60 +165,6 @@ def _commands(block: Block) -> list[str]:
     lines = (line.removeprefix("$ ") for line in text.splitlines())
     steps = (step.strip() for line in lines for step in re.split(r"&&|\||;|(?<!\S)#", line))
     return [step.partition(" > ")[0] for step in steps if step.startswith("neuroprompt ")]
-
-
-def check_parses(command: str) -> None:
-    """Raise Differs unless the command's verb, arguments and options exist."""
-    import typer.main
-
-    from neuroprompt.cli._app import app
-
-    verb: Any = typer.main.get_command(app)
-    words = shlex.split(re.sub(r"\$\w+", "1", command))[1:]  # a shell's variable may be a number
-    try:
-        while words and words[0] in getattr(verb, "commands", {}):
-            verb = verb.commands[words.pop(0)]
-        verb.make_context(command, words)
-    except SystemExit:  # --help, --version
-        return
-    except Exception as error:
-        raise Differs(f"`{command}` does not parse: {error}") from error
-
-
-def run_command(command: str) -> tuple[str, int]:
-    """What a command prints on stdout (a mistake's line on stderr), and its exit code; neuroprompt runs in process."""
-    command, _, file = command.replace("\\\n", " ").partition(" > ")
-    if not command.startswith("neuroprompt ") or re.search(r"[|>&;*$]", command + file):
-        done = _shell(f"{command} > {file}" if file else command)
-        return done.stdout or done.stderr, done.returncode
-    from neuroprompt.cli import main
-
-    out, err, words = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = shlex.split(command)
-    code: Any = 0
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-    except SystemExit as stopped:
-        code = stopped.code or 0
-    finally:
-        sys.argv = words
-    if file:
-        Path(file.strip()).write_text(out.getvalue())
-        return "", int(code)
-    if code:  # its last line; what was said on the way there is not compared
-        return err.getvalue()[max(0, err.getvalue().rfind("error: ")) :], int(code)
-    return out.getvalue(), 0
-
-
-def _shell(script: str) -> subprocess.CompletedProcess[str]:
-    words = ["bash", "-euo", "pipefail", "-c", script]
-    return subprocess.run(words, env=_environment(), capture_output=True, text=True, check=False, timeout=900)
-
-
-def _environment() -> dict[str, str]:
-    """This process's, with the commands beside its Python first."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80"}
 
 
 def prepare(needs: list[str], materials: Path) -> None:
@@ -282,43 +181,6 @@ def _lay_out(needs: list[str], materials: Path) -> None:
     last = max((list(MATERIALS).index(need) for need in needs), default=-1)
     for command in list(MATERIALS.values())[: last + 1]:
         shutil.copytree(materials / command.split()[-1], command.split()[-1])
-
-
-class Parts:
-    """Files that pages write, and the registries that see them as long as the page runs."""
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[ModuleType, str]] = []
-
-    def write(self, file: Path, text: str) -> None:
-        """Write a file into the page's folder; one in a registry's folder becomes a part."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-        if file.suffix != ".py" or len(file.parts) == 1:
-            return
-        room = ".".join(file.parent.parts).removeprefix("neuroprompt.")
-        package = importlib.import_module(f"neuroprompt.{room}")
-        place = str(file.parent.resolve())
-        if place not in package.__path__:
-            package.__path__.append(place)
-        self.shown.append((package, file.stem))
-        importlib.invalidate_caches()
-
-    def forget(self) -> None:
-        """Take the parts out of their registries."""
-        for package, name in self.shown:
-            package.__path__[:] = [place for place in package.__path__ if not place.startswith(tempfile.gettempdir())]
-            sys.modules.pop(f"{package.__name__}.{name}", None)
-            vars(package).pop(name, None)
-
-
-@contextlib.contextmanager
-def _parts() -> Iterator[Parts]:
-    parts = Parts()
-    try:
-        yield parts
-    finally:
-        parts.forget()
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import typer.cli
 import typer.main
-from blocks import run_command
+from page_commands import run_command
 
 import neuroprompt
 from neuroprompt import errors

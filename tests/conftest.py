@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -73,12 +74,19 @@ def overlaid() -> Callable[[str], SpikingTarget]:
     return target
 
 
+@pytest.fixture(scope="session")
+def _measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of folders that are not there yet: pytest's own numbering would look through thousands for each test."""
+    base = tmp_path_factory.mktemp("measured")
+    return (base / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _nothing_measured_before(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_measured_before(_measured: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """`bench` keeps which file was faster, and searches what they found: tests leave this machine's user's alone."""
-    folder, integers = tmp_path_factory.mktemp("forms"), tmp_path_factory.mktemp("integers")
-    monkeypatch.setattr(choice, "folder", lambda: folder)
-    monkeypatch.setattr(kept, "folder", lambda: integers)
+    place = next(_measured)
+    monkeypatch.setattr(choice, "folder", lambda: place / "forms")
+    monkeypatch.setattr(kept, "folder", lambda: place / "integers")
 
 
 @pytest.fixture(autouse=True)

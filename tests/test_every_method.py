@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,8 @@ TRIED = [
 ]
 
 
-def tiny(family: str) -> Backbone:
-    """A random backbone of that family for images of 32 x 32."""
+@cache
+def _tiny(family: str) -> Backbone:
     options = dict(TINY[family])
     torch.manual_seed(0)
     model = timm.create_model(options.pop("model"), num_classes=0, **options)
@@ -107,6 +108,11 @@ def tiny(family: str) -> Backbone:
     assert part.holds(model)
     backbone: Backbone = part(model, BackboneSpec("tiny", random=True), GREY)
     return backbone.eval()
+
+
+def tiny(family: str) -> Backbone:
+    """A random backbone of that family for images of 32 x 32; each is drawn once and copied."""
+    return copy.deepcopy(_tiny(family))
 
 
 def prompted(method: str, family: str) -> PromptedModel:

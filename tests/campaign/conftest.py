@@ -12,9 +12,10 @@ import pytest
 from fork_server import ForkServer
 from hub_stand_in import Hub, standing_in
 from killing import TRAIN
+from label_images import means_bundle
 from PIL import Image
 
-from neuroprompt.bundles.bundle import MANIFEST, write_bundle
+from neuroprompt.bundles.bundle import MANIFEST
 from neuroprompt.spiking.graph import write_graph
 
 
@@ -49,7 +50,8 @@ def base(server: ForkServer, hub: Hub, tmp_path_factory: pytest.TempPathFactory)
         Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(base / "images" / f"{number:04}.png")
     np.save(base / "items.npy", rng.integers(0, 2, (400, 8, 6)).astype(np.float32))
     write_graph(_graph(rng), base / "graph.nir")
-    _means(base / "means")
+    preprocess = {"size": [8, 8], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
+    means_bundle(base / "means", preprocess, ("r", "g", "b"))
     return base
 
 
@@ -60,23 +62,3 @@ def _graph(rng: np.random.Generator) -> nir.NIRGraph:
     nodes["n"] = nir.IF(ones, ones, ones * 0)
     nodes["output"] = nir.Output({"output": np.array([5])})
     return nir.NIRGraph(nodes, [("input", "fc"), ("fc", "n"), ("n", "output")])
-
-
-def _means(out: Path) -> None:
-    """The smallest ONNX bundle: the mean of every channel is the logit of a class."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    shape: list[str | int | None] = ["batch", 3, 8, 8]
-    node = helper.make_node("ReduceMean", ["images"], ["logits"], axes=[2, 3], keepdims=0)
-    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape[:2])]
-    graph = helper.make_graph([node], "means", inputs, outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    preprocess = {"size": [8, 8], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
-
-    def fill(folder: Path) -> dict[str, object]:
-        onnx.save(model, str(folder / "model.onnx"))
-        return {"preprocess": preprocess, "classes": ["r", "g", "b"]}
-
-    write_bundle(out, "onnx", fill)

@@ -14,7 +14,8 @@ from random import Random
 
 import pytest
 from fork_server import ForkServer
-from killing import TRAIN, alive, files_in, fresh
+from killing import TRAIN, files_in, fresh
+from process_times import alive
 from small_disk import mounted
 
 MOMENTS = int(os.environ.get("NEUROPROMPT_PLACES", "1"))

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fork_server
 import numpy as np
 import pytest
+from fork_server import ForkServer
 from PIL import Image
 
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.extras import EXTRAS
 from neuroprompt.training.run_folder import Run
 
-BASE = """
+BASE = f"""
 import sys
-from importlib.machinery import PathFinder
-
-class Base(PathFinder):  # finds what the default finder finds, but for the packages of the extras
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        return None if name.partition(".")[0] in GONE else super().find_spec(name, path, target)
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = Base
+sys.path.append({str(Path(fork_server.__file__).parent)!r})
+from fork_server import hide
+sys.path.pop()
+hide(GONE)
 from neuroprompt.cli import main
 sys.argv[0] = "neuroprompt"
 main()
@@ -42,20 +42,44 @@ def graph(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def places(trained: Path, onnx_bundle: Path, lava_bundle: Path) -> dict[str, Path]:
+    """What commands below are typed on."""
+    return {"RUN": trained, "BUNDLE": onnx_bundle, "LAVA": lava_bundle}
+
+
+@pytest.fixture
 def image(tmp_path: Path) -> Path:
     file = tmp_path / "cat.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(file)
     return file
 
 
-def base(*words: object, extra: str = "") -> subprocess.CompletedProcess[str]:
-    """`neuroprompt` with these words, in a process that has no package of any extra but `extra`."""
-    gone = sorted(module for module, its_extra in EXTRAS.items() if its_extra != extra)
-    command = [sys.executable, "-c", f"GONE = {gone}\n{BASE}", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+Done = subprocess.CompletedProcess[str]
+Base = Callable[..., Done]
 
 
-def test_a_graph_is_compiled_verified_and_priced(graph: Path, tmp_path: Path) -> None:
+def without(extra: str) -> list[str]:
+    """The packages of every extra but this one."""
+    return sorted(module for module, its_extra in EXTRAS.items() if its_extra != extra)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
+    """`neuroprompt` with some words, in a process that has no package of any extra."""
+    place = tmp_path_factory.mktemp("base")
+
+    with ForkServer(f"base-{os.getpid()}", gone=without("")) as server:
+
+        def run(*words: object) -> Done:
+            server.start(words, place, place / "said")
+            code = server.end().code
+            out, err = ((place / f"said.{ending}").read_text() for ending in ("out", "err"))
+            return subprocess.CompletedProcess([str(word) for word in words], code, out, err)
+
+        yield run
+
+
+def test_a_graph_is_compiled_verified_and_priced(base: Base, graph: Path, tmp_path: Path) -> None:
     done = base("export", graph, "--target", "lava", "--out", tmp_path / "lava", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["float_spike_exact"] == 1.0
@@ -72,7 +96,9 @@ def test_a_graph_is_compiled_verified_and_priced(graph: Path, tmp_path: Path) ->
         assert json.loads(done.stdout)["generator"]["joules"] > 0
 
 
-def test_a_bundle_of_a_run_is_run_verified_and_priced(onnx_bundle: Path, lava_bundle: Path, image: Path) -> None:
+def test_a_bundle_of_a_run_is_run_verified_and_priced(
+    base: Base, onnx_bundle: Path, lava_bundle: Path, image: Path
+) -> None:
     done = base("run", onnx_bundle, image, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"][0]["label"] in list("0123456789")
@@ -88,7 +114,10 @@ def test_a_bundle_of_a_run_is_run_verified_and_priced(onnx_bundle: Path, lava_bu
 
 
 def test_a_report_of_bundles_needs_figures_alone(onnx_bundle: Path, lava_bundle: Path, tmp_path: Path) -> None:
-    done = base("report", onnx_bundle, lava_bundle, "--out", tmp_path / "r.html", "--json", extra="figures")
+    """In a process of its own, from its start."""
+    words = ["report", onnx_bundle, lava_bundle, "--out", tmp_path / "r.html", "--json"]
+    command = [sys.executable, "-c", f"GONE = {without('figures')}\n{BASE}", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert {"energy-spike-nvpt", "membranes-spike-nvpt", "prompt-spike-nvpt"} <= set(report["figures"])
@@ -96,7 +125,7 @@ def test_a_report_of_bundles_needs_figures_alone(onnx_bundle: Path, lava_bundle:
         assert "neuroprompt-toolkit[train]" in report["missing"][section][0]
 
 
-def test_what_is_at_hand(image: Path) -> None:
+def test_what_is_at_hand(base: Base) -> None:
     done = base("targets", "list", "--json")
     assert done.returncode == 0, done.stderr
     targets = json.loads(done.stdout)["targets"]
@@ -126,9 +155,8 @@ def test_what_is_at_hand(image: Path) -> None:
     ],
 )
 def test_a_verb_that_needs_an_extra_says_what_to_type(
-    words: tuple[str, ...], extra: str, trained: Path, onnx_bundle: Path, lava_bundle: Path
+    base: Base, words: tuple[str, ...], extra: str, places: dict[str, Path]
 ) -> None:
-    places = {"RUN": trained, "BUNDLE": onnx_bundle, "LAVA": lava_bundle}
     done = base(*(places.get(word, word) for word in words))
     assert done.returncode == 2
     assert done.stdout == ""

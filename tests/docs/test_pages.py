@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from pathlib import Path
 
 import blocks
 import generated
+import page_commands
 import pytest
 import typer.main
 import yaml
+from one_maker import made_once
 
 import neuroprompt
 from neuroprompt import errors
@@ -29,13 +29,8 @@ def named(page: Path) -> str:
 @pytest.fixture(scope="session")
 def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What pages need: one run and its bundles, made by whichever process comes first."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "materials"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        blocks.prepare(list(blocks.MATERIALS), folder)
-    return folder
+    needs = list(blocks.MATERIALS)
+    return made_once(tmp_path_factory, "materials", lambda folder: blocks.prepare(needs, folder))
 
 
 def pages() -> list[object]:
@@ -59,12 +54,12 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(page: Path, materials:
     ],
 )
 def test_outputs_are_alike_but_for_numbers_and_frames(shown: str, printed: str, same: bool) -> None:
-    assert blocks.alike(shown, printed) is same
+    assert page_commands.alike(shown, printed) is same
 
 
 def test_a_page_may_show_simulators_that_are_not_here() -> None:
-    assert blocks.alike("lava 1\nloihi 2\n", "loihi 3\n", some=True)
-    assert not blocks.alike("loihi 2\n", "loihi 3\nlava 1\n", some=True)
+    assert page_commands.alike("lava 1\nloihi 2\n", "loihi 3\n", some=True)
+    assert not page_commands.alike("loihi 2\n", "loihi 3\nlava 1\n", some=True)
 
 
 def test_a_page_that_shows_something_else_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +74,7 @@ def test_a_page_that_shows_something_else_fails(tmp_path: Path, monkeypatch: pyt
         ("```console\n$ neuroprompt train --method no-such\nerror: nothing\n```\n", "printed"),
     ):
         page.write_text(text)
-        with pytest.raises(blocks.Differs, match=said):
+        with pytest.raises(page_commands.Differs, match=said):
             blocks.run_page(page, tmp_path)
 
 
@@ -97,7 +92,7 @@ def test_examples_of_the_help_parse() -> None:
     examples = [line[2:] for line in text.splitlines() if line.startswith("$ neuroprompt ") and "[OPTIONS]" not in line]
     assert len(examples) > len(getattr(command, "commands", {}))
     for example in examples:
-        blocks.check_parses(example.partition(" > ")[0])
+        page_commands.check_parses(example.partition(" > ")[0])
 
 
 def test_the_generated_pages_name_everything() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from neuroprompt.cli import main
 from neuroprompt.cli._output import TerminalProgress, emit, table
 
 WILD = "\x1b[31mred\x07\x9b2J\u202egnp"
@@ -36,7 +36,9 @@ def test_names_in_any_script_stay_as_they_are(capsys: pytest.CaptureFixture[str]
     assert all(name in out for name in ("ねこ", "кошка", "قط", "गाय", "Käfer"))
 
 
-def test_training_on_wild_names_prints_none_of_them_raw(tmp_path: Path) -> None:
+def test_training_on_wild_names_prints_none_of_them_raw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("ant", f"bee{WILD}"):
         (tmp_path / "data" / name).mkdir(parents=True)
         for i in range(4):
@@ -54,12 +56,16 @@ def test_training_on_wild_names_prints_none_of_them_raw(tmp_path: Path) -> None:
         "--device",
         "cpu",
     ]
-    command = [sys.executable, "-m", "neuroprompt", *words, "--data", f"folder:{tmp_path / 'data'}"]
-    done = subprocess.run([*command, "--out", str(tmp_path / WILD)], capture_output=True, text=True, check=True)
-    assert harmless(done.stdout + done.stderr)
-    assert "passed over 1 file ending in .\\x1b" in done.stderr
-    finished = subprocess.run(
-        [*command, "--out", str(tmp_path / WILD), "--json"], capture_output=True, text=True, check=True
-    )
-    assert harmless(finished.stdout)
-    assert json.loads(finished.stdout)["run"] == str(tmp_path / WILD)
+    command = ["neuroprompt", *words, "--data", f"folder:{tmp_path / 'data'}", "--out", str(tmp_path / WILD)]
+    said = []
+    for more in ([], ["--json"]):
+        monkeypatch.setattr(sys, "argv", [*command, *more])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code in (0, None)
+        said.append(capsys.readouterr())
+    done, finished = said
+    assert harmless(done.out + done.err)
+    assert "passed over 1 file ending in .\\x1b" in done.err
+    assert harmless(finished.out)
+    assert json.loads(finished.out)["run"] == str(tmp_path / WILD)

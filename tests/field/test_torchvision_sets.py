@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torchvision.datasets
-from torchvision_files import COUNT, GREY, MAKERS
+from torchvision_files import MAKERS
+from torchvision_greys import COUNT, GREY
 
 from neuroprompt.contracts.learning import Images, Labelled
 from neuroprompt.contracts.specs import Preprocess

@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import nir
 import numpy as np
 import pytest
+from one_neuron import DT, chain, cuba_node, fired, if_node, lif_node
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model
-from neuroprompt.compiler.compile import floats_of_graph, model_of_graph
+from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.conventions import CONVENTIONS, declare
-from neuroprompt.compiler.read import read_graph
 from neuroprompt.compiler.reading import activity_hints, reading_of
-from neuroprompt.contracts.deployment import Exporter, SpikingTarget
-from neuroprompt.errors import BadGraph, UnknownName, Unsupported
+from neuroprompt.contracts.deployment import Exporter
+from neuroprompt.errors import UnknownName, Unsupported
 from neuroprompt.simulators.verify import verify
-from neuroprompt.spiking.graph import write_graph
-
-DT = 1e-4
-
-
-def chain(*nodes: Any, size: int = 1, **metadata: Any) -> nir.NIRGraph:
-    """Input, the nodes, Output, each with one neuron and line unless `size` says more."""
-    ends = nir.Input({"input": np.array([size])}), nir.Output({"output": np.array([size])})
-    named = {"input": ends[0]} | {f"n{i}": node for i, node in enumerate(nodes)} | {"output": ends[1]}
-    names = list(named)
-    return nir.NIRGraph(named, list(pairwise(names)), metadata=metadata, type_check=False)
-
-
-def if_node(r: float, size: int = 1) -> nir.IF:
-    return nir.IF(r=np.full(size, r), v_threshold=np.ones(size), v_reset=np.zeros(size))
-
-
-def lif_node(tau: float, r: float, threshold: float = 1.0, kind: type = np.float64) -> nir.LIF:
-    values = {"tau": tau, "r": r, "v_leak": 0.0, "v_threshold": threshold, "v_reset": 0.0}
-    return nir.LIF(**{key: np.full(1, value, kind) for key, value in values.items()})
-
-
-def cuba_node(tau_syn: float, tau_mem: float, r: float, w_in: float) -> nir.CubaLIF:
-    values = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": r, "v_leak": 0.0, "v_threshold": 1.0, "w_in": w_in}
-    return nir.CubaLIF(**{key: np.full(1, value) for key, value in values.items()})
-
-
-def fired(graph: nir.NIRGraph, inputs: list[float], target: str = "loihi") -> list[int]:
-    """The steps in which the only neuron fires, on a target and on the reference."""
-    x = np.array(inputs)[:, None]
-    model = floats_of_graph(graph, np.ones_like(x))
-    spikes = [next(iter(SpikingTarget.named(n).run(model, x, "float").spikes.values())) for n in (target, "reference")]
-    assert np.array_equal(spikes[0], spikes[1])
-    return np.flatnonzero(spikes[0]).tolist()
-
-
-# --- IF ---------------------------------------------------------------------------------------------------------------
 
 
 def test_an_if_with_r_of_one_over_dt_adds_its_input_once() -> None:
@@ -244,99 +206,3 @@ def test_a_net_that_always_or_never_fires_may_be_in_another_unit() -> None:
 
 
 # --- what NIR's neurons do not do -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("metadata", "what"),
-    [
-        ({"reset": "subtract"}, "reset = 'subtract'; expected a reset to v_reset"),
-        ({"reset_mechanism": "soft reset"}, "'soft reset'"),
-        ({"reset": "none"}, "'none'"),
-        ({"refractory_period": 2e-3}, "refractory_period = 0.002; expected no refractory period"),
-        ({"t_refrac": 1}, "t_refrac = 1"),
-    ],
-)
-def test_another_reset_in_the_metadata_is_rejected(metadata: dict[str, Any], what: str, tmp_path: Path) -> None:
-    """Of the graph, or of a node; read back from a file too."""
-    for graph, who in ((chain(if_node(1.0), **metadata), "the graph says"), (chain(if_node(1.0)), "node 'n0' says")):
-        if who.startswith("node"):
-            graph.nodes["n0"].metadata = metadata
-        write_graph(graph, tmp_path / "graph.nir")
-        for again in (graph, read_graph(tmp_path / "graph.nir")):
-            with pytest.raises(Unsupported, match=who) as caught:
-                fired(again, [0.4] * 4)
-            assert what in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "metadata", [{"reset": "zero, same step"}, {"reset": "hard"}, {"refractory": 0.0}, {"reset": "to zero"}]
-)
-def test_the_reset_that_nir_has_is_no_matter(metadata: dict[str, Any]) -> None:
-    graph = chain(if_node(1.0), **metadata)
-    assert fired(graph, [0.4] * 4) == [2]
-    assert reading_of(graph).hints == ()
-
-
-def test_a_reset_in_unknown_words_is_pointed_out() -> None:
-    (hint,) = reading_of(chain(if_node(1.0), reset="stochastic")).hints
-    assert "'stochastic', which nothing here reads" in hint
-
-
-# --- files that are right and were refused ----------------------------------------------------------------------------
-
-
-def leaky(*shape: int) -> nir.LIF:
-    numbers = {"tau": 5e-4, "r": 5.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0}
-    return nir.LIF(**{key: np.full(shape, value, np.float32) for key, value in numbers.items()})
-
-
-def test_parameters_of_no_dimension_are_those_of_every_neuron(tmp_path: Path) -> None:
-    """Also in a circle, where the size comes from the weights: the same spikes as with vectors."""
-    rng = np.random.default_rng(1)
-    w, back = rng.normal(0.3, 0.4, (3, 2)), rng.normal(0, 0.4, (3, 3))
-    inputs = (rng.random((40, 2)) < 0.5).astype(np.float64)
-
-    def spikes(node: Any, circle: bool, file: bool) -> Any:
-        nodes = {"input": nir.Input({"input": np.array([2])}), "w": nir.Linear(w), "n": node}
-        nodes["output"] = nir.Output({"output": np.array([3])})
-        edges = [("input", "w"), ("w", "n"), ("n", "output")]
-        if circle:
-            nodes["back"] = nir.Linear(back)
-            edges += [("n", "back"), ("back", "n")]
-        graph = nir.NIRGraph(nodes, edges, type_check=False)
-        if file:
-            write_graph(graph, tmp_path / "zero.nir")
-            graph = read_graph(tmp_path / "zero.nir")
-        result = verify(model_of_graph(graph, 40, inputs), inputs, ["loihi"])
-        assert result.targets["loihi-float"].spike_exact == 1.0
-        return result.recordings["reference"].spikes["n"]
-
-    for circle in (False, True):
-        right = spikes(leaky(3), circle, file=False)
-        assert 5 < right.sum() < 115
-        for file in (False, True):
-            assert np.array_equal(spikes(leaky(), circle, file), right)
-
-
-def test_names_with_a_slash_or_of_numbers(tmp_path: Path) -> None:
-    """HDF5 takes "a/b" for a group in a group, so that even nir.read of what nir.write wrote fails."""
-    ends = nir.Input({"input": np.array([1])}), nir.Output({"output": np.array([1])})
-    nodes = {"in/x": ends[0], 3: if_node(1.0), "3/b": if_node(1.0), "out": ends[1]}
-    graph = nir.NIRGraph(nodes, [("in/x", 3), (3, "3/b"), ("3/b", "out")], type_check=False)
-    write_graph(graph, tmp_path / "names.nir")
-    with pytest.raises((KeyError, TypeError)):
-        nir.read(tmp_path / "names.nir")
-    x = np.full((12, 1), 0.4)
-    for net in (graph, read_graph(tmp_path / "names.nir")):
-        result = verify(model_of_graph(net, 12, np.ones((12, 1))), x, ["loihi"])
-        assert set(result.recordings["reference"].spikes) == {"3", "3/b"}
-        assert result.targets["loihi-float"].spike_exact == 1.0
-        assert result.reference.spikes == 4 + 2
-
-
-def test_a_network_of_lava_dl_says_what_it_is(tmp_path: Path) -> None:
-    w = np.array([[0.5, 1.0], [0.25, 0.75]])
-    spikes = (np.random.default_rng(0).random((20, 2)) < 0.5).astype(float)
-    Exporter.named("netx").export_graph(chain(nir.Linear(w), if_node(1.0, 2), size=2), tmp_path / "out", spikes)
-    with pytest.raises(BadGraph, match=r"is a network of lava-dl's netx.*expected a NIR file"):
-        read_graph(tmp_path / "out" / "network.net")

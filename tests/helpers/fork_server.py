@@ -1,7 +1,8 @@
 """Commands of neuroprompt as forks of one process that has imported what they need: no seconds of imports for each.
 
 `fork_server.py` reads a line of JSON for each command (words, cwd, said, env, limits), forks, and answers with the
-process's number, then with its end: exit code, processor seconds, KiB of memory.
+process's number, then with its end: exit code, processor seconds, KiB of memory. Its arguments are names of packages
+that its commands do not find.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,6 +45,13 @@ MODULES = (
 )
 
 
+BASE_MODULES = (
+    *("neuroprompt.cli", "neuroprompt.cli._app", "neuroprompt.bundles.artefact", "neuroprompt.compiler.compile"),
+    *("onnx", "onnxruntime", "PIL.Image"),
+)
+"""What commands of the base install import, which a server that lacks packages has imported before it forks."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """The end of a command: its exit code, negative for a signal, and what its own process took."""
@@ -55,15 +64,17 @@ class Ended:
 class ForkServer:
     """The server as a child process, for a `with`; `mark` stands in the environment of every process under it.
 
-    `under` is a command that starts others, such as unshare.
+    `under` is a command that starts others, such as unshare; `gone` are packages that its commands do not find.
     """
 
-    def __init__(self, mark: str, env: Mapping[str, str] | None = None, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self, mark: str, env: Mapping[str, str] | None = None, under: Sequence[str] = (), gone: Sequence[str] = ()
+    ) -> None:
         self.mark = f"NEUROPROMPT_CAMPAIGN={mark}"
         name, value = self.mark.split("=")
         more = {name: value, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
         self.process = subprocess.Popen(
-            [*under, sys.executable, str(Path(__file__))],
+            [*under, sys.executable, str(Path(__file__)), *gone],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -139,7 +150,9 @@ def main() -> None:
     """Serve until stdin ends."""
     sys.path.remove(str(Path(__file__).parent))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in MODULES:
+    if gone := sys.argv[1:]:
+        hide(gone)
+    for name in BASE_MODULES if gone else MODULES:
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)
@@ -153,6 +166,17 @@ def main() -> None:
         _, status, used = os.wait4(pid, 0)
         seconds = used.ru_utime + used.ru_stime
         print(os.waitstatus_to_exitcode(status), seconds, used.ru_maxrss, file=answers, flush=True)
+
+
+def hide(packages: Sequence[str]) -> None:
+    """Let this process find none of these packages."""
+
+    class Base(PathFinder):
+        @classmethod
+        def find_spec(cls, name: str, path: Any = None, target: Any = None) -> Any:
+            return None if name.partition(".")[0] in packages else super().find_spec(name, path, target)
+
+    sys.meta_path[sys.meta_path.index(PathFinder)] = Base
 
 
 def _command(order: dict[str, Any]) -> None:

@@ -17,7 +17,6 @@ number alone, so that a campaign which is itself interrupted goes on where it wa
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -31,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 from fork_server import ForkServer
+from process_times import alive, command_of, family, processor_seconds, sent
 
 ORPHAN_SECONDS = 5.0
 MOST_SECONDS = 300.0
@@ -260,49 +260,3 @@ def _broken_tensors(data: bytes) -> str:
     header = json.loads(data[8 : 8 + length])
     end = max((of["data_offsets"][1] for name, of in header.items() if name != "__metadata__"), default=0)
     return "" if len(data) == 8 + length + end else "truncated tensors"
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and is not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
-
-
-def family(pid: int) -> list[int]:
-    """A process and all under it that have not lost their parent, the youngest last."""
-    pids = [pid]
-    for each in pids:
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{each}/task").iterdir():
-                pids += map(int, (task / "children").read_text().split())
-    return pids
-
-
-def processor_seconds(pid: int) -> float:
-    """What a process and those under it have taken of the processor so far."""
-    seconds = 0.0
-    for each in family(pid):
-        with contextlib.suppress(OSError, IndexError):
-            seconds += time.clock_gettime(~each << 3 | 2)  # the kernel's number of that process's clock
-            ended = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[13:15]
-            seconds += sum(map(int, ended)) / os.sysconf("SC_CLK_TCK")
-    return seconds
-
-
-def sent(pid: int, sign: signal.Signals, group: bool = False) -> bool:
-    """Send a signal to a process, or to its group; whether there was anybody."""
-    try:
-        (os.killpg if group else os.kill)(pid, sign)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def command_of(pid: int) -> str:
-    """The command line of a process."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[-200:]
-    except OSError:
-        return "?"

@@ -90,7 +90,7 @@ class _Rounded(TorchDispatchMode):
 
 
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
-    signs = torch.randint(0, 2, like.shape, generator=generator).double() * 2 - 1
+    signs = torch.randint(0, 2, like.shape, generator=generator, dtype=torch.int8).mul_(2).sub_(1).double()
     return torch.complex(signs, _signs(signs, generator)) if like.is_complex() else signs
 
 

@@ -6,100 +6,28 @@ classes in the order of their labels.
 
 from __future__ import annotations
 
-import bz2
-import csv
 import json
-import pickle
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import scipy.io
 import torch
-from PIL import Image
-
-GREY = (0, 120, 255)
-COUNT = {"train": 6, "val": 4, "test": 3}
-"""Images of each class in a split."""
-
-
-def save(file: Path, label: int) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), (GREY[label],) * 3).save(file)
-
-
-def tree(root: Path, classes: list[str], *splits: tuple[str, int], suffix: str = "jpg") -> list[str]:
-    """SPLIT/CLASS/i.suffix below `root`."""
-    for split, count in splits:
-        for label, name in enumerate(classes):
-            for i in range(count):
-                save(root / split / name / f"{i}.{suffix}", label)
-    return classes
-
-
-def idx(file: Path, values: np.ndarray) -> None:
-    """A file of MNIST's format: 8 for uint8, 12 for int32."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    kind = {"uint8": 8, "int32": 12}[str(values.dtype)]
-    big = values.astype(values.dtype.newbyteorder(">"))
-    file.write_bytes(struct.pack(f">{values.ndim + 1}i", kind * 256 + values.ndim, *values.shape) + big.tobytes())
-
-
-def greys(labels: np.ndarray, side: int, first: int = 0) -> np.ndarray:
-    """(n, side, side) of the greys of labels that begin at `first`."""
-    return np.array(GREY, np.uint8)[labels - first, None, None].repeat(side, 1).repeat(side, 2)
-
-
-def labels_of(split: str, classes: int = 2, first: int = 0) -> np.ndarray:
-    return np.arange(first, first + classes, dtype=np.uint8).repeat(COUNT[split])
-
-
-def digits(name: str) -> Callable[[Path], list[str]]:
-    def make(root: Path) -> list[str]:
-        for split, prefix in (("train", "train"), ("test", "t10k")):
-            labels = labels_of(split)
-            idx(root / name / "raw" / f"{prefix}-images-idx3-ubyte", greys(labels, 28))
-            idx(root / name / "raw" / f"{prefix}-labels-idx1-ubyte", labels)
-        from torchvision import datasets
-
-        return list(getattr(datasets, name).classes[:2])
-
-    return make
-
-
-def emnist(root: Path) -> list[str]:
-    for form, first in (("balanced", 0), ("letters", 1)):  # letters count from 1
-        for split in ("train", "test"):
-            labels = labels_of(split, first=first)
-            idx(root / "EMNIST" / "raw" / f"emnist-{form}-{split}-images-idx3-ubyte", greys(labels, 28, first))
-            idx(root / "EMNIST" / "raw" / f"emnist-{form}-{split}-labels-idx1-ubyte", labels)
-    return ["0", "1"]
-
-
-def qmnist(root: Path) -> list[str]:
-    for split in ("train", "test"):
-        labels = labels_of(split)
-        rows = np.zeros((len(labels), 8), np.int32)
-        rows[:, 0] = labels
-        idx(root / "QMNIST" / "raw" / f"qmnist-{split}-images-idx3-ubyte", greys(labels, 28))
-        idx(root / "QMNIST" / "raw" / f"qmnist-{split}-labels-idx2-int", rows)
-    return ["0 - zero", "1 - one"]
-
-
-def cifar(folder: str, files: dict[str, str], key: str, meta: tuple[str, str]) -> Callable[[Path], list[str]]:
-    def make(root: Path) -> list[str]:
-        (root / folder).mkdir(parents=True)
-        for name, split in files.items():
-            labels = labels_of(split)
-            data = greys(labels, 32)[:, None].repeat(3, 1).reshape(len(labels), -1)
-            (root / folder / name).write_bytes(pickle.dumps({"data": data, key: labels.tolist()}))
-        names = ["airplane", "automobile"]
-        (root / folder / meta[0]).write_bytes(pickle.dumps({meta[1]: names}))
-        return names
-
-    return make
+from torchvision_arrays import (
+    CIFAR10_FILES,
+    CIFAR100_FILES,
+    cifar,
+    digits,
+    emnist,
+    fer2013,
+    pcam,
+    qmnist,
+    semeion,
+    stl10,
+    svhn,
+    usps,
+)
+from torchvision_greys import COUNT, labels_of, save, tree
 
 
 def caltech101(root: Path) -> list[str]:
@@ -145,17 +73,6 @@ def dtd(root: Path) -> list[str]:
         (place / "labels").mkdir(exist_ok=True)
         (place / "labels" / f"{split}1.txt").write_text("\n".join(rows) + "\n")
     return names
-
-
-def fer2013(root: Path) -> list[str]:
-    (root / "fer2013").mkdir(parents=True)
-    with (root / "fer2013" / "fer2013.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("emotion", "pixels", "Usage"))
-        for split, usage in (("train", "Training"), ("test", "PublicTest")):
-            for label in labels_of(split):
-                rows.writerow((label, " ".join([str(GREY[label])] * 48 * 48), usage))
-    return ["0", "1"]
 
 
 def fgvc(root: Path) -> list[str]:
@@ -254,17 +171,6 @@ def pet(root: Path) -> list[str]:
     return ["Abyssinian", "American Bulldog"]
 
 
-def pcam(root: Path) -> list[str]:
-    (root / "pcam").mkdir(parents=True)
-    for split, name in (("train", "train"), ("val", "valid"), ("test", "test")):
-        labels, place = labels_of(split), root / "pcam"
-        with h5py.File(place / f"camelyonpatch_level_2_split_{name}_x.h5", "w") as file:
-            file["x"] = greys(labels, 96)[..., None].repeat(3, 3)
-        with h5py.File(place / f"camelyonpatch_level_2_split_{name}_y.h5", "w") as file:
-            file["y"] = labels.reshape(-1, 1, 1, 1)
-    return ["0", "1"]
-
-
 def places(root: Path) -> list[str]:
     names = ["/a/airfield", "/a/alley"]
     root.mkdir(parents=True, exist_ok=True)
@@ -288,25 +194,6 @@ def sst2(root: Path) -> list[str]:
     return tree(root / "rendered-sst2", ["negative", "positive"], *splits, suffix="png")
 
 
-def semeion(root: Path) -> list[str]:
-    root.mkdir(parents=True, exist_ok=True)
-    rows = [[float(label == 0)] * 256 + [float(k == label) for k in range(10)] for label in (0, 1) for _ in range(8)]
-    np.savetxt(root / "semeion.data", rows)
-    return ["0", "1"]
-
-
-def stl10(root: Path) -> list[str]:
-    place = root / "stl10_binary"
-    place.mkdir(parents=True)
-    for split in ("train", "test"):
-        labels = labels_of(split)
-        (place / f"{split}_X.bin").write_bytes(greys(labels, 96)[:, None].repeat(3, 1).tobytes())
-        (place / f"{split}_y.bin").write_bytes((labels + 1).tobytes())
-    (place / "unlabeled_X.bin").write_bytes(b"")
-    (place / "class_names.txt").write_text("airplane\nbird\n")
-    return ["airplane", "bird"]
-
-
 def sun397(root: Path) -> list[str]:
     names = ["abbey", "apartment_building/outdoor"]
     for label, name in enumerate(names):
@@ -314,15 +201,6 @@ def sun397(root: Path) -> list[str]:
             save(root / "SUN397" / "a" / name / f"sun_{i}.jpg", label)
     (root / "SUN397" / "ClassName.txt").write_text("".join(f"/a/{name}\n" for name in names))
     return names
-
-
-def svhn(root: Path) -> list[str]:
-    root.mkdir(parents=True, exist_ok=True)
-    for split in ("train", "test"):
-        labels = labels_of(split)
-        images = greys(labels, 32).transpose(1, 2, 0)[:, :, None].repeat(3, 2)
-        scipy.io.savemat(root / f"{split}_32x32.mat", {"X": images, "y": np.where(labels == 0, 10, labels)[:, None]})
-    return ["0", "1"]
 
 
 def cars(root: Path) -> list[str]:
@@ -338,19 +216,6 @@ def cars(root: Path) -> list[str]:
     return names
 
 
-def usps(root: Path) -> list[str]:
-    root.mkdir(parents=True, exist_ok=True)
-    for split, name in (("train", "usps.bz2"), ("test", "usps.t.bz2")):
-        rows = []
-        for label in labels_of(split):
-            values = " ".join(f"{i}:{GREY[label] / 127.5 - 1:.6f}" for i in range(1, 257))
-            rows.append(f"{label + 1} {values}\n")
-        (root / name).write_bytes(bz2.compress("".join(rows).encode()))
-    return ["0", "1"]
-
-
-CIFAR10_FILES = {f"data_batch_{i}": "train" for i in range(1, 6)} | {"test_batch": "test"}
-CIFAR100_FILES = {"train": "train", "test": "test"}
 MAKERS: dict[str, Callable[[Path], list[str]]] = {
     "CIFAR10": cifar("cifar-10-batches-py", CIFAR10_FILES, "labels", ("batches.meta", "label_names")),
     "CIFAR100": cifar("cifar-100-python", CIFAR100_FILES, "fine_labels", ("meta", "fine_label_names")),

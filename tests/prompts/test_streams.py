@@ -1,51 +1,25 @@
-"""Prompt tokens that depend on the image: the recurrences by hand, and no state that leaks."""
+"""Prompt tokens that depend on the image: sizes, and the recurrences by hand."""
 
 from __future__ import annotations
 
 import copy
 import math
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import snntorch
 import torch
 from float_bounds import U32, gamma
 from net_bounds import assert_rounding_apart, rounding
-from timm.layers.attention import Attention
-from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from stream_nets import MEMORIES, prompt_for, small
+from torch import Tensor
 from torch.nn import functional as F
 
-from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, Prompt, PromptSite, Stream
+from neuroprompt.contracts.learning import Prompt, PromptSite, Stream
 from neuroprompt.errors import BadSetting, Unsupported
 
-MEMORIES = ["lstm", "lif", "slstm"]
 VIT_B = PromptSite(depth=12, width=768, image=(3, 224, 224), patch=16)
-GREY = Preprocess((32, 32), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
-
-
-def small(gated: bool = False, **flavour: Any) -> Backbone:
-    """A ViT of 4 blocks of 24 channels, all weights random, in float64: 16 patches, a class token and a register."""
-    model = VisionTransformer(
-        img_size=32, patch_size=8, embed_dim=24, depth=4, num_heads=2, num_classes=0, reg_tokens=1, **flavour
-    )
-    if gated:  # timm's Attention has a gate, its VisionTransformer no argument for it
-        for block in model.blocks:
-            block.attn = Attention(24, num_heads=2, qkv_bias=True, gated=True)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.2)
-    family = cast(Any, Backbone.part("vit"))
-    backbone: Backbone = family(model, BackboneSpec("small", random=True), GREY)
-    return backbone.requires_grad_(False).double().eval()
-
-
-def prompt_for(backbone: Backbone, method: str, **settings: Any) -> Any:
-    """The method in float64 and eval mode, every parameter away from zero."""
-    prompt = Prompt.named(method, site=backbone.site, tokens=3, **settings).double().eval()
-    for parameter in prompt.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return prompt
 
 
 def stream_of(prompt: Prompt) -> Stream:
@@ -272,86 +246,3 @@ def test_gates_that_are_nearly_closed_leave_prompts_as_they_entered() -> None:
 
 
 # --- in a backbone ---------------------------------------------------------------------------------------------------
-
-
-class Plain(Stream):
-    """Shallow prompts as they are, with temperatures to try."""
-
-    def __init__(self, tokens: Tensor, temperatures: Tensor | None) -> None:
-        self.tokens, self.temperatures = tokens, temperatures
-
-    def enter(self, patches: Tensor) -> Tensor:
-        return self.tokens.expand(patches.shape[0], -1, -1)
-
-    def after(self, block: int, prompts: Tensor, patches: Tensor) -> Tensor:
-        return prompts
-
-
-FLAVOURS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "qk-norm": {"qk_norm": True},
-    "gated": {"gated": True},
-    "scaled": {"scale_attn_norm": True, "scale_mlp_norm": True, "init_values": 0.3},
-    "no-bias": {"qkv_bias": False, "class_token": False, "global_pool": "avg"},
-}
-
-
-@pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
-def test_temperatures_of_attention(flavour: dict[str, Any]) -> None:
-    backbone = small(**flavour)
-    images, tokens = torch.randn(2, 3, 32, 32).double(), torch.randn(3, 24).double()
-    plain = backbone(images, tokens.view(1, 3, 24))
-    cold = rounding(lambda x: backbone(x, Plain(tokens, None)), images)
-    assert_rounding_apart(backbone(images, Plain(tokens, None)), plain, cold, cold)
-    assert_rounding_apart(backbone(images, Plain(tokens, torch.ones(4).double())), plain, cold, cold)
-    heat = torch.tensor([0.5, 2.0, 1.5, 0.25]).double()
-    found = backbone(images, Plain(tokens, heat))
-    hot = rounding(lambda x: backbone(x, Plain(tokens, heat)), images)
-    other = copy.deepcopy(backbone)  # the same by timm's own unfused attention, of another scale
-    for block, t in zip(cast(Any, other).model.blocks, heat, strict=True):
-        block.attn.fused_attn, block.attn.scale = False, block.attn.scale / float(t)
-    assert_rounding_apart(found, other(images, Plain(tokens, None)), hot, hot)
-    assert float((found - plain).abs().max()) > 1e-3
-    lean = backbone.baked()
-    leanly = rounding(lambda x: lean(x, Plain(tokens, heat)), images)
-    assert_rounding_apart(lean(images, Plain(tokens, heat)), found, leanly, hot)
-    leanly = rounding(lambda x: lean(x, Plain(tokens, None)), images)
-    assert_rounding_apart(lean(images, Plain(tokens, None)), plain, leanly, cold)
-
-
-@pytest.mark.parametrize(
-    ("method", "settings"), [("gate-vpt", {}), *[("lspt", {"memory": m, "lstm_hidden": 7}) for m in MEMORIES]]
-)
-@torch.no_grad()
-def test_nothing_leaks_between_images_or_passes(method: str, settings: dict[str, Any]) -> None:
-    backbone = small()
-    prompt = prompt_for(backbone, method, **settings)
-    images = torch.randn(3, 3, 32, 32).double()
-    together = backbone(images, prompt.stream())
-    assert torch.equal(backbone(images, prompt.stream()), together)
-    alone = torch.cat([backbone(image[None], prompt.stream()) for image in images])
-    bound, lean = rounding(lambda x: backbone(x, prompt.stream()), images), backbone.baked()
-    assert_rounding_apart(together, alone, bound, bound)
-    leanly = rounding(lambda x: lean(x, prompt.stream()), images)
-    assert_rounding_apart(lean(images, prompt.stream()), together, leanly, bound)
-    assert float((together - backbone(images)).abs().max()) > 1e-3
-
-
-def test_the_mean_is_over_patches_alone() -> None:
-    """Neither the class token, the register nor a prompt: the last block's input says what the code before added."""
-    backbone, seen = small(), dict[int, tuple[Tensor, Tensor]]()
-    blocks = cast(Any, backbone).model.blocks
-    for i, block in enumerate(blocks):
-        block.register_forward_hook(lambda _m, args, out, i=i: seen.__setitem__(i, (args[0], out)))
-    prompt = prompt_for(backbone, "lspt")
-    for parameter in prompt.back.parameters():
-        nn.init.zeros_(parameter)
-    backbone(torch.randn(2, 3, 32, 32).double(), prompt.stream())
-    for i in range(3):
-        left, entered = seen[i][1], seen[i + 1][0]
-        assert left.shape == (2, 2 + 16 + 3, 24)
-        mean = left[:, 2:18].mean(1, keepdim=True)
-        # 16 patches, the division and the sum: 18 roundings on either side.
-        limit = 2 * gamma(18) * (left[:, 18:].abs() + left[:, 2:18].abs().mean(1, keepdim=True))
-        assert bool(((entered[:, 18:] - left[:, 18:] - mean).abs() <= limit).all())
-        assert torch.equal(entered[:, :18], left[:, :18])

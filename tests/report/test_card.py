@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +52,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(config, tmp_path_factory.mktemp("run") / "a", accelerator="cpu")
 
 
-@pytest.fixture
-def exported(run: Run, tmp_path: Path) -> Exported:
-    def export(target: str) -> Bundle:
-        Exporter.named(target).export(run, tmp_path / target)
-        return Bundle.open(tmp_path / target)
+@pytest.fixture(scope="module")
+def _bundles(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Each target's bundle, exported once."""
+    place = tmp_path_factory.mktemp("bundles")
+
+    @cache
+    def export(target: str) -> Path:
+        return Exporter.named(target).export(run, place / target).out
 
     return export
+
+
+@pytest.fixture
+def exported(_bundles: Callable[[str], Path], tmp_path: Path) -> Exported:
+    """A copy of a bundle, for this test to change."""
+    return lambda target: Bundle.open(shutil.copytree(_bundles(target), tmp_path / target))
 
 
 @pytest.mark.parametrize("target", ["onnx", "lava"])

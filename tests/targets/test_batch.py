@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import nir
@@ -152,9 +153,10 @@ def test_a_recording_of_a_batch_has_the_items_first(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["nengo", "rockpool", "sinabs", "spikingjelly", "spyx"])
 def test_simulators_in_packages_of_their_own_take_a_batch(name: str) -> None:
+    """Each run starts a process: the last item alone, which would have what the others left behind."""
     if not SpikingTarget.part(name).available().ok:
         pytest.skip(f"{name} is not built")
-    assert_items_as_alone(SpikingTarget.named(name), chain())
+    assert_items_as_alone(SpikingTarget.named(name), chain(), alone=(2,))
 
 
 def test_lava_takes_a_batch(lava: SpikingTarget) -> None:
@@ -175,13 +177,15 @@ def chain() -> SpikingModel:
     return SpikingModel(graph, program, quantise(program)[0])
 
 
-def assert_items_as_alone(target: SpikingTarget, model: SpikingModel, precision: str = "float") -> None:
+def assert_items_as_alone(
+    target: SpikingTarget, model: SpikingModel, precision: str = "float", alone: Sequence[int] = (0, 1, 2)
+) -> None:
     items = batch_for(model.float_program, 1, numbers=False)[1:4]
     together = target.run(model, items, precision, states=True)
     assert {array.shape[:2] for array in together.spikes.values()} == {(3, STEPS)}
     assert any(array.any() for array in together.spikes.values())
-    for i, inputs in enumerate(items):
-        assert_equal(together.item(i), target.run(model, inputs, precision, states=True))
+    for i in alone:
+        assert_equal(together.item(i), target.run(model, items[i], precision, states=True))
 
 
 def assert_equal(one: Recording, other: Recording) -> None:

@@ -93,13 +93,11 @@ def test_on_generated_graphs_emulator_is_lava_fixed_and_reference_is_lava_float(
 
 
 @pytest.mark.slow
-def test_on_two_hundred_generated_graphs_too(lava: SpikingTarget) -> None:
-    fired = sum(
-        held_to_lava(lava, range(start, start + 30), portable=portable)
-        for portable in (True, False)
-        for start in range(100, 220, 30)
-    )
-    assert fired >= 200
+@pytest.mark.parametrize("portable", [True, False])
+@pytest.mark.parametrize("first", range(100, 220, 30))
+def test_on_two_hundred_generated_graphs_too(lava: SpikingTarget, first: int, portable: bool) -> None:
+    """240 in eight runs; of each 30, 25 fire at least."""
+    assert held_to_lava(lava, range(first, first + 30), portable=portable) >= 25
 
 
 def held_to_lava(lava: SpikingTarget, seeds: range, *, portable: bool) -> int:

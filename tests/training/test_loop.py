@@ -1,65 +1,28 @@
-"""Training: it learns, it goes on after any kill with the same bits, and it stops in one clear line."""
+"""Training: every method learns, the seed decides, and what cannot be trained is one clear line."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import torch
 from float_bounds import U32, near, of_training
-from safetensors.torch import load_file
+from tiny_runs import config, learned, same
 
-from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite, UnknownName
-from neuroprompt.progress import Progress
 from neuroprompt.training.assemble import build
-from neuroprompt.training.config import RunConfig, configure
 from neuroprompt.training.evaluation import evaluate
 from neuroprompt.training.loop import train
 from neuroprompt.training.run_folder import Run
-
-T = TypeVar("T")
-TINY = BackboneSpec(random=True, image_size=16)
-
-
-def config(method: str = "spike-nvpt", **options: object) -> RunConfig:
-    few = {"settings": {} if method == "linear" else {"tokens": 2}, "limit": 20, "epochs": 2, "batch": 8}
-    return configure(**{"method": method, "backbone": TINY, **few, **options})
-
-
-def learned(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "prompt.safetensors")
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(config(), tmp_path_factory.mktemp("runs") / "unbroken", accelerator="cpu")
-
-
-class Stop(Progress):
-    """Sends a signal to this process when the given batch of the given epoch has been drawn."""
-
-    def __init__(self, what: str, batch: int, number: int) -> None:
-        self.what, self.batch, self.number = what, batch, number
-
-    def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-        for i, item in enumerate(items):
-            if what.partition(" of ")[0] == self.what and i == self.batch:
-                os.kill(os.getpid(), self.number)
-            yield item
 
 
 def test_training_leaves_a_run_that_loads_and_nothing_more(unbroken: Run) -> None:
@@ -98,76 +61,8 @@ def test_a_finished_run_is_returned_as_it_is(unbroken: Run) -> None:
     assert again.metrics.repeatable() == unbroken.metrics.repeatable()
 
 
-def test_another_configuration_is_refused(unbroken: Run) -> None:
-    with pytest.raises(BadCheckpoint, match=r"another lr: 0\.01 there, 0\.5 here.*--out"):
-        train(config(lr=0.5), unbroken.folder, accelerator="cpu")
-
-
 def test_the_seed_decides(unbroken: Run, tmp_path: Path) -> None:
     assert not same(learned(train(config(seed=1), tmp_path / "b", accelerator="cpu").folder), learned(unbroken.folder))
-
-
-KILLED = """
-import os, sys
-import torch
-from neuroprompt.training.loop import train
-import test_loop
-torch.set_num_threads(1)
-how, out = sys.argv[1:]
-if how == "write":
-    # Die when a file is written beside the old one, but not renamed yet.
-    real, count = os.fsync, [0]
-    def fsync(number):
-        count[0] += 1
-        os.kill(os.getpid(), 9) if count[0] == 3 else real(number)
-    os.fsync = fsync
-    train(test_loop.config(), out, accelerator="cpu", checkpoint_seconds=0)
-else:
-    what, batch = how.split(",")
-    train(test_loop.config(), out, test_loop.Stop(what, int(batch), 9), accelerator="cpu", checkpoint_seconds=0)
-"""
-
-
-def kill(how: str, out: Path) -> None:
-    """Train in a child process until a SIGKILL."""
-    here = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (here, here.parent / "helpers")))}
-    child = subprocess.run([sys.executable, "-c", KILLED, how, str(out)], env=environment, check=False)
-    assert child.returncode == -signal.SIGKILL
-
-
-def test_a_run_killed_again_and_again_ends_with_the_same_bits(unbroken: Run, tmp_path: Path) -> None:
-    out = tmp_path / "killed"
-    for how in ("epoch 1,1", "write"):
-        kill(how, out)
-        assert (out / "state.safetensors").is_file()
-    finished = train(config(), out, accelerator="cpu")
-    assert same(learned(out), learned(unbroken.folder))
-    assert finished.metrics.history == unbroken.metrics.history
-    assert sorted(p.name for p in out.iterdir()) == ["metrics.json", "prompt.safetensors", "run.json"]
-
-
-@pytest.mark.parametrize(("what", "batch"), [("epoch 1", 1), ("epoch 2", 2), ("validation", 0)])
-def test_ctrl_c_leaves_a_checkpoint_and_the_result_is_the_same(
-    what: str, batch: int, unbroken: Run, tmp_path: Path
-) -> None:
-    out = tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        train(config(), out, Stop(what, batch, signal.SIGINT), accelerator="cpu")
-    assert (out / "state.safetensors").is_file()
-    assert Run.load(out).metrics.finished is False
-    train(config(), out, accelerator="cpu")
-    assert same(learned(out), learned(unbroken.folder))
-
-
-def test_begin_again_on_request(unbroken: Run, tmp_path: Path) -> None:
-    out = tmp_path / "again"
-    with pytest.raises(KeyboardInterrupt):
-        train(config(lr=0.3), out, Stop("epoch 1", 1, signal.SIGINT), accelerator="cpu")
-    with pytest.raises(BadCheckpoint):
-        train(config(), out, accelerator="cpu")
-    train(config(), out, accelerator="cpu", resume=False)
-    assert same(learned(out), learned(unbroken.folder))
 
 
 @pytest.mark.parametrize(
@@ -224,15 +119,6 @@ def test_without_validation_images_nothing_is_withheld_or_measured(method: str, 
     assert evaluate(run).images == 450
 
 
-def test_sgd_goes_on_with_its_momentum(tmp_path: Path) -> None:
-    wanted = config("linear", optimiser="sgd", epochs=3)
-    train(wanted, tmp_path / "unbroken", accelerator="cpu")
-    with pytest.raises(KeyboardInterrupt):
-        train(wanted, tmp_path / "stopped", Stop("epoch 2", 1, signal.SIGINT), accelerator="cpu")
-    train(wanted, tmp_path / "stopped", accelerator="cpu")
-    assert same(learned(tmp_path / "stopped"), learned(tmp_path / "unbroken"))
-
-
 def test_linear_probing_on_kept_features_is_training_the_whole_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,17 +153,6 @@ def test_rates_rise_and_end_at_nothing() -> None:
     assert rates[:5] == near([0.02, 0.04, 0.06, 0.08, 0.1])
     assert all(a > b for a, b in itertools.pairwise(rates[4:]))
     assert rates[-1] < 0.002
-
-
-def test_an_unfinished_state_of_changed_data_is_refused(tmp_path: Path) -> None:
-    out = tmp_path / "r"
-    with pytest.raises(KeyboardInterrupt):
-        train(config("linear"), out, Stop("epoch 1", 1, signal.SIGINT), accelerator="cpu")
-    values = json.loads((out / "run.json").read_text())
-    values["config"]["classes"][0] = "zero"
-    (out / "run.json").write_text(json.dumps(values))
-    with pytest.raises(BadCheckpoint, match="another classes"):
-        train(config("linear"), out, accelerator="cpu")
 
 
 def test_wrong_names_devices_and_places(tmp_path: Path) -> None:
