@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,11 +22,13 @@ from neuroprompt.loihi.loihi1 import simulate_loihi1, stacked
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.loihi.synapses import Product
 from neuroprompt.simulators.in_process import recording
-from neuroprompt.simulators.products import products
+from neuroprompt.simulators.products import products, threads
 from neuroprompt.spiking.program import Program, Projection, SpikingModel
 
 CELLS = 2**23
-"""Steps times lines, or neurons, of all items that are run at a time."""
+"""Steps times lines, or neurons, of all items above which threads share them."""
+AT_ONCE = 4
+"""Threads at most: Python's lock is taken in every step."""
 
 
 class Loihi(SpikingTarget):
@@ -60,17 +65,33 @@ class Loihi(SpikingTarget):
         start = time.perf_counter()
         sent = program.encode(inputs)
         widest = max(program.inputs, *(p.size for p in program.populations))
-        many = max(1, CELLS // (max(1, program.steps) * widest))
         faster = products(program, model.graph, len(sent) * program.steps)
         # Parts write their spikes here: joining them took a quarter of a convolutional net's time.
         firing = [p for p in program.populations if p.emits == "spikes"]
         spikes = {p.name: np.empty((*sent.shape[:2], p.size), bool) for p in firing}
-        parts = []
-        for i in range(0, len(sent), many):
-            own = {name: array[i : i + many] for name, array in spikes.items()}
-            part = _run(program, sent[i : i + many], states, faster, own)
-            parts.append(replace(part, spikes={}))
+
+        def part(items: slice) -> Recording:
+            own = {name: array[items] for name, array in spikes.items()}
+            return replace(_run(program, sent[items], states, faster, own), spikes={})
+
+        parts = _in_threads(part, len(sent), len(sent) * program.steps * widest)
         return replace(Recording.joined(parts), spikes=spikes, seconds=time.perf_counter() - start, sent=sent)
+
+
+def _in_threads(run: Callable[[slice], Recording], items: int, cells: int) -> list[Recording]:
+    """What `run` gives of all items, in order: in one part, or in a part for every thread.
+
+    numpy and ONNX Runtime let go of Python's lock while they work.
+    """
+    count = min(items, AT_ONCE, threads() or os.cpu_count() or 1)
+    if count == 1 or cells <= CELLS:
+        return [run(slice(None))]
+    ends = [items * i // count for i in range(count + 1)]
+    pool = ThreadPoolExecutor(count)
+    try:
+        return list(pool.map(run, (slice(*pair) for pair in pairwise(ends))))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _run(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.contracts.deployment import Floats
-from neuroprompt.loihi.arithmetic import step_fixed
+from neuroprompt.loihi.neurons import step_fixed
 from neuroprompt.loihi.synapses import arriving_fixed
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 from neuroprompt.spiking.weights import Weights

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.compiler.fit import Task
-from neuroprompt.loihi.arithmetic import DECAY_ONE, SHIFT, Array, FixedNeurons
+from neuroprompt.loihi.arithmetic import DECAY_ONE, SHIFT, Array
+from neuroprompt.loihi.neurons import FixedNeurons
 from neuroprompt.spiking.program import Population
 from neuroprompt.spiking.weights import Weights, as_rows
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroprompt.compiler.fit import Fitted, Task, integer_decays
-from neuroprompt.loihi.arithmetic import MANTISSA, SHIFT, Array, Trace, step_fixed
+from neuroprompt.loihi.arithmetic import MANTISSA, SHIFT, Array
+from neuroprompt.loihi.neurons import Trace, step_fixed
 
 
 def fit_constant(task: Task) -> Fitted:

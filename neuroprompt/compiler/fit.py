@@ -10,7 +10,8 @@ import numpy as np
 
 from neuroprompt.compiler.lists import PLAIN, Lists, Precision, integer_lists
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, SHIFT, SUM_END, VTH_MAX, Array, FixedNeurons, Trace
+from neuroprompt.loihi.arithmetic import DECAY_ONE, MANTISSA, SHIFT, SUM_END, VTH_MAX, Array
+from neuroprompt.loihi.neurons import FixedNeurons, Trace
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.loihi.synapses import shifted, stepwise_fixed, stored_weights, weighted_sums
 from neuroprompt.spiking.program import Population, Program, Projection

@@ -25,7 +25,8 @@ from neuroprompt.compiler.tune import Lessons
 from neuroprompt.compiler.wide import search_wide
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting, Unsupported
-from neuroprompt.loihi.arithmetic import Array, Trace, simulate
+from neuroprompt.loihi.arithmetic import Array, simulate
+from neuroprompt.loihi.neurons import Trace
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.program import Program, is_spikes

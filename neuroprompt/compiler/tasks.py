@@ -6,7 +6,8 @@ import numpy as np
 
 from neuroprompt.compiler.fit import Task, one_threshold
 from neuroprompt.compiler.shares import Share
-from neuroprompt.loihi.arithmetic import Array, Trace
+from neuroprompt.loihi.arithmetic import Array
+from neuroprompt.loihi.neurons import Trace
 from neuroprompt.spiking.program import Population, Program, Projection
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from neuroprompt.csource.net import CNet
 from neuroprompt.csource.synapses import is_silent
 from neuroprompt.csource.writer import Array
-from neuroprompt.loihi.arithmetic import Trace
+from neuroprompt.loihi.neurons import Trace
 from neuroprompt.spiking.program import Program, Projection
 
 

@@ -35,7 +35,7 @@ def steady(population: Population, fixed: bool) -> Array:
 
 
 def _fixed(writer: Writer, p: Population, name: str, wide: bool, heard: bool) -> list[str]:
-    """The lines of FixedNeurons.step (`neuroprompt.loihi.arithmetic`), in 64 bits where products need them."""
+    """The lines of FixedNeurons.step (`neuroprompt.loihi.neurons`), in 64 bits where products need them."""
     keep_u = DECAY_ONE - np.asarray(p.du, np.int64) - 1
     keep_v = DECAY_ONE - np.asarray(p.dv, np.int64)
     bias = np.zeros(p.size, np.int64) if p.depth else p.bias.astype(np.int64) << p.bias_exp

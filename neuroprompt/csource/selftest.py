@@ -8,7 +8,7 @@ import numpy as np
 
 from neuroprompt.csource.net import CNet
 from neuroprompt.csource.writer import Array, Writer
-from neuroprompt.loihi.arithmetic import Trace
+from neuroprompt.loihi.neurons import Trace
 from neuroprompt.spiking.program import Population, Program
 
 TOLERANCE = 1e-4

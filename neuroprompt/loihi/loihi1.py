@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, SHIFT, Trace, cycles
+from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, SHIFT, cycles
+from neuroprompt.loihi.neurons import Trace
 from neuroprompt.loihi.synapses import stepwise_fixed
 from neuroprompt.spiking.program import Population, Program
 

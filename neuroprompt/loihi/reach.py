@@ -22,11 +22,15 @@ HALF = 2**23
 
 @dataclass(frozen=True)
 class Reach:
-    """Whether u may wrap and v may clip, and `narrow`: whether float32 holds every number of the run exactly."""
+    """Whether u may wrap and v may clip, and `narrow`: whether float32 holds every number of the run exactly.
+
+    `rise` is the most that |v| grows by in a step.
+    """
 
     may_wrap: bool
     may_clip: bool
     narrow: bool
+    rise: float
 
 
 def reach(population: Population, steps: int, most: float) -> Reach:
@@ -44,7 +48,7 @@ def reach(population: Population, steps: int, most: float) -> Reach:
     in_step = min(most_v, HALF + most_u + early)  # before v is clipped
     numbers = most_u * _odd(left_u), min(most_v, HALF) * _odd(left_v), in_step
     may_wrap = most_u >= HALF
-    return Reach(may_wrap, most_v >= HALF, not may_wrap and max(numbers) < EXACT)
+    return Reach(may_wrap, most_v >= HALF, not may_wrap and max(numbers) < EXACT, most_u + early)
 
 
 def most_by_weights(program: Program, population: Population) -> float:

@@ -26,7 +26,8 @@ from neuroprompt.compiler.shares import Share, shares
 from neuroprompt.compiler.tasks import Tasks
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import BadSetting, OutOfRange, Unsupported
-from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, MANTISSA, SHIFT, VTH_MAX, Trace, simulate
+from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, MANTISSA, SHIFT, VTH_MAX, simulate
+from neuroprompt.loihi.neurons import Trace
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.neurons import ATAN_ALPHA, leaky
 from neuroprompt.spiking.program import GRADED, Population, Program, Projection, SpikingModel

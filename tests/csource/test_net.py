@@ -25,7 +25,8 @@ from neuroprompt.csource.net import CNet, c_net
 from neuroprompt.csource.selftest import c_selftest
 from neuroprompt.csource.writer import identifiers
 from neuroprompt.errors import NeuropromptError, ParityError, Unsupported
-from neuroprompt.loihi.arithmetic import Trace, simulate_sent
+from neuroprompt.loihi.arithmetic import simulate_sent
+from neuroprompt.loihi.neurons import Trace
 from neuroprompt.spiking.program import Population, Program, Projection
 from neuroprompt.spiking.weights import Weights
 

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroprompt.loihi.arithmetic import FixedNeurons, Trace, simulate
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.loihi.neurons import FixedNeurons, Trace
 from neuroprompt.loihi.reach import HALF, magnitude, most_by_weights, reach
 from neuroprompt.spiking.program import Population, Program, Projection
 from neuroprompt.spiking.weights import Weights

@@ -19,7 +19,9 @@ from neuroprompt.compiler.quantise import quantise
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
 from neuroprompt.errors import Unsupported
-from neuroprompt.loihi.arithmetic import Trace, simulate
+from neuroprompt.loihi import arithmetic
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.loihi.neurons import Trace
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 from neuroprompt.spiking.weights import Weights
 
@@ -117,10 +119,20 @@ def _joined(rng: np.random.Generator, source: str, target: str, rows: int, colum
     return Projection(source, target, weights, lag=lag if source == "input" else 0, delay=lag, exponent=exponent)
 
 
+def near(monkeypatch: pytest.MonkeyPatch, items: int, steps: int) -> None:
+    """Sizes at which layers of some neurons run so many items, and make the sums of so many steps, at a time."""
+    sizes = {"NEAR": items * 4, "BLOCK": items * 4 * steps, "CELLS": items * 4 * STEPS}
+    for name, size in sizes.items():
+        monkeypatch.setattr(arithmetic, name, size)
+
+
 @settings(max_examples=150, deadline=None)
-@given(integer_programs(), st.integers(0, 2**32 - 1))
-def test_integers_that_overflow_do_so_alike(program: Program, seed: int) -> None:
-    assert_same_traces(program, batch_for(program, seed, numbers=False))
+@given(integer_programs(), st.integers(0, 2**32 - 1), st.integers(1, 400), st.integers(1, 5))
+def test_integers_that_overflow_do_so_alike(program: Program, seed: int, items: int, steps: int) -> None:
+    """However many items and steps are taken at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        near(patch, items, steps)
+        assert_same_traces(program, batch_for(program, seed, numbers=False))
 
 
 def test_what_a_cycle_adds_does_not_overflow_small_integers() -> None:
@@ -204,7 +216,9 @@ def test_a_batch_in_parts_is_the_batch_as_a_whole(monkeypatch: pytest.MonkeyPatc
     emulator = SpikingTarget.named("loihi")
     items = batch_for(model.float_program, 1, numbers=False)
     whole = emulator.run(model, items, precision, states=True)
-    monkeypatch.setattr(sys.modules[type(emulator).__module__], "CELLS", 2 * STEPS * 4)
+    monkeypatch.setattr(sys.modules[type(emulator).__module__], "CELLS", 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # threads that share the items
+    near(monkeypatch, items=2, steps=5)
     assert_equal(emulator.run(model, items, precision, states=True), whole)
     assert any(array.any() for array in whole.spikes.values())
 

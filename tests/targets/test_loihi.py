@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import OutOfRange, Unsupported
-from neuroprompt.loihi.arithmetic import simulate, step_fixed
+from neuroprompt.loihi.arithmetic import simulate
+from neuroprompt.loihi.neurons import step_fixed
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.loihi.synapses import stored_weights
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
