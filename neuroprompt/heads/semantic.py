@@ -40,7 +40,7 @@ class Semantic(FrequencyHead):
         super().__init__(features, classes, classifier, sources)
         if not names:
             raise BadSetting("the semantic mapping without names", "a file of text embeddings of class names", FIX)
-        self.names = Path(names)
+        self.file = Path(names)
 
     def begin(self) -> None:
         """Map by the file of names; raises BadSetting."""
@@ -50,12 +50,12 @@ class Semantic(FrequencyHead):
     def _embeddings(self) -> tuple[Tensor, Tensor]:
         """Embeddings (K, E) and (S, E), in float64."""
         try:
-            tensors = load_file(self.names)
+            tensors = load_file(self.file)
         except (SafetensorError, OSError, ValueError) as error:
-            raise BadSetting(f"{self.names} cannot be read ({error})", "a safetensors file", FIX) from error
+            raise BadSetting(f"{self.file} cannot be read ({error})", "a safetensors file", FIX) from error
         target, source = (self._checked(tensors, *each) for each in self._rows().items())
         if target.shape[1] != source.shape[1]:
-            got = f"{self.names} with embeddings of {target.shape[1]} and {source.shape[1]} numbers"
+            got = f"{self.file} with embeddings of {target.shape[1]} and {source.shape[1]} numbers"
             raise BadSetting(got, "target and source by one text model", FIX)
         return target, source
 
@@ -65,10 +65,10 @@ class Semantic(FrequencyHead):
     def _checked(self, tensors: dict[str, Tensor], key: str, count: int) -> Tensor:
         tensor = tensors.get(key)
         if tensor is None or tensor.ndim != 2 or len(tensor) != count:
-            got = f"{self.names} with {f'no {key}' if tensor is None else f'a {key} of shape {tuple(tensor.shape)}'}"
+            got = f"{self.file} with {f'no {key}' if tensor is None else f'a {key} of shape {tuple(tensor.shape)}'}"
             raise BadSetting(got, f"{key} ({count}, E), a row for each class", FIX)
         if not bool((tensor.isfinite().all(1) & tensor.bool().any(1)).all()):
-            raise BadSetting(f"{self.names} with a row of {key} without direction", "finite numbers, not all 0", FIX)
+            raise BadSetting(f"{self.file} with a row of {key} without direction", "finite numbers, not all 0", FIX)
         return tensor.double()
 
 

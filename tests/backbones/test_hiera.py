@@ -52,7 +52,8 @@ def _literal_block(block: Any, x: Tensor, prompt: Tensor) -> Tensor:
     y, count = block.norm1(x), len(prompt)
 
     def pooled(grid: Tensor) -> Tensor:
-        return F.max_pool2d(grid.permute(0, 3, 1, 2), stride).permute(0, 2, 3, 1)
+        largest: Tensor = F.max_pool2d(grid.permute(0, 3, 1, 2), stride)
+        return largest.permute(0, 2, 3, 1)
 
     def heads(rows: Tensor) -> Tensor:
         return rows.unflatten(-1, (attn.heads, -1)).transpose(-3, -2)
