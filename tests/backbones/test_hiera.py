@@ -56,7 +56,8 @@ def _literal_block(block: Any, x: Tensor, prompt: Tensor) -> Tensor:
         return largest.permute(0, 2, 3, 1)
 
     def heads(rows: Tensor) -> Tensor:
-        return rows.unflatten(-1, (attn.heads, -1)).transpose(-3, -2)
+        apart: Tensor = rows.unflatten(-1, (attn.heads, -1))
+        return apart.transpose(-3, -2)
 
     q, k, v = attn.qkv(y).chunk(3, dim=-1)
     _, prompt_k, prompt_v = attn.qkv(block.norm1(prompt)).expand(len(x), count, -1).chunk(3, dim=-1)
