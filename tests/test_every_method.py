@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,27 +31,31 @@ PATCHES: dict[str, Any] = {"img_size": 32, "depth": 3, "embed_dim": 32, "num_hea
 # of 8 x 8 pixels make a first layer four times better conditioned than those of 16 x 16.
 FINE: dict[str, Any] = {**PATCHES, "patch_size": 8}
 WINDOWS: dict[str, Any] = {"img_size": 32, "embed_dim": 16, "depths": (2, 1), "num_heads": (2, 4), "window_size": 4}
+UNITS: dict[str, Any] = {"img_size": 32, "embed_dim": 16, "num_heads": 2, "stages": (1, 2), "q_pool": 1}
+UNITS |= {"mask_unit_size": (4, 4), "mask_unit_attn": (True, False)}
 TINY: dict[str, dict[str, Any]] = {
     "beit": {"model": "beit_base_patch16_224", **FINE, "init_values": 0.5},
     "cait": {"model": "cait_xxs24_224", **FINE, "init_values": 0.5},
     "efficientnet": {"model": "test_efficientnet"},
     "eva": {"model": "vit_small_patch16_dinov3", **FINE, "init_values": 0.5},
     "general": {"model": "densenet121", "growth_rate": 8, "block_config": (1, 1)},
+    "hiera": {"model": "hiera_tiny_224", **UNITS},
     "relpos": {"model": "vit_relpos_small_patch16_224", **FINE, "init_values": 0.5},
     "resnet": {"model": "resnet18", "layers": (1, 1, 1, 1), "channels": (8, 8, 16, 16)},
     "swin": {"model": "swin_tiny_patch4_window7_224", **WINDOWS},
     "swin-v2": {"model": "swinv2_tiny_window8_256", **WINDOWS},
+    "swin-v2-cr": {"model": "swinv2_cr_tiny_224", **WINDOWS},
     "vit": {"model": "vit_tiny_patch16_224", **PATCHES},
     "xcit": {"model": "xcit_nano_12_p16_224", **PATCHES, "eta": 1.0},
 }
 """timm's arguments of one small random model of every family; a new family adds its line."""
 
-QUIET = {"beit", "cait", "eva", "relpos", "swin-v2", "xcit"}
+QUIET = {"beit", "cait", "eva", "hiera", "relpos", "swin-v2", "swin-v2-cr", "xcit"}
 """Families whose blocks do next to nothing at timm's initial values: theirs are drawn larger."""
 NO_TOKENS = {"efficientnet", "general", "resnet"}
 HANDED_ON = {"gate-vpt", "lspt", "vapt", "vpt-shallow"}
 """Methods whose tokens follow the image from block to block, which some families cannot take."""
-DEEP_ONLY = {"swin", "swin-v2", "xcit"}
+DEEP_ONLY = {"hiera", "swin", "swin-v2", "swin-v2-cr", "xcit"}
 NO_LINEAR = {"efficientnet", "general", "resnet"}
 """Families whose tiny models have no linear layers that something could stand beside."""
 
@@ -61,10 +66,14 @@ ALIKE = {
     "lora": {"vit", "swin-v2", "resnet"},
     "ssf": {"vit", "efficientnet"},
     "e2vpt": {"vit", "eva"},
-    "spike-lora": {"vit", "swin"},
+    "spike-lora": {"vit", "swin", "hiera"},
 }
 """Methods whose networks are those of others (VPT-deep's or the bare one), or whose prompts know no family. Every run
 tries these families; the slow run tries all, and exports these."""
+
+NEARLY = {"hiera": {"vpt-deep", "spike-lora"}, "swin-v2-cr": {"vpt-deep"}}
+"""Families that differ from Swin's and Swin V2's in their blocks alone: these methods are tried on them, and all others
+where NEUROPROMPT_PAIRS=all."""
 
 PAIRS = [(method, family) for method in Prompt.names() for family in sorted(TINY)]
 REFUSED = [
@@ -79,12 +88,13 @@ FITTING = [pair for pair in PAIRS if pair not in REFUSED]
 
 def is_asked_often(method: str, family: str) -> bool:
     """Whether a pair belongs to every run of the tests."""
-    return family in ALIKE.get(method, {family})
+    return family in ALIKE.get(method, {family}) and method in NEARLY.get(family, {method})
 
 
 TRIED = [
     pytest.param(method, family, marks=() if is_asked_often(method, family) else pytest.mark.slow)
     for method, family in FITTING
+    if method in NEARLY.get(family, {method}) or os.environ.get("NEUROPROMPT_PAIRS") == "all"
 ]
 
 

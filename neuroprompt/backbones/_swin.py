@@ -63,13 +63,19 @@ def window_order(block: Any) -> tuple[Tensor, Tensor]:
 
     As timm does it: shifted in a circle, then filled up to whole windows. H W is the place of a token that fills up.
     """
-    height, width = block.input_resolution
+    height, width = grid_of(block)
     (tall, wide), (down, right) = block.window_size, block.shift_size
     places = torch.arange(height * width, device=block.norm1.weight.device).view(1, height, width, 1)
     places = places.roll((-down, -right), dims=(1, 2))
     places = F.pad(places, (0, 0, 0, -width % wide, 0, -height % tall), value=height * width)
     order = window_partition(places, block.window_size).flatten()
     return order, order.argsort(stable=True)[: height * width]
+
+
+def grid_of(block: Any) -> tuple[int, int]:
+    """Height and width of the grid of tokens that a timm block takes."""
+    height, width = block.feat_size if hasattr(block, "feat_size") else block.input_resolution
+    return int(height), int(width)
 
 
 class WindowBlock(nn.Module):
@@ -154,12 +160,12 @@ class Block(WindowBlock):
 
 
 class Stage(nn.Module):
-    """timm's SwinTransformerStage with other blocks, which take tokens in a row."""
+    """timm's stage with other blocks, which take tokens in a row."""
 
     def __init__(self, stage: Any, blocks: list[nn.Module]) -> None:
         super().__init__()
         self.downsample, self.blocks = stage.downsample, nn.Sequential(*blocks)
-        self.grid = tuple(stage.output_resolution)
+        self.grid = grid_of(stage.blocks[0])
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, D) -> (B, H', W', D')."""
@@ -173,23 +179,23 @@ class Painted(nn.Module):
     map: Tensor
 
     @torch.no_grad()
-    def __init__(self, embed: Any, overlay: Tensor) -> None:
+    def __init__(self, embed: Any, overlay: Tensor | None) -> None:
         super().__init__()
         self.proj, self.norm = embed.proj, embed.norm
-        exact = F.conv2d(overlay.double()[None], embed.proj.weight.double(), stride=embed.proj.stride)
-        self.register_buffer("map", exact.permute(0, 2, 3, 1).to(embed.proj.weight.dtype).contiguous())
+        self.painted = overlay is not None
+        if overlay is not None:
+            exact = F.conv2d(overlay.double()[None], embed.proj.weight.double(), stride=embed.proj.stride)
+            self.register_buffer("map", exact.permute(0, 2, 3, 1).to(embed.proj.weight.dtype).contiguous())
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, H', W', D)."""
-        out: Tensor = self.norm(self.proj(images).permute(0, 2, 3, 1) + self.map)
+        x = self.proj(images).permute(0, 2, 3, 1)
+        out: Tensor = self.norm(x + self.map if self.painted else x)
         return out
 
 
-def rebuilt(model: Any, stages: list[Stage], overlay: Tensor | None) -> Any:
-    """The same timm model of other stages, and of an overlay; every other part is shared, and `model` stays."""
-    twin = copy.copy(model)
-    twin._modules = dict(model._modules)
-    twin.layers = nn.Sequential(*stages).eval()
-    if overlay is not None:
-        twin.patch_embed = Painted(model.patch_embed, overlay).eval()
+def with_parts(model: Any, **parts: nn.Module) -> nn.Module:
+    """The same timm model with other parts, by name; every other part is shared, and `model` stays as it is."""
+    twin: nn.Module = copy.copy(model)
+    twin._modules = {**model._modules, **{name: part.eval() for name, part in parts.items()}}
     return twin

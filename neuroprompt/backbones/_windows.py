@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from timm.layers.patch_embed import PatchEmbed
 from torch import Tensor, nn
 
+from neuroprompt.backbones._deep import each_blocks
 from neuroprompt.backbones._patches import image_and_patch
 from neuroprompt.backbones._pixels import need_shape
-from neuroprompt.backbones._swin import Stage, rebuilt
+from neuroprompt.backbones._swin import Painted, Stage, with_parts
 from neuroprompt.contracts.learning import Backbone, BackboneSpec, Preprocess, PromptSite, Stream
-from neuroprompt.errors import BadSetting, Unsupported
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Version:
     network, stage, block, attention   timm's classes
     prompted   timm's block of a grid (B, H, W, D) with prompt tokens (N, D) in every window
     lean       makes the block in fewer operators, of tokens in a row (B, H W, D), with a constant prompt (N, D) or none
+    embed      timm's class that cuts images into patches
     """
 
     network: Any
@@ -31,6 +32,7 @@ class Version:
     attention: type
     prompted: Callable[[Any, Tensor, Tensor], Tensor]
     lean: Callable[[Any, Tensor | None], nn.Module]
+    embed: type = PatchEmbed
 
 
 class Windowed(Backbone):
@@ -52,11 +54,12 @@ class Windowed(Backbone):
         timms = cls.version
         if not isinstance(model, timms.network):
             return False
-        blocks: list[Any] = [block for stage in model.layers for block in stage.blocks]
+        stages = cls.stages(model)
+        blocks: list[Any] = [block for stage in stages for block in stage.blocks]
         return (
             type(model).forward_features is timms.network.forward_features
-            and type(model.patch_embed) is PatchEmbed
-            and all(type(stage) is timms.stage for stage in model.layers)
+            and type(model.patch_embed) is timms.embed
+            and all(type(stage) is timms.stage for stage in stages)
             and {(type(block), type(block.attn)) for block in blocks} == {(timms.block, timms.attention)}
         )
 
@@ -64,7 +67,7 @@ class Windowed(Backbone):
         super().__init__(model, spec, preprocess, int(model.num_features))
         self.model = model
         image, patch = image_and_patch(model, own_size=spec.image_size is None)
-        widths = tuple(int(block.dim) for stage in self._stages() for block in stage.blocks)
+        widths = tuple(int(block.dim) for stage in self.stages(model) for block in stage.blocks)
         self.site = PromptSite(
             len(widths), max(widths), image, patch, widths, weights=self.shapes(), layers=self.linear_layers()
         )
@@ -75,20 +78,30 @@ class Windowed(Backbone):
         if tokens is None:
             x = model.forward_features(images)
         else:
-            prompts = iter(self._each(tokens))
-            x = model.patch_embed(images)
-            for stage in self._stages():
+            prompts = iter(each_blocks(self.site, tokens, "a Swin Transformer"))
+            x = self.grid(images)
+            for stage in self.stages(model):
                 x = stage.downsample(x)
                 for block in stage.blocks:
                     x = self.piece(self.version.prompted, block, x, next(prompts))
-            x = model.norm(x)
+            x = self.last(x)
         features: Tensor = model.forward_head(x, pre_logits=True)
         return features
 
+    def grid(self, images: Tensor) -> Tensor:
+        """Patch tokens (B, H', W', D) of images (B, C, H, W)."""
+        x: Tensor = self.model.patch_embed(images)
+        return x
+
+    def last(self, x: Tensor) -> Tensor:
+        """What timm's head takes, of the last block's tokens (B, H', W', D)."""
+        out: Tensor = self.model.norm(x)
+        return out
+
     def block_inputs(self, images: Tensor) -> list[Tensor]:
         """Patch tokens (B, H W, D_i) that enter each block."""
-        x, inputs = self.model.patch_embed(images), []
-        for stage in self._stages():
+        x, inputs = self.grid(images), []
+        for stage in self.stages(self.model):
             x = stage.downsample(x)
             for block in stage.blocks:
                 inputs.append(x.flatten(1, 2))
@@ -101,25 +114,20 @@ class Windowed(Backbone):
         overlay (C, H, W): there is no position table, so it becomes a constant map behind the patch embedding's
         convolution. Neither: the bare network in the same form. Raises BadSetting, Unsupported.
         """
-        prompts = iter(() if tokens is None else self._each(tokens.detach()))
+        prompts = iter(() if tokens is None else each_blocks(self.site, tokens.detach(), "a Swin Transformer"))
         stages = [
-            Stage(s, [self.version.lean(block, next(prompts, None)) for block in s.blocks]) for s in self._stages()
+            Stage(s, [self.version.lean(block, next(prompts, None)) for block in s.blocks])
+            for s in self.stages(self.model)
         ]
         need_shape(overlay, self.site.image)
-        network: nn.Module = rebuilt(self.model, stages, overlay)
-        return network
+        return self.rebuilt(stages, overlay)
 
-    def _stages(self) -> list[Any]:
-        return list(self.model.layers)
+    def rebuilt(self, stages: list[Stage], overlay: Tensor | None) -> nn.Module:
+        """The same timm model of other stages, and of an overlay; every other part is shared, and timm's stays."""
+        embed = self.model.patch_embed if overlay is None else Painted(self.model.patch_embed, overlay)
+        return with_parts(self.model, patch_embed=embed, layers=nn.Sequential(*stages))
 
-    def _each(self, tokens: Tensor | Stream) -> list[Tensor]:
-        """Each block's own tokens, (N, widths[i])."""
-        depth, width, widths = self.site.depth, self.site.width, self.site.widths
-        if isinstance(tokens, Stream) or len(tokens) == 1 != depth:
-            got = "prompt tokens that are handed on from block to block, in a Swin Transformer"
-            raise Unsupported(got, "tokens of every block's own", "choose vpt-deep or a Vision Transformer")
-        if tokens.ndim != 3 or len(tokens) != depth or tokens.shape[2] != width:
-            raise BadSetting(
-                f"prompt tokens of shape {tuple(tokens.shape)}", f"({depth} blocks, tokens, {width} channels)"
-            )
-        return [prompt[:, :w] for prompt, w in zip(tokens, widths, strict=True)]
+    @staticmethod
+    def stages(model: Any) -> list[Any]:
+        """timm's stages."""
+        return list(model.layers)

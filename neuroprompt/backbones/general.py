@@ -54,12 +54,19 @@ class General(PixelBackbone):
 
     def _try(self) -> None:
         """A forward pass of shapes alone, without arithmetic; sees whether attention is of tokens in groups."""
-        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        # By module, so that one which stands in several places (CoaT's MLP) is swapped, and restored, once.
+        tensors = {
+            f"{place}.{name}": value
+            for place, module in self.named_modules()
+            for name, value in (*module._parameters.items(), *module._buffers.items())
+            if value is not None
+        }
         images = torch.empty(2, *self.site.image, device="meta")
         height, width = self.preprocess.size
         try:
             with torch.no_grad(), _Grouped() as attention:
-                functional_call(self.eval(), {name: value.to("meta") for name, value in tensors.items()}, (images,))
+                there = {name: value.to("meta") for name, value in tensors.items()}
+                functional_call(self.eval(), there, (images,), tie_weights=False)
         except NotImplementedError as error:
             got = f"{self.spec.name!r} gives no features for a classifier ({error})"
             raise Unsupported(got, "a classifier", "neuroprompt backbones lists them") from error

@@ -246,6 +246,9 @@ class Head(nn.Module, Plugin, ABC):
         """Logits (B, S) of the classes that the backbone was trained on; only where `needs_classifier`."""
         raise NotImplementedError(f"{type(self).__name__} has no source classes")
 
+    def begin(self) -> None:
+        """Read what the mapping is made of, before training; nothing by default. Raises BadSetting."""
+
     def fit(self, counts: Tensor) -> None:
         """Learn the mapping from counts (S, K): how many training images of class k the backbone calls s."""
 

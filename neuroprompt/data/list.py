@@ -11,13 +11,16 @@ from neuroprompt.data._rows import SPLITS, Row, read_text, splits_of
 from neuroprompt.errors import BadData
 from neuroprompt.progress import SILENT, Progress
 
+VTAB = {"train800": "train", "val200": "val", "test": "test"}
+"""What the lists of VTAB-1k are called where they are handed on; both together are its 1,000 training images."""
+
 
 class List(Data):
     """Lines of a path, white space and a label, as ImageNet's lists have them; the last word of a line is the label.
 
     Paths are relative to the file's folder. Of a folder, train.txt, val.txt (or valid.txt, validation.txt) and test.txt
-    are the splits. Without test.txt a fifth of each class is the test split, always the same one. Labels that are all
-    numbers stand in the order of the numbers.
+    are the splits, or VTAB-1k's train800.txt, val200.txt and test.txt. Without test.txt a fifth of each class is the
+    test split, always the same one. Labels that are all numbers stand in the order of the numbers.
     """
 
     def __init__(
@@ -31,9 +34,10 @@ class List(Data):
         """Every image of the lists; raises BadData that names the file, its line and the fix."""
         if self.path.is_dir():
             folder = self.path
-            files = {folder / f"{name}.txt": split for name, split in SPLITS.items()}
+            names = SPLITS if (folder / "train.txt").is_file() else VTAB
+            files = {folder / f"{name}.txt": split for name, split in names.items()}
             lists = {file: split for file, split in files.items() if file.is_file()}
-            if not lists:
+            if "train" not in lists.values():
                 raise BadData(f"{folder} has no train.txt", "train.txt, with val.txt and test.txt where there are")
         else:
             folder, lists = self.path.parent, {self.path: "train"}

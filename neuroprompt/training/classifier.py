@@ -82,6 +82,10 @@ class Projected(Head):
         """Logits (B, S) of the classifier's classes."""
         return self.inner.source(self.projected(features))
 
+    def begin(self) -> None:
+        """Let the head read what it is made of."""
+        self.inner.begin()
+
     def fit(self, counts: Tensor) -> None:
         """Let the head learn its mapping."""
         self.inner.fit(counts)

@@ -23,12 +23,11 @@ def train_command(config: RunConfig, *, private: bool = False) -> str:
     if backbone.name != _BARE.backbone.name:
         words += ["--backbone", backbone.name]
     if backbone.weights is not None:
-        words += ["--weights", backbone.weights.replace("\\", "/").rpartition("/")[2] if private else backbone.weights]
+        words += ["--weights", _file_name(backbone.weights) if private else backbone.weights]
     for option, value in (("--pool", backbone.pool), ("--features", backbone.features)):
         words += [option, value] if value is not None else []
     if backbone.classifier is not None:
-        file = backbone.classifier.replace("\\", "/")
-        words += ["--classifier", file.rpartition("/")[2] if private else file]
+        words += ["--classifier", _file_name(backbone.classifier) if private else backbone.classifier]
     if backbone.random:
         words += ["--random-weights"]
     if backbone.image_size is not None:
@@ -40,8 +39,12 @@ def train_command(config: RunConfig, *, private: bool = False) -> str:
     words += ["--best"] if config.best else []
     for option, settings in (("--set", config.settings), ("--head-set", config.head_settings)):
         for key, value in settings.items():
-            words += [option, f"{key}={value}"]
+            words += [option, f"{key}={_file_name(value) if private and isinstance(value, str) else value}"]
     return shlex.join(words)
+
+
+def _file_name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def data_name(data: str) -> str:

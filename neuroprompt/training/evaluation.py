@@ -112,10 +112,15 @@ def _means(accuracies: Mapping[str, float]) -> Corruption | None:
 
 
 def _elsewhere(run: Run, name: str, progress: Progress) -> tuple[Images, list[int]]:
-    """The images of another data set, and which classes of the run its classes are."""
+    """The images of another data set, and which classes of the run its classes are: by name, else by number from 0."""
     config = run.config
     other = load_data(name, run.model.preprocess, config.seed, config.limit, progress)
     place = {label: i for i, label in enumerate(config.classes)}
+    numbers = [int(label) for label in other.classes if label.isascii() and label.isdecimal()]
+    counted = len(numbers) == len(other.classes) and max(numbers) < len(place) and not place.keys() & {*other.classes}
+    if counted:  # ImageNet-V2 names its folders by the places of ImageNet's classes
+        progress.say(f"{name}: its folders are numbers, and so the run's classes in their order")
+        place = dict(zip(other.classes, numbers, strict=True))
     strange = [label for label in other.classes if label not in place]
     if strange:
         got = f"data {name!r} has {len(strange)} classes that the run was not trained on: {_few(strange)}"

@@ -169,6 +169,7 @@ def _prepare(config: RunConfig, progress: Progress) -> tuple[RunConfig, Prompted
         digest = digest_of(config.backbone, backbone)
         config = dataclasses.replace(config, classes=data.classes, weights_sha256=digest)
         model = PromptedModel(backbone, prompt, make_head(config, backbone))
+        model.head.begin()
         if config.backbone.classifier is not None:
             config = dataclasses.replace(config, classifier_sha256=sha256(Path(config.backbone.classifier)))
     if not model.learned():

@@ -1,4 +1,4 @@
-"""Swin V2 and XCiT: prompts of every block's own, in every window or between channels, baked equal to unbaked."""
+"""Swin V2 of both kinds, Hiera and XCiT: prompts of every block's own, baked equal to unbaked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, cast
 import pytest
 import torch
 from net_bounds import assert_rounding_apart, rounding
+from timm.models.hiera import Hiera
 from timm.models.swin_transformer_v2 import SwinTransformerV2
+from timm.models.swin_transformer_v2_cr import SwinTransformerV2Cr
 from timm.models.xcit import Xcit
 from torch import nn
 
@@ -17,16 +19,27 @@ from neuroprompt.errors import BadSetting, Unsupported
 
 SWIN: dict[str, Any] = {"img_size": 32, "embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4)}
 XCIT: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 4}
+UNITS = {"mask_unit_size": (4, 4), "mask_unit_attn": (True, True, False)}
+HIERA: dict[str, Any] = {"img_size": 32, "embed_dim": 16, "num_heads": 2, "stages": (1, 2, 1), "q_pool": 2, **UNITS}
 FLAVOURS: dict[str, tuple[Any, dict[str, Any]]] = {
     "window-4": (SwinTransformerV2, {**SWIN, "window_size": 4}),
     "filled-up": (SwinTransformerV2, {**SWIN, "window_size": 3}),
     "always-shifted": (SwinTransformerV2, {**SWIN, "window_size": 4, "always_partition": True}),
     "no-bias": (SwinTransformerV2, {**SWIN, "window_size": 2, "qkv_bias": False}),
     "dynamic-mask": (SwinTransformerV2, {**SWIN, "window_size": 4, "strict_img_size": False}),
+    "reichs-filled-up": (SwinTransformerV2Cr, {**SWIN, "window_size": 3, "extra_norm_stage": True}),
+    "reichs-dynamic": (SwinTransformerV2Cr, {**SWIN, "window_size": 4, "strict_img_size": False}),
+    "hiera": (Hiera, HIERA),
+    "hiera-window-places": (Hiera, {**HIERA, "abs_win_pos_embed": True, "global_pos_size": (3, 3)}),
+    "hiera-no-projection": (Hiera, {**HIERA, "use_expand_proj": False, "init_values": 0.5, "global_pool": "avgmax"}),
+    "hiera-pooled-once": (Hiera, {**HIERA, "q_pool": 1}),
     "xcit": (Xcit, XCIT),
     "xcit-plain": (Xcit, {**XCIT, "use_pos_embed": False, "qkv_bias": False}),
     "xcit-average": (Xcit, {**XCIT, "global_pool": "avg", "tokens_norm": True}),
 }
+
+
+FAMILIES = {SwinTransformerV2: "swin-v2", SwinTransformerV2Cr: "swin-v2-cr", Hiera: "hiera", Xcit: "xcit"}
 
 
 def small(flavour: str) -> Backbone:
@@ -37,7 +50,7 @@ def small(flavour: str) -> Backbone:
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3 if parameter.ndim == 1 else 0.2)
     family: Any = Backbone.family(model)
-    assert family.name == ("xcit" if architecture is Xcit else "swin-v2")
+    assert family.name == FAMILIES[architecture]
     spec, pixels = BackboneSpec("small", random=True), Preprocess((32, 32), (0.0,) * 3, (1.0,) * 3)
     return cast(Backbone, family(model, spec, pixels).requires_grad_(False).eval())
 
@@ -63,7 +76,7 @@ def test_in_float64_baked_and_unbaked_differ_by_rounding_alone(flavour: str) -> 
         assert_rounding_apart(backbone.baked(tokens)(images), unbaked, *bounds)
 
 
-@pytest.mark.parametrize("flavour", ["window-4", "xcit"])
+@pytest.mark.parametrize("flavour", ["window-4", "reichs-dynamic", "hiera", "xcit"])
 def test_tokens_that_are_handed_on_are_rejected(flavour: str) -> None:
     backbone = small(flavour)
     images = torch.randn(1, 3, 32, 32)

@@ -92,6 +92,20 @@ def test_lists(images: Path) -> None:
     assert {red for label, red in reds(load(f"list:{images / 'all.lst'}").train) if label == 1} == {99}
 
 
+def test_the_lists_of_vtab_are_800_and_200_or_1000(images: Path) -> None:
+    for name, count, first in (("train800", 800, 0), ("val200", 200, 6), ("test", 30, 8)):
+        rows = (f"images/{first + i % 4}.png {i % 10}\n" for i in range(count))
+        (images / f"{name}.txt").write_text("".join(rows))
+    searched, final = load(f"list:{images}", val="split"), load(f"list:{images}", val="none")
+    assert [size_of(split) for split in (searched.train, searched.val, searched.test)] == [800, 200, 30]
+    assert [size_of(split) for split in (final.train, final.val, final.test)] == [1000, 0, 30]
+    assert sorted(reds(searched.train) + reds(searched.val)) == reds(final.train)
+    assert searched.classes == tuple("0123456789")
+    (images / "train800.txt").unlink()
+    with pytest.raises(BadData, match=r"no train\.txt"):
+        load(f"list:{images}")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

@@ -31,8 +31,8 @@ from neuroprompt.training.run_folder import Run
 T = TypeVar("T")
 TINY = BackboneSpec("test_vit", image_size=32, random=True)
 """timm's own tiny ViT, with a classifier of 1000 classes."""
-MAPPINGS = [name for name in Head.names() if Head.part(name).needs_classifier and name != "direct"]
-"""All but `direct`, which takes a classifier of the task's own classes alone."""
+MAPPINGS = [name for name in Head.names() if Head.part(name).needs_classifier and name not in ("direct", "semantic")]
+"""All but `direct`, which takes a classifier of the task's own classes alone, and `semantic`: test_semantic.py."""
 
 
 def classifier(source: int = 7, features: int = 5) -> nn.Linear:

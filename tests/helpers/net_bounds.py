@@ -123,6 +123,16 @@ def _waves(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) 
     return bound.expand(z.shape)
 
 
+def _resampled(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
+    """sqrt(n + 2) |w| |x|, and 2 for the weights, of a bicubic map that grows: 4 taps each way, their |w| at most 1.25.
+
+    Keys, IEEE Trans. ASSP 29, 1981, equation 15, half way between two samples.
+    """
+    assert all(new >= old for new, old in zip(z.shape[2:], args[0].shape[2:], strict=True))
+    most: Tensor = args[0].abs().amax((2, 3), keepdim=True) * 1.25**2
+    return (most * (math.sqrt(16 + 2) + 2)).expand(z.shape)
+
+
 def _windows(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], z: Tensor) -> Tensor:
     out: Tensor = func(args[0].abs(), *args[1:], **kwargs)
     return out * math.sqrt(math.prod(args[1]) + 2)
@@ -223,6 +233,7 @@ RULES: dict[str, Rule] = {
     "lerp": _between,
     "_fft_c2c": _waves,
     "avg_pool2d": _windows,
+    "_upsample_bicubic2d_aa": _resampled,
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,
@@ -238,6 +249,6 @@ EXACT = {
     "empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
     "new_empty_strided", "scalar_tensor",
     "view_as_real", "index_copy", "sort", "scatter", "unsafe_split", "uniform_", "set_", "_local_scalar_dense",
-    "promote_types",
+    "promote_types", "as_strided_",
 }  # fmt: skip
 """Operations that move, choose or compare numbers, or make integers."""

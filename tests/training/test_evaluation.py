@@ -161,6 +161,20 @@ def test_a_class_that_the_run_does_not_know(run: Run, tmp_path: Path) -> None:
         evaluate(run, ood=[f"folder:{folder}"])
 
 
+def test_folders_of_numbers_are_classes_in_their_order(run: Run, tmp_path: Path) -> None:
+    """As ImageNet-V2 comes, whose folders are 0 to 999 where ImageNet's are called n01440764, ..."""
+    own = elsewhere(tmp_path / "own", *"0123456789")
+    for folder in sorted(own.iterdir()):
+        folder.rename(own / f"n{folder.name}")
+    config = dataclasses.replace(run.config, data=f"folder:{own}", classes=tuple(f"n{i}" for i in range(10)))
+    other = dataclasses.replace(run, config=config)
+    name = f"folder:{elsewhere(tmp_path / 'v2', '1', '7', '8')}"
+    assert evaluate(other, ood=[name]).ood == evaluate(run, ood=[name]).ood
+    (tmp_path / "v2" / "8").rename(tmp_path / "v2" / "10")  # the run has no class 10
+    with pytest.raises(BadData, match="3 classes that the run was not trained on: 1, 10, 7"):
+        evaluate(other, ood=[name])
+
+
 # --- seeds -----------------------------------------------------------------------------------------------------------
 
 
