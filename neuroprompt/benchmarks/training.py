@@ -194,7 +194,8 @@ def _peak(step: Callable[[], None], model: PromptedModel, optimiser: torch.optim
     before = torch.cuda.memory_allocated()  # other methods' models are in it
     torch.cuda.reset_peak_memory_stats()
     step()
-    sizes: dict[int, int] = {storage.data_ptr(): storage.nbytes() for storage in (tensor.untyped_storage() for tensor in held)}
+    storages = [tensor.untyped_storage() for tensor in held]
+    sizes: dict[int, int] = {storage.data_ptr(): storage.nbytes() for storage in storages}
     return torch.cuda.max_memory_allocated() - before + sum(sizes.values())
 
 
