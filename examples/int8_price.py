@@ -111,7 +111,7 @@ def in_eight_bits(out: Path, config: npt.RunConfig) -> dict[str, Any]:
         test, calibration = images_of(run)
         quantise(whole, eight, calibration)
         with contextlib.suppress(Unsupported):
-            quantise_dynamic(whole, dynamic)
+            quantise_dynamic(whole, dynamic, calibration)
         return {file.stem: beside(model, test, whole, file) for file in (eight, dynamic) if file.is_file()}
 
 

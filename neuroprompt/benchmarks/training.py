@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -16,6 +17,7 @@ from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.devices import launch
 from neuroprompt.training.model import PromptedModel
 
 BASE, GENERATOR, PLAIN, CLASSES = "linear", " generator", " plain", 100
@@ -33,8 +35,9 @@ class TrainingBenchmark:
     generator_share    the time of the generator alone over that of the step, where neurons make the prompt
     refused            methods that do not fit the backbone, with the reason
     decoded            images a second from JPEG files to batches, by the number of worker processes, where asked for
+    device, precision  where the steps ran, and in which precision; "32-true" is all of 32 bits
 
-    `plain_images_per_second` and `plain_peak_bytes` are the plain loop's. All in 32 bits.
+    `plain_images_per_second` and `plain_peak_bytes` are the plain loop's, on the same device and always in 32 bits.
     """
 
     images_per_second: Mapping[str, float]
@@ -49,6 +52,8 @@ class TrainingBenchmark:
     rounds: int
     threads: int
     decoded: Mapping[str, float] = field(default_factory=dict)
+    device: str = "cpu"
+    precision: str = "32-true"
 
     def json(self) -> dict[str, object]:
         """The figures, quartiles beside medians."""
@@ -66,6 +71,8 @@ class TrainingBenchmark:
             "batch": self.batch,
             "rounds": self.rounds,
             "threads": self.threads,
+            "device": self.device,
+            "precision": self.precision,
             "decoded_images_per_second": dict(self.decoded),
         }
 
@@ -78,6 +85,8 @@ def bench_training(
     batch: int = 16,
     rounds: int = 10,
     workers: Sequence[int] = (),
+    device: str = "cpu",
+    precision: str = "auto",
     progress: Progress = SILENT,
 ) -> TrainingBenchmark:
     """Training images a second of each of `methods` (all that fit, by default), beside a plain loop of the same.
@@ -87,10 +96,12 @@ def bench_training(
     have `tokens` tokens (a block) where the method has such a setting. Linear probing has the backbone in the loop
     here, as where images are augmented. The generator's share, forward and backward, is given where neurons outside of
     the blocks make the prompt. Every round runs all, in an order drawn anew. `workers`: how many processes decode, each
-    number timed on its own (`bench_decoding`). Raises BadSetting, UnknownName.
+    number timed on its own (`bench_decoding`). `device` and `precision` are those of `train`; "auto" is bf16-mixed on
+    a GPU of CUDA, where memory is what PyTorch's allocator gave out. Raises BadSetting, UnknownName.
     """
     if batch < 1 or rounds < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}", "each at least 1")
+    fabric = launch(device, 1, "auto", precision)
     backbone = load_backbone(spec)
     runs: dict[str, Callable[[], None]] = {}
     peaks: dict[str, int] = {}
@@ -107,12 +118,14 @@ def bench_training(
             continue
         head = Head.named("linear", features=own.features, classes=CLASSES)
         for name, fast in ((method, True), (method + PLAIN, False)):
-            model = PromptedModel(own, prompt, head).train()
-            images = torch.rand(batch, 3, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
-            runs[name], optimiser = _step(model, images, fast=fast)
+            model = PromptedModel(own, prompt, head).train().to(fabric.device)
+            drawn = torch.rand(batch, 3, *model.preprocess.size, generator=torch.Generator().manual_seed(0))
+            images = drawn.to(fabric.device)
+            step, optimiser = _step(fabric, model, images, fast=fast)
+            runs[name] = _whole(step, fabric.device)
             peaks[name] = _peak(runs[name], model, optimiser)
         if prompt.spiking and prompt.stream() is None and prompt.enters != "layers":
-            runs[method + GENERATOR] = _generator(prompt, images)
+            runs[method + GENERATOR] = _whole(_generator(prompt, images), fabric.device)
     seconds = in_turn(runs, rounds, progress)
     steps = [name for name in runs if not name.endswith((GENERATOR, PLAIN))]
     return TrainingBenchmark(
@@ -130,6 +143,8 @@ def bench_training(
         rounds=rounds,
         threads=torch.get_num_threads(),
         decoded=bench_decoding(backbone.preprocess, workers, batch=batch, progress=progress) if workers else {},
+        device=torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else fabric.device.type,
+        precision=str(fabric.strategy.precision.precision),
     )
 
 
@@ -137,19 +152,35 @@ def _settings(method: str, tokens: int) -> dict[str, int]:
     return {"tokens": tokens} if "tokens" in Prompt.part(method).settings() else {}
 
 
-def _step(model: PromptedModel, images: Tensor, *, fast: bool) -> tuple[Callable[[], None], torch.optim.Optimizer]:
-    labels = torch.arange(len(images)) % CLASSES
+def _step(
+    fabric: Fabric, model: PromptedModel, images: Tensor, *, fast: bool
+) -> tuple[Callable[[], None], torch.optim.Optimizer]:
+    """A step as `train` takes it, in Fabric's precision (`fast`), or of a plain loop in 32 bits; and its optimiser."""
+    labels = torch.arange(len(images), device=images.device) % CLASSES
     optimiser = torch.optim.AdamW(model.learned().values(), lr=1e-4, fused=fast)
+    learner, learning = fabric.setup(model, optimiser) if fast else (model, optimiser)
     if fast or model.prompt.keyed:  # timm's own attention takes no keys: there both are alike
         model.quicken()
 
     def step() -> None:
-        optimiser.zero_grad()
-        loss = cross_entropy(model(images), labels) + model.prompt.penalty()
-        loss.backward()
-        optimiser.step()
+        learning.zero_grad()
+        loss = cross_entropy(learner(images).float(), labels) + model.prompt.penalty()
+        fabric.backward(loss) if fast else loss.backward()
+        learning.step()
 
     return step, optimiser
+
+
+def _whole(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """The step to its end, also on a device that works on after the call."""
+    if device.type == "cpu":
+        return step
+
+    def run() -> None:
+        step()
+        torch.accelerator.synchronize(device)
+
+    return run
 
 
 def _peak(step: Callable[[], None], model: PromptedModel, optimiser: torch.optim.Optimizer) -> int:
@@ -157,7 +188,15 @@ def _peak(step: Callable[[], None], model: PromptedModel, optimiser: torch.optim
     step()
     state = [value for each in optimiser.state.values() for value in each.values()]
     optimiser.zero_grad()
-    return peak_bytes(step, [*model.held(), *state])
+    held = [*model.held(), *state]
+    if model.mean.device.type != "cuda":
+        return peak_bytes(step, held)
+    before = torch.cuda.memory_allocated()  # other methods' models are in it
+    torch.cuda.reset_peak_memory_stats()
+    step()
+    storages = [tensor.untyped_storage() for tensor in held]
+    sizes: dict[int, int] = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    return torch.cuda.max_memory_allocated() - before + sum(sizes.values())
 
 
 def _generator(prompt: Prompt, images: Tensor) -> Callable[[], None]:

@@ -57,7 +57,7 @@ class Reduced:
     """What the manifest says of a file in fewer bits.
 
     clean, noisy     on clean images of `split`, and under NOISE
-    calibrated_on    images that chose the ranges; 0 where none did
+    calibrated_on    images on which 8 bits were calibrated; 0 where none were
     count            products of 8 bits in the file, or constants of 16 where it is `half`
     size, size_fp32  bytes of the file, and of the 32-bit one
     over_fp32        its time over that of the faster 32-bit file
@@ -102,7 +102,8 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
     whole, file, rival = folder / FILES[PORTABLE], folder / FILES[bits], folder / FILES[FUSED]
     progress.say(f"the {bits} file")
     data = load_data(config.data, run.model.preprocess, config.seed, config.limit, progress, val=config.val)
-    count = _write(whole, file, bits, _spread(run, data.train, precision.images) if bits == INT8 else None)
+    calibration = None if bits == HALF else _spread(run, data.train, precision.images)
+    count = _write(whole, file, bits, calibration, progress)
     split, images = ("val", data.val) if size_of(data.val) else ("test", data.test)
     if not size_of(images):
         raise BadData(f"{config.data} without validation and test images", "some to measure the loss of accuracy on")
@@ -118,7 +119,7 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
         clean=clean,
         noisy=noisy,
         split=split,
-        calibrated_on=precision.images if bits == INT8 else 0,
+        calibrated_on=0 if calibration is None else len(calibration),
         half=bits == HALF,
         count=count,
         size=file.stat().st_size,
@@ -127,12 +128,15 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
     )
 
 
-def _write(whole: Path, file: Path, bits: str, calibration: Floats | None) -> int:
+def _write(whole: Path, file: Path, bits: str, calibration: Floats | None, progress: Progress) -> int:
     """Write the file; the products of 8 bits in it, or the constants of 16."""
-    if bits == HALF:
+    if calibration is None:
         return halve(whole, file)
     plain = file.with_suffix(".plain")
-    count = quantise_dynamic(whole, plain) if calibration is None else quantise(whole, plain, calibration)
+    if bits == DYNAMIC:
+        count = quantise_dynamic(whole, plain, calibration)
+    else:
+        count = quantise(whole, plain, calibration, progress=progress)
     if fuse(plain, file, share=False):
         plain.unlink()
     else:

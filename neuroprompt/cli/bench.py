@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    cls=panels(of_training="training method", of_neurons="spiking steps width layers"),
+    cls=panels(of_training="training method device precision", of_neurons="spiking steps width layers"),
     epilog=examples(
         "bench out/onnx",
         "bench --backbone vit_base_patch16_224 --tokens 50 --random-weights",
@@ -49,6 +49,10 @@ def bench(
         bool, typer.Option("--training", help="Time training steps instead: every method, or those of --method.")
     ] = False,
     method: Annotated[list[str] | None, typer.Option(help="A method, with --training; repeatable.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto, with --training.")] = "cpu",
+    precision: Annotated[
+        str, typer.Option(help="32-true, bf16-mixed, 16-mixed, or auto (on a GPU bf16-mixed), with --training.")
+    ] = "auto",
     workers: Annotated[
         list[int] | None,
         typer.Option(help="Also time decoding by so many worker processes (0: threads), with --training; repeatable."),
@@ -86,6 +90,8 @@ def bench(
         raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
     if training and (backbone is None or threads is not None):
         raise BadSetting("--training with a bundle or --threads", "--training --backbone NAME")
+    if (device, precision) != ("cpu", "auto") and not training:
+        raise BadSetting("--device or --precision without --training", "--training --backbone NAME --device cuda")
     if workers and not training:
         raise BadSetting("--workers without --training", "--training --backbone NAME --workers N")
     rounds = (3 if spiking or startup else 20) if rounds is None else rounds
@@ -118,6 +124,8 @@ def bench(
                 batch=batch,
                 rounds=rounds,
                 workers=workers or (),
+                device=device,
+                precision=precision,
                 progress=progress,
             )
         _show_training(trained, json)
@@ -182,7 +190,8 @@ def _show_training(result: TrainingBenchmark, json: bool) -> None:
         memory = f"{result.peak_bytes[name] / 2**20:.0f} ({result.plain_peak_bytes[name] / 2**20:.0f})"
         plain = _cells(result.over_plain[name])
         rows.append((name, f"{speed:.1f}", *plain, memory, over, "" if share is None else f"{share:.1%}"))
-    title = f"training steps of {result.batch} images, median of {result.rounds} rounds, {result.threads} threads"
+    where = f"{result.threads} threads" if result.device == "cpu" else result.device
+    title = f"training steps of {result.batch} images, median of {result.rounds} rounds, {where}, {result.precision}"
     columns = ("method", "images/s", "over plain", "middle half", "MiB (plain)", "over linear", "generator")
     refused = [f"{name}: {why}" for name, why in result.refused.items()]
     decoded = [f"decoding with {count} workers: {speed:.1f} images/s" for count, speed in result.decoded.items()]

@@ -116,7 +116,7 @@ def export(
     precision: Annotated[
         str, typer.Option(help="Of a run's ONNX bundle, beside the 32-bit file: int8, int8-dynamic or fp16.")
     ] = "fp32",
-    calibration_images: Annotated[int, typer.Option(help="Training images on which int8's ranges are found.")] = 64,
+    calibration_images: Annotated[int, typer.Option(help="Training images on which 8 bits are calibrated.")] = 64,
     max_drop: Annotated[
         float, typer.Option(help="Points of validation accuracy that fewer bits may lose; more is an error.")
     ] = 1.0,

@@ -189,7 +189,7 @@ class Exported:
 class Precision:
     """A file in fewer bits beside the 32-bit one: int8 (calibrated), int8-dynamic or fp16.
 
-    images     training images on which the ranges of activations are found, for int8
+    images     training images on which the ranges of activations are found and weights rounded, in 8 bits
     max_drop   points of accuracy on validation images that may be lost; more is an error
     """
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,22 +19,30 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import integer_products
+from neuroprompt.onnxgraph.rounding import round_weights
+from neuroprompt.onnxgraph.sensitive import sensitive
 from neuroprompt.onnxgraph.smooth import smooth
+from neuroprompt.progress import SILENT, Progress
 
 SHRINK = np.linspace(1.0, 0.3, 36)
 """Shares of an activation's full range that are tried; the one of the least squared error is taken."""
 SAMPLE = 100_000
 """Numbers of an activation on which that error is measured."""
+MOST_POWERS = 10**8
+"""Numbers of all inputs' powers, k^2 of a product of k inputs, that are in memory at once."""
 
 
-def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True) -> int:
+def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True, progress: Progress = SILENT) -> int:
     """Write `file` with 8-bit products to `out`, calibrated on normalised images (B, C, H, W); how many there are.
+
+    Products of tokens whose activations 8 bits hurt most stay in 32 bits (`sensitive`), with at most a quarter of all
+    weights; `progress` says how many.
 
     reduce_range: 7 bits for weights. Where a processor adds two 8-bit products in 16 bits (AVX2 and AVX-512 without
     VNNI), sums of full-range weights saturate, and the same file answers otherwise there.
@@ -47,17 +55,61 @@ def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True
     tensors = _inputs(model, chosen)
     tensors += [node.output[0] for node in chosen if node.op_type == "Conv"]
     ranges = _ranges(model, tensors, images)
+    tokens = [node for node in chosen if node.op_type == "MatMul"]
+    left = sensitive(model, tokens, ranges, images, progress) if tokens else frozenset[str]()
+    chosen = [node for node in chosen if node.name not in left]
+    if left:
+        progress.say(f"{len(left)} of {len(tokens)} products of tokens stay in 32 bits: 8 would hurt them most")
+    names = [node.name for node in chosen]
     if any(node.op_type == "Conv" for node in chosen):
-        _static(model, out, images, ranges, reduce_range)
+        _static(model, out, images, ranges, names, reduce_range=reduce_range)
         correct_biases(model, onnx.load(str(out)), _means(model, chosen, images))
-    _static(model, out, images, ranges, reduce_range)
+    _static(model, out, images, ranges, names, reduce_range=reduce_range)
+    _round(model, out, chosen, images)
     return _counted(out, len(chosen))
 
 
+def _round(model: onnx.ModelProto, out: Path, chosen: Sequence[onnx.NodeProto], images: Floats) -> None:
+    """Round the weights of tokens' products in `out` so that the products stay right on these images."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    products = [node for node in chosen if node.op_type == "MatMul"]
+    eight = onnx.load(str(out))
+    for part in _parts(products, constants):
+        weights = {node.name: numpy_helper.to_array(constants[node.input[1]]) for node in part}
+        powers = _powers(model, _inputs(model, part), images)
+        round_weights(eight, weights, {node.name: powers[node.input[0]] for node in part})
+    onnx.save(eight, str(out))
+
+
+def _parts(
+    products: Sequence[onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]
+) -> Iterator[list[onnx.NodeProto]]:
+    """The products in parts whose inputs' powers fit into memory together, each activation in one part."""
+    part: list[onnx.NodeProto] = []
+    room, known = MOST_POWERS, set[str]()
+    for node in products:
+        size = 0 if node.input[0] in known else constants[node.input[1]].dims[0] ** 2
+        if part and size > room:
+            yield part
+            part, room, known = [], MOST_POWERS, set()
+            size = constants[node.input[1]].dims[0] ** 2
+        part.append(node)
+        known.add(node.input[0])
+        room -= size
+    if part:
+        yield part
+
+
 def _static(
-    model: onnx.ModelProto, out: Path, images: Floats, ranges: Mapping[str, tuple[float, float]], reduce_range: bool
+    model: onnx.ModelProto,
+    out: Path,
+    images: Floats,
+    ranges: Mapping[str, tuple[float, float]],
+    names: list[str],
+    *,
+    reduce_range: bool,
 ) -> None:
-    """Write `model` with these ranges of activations, as ONNX Runtime quantises it."""
+    """Write `model` with the nodes of these names in 8 bits and these ranges, as ONNX Runtime quantises it."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     overrides = {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
@@ -73,7 +125,7 @@ def _static(
             reduce_range=reduce_range,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_quantize=[node.name for node in _chosen(model)],
+            nodes_to_quantize=names,
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
                 "OpTypesToExcludeOutputQuantization": ["MatMul"],  # the next operator takes floats
@@ -82,17 +134,21 @@ def _static(
         )
 
 
-def quantise_dynamic(file: Path, out: Path) -> int:
+def quantise_dynamic(file: Path, out: Path, images: Floats | None = None) -> int:
     """Write `file` with 8-bit weights and activations whose range each run finds; returns how many products there are.
+
+    images: normalised, (B, C, H, W); with them wide channels are smoothed, and weights rounded for their products.
 
     Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model = _named(file)
-    chosen = [node for node in _chosen(model) if node.op_type == "MatMul"]
-    if not chosen:
+    if not any(node.op_type == "MatMul" for node in _chosen(model)):
         raise Unsupported(f"{file.name} without products of tokens and weights", "--precision int8 for convolutions")
+    if images is not None:
+        smooth(model, _largest(model, _inputs(model, _chosen(model)), images))
+    chosen = [node for node in _chosen(model) if node.op_type == "MatMul"]
     with TemporaryDirectory() as folder, _quiet():
         plain = Path(folder) / "plain.onnx"
         onnx.save(model, str(plain))
@@ -100,6 +156,8 @@ def quantise_dynamic(file: Path, out: Path) -> int:
         quantize_dynamic(
             plain, out, nodes_to_quantize=names, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
         )
+    if images is not None:
+        _round(model, out, chosen, images)
     return _counted(out, len(chosen))
 
 
@@ -136,12 +194,14 @@ def _inputs(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str
 
 
 def _ranges(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, tuple[float, float]]:
-    """For each activation the range, some share of its full one, that 8 bits represent with the least squared error.
+    """For each activation its range: of tokens all of it, else the share that 8 bits give with the least squared error.
 
-    Of one that is cut off at once (ReLU, ReLU6) what is left counts: the ends of a range cut off just as well.
+    A token far out, such as the class token in the first block, counts more than its share of the numbers. Of one that
+    is cut off at once (ReLU, ReLU6) what is left counts: the ends of a range cut off just as well.
     """
     left = {name: _left(model, name) for name in tensors}
-    ranges = _ranges_of(model, list(dict.fromkeys(left.values())), images)
+    tokens = {node.input[0] for node in model.graph.node if node.op_type == "MatMul"}
+    ranges = _ranges_of(model, list(dict.fromkeys(left.values())), tokens, images)
     return {name: ranges[left[name]] for name in tensors}
 
 
@@ -151,7 +211,9 @@ def _left(model: onnx.ModelProto, name: str) -> str:
     return takers[0].output[0] if len(takers) == 1 and takers[0].op_type in ("Clip", "Relu") else name
 
 
-def _ranges_of(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, tuple[float, float]]:
+def _ranges_of(
+    model: onnx.ModelProto, tensors: Sequence[str], full: Collection[str], images: Floats
+) -> dict[str, tuple[float, float]]:
     samples: dict[str, list[NDArray[Any]]] = {name: [] for name in tensors}
     extremes = dict.fromkeys(tensors, (0.0, 0.0))
     rng, each = np.random.default_rng(0), max(1, SAMPLE // len(images))
@@ -159,8 +221,12 @@ def _ranges_of(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -
         for name, numbers in values.items():
             low, high = extremes[name]
             extremes[name] = min(low, float(numbers.min())), max(high, float(numbers.max()))
-            samples[name].append(rng.choice(numbers.reshape(-1), min(each, numbers.size), replace=False))
-    return {name: _best(np.concatenate(samples[name]), *extremes[name]) for name in tensors}
+            if name not in full:
+                samples[name].append(rng.choice(numbers.reshape(-1), min(each, numbers.size), replace=False))
+    return {
+        name: extremes[name] if name in full else _best(np.concatenate(samples[name]), *extremes[name])
+        for name in tensors
+    }
 
 
 def _best(numbers: NDArray[Any], low: float, high: float) -> tuple[float, float]:
@@ -193,6 +259,17 @@ def _means(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], images: Floa
             axes = tuple(range(2, numbers.ndim))
             sums[name] = sums.get(name, 0.0) + numbers.mean(axis=axes, dtype=np.float64).sum(axis=0)
     return {name: total / len(images) for name, total in sums.items()}
+
+
+def _powers(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, NDArray[Any]]:
+    """The sums of x^T x (k, k) over all tokens x (k) of each activation."""
+    sums: dict[str, NDArray[Any]] = {}
+    for values in _activations(model, tensors, images):
+        for name, numbers in values.items():
+            rows = numbers.reshape(-1, numbers.shape[-1])
+            power = rows.T @ rows
+            sums[name] = sums[name] + power if name in sums else power
+    return sums
 
 
 def _activations(

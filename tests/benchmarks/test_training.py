@@ -29,7 +29,9 @@ def test_every_method_is_timed() -> None:
     assert (result.batch, result.rounds) == (2, 2)
     keys = {"images_per_second", "over_linear", "over_linear_quartiles", "generator_share", "refused"}
     more = {"plain_images_per_second", "over_plain", "over_plain_quartiles", "peak_bytes", "plain_peak_bytes"}
-    assert set(result.json()) == keys | more | {"batch", "rounds", "threads", "decoded_images_per_second"}
+    where = {"batch", "rounds", "threads", "device", "precision"}
+    assert set(result.json()) == keys | more | where | {"decoded_images_per_second"}
+    assert (result.device, result.precision) == ("cpu", "32-true")
     assert set(result.over_plain) == set(result.plain_images_per_second) == set(result.images_per_second)
     assert result.json()["over_linear"] == {name: ratio.median for name, ratio in result.over_linear.items()}
 
@@ -44,6 +46,24 @@ def test_a_step_holds_less_memory_than_a_plain_one_and_tokens_are_those_asked_fo
     few, many = (bench_training(SPEC, ["vpt-deep"], tokens=n, batch=2, rounds=1) for n in (4, 64))
     assert many.peak_bytes["vpt-deep"] < many.plain_peak_bytes["vpt-deep"]
     assert few.plain_peak_bytes["vpt-deep"] < many.plain_peak_bytes["vpt-deep"]
+
+
+def test_a_precision_is_that_of_the_step_and_the_plain_loop_stays_in_32_bits() -> None:
+    whole, mixed = (
+        bench_training(SPEC, ["vpt-deep"], tokens=64, batch=16, rounds=1, precision=precision)
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert mixed.precision == "bf16-mixed"
+    assert mixed.peak_bytes["vpt-deep"] < whole.peak_bytes["vpt-deep"]
+    assert mixed.plain_peak_bytes == whole.plain_peak_bytes
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_memory_is_the_allocators() -> None:
+    result = bench_training(SPEC, ["vpt-deep"], batch=2, rounds=1, device="cuda")
+    assert result.device == torch.cuda.get_device_name()
+    assert result.precision == "bf16-mixed"
+    assert all(0 < size < 2**30 for size in (*result.peak_bytes.values(), *result.plain_peak_bytes.values()))
 
 
 def test_peak_memory_is_what_lives_at_once() -> None:

@@ -111,7 +111,7 @@ def test_bench_times_it_beside_the_others(exported: tuple[Bundle, Exported]) -> 
 def test_other_precisions(bits: str, untrained: Run, tmp_path: Path) -> None:
     figures = export(untrained, tmp_path / "out", precision=bits, max_drop=ANY).figures[bits]
     assert figures["bytes"] < 0.6 * figures["bytes_fp32"]
-    assert figures["calibrated_on"] == 0
+    assert (figures["calibrated_on"] > 0) == (bits == "int8-dynamic")
     assert 0 < figures["max_rel_diff"] < 0.5
 
 

@@ -23,6 +23,8 @@ from neuroprompt.onnxgraph.counts import count_graph, integer_products
 from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.half import halve
 from neuroprompt.onnxgraph.quantise import quantise, quantise_dynamic
+from neuroprompt.onnxgraph.rounding import rounded
+from neuroprompt.onnxgraph.sensitive import sensitive
 from neuroprompt.onnxgraph.smooth import smooth
 from neuroprompt.training.backbone import EMBEDDED, load_backbone
 
@@ -168,7 +170,7 @@ def test_smoothing_moves_a_wide_channel_and_changes_no_result() -> None:
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = helper.make_model(graph)
-    assert smooth(model, {"y": np.array([4, 1, 1, 1], np.float32)}) == 1
+    assert smooth(model, {"y": np.array([4, 1, 1, 1], np.float32)}, alpha=0.5) == 1
     new = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     norm, product = model.graph.node
     scale = np.array([4, 1, 1, 1], np.float32)  # sqrt(4 / 0.25)
@@ -176,6 +178,44 @@ def test_smoothing_moves_a_wide_channel_and_changes_no_result() -> None:
     np.testing.assert_array_equal(new[product.input[1]], weight * scale[:, None])
     assert new.keys() == {norm.input[1], norm.input[2], product.input[1]}
     onnx.checker.check_model(model)
+
+
+def test_weights_of_inputs_that_go_apart_are_rounded_to_the_nearest() -> None:
+    weight = np.random.default_rng(0).uniform(-70, 70, (200, 3))
+    whole = rounded(weight, np.diag(np.arange(1.0, 201.0)), np.ones(3), 64)
+    np.testing.assert_array_equal(whole, np.clip(np.round(weight), -64, 64))
+
+
+def test_of_inputs_that_go_together_the_sum_of_weights_is_rounded() -> None:
+    """Nearest would make 0 of each of 0.4, 0.4 and 0.4, and 0 of what the product gives; 1 is nearer to 1.2."""
+    whole = rounded(np.full((3, 1), 0.4), np.ones((3, 3)), np.ones(1), 64)
+    assert int(whole.sum()) == 1
+
+
+def chained(most: int) -> tuple[onnx.ModelProto, list[onnx.NodeProto]]:
+    """Two products in a row, of 4 x 4 and of 4 x `most` weights."""
+    rng = np.random.default_rng(0)
+    constants = {"v": rng.standard_normal((4, 4)), "w": rng.standard_normal((4, most))}
+    nodes = [helper.make_node("MatMul", list(ends), [out], name=out) for ends, out in (("xv", "y"), ("yw", "z"))]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", TensorProto.FLOAT, ["n", 4])],
+        [value("z", TensorProto.FLOAT, ["n", most])],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return model, list(model.graph.node)
+
+
+def test_what_8_bits_hurt_most_stays_in_32() -> None:
+    model, nodes = chained(64)
+    images = np.random.default_rng(1).uniform(-1, 1, (8, 4)).astype(np.float32)
+    fine, coarse = (-4.0, 4.0), (-1000.0, 1000.0)
+    assert sensitive(model, nodes, {"x": fine, "y": fine}, images) == frozenset()
+    assert sensitive(model, nodes, {"x": coarse, "y": fine}, images) == {"y"}
+    assert "z" not in sensitive(model, nodes, {"x": fine, "y": coarse}, images), "more than a quarter of the weights"
 
 
 def test_16_bits(whole: Path, images: NDArray[np.float32], tmp_path: Path) -> None:
