@@ -74,7 +74,7 @@ def verify(
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes, and of --tune.")] = 0,
     split_signs: SplitSigns = False,
     weight_bits: WeightBits = "8",
-    agreement: Agreement = 0.999,
+    agreement: Agreement = 0.9999,
     tune: Tune = None,
     data: Annotated[
         Path | None,
