@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, SHIFT, cycles
+from neuroprompt.loihi.arithmetic import DECAY_ONE, HALF, SHIFT, cycles, simulate
 from neuroprompt.spiking.program import Population, Projection, SpikingModel
+from neuroprompt.spiking.weights import Weights
 
 UNIT = 2.0**SHIFT
 """Steps of u and v in one unit of weight: what sums of synapses and thresholds are shifted by."""
@@ -83,6 +85,28 @@ class Lifted:
                         a = a + self._delivered(q, neurons[q.source].spikes[:, t - q.lag].astype(float))
                 neurons[p.name].step(t, a)
         return {name: each.spikes.astype(float) for name, each in neurons.items()}
+
+
+def float_behind_the_chip(model: SpikingModel, inputs: Any) -> dict[str, Any]:
+    """The spikes (B, T, n) of every population in float, behind what the chip's integers send: what it inherits."""
+    floats = model.float_program
+    chip = {name: trace.spikes for name, trace in simulate(model.fixed_program, inputs).items()}
+    sent = {"input": inputs} | {name: spikes.astype(float) for name, spikes in chip.items()}
+    spikes = {}
+    for p in floats.populations:
+        into = floats.into(p.name)
+        sources = list(dict.fromkeys(q.source for q in into if q.source != p.name))
+        first = dict(zip(sources, np.cumsum([0, *(sent[name].shape[-1] for name in sources)]), strict=False))
+        lines = np.concatenate([sent[name] for name in sources], axis=-1)
+        projections = [q for q in into if q.source == p.name]
+        for q in into:
+            if q.source != p.name:
+                rows = np.zeros((p.size, lines.shape[-1]))
+                rows[:, first[q.source] : first[q.source] + sent[q.source].shape[-1]] = q.weights.dense()
+                projections.append(replace(q, source="input", weights=Weights(rows)))
+        alone = replace(floats, inputs=lines.shape[-1], populations=(p,), projections=tuple(projections))
+        spikes[p.name] = simulate(alone, lines)[p.name].spikes
+    return spikes
 
 
 class _Neurons:

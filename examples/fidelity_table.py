@@ -4,7 +4,8 @@ python examples/fidelity_table.py [NET ...] [--out fidelity.json]     (all nets:
 python examples/fidelity_table.py --show examples/fidelity.json       (the two tables of rows that are there)
 
 For each net, trained here, on held-out inputs: the Jaccard index of every layer's spikes with float's, the accuracy,
-the synapses spent and the processor seconds of the compile. Rows are saved after each net; others in the file stay.
+the synapses spent and the processor seconds of the compile. Each row is saved as it is made: the same command goes on
+where it stopped. Nets are trained again, the same from the same seed; delete the file to begin anew.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -99,35 +101,58 @@ def chip_row(net: Net, way: str, wanted: Spikes, model: SpikingModel, seconds: f
     return replace(chip, synapses=synapses, seconds=seconds, clipped=clipped, wrapped=wrapped)
 
 
-def rows_of(net: Net) -> Iterator[Row]:
-    """All ways of a net."""
+def cells_of(net: Net) -> dict[str, Callable[[], Row]]:
+    """Every way of a net, and what makes its row; the float net first."""
     floats = lower(net.graph, net.held_out.shape[1])
     wanted = {name: trace.spikes for name, trace in simulate(floats, net.held_out).items()}
-    yield row(net, "float", wanted, wanted)
-    auto: SpikingModel | None = None
-    ways: dict[str, Callable[[], tuple[SpikingModel, float]]] = {
-        "8 bits": lambda: fitted(net, None),
-        "auto": lambda: fitted(net, Wide()),
-        TUNED: lambda: tuned(net),
-    }
-    for way, find in ways.items():
+    auto = cache(lambda: fitted(net, Wide()))
+
+    def chip(way: str, find: Callable[[], tuple[SpikingModel, float]]) -> Row:
         try:
-            model, seconds = find()
+            return chip_row(net, way, wanted, *find())
         except NeuropromptError as why:
-            yield Row(net.what, way, why_not=str(why))
-            continue
-        auto = model if way == "auto" else auto
-        yield chip_row(net, way, wanted, model, seconds)
-    for name, peer in PEERS.items():
+            return Row(net.what, way, why_not=str(why))
+
+    def peer(name: str) -> Row:
         items = FEW if name == "nengo-loihi" else len(net.held_out)
         try:
-            yield row(net, name, wanted, peer(floats, net.held_out[:items]))
+            return row(net, name, wanted, PEERS[name](floats, net.held_out[:items]))
         except CannotTake as why:
-            yield Row(net.what, name, why_not=f"does not take {why}")
-    if auto is not None:
-        for limit in (NONE, *LIMITS, BOTH):
-            lifts = set(limit.split(" and ")) - {NONE}
-            yield row(net, f"{LIFTED}{limit}", wanted, Lifted(auto, lifts).run(net.held_out[:SOME]))
+            return Row(net.what, name, why_not=f"does not take {why}")
+
+    def lifted(limit: str) -> Row:
+        lifts = set(limit.split(" and ")) - {NONE}
+        return row(net, f"{LIFTED}{limit}", wanted, Lifted(auto()[0], lifts).run(net.held_out[:SOME]))
+
+    return {
+        "float": lambda: row(net, "float", wanted, wanted),
+        "8 bits": lambda: chip("8 bits", lambda: fitted(net, None)),
+        "auto": lambda: chip("auto", auto),
+        TUNED: lambda: chip(TUNED, lambda: tuned(net)),
+        **{name: partial(peer, name) for name in PEERS},
+        **{f"{LIFTED}{limit}": partial(lifted, limit) for limit in (NONE, *LIMITS, BOTH)},
+    }
+
+
+def complete(what: str, cells: Mapping[str, Callable[[], Row]], out: Path) -> list[Row]:
+    """The rows of a net in `out`, those that are missing made first, and saved one by one.
+
+    Rows of another training of the net, whose float row is another one, are made again.
+    """
+    first = cells["float"]()
+    if first not in load(out):
+        save([each for each in load(out) if each.net != what], out)
+    for way, cell in cells.items():
+        rows = load(out)
+        if not any((each.net, each.way) == (what, way) for each in rows):
+            new = first if way == "float" else cell()
+            own = [*(each for each in rows if each.net == what), new]
+            own.sort(key=lambda each: list(cells).index(each.way))
+            at = next((i for i, each in enumerate(rows) if each.net == what), len(rows))
+            others = [each for each in rows if each.net != what]
+            save([*others[:at], *own, *others[at:]], out)
+            print(f"{what}: {way}", flush=True)
+    return [each for each in load(out) if each.net == what]
 
 
 def row(net: Net, way: str, wanted: Spikes, spikes: Spikes) -> Row:
@@ -195,12 +220,17 @@ def main() -> None:
         print(table(load(words.show)), limits_table(load(words.show)), sep="\n\n")
         return
     torch.set_num_threads(1)
+    begun = time.monotonic()
     for name in words.nets or [*NETS, *PROMPTS]:
         torch.manual_seed(0)
-        new = list(rows_of(NETS[name]())) if name in NETS else [Row(**each) for each in PROMPTS[name]()]
-        kept = [each for each in load(words.out) if each.net != new[0].net]
-        save([*kept, *new], words.out)
-        print(table(new), flush=True)
+        if name in NETS:
+            net = NETS[name]()
+            print(table(complete(net.what, cells_of(net), words.out)), flush=True)
+            continue
+        rows = {each["way"]: Row(**each) for each in PROMPTS[name]()}
+        cells: dict[str, Callable[[], Row]] = {way: partial(rows.__getitem__, way) for way in rows}
+        print(table(complete(rows["float"].net, cells, words.out)), flush=True)
+    print(f"{time.monotonic() - begun:.0f} s")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import nir
 import numpy as np
 import pytest
-from fidelity_limits import LIMITS, Lifted
+from fidelity_limits import LIMITS, Lifted, float_behind_the_chip
 from fidelity_peers import CannotTake, lava_dl, nengo_loihi, nir_paper
-from fidelity_table import LIFTED, Row, limits_table, load, save, table
+from fidelity_table import LIFTED, Row, complete, limits_table, load, save, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_graphs import random_graph
@@ -87,6 +89,53 @@ def test_rows_are_saved_whole_and_read_back(tmp_path: Path) -> None:
         "|  | auto | .2500 1 | 50.00% | 7 | 0.1 s |",
         "|  | a peer | does not take numbers |  |  |  |",
     ]
+
+
+def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Rows that are there are not made again, but where the net is another one."""
+    out, made, broken = tmp_path / "rows.json", list[str](), {"auto"}
+    other = Row("another net", "float", (1.0,), 0.9, 10)
+    save([other], out)
+
+    def cells(accuracy: float) -> dict[str, Callable[[], Row]]:
+        def cell(way: str) -> Row:
+            if way in broken:
+                raise KeyboardInterrupt
+            made.append(way)
+            return Row("a net", way, (1.0,), accuracy, 10)
+
+        return {way: partial(cell, way) for way in ("float", "8 bits", "auto", "a peer")}
+
+    with pytest.raises(KeyboardInterrupt):
+        complete("a net", cells(0.5), out)
+    assert [each.way for each in load(out)] == ["float", "float", "8 bits"]
+    broken.clear()
+    made.clear()
+    rows = complete("a net", cells(0.5), out)
+    assert made == ["float", "auto", "a peer"]
+    assert [each.way for each in rows] == ["float", "8 bits", "auto", "a peer"]
+    assert load(out) == [other, *rows]
+    made.clear()
+    assert {each.accuracy for each in complete("a net", cells(0.6), out)} == {0.6}
+    assert made == ["float", "8 bits", "auto", "a peer"]
+    save([each for each in load(out) if each.way != "8 bits"], out)
+    assert [each.way for each in complete("a net", cells(0.6), out)] == ["float", "8 bits", "auto", "a peer"]
+
+
+def test_what_a_layer_inherits_is_float_behind_the_chips_spikes() -> None:
+    rng, ones = np.random.default_rng(2), np.ones(10)
+    neurons = nir.IF(r=ones, v_threshold=ones, v_reset=0 * ones)
+    first, second = rng.normal(0.1, 0.6, (10, 12)), rng.normal(0.1, 0.6, (10, 10))
+    items = (rng.random((3, 80, 12)) < 0.4).astype(float)
+    model = model_of_items(nir.NIRGraph.from_list(nir.Linear(first), neurons, nir.Linear(second), neurons), items)
+    chip = [trace.spikes for trace in simulate(model.fixed_program, items).values()]
+    wanted = [trace.spikes for trace in simulate(model.float_program, items).values()]
+    ours = list(float_behind_the_chip(model, items).values())
+    alone = lower(nir.NIRGraph.from_list(nir.Linear(second), neurons), 80)
+    (behind,) = simulate(alone, chip[0].astype(float)).values()
+    assert np.array_equal(ours[0], wanted[0])
+    assert np.array_equal(ours[1], behind.spikes)
+    assert not np.array_equal(ours[1], wanted[1])
 
 
 @pytest.mark.slow

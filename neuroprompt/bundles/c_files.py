@@ -50,7 +50,7 @@ def write_c(
         (folder / "net.h").write_text(net.header)
         (folder / "selftest.c").write_text(c_selftest(program, net, sent, traces))
         progress.say("compiling the net and running its self-test")
-        built = compiled(folder)
+        built = compiled(folder, program.steps)
         checked = checked_programs(model, inputs, progress)
         exact = checked[f"loihi-{precision}"]["spike_exact"]
         lines = [f"- the emulator against the float reference: {exact:.4%} of all (step, neuron) entries match"]
@@ -69,6 +69,9 @@ def write_c(
         "state_bytes": cost.state_bytes,
         "additions_a_step": round(cost.additions, 1),
         "updates_a_step": cost.updates,
+        "instructions_a_step": round(built["instructions"])
+        if built and built["instructions"]
+        else "not counted: no valgrind",
         "selftest": built["said"] if built else "not run: no C compiler (cc, gcc or clang)",
     }
     return Exported(Path(out), figures | tuned_figures(model), written.about)

@@ -25,10 +25,12 @@ from neuroprompt.bundles.shards import (
     words_of,
     write_arrays,
 )
-from neuroprompt.compiler.compile import model_of_items
+from neuroprompt.compiler.compile import model_of_items, tuned_model
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.compiler.flatten import Flat, flatten
+from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.read import read_graph
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
 from neuroprompt.errors import BadSetting
 from neuroprompt.files import write_whole
@@ -184,18 +186,20 @@ def opened(
     *,
     split_signs: bool = False,
     wide: Wide | None = None,
+    tuning: Tuning | None = None,
     progress: Progress = SILENT,
 ) -> tuple[SpikingModel, Items, Reading | None]:
     """The model of a bundle or of a NIR file, the items to run it on, and how the numbers of a file were read.
 
     `units` are the dt and the library of a file. `inputs` are a file, recordings of tonic
     (`neuroprompt.simulators.events`), or images of the bundle's own data set (`neuroprompt.bundles.image_items`).
+    With `tuning` the integers of a file are those of `export --calibrate --tune` on the same items.
     """
     if isinstance(what, Bundle) or Path(what).is_dir():
         bundle = what if isinstance(what, Bundle) else Bundle.open(what)
         model = load_model(bundle)
-        if units != (None, None) or steps is not None or split_signs or wide is not None:
-            got = "--from, --dt, --split-signs, --weight-bits or --steps for a bundle"
+        if units != (None, None) or steps is not None or split_signs or (wide, tuning) != (None, None):
+            got = "--from, --dt, --split-signs, --weight-bits, --tune or --steps for a bundle"
             raise BadSetting(got, "a .nir file", "a bundle has its own")
         if is_split(inputs):
             if labels is not None:
@@ -207,13 +211,25 @@ def opened(
     flat = flatten(read_graph(Path(what), *units))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
     items = items_of(flat, inputs, labels, steps=steps, its_own=its_own, progress=progress)
-    return fitted(flat, items, split_signs, wide), items, flat.reading
+    if tuning is None:
+        return fitted(flat, items, split_signs, wide), items, flat.reading
+    runs = calibration(flat, items, progress)
+    model = tuned_model(flat, runs, tuning, split_signs=split_signs, wide=wide, progress=progress)
+    return model, items, flat.reading
+
+
+def calibration(flat: Flat, items: Items, progress: Progress = SILENT) -> NDArray[np.float64]:
+    """The items that a graph's integers are calibrated on (b, T, n_in): all, or as many as fit in memory."""
+    neurons = sum(p.size for p in lower(flat, 1).populations)
+    runs = items.calibration(neurons)
+    if len(runs) < len(items):
+        progress.say(f"calibrating on {len(runs):,} of {len(items):,} items, spread over the data set")
+    return runs
 
 
 def fitted(flat: Flat, items: Items, split_signs: bool = False, wide: Wide | None = None) -> SpikingModel:
     """A graph with integers fitted on items spread over the data set."""
-    chosen = np.unique(np.linspace(0, len(items) - 1, FITTED).round().astype(int))
-    inputs = np.concatenate([items.part(i, i + 1) for i in chosen]).astype(np.float64)
+    inputs = items.spread(FITTED)
     largest = 0.0 if items.largest <= 1 and np.all((inputs == 0) | (inputs == 1)) else items.largest
     return model_of_items(flat, inputs, largest, split_signs=split_signs, wide=wide)
 

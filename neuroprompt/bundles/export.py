@@ -26,7 +26,7 @@ def export(
     inputs: Floats | None = None,
     split_signs: bool = False,
     weight_bits: int | str = 8,
-    agreement: float = 0.999,
+    agreement: float = 0.9999,
     tune: int | None = None,
     seed: int = 0,
     precision: str = "fp32",

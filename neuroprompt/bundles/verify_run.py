@@ -14,7 +14,9 @@ from neuroprompt.bundles.data_run import opened
 from neuroprompt.bundles.shards import Arrays, Shard, Split, inputs_and, reads_of, words_of, write_arrays
 from neuroprompt.compiler.conventions import Reading
 from neuroprompt.contracts.deployment import Recording
+from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
+from neuroprompt.errors import BadSetting
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.decode import Reader, check_labels
 from neuroprompt.simulators.items import Items
@@ -38,6 +40,7 @@ def verify_items(
     units: tuple[float | None, str | None] = (None, None),
     split_signs: bool = False,
     wide: Wide | None = None,
+    tuning: Tuning | None = None,
     chip: ChipName = "loihi2",
     split: Split | None = None,
     shard: Shard | None = None,
@@ -49,8 +52,11 @@ def verify_items(
     result is that of one run. With `shard` only that shard runs and writes its file, and there is no result. Raises
     what both parts raise.
     """
+    if tuning is not None and split is not None:
+        got = "--tune in shards, each of which would tune"
+        raise BadSetting(got, "either", "export it with --tune, and verify the bundle in shards")
     model, items, reading = opened(
-        what, inputs, labels, steps, units, split_signs=split_signs, wide=wide, progress=progress
+        what, inputs, labels, steps, units, split_signs=split_signs, wide=wide, tuning=tuning, progress=progress
     )
     model = model.on(chip)
     reader = items.reader(model, decode)

@@ -41,7 +41,7 @@ Tune = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Tune a graph's integers on what the float net does, N rounds a layer; on --calibrate, or several runs of "
+        help="Tune a graph's integers on what the float net does, N rounds a layer; on a data set, or several runs of "
         "poisson:RATE. A part of the runs is held out, and says what is kept.",
     ),
 ]
@@ -85,11 +85,18 @@ def graph_with_inputs(
 
 
 def graph_with_runs(
-    file: Path, steps: int | None, stimulus: str | None, dt: float | None, seed: int, library: str | None
+    file: Path,
+    steps: int | None,
+    stimulus: str | None,
+    dt: float | None,
+    seed: int,
+    library: str | None,
+    *,
+    data_set: str = "--calibrate",
 ) -> tuple[Flat, Floats]:
     """`graph_with_inputs` for RUNS runs of random spikes (RUNS, T, n_in) with seeds that follow one another.
 
-    Raises BadSetting for other inputs, which are a single run.
+    Raises BadSetting for other inputs, which are a single run, and names `data_set`, the option for several.
     """
     import numpy as np
 
@@ -98,7 +105,7 @@ def graph_with_runs(
 
     if stimulus is None or not stimulus.startswith(POISSON):
         got = "--tune without calibration inputs" if stimulus is None else f"--tune on the single run of {stimulus}"
-        raise BadSetting(got, "several runs", "--calibrate FILE, or --input poisson:RATE")
+        raise BadSetting(got, "several runs", f"{data_set} FILE, or --input poisson:RATE")
     flat, first = graph_with_inputs(file, steps, stimulus, dt, seed, library)
     others = [inputs_of(stimulus, flat.lines, len(first), seed + i) for i in range(1, RUNS)]
     return flat, np.stack([first, *others])
@@ -107,9 +114,8 @@ def graph_with_runs(
 def graph_with_samples(
     file: Path, steps: int | None, samples: Path, dt: float | None, library: str | None
 ) -> tuple[Flat, Floats]:
-    """A checked graph in flat form, and all runs of a data set (B, T, n_in), as `graph_with_inputs`."""
-    import numpy as np
-
+    """A checked graph in flat form, and the runs of a data set (B, T, n_in) to calibrate on, as `graph_with_inputs`."""
+    from neuroprompt.bundles.data_run import calibration
     from neuroprompt.compiler.flatten import flatten
     from neuroprompt.compiler.read import read_graph
     from neuroprompt.simulators.events import items_of
@@ -119,7 +125,7 @@ def graph_with_samples(
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
     items = items_of(flat, samples, None, steps=steps, its_own=its_own, progress=TerminalProgress())
     print_reading(flat.reading)
-    return flat, items.part(0, len(items)).astype(np.float64)
+    return flat, calibration(flat, items, TerminalProgress())
 
 
 def print_reading(reading: Reading) -> None:

@@ -111,7 +111,7 @@ def export(
     ] = None,
     split_signs: SplitSigns = False,
     weight_bits: WeightBits = "8",
-    agreement: Agreement = 0.999,
+    agreement: Agreement = 0.9999,
     tune: Tune = None,
     precision: Annotated[
         str, typer.Option(help="Of a run's ONNX bundle, beside the 32-bit file: int8, int8-dynamic or fp16.")

@@ -10,7 +10,18 @@ import typer
 
 from neuroprompt.cli import _data_set
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Agreement, Chip, Dt, From, SplitSigns, WeightBits, graph_with_inputs
+from neuroprompt.cli._graphs import (
+    RUNS,
+    Agreement,
+    Chip,
+    Dt,
+    From,
+    SplitSigns,
+    Tune,
+    WeightBits,
+    graph_with_inputs,
+    graph_with_runs,
+)
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
@@ -18,6 +29,7 @@ from neuroprompt.errors import BadSetting
 if TYPE_CHECKING:
     from neuroprompt.compiler.conventions import Reading
     from neuroprompt.contracts.deployment import Floats, Prices
+    from neuroprompt.contracts.tuning import Tuning
     from neuroprompt.contracts.wide import Wide
     from neuroprompt.energy.items import ItemEnergy
     from neuroprompt.simulators.compare import NodeAgreement
@@ -30,7 +42,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
 
 @app.command(
     cls=panels(
-        of_a_graph="steps input from dt seed split-signs weight-bits agreement chip",
+        of_a_graph="steps input from dt seed split-signs weight-bits agreement tune chip",
         of_a_data_set="inputs data labels decode prices",
         in_shards="engine engine-set shards work",
     ),
@@ -41,6 +53,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify graph.nir --steps 100 --from spikingjelly --dt 1e-3",
         "verify graph.nir --input spikes.npy --figure verify.png",
         "verify graph.nir --input spikes.npy --weight-bits auto",
+        "verify graph.nir --inputs samples.npz --tune 20",
         "verify graph.nir --inputs test.npz --targets loihi,lava --json",
     ),
 )
@@ -58,10 +71,11 @@ def verify(
     ] = None,
     library: From = None,
     dt: Dt = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random input spikes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random input spikes, and of --tune.")] = 0,
     split_signs: SplitSigns = False,
     weight_bits: WeightBits = "8",
-    agreement: Agreement = 0.999,
+    agreement: Agreement = 0.9999,
+    tune: Tune = None,
     data: Annotated[
         Path | None,
         typer.Option("--inputs", "--data", metavar="FILE|tonic:NAME|data:SPLIT", help=_data_set.DATA_SET),
@@ -88,11 +102,13 @@ def verify(
     from neuroprompt.bundles.verify_run import verify_items
     from neuroprompt.compiler.reading import activity_hints
     from neuroprompt.compiler.widths import width_words
+    from neuroprompt.contracts.tuning import Tuning
     from neuroprompt.contracts.wide import Wide
     from neuroprompt.simulators.verify import verify as verify_model
 
     _data_set.check_figure(figure)
     wide, ways = Wide.of(weight_bits, agreement, chip.value), dict[str, dict[str, float]]()
+    tuning = Tuning.of(tune, seed)
     if data is None:
         _data_set.refuse(
             {"labels": labels, "decode": decode, "prices": prices, "engine": engine},
@@ -102,7 +118,7 @@ def verify(
     with stdout_is_ours():
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
-            model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, (split_signs, wide))
+            model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, (split_signs, wide, tuning))
             result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
             if wide and figure is not None and inputs is not None:
                 from neuroprompt.simulators.ways import jaccard_of_ways
@@ -120,6 +136,7 @@ def verify(
                 units=(dt, library),
                 split_signs=split_signs,
                 wide=wide,
+                tuning=tuning,
                 chip=chip.value,
                 split=split,
                 shard=None if shard is None else Shard.parse(shard),
@@ -137,6 +154,7 @@ def verify(
     lines = [line for name, agreement in result.targets.items() for line in _differences(name, agreement)]
     lines += [
         *(width_words(model) if wide else ()),
+        *(model.tuned.words() if model.tuned else ()),
         *_classes(result),
         *_unlike_values(result.targets),
         *_of_the_chip(result.targets),
@@ -150,7 +168,7 @@ def verify(
     costs = _costs(result, listed_prices)
     if costs:
         lines += [*(f"{name}: {of}" for name, of in _costs_in_words(result, costs)), _data_set.priced(listed_prices)]
-    values = result.json() | of_graph
+    values = result.json() | of_graph | ({"tuned": model.tuned.json()} if model.tuned else {})
     for name, energy in costs.items():
         values["targets"][name]["energy_per_item"] = energy.json()
     emit(values, json, table(title, COLUMNS, rows), ENTRIES, *lines, *suspicious)
@@ -164,19 +182,27 @@ def _model(
     stimulus: str | None,
     units: tuple[float | None, str | None],
     seed: int,
-    lists: tuple[bool, Wide | None],
+    integers: tuple[bool, Wide | None, Tuning | None],
 ) -> tuple[SpikingModel, Floats | None, Reading | None]:
-    """The model, its inputs where they are not its own, and how its numbers were read where it is a NIR file."""
+    """The model, its inputs where they are not its own, and how its numbers were read where it is a NIR file.
+
+    Tuned integers are tried on a run that was held out.
+    """
     from neuroprompt.bundles.bundle import Bundle
     from neuroprompt.bundles.contents import load_tried
-    from neuroprompt.compiler.compile import floats_of_graph
+    from neuroprompt.compiler.compile import floats_of_graph, tuned_model
     from neuroprompt.compiler.stimuli import inputs_of
 
+    split_signs, wide, tuning = integers
+    if not what.is_dir() and tuning is not None:
+        flat, runs = graph_with_runs(what, steps, stimulus, units[0], seed, units[1], data_set="--inputs")
+        model = tuned_model(flat, runs, tuning, split_signs=split_signs, wide=wide, progress=TerminalProgress())
+        return model, runs[tuning.split(RUNS)[1][0]], flat.reading
     if not what.is_dir():
         flat, inputs = graph_with_inputs(what, steps, stimulus, units[0], seed, units[1])
-        return floats_of_graph(flat, inputs, split_signs=lists[0], wide=lists[1]), inputs, flat.reading
-    if units != (None, None) or lists != (False, None) or (steps is not None and stimulus is None):
-        got = "--from, --dt, --split-signs, --weight-bits or --steps for a bundle"
+        return floats_of_graph(flat, inputs, split_signs=split_signs, wide=wide), inputs, flat.reading
+    if units != (None, None) or integers != (False, None, None) or (steps is not None and stimulus is None):
+        got = "--from, --dt, --split-signs, --weight-bits, --tune or --steps for a bundle"
         raise BadSetting(got, "a .nir file", "a bundle has its own")
     model, own, _ = load_tried(Bundle.open(what))
     if stimulus is None:

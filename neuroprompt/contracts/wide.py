@@ -18,11 +18,13 @@ class Wide:
     """
 
     bits: int = 16
-    agreement: float = 0.999
+    agreement: float = 0.9999
     chip: Literal["loihi1", "loihi2"] = "loihi2"
 
     @classmethod
-    def of(cls, bits: int | str, agreement: float = 0.999, chip: Literal["loihi1", "loihi2"] = "loihi2") -> Wide | None:
+    def of(
+        cls, bits: int | str, agreement: float = 0.9999, chip: Literal["loihi1", "loihi2"] = "loihi2"
+    ) -> Wide | None:
         """For 9 to 16 bits or "auto", which is 16; None for 8. Raises BadSetting."""
         number = {"auto": "16"}.get(str(bits), str(bits))
         if number not in map(str, range(8, 17)):

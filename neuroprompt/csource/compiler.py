@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from neuroprompt.csource.selftest import RUNS
 from neuroprompt.errors import ParityError
 
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
@@ -19,12 +21,18 @@ COMPILERS = ("cc", "gcc", "clang")
 
 @dataclass(frozen=True)
 class Compiled:
-    """What the self-test printed, and the bytes of net.o at -Os, by section, where this machine has `size`."""
+    """What the self-test printed, and what net.c at -Os takes on this `machine`, where that can be measured.
+
+    text, data, bss   bytes of net.o by section, where this machine has `size`
+    instructions      that net_step executes, the mean over the steps of the self-test, where it has `valgrind`
+    """
 
     said: str
     text: int | None = None
     data: int | None = None
     bss: int | None = None
+    instructions: float | None = None
+    machine: str = platform.machine()
 
     def json(self) -> dict[str, Any]:
         """For scripts."""
@@ -36,8 +44,8 @@ def compiler() -> str | None:
     return next(filter(None, map(shutil.which, COMPILERS)), None)
 
 
-def compiled(folder: Path, prefix: str = "net") -> Compiled | None:
-    """Compile the net in `folder` and run its self-test; None where there is no compiler. Raises ParityError."""
+def compiled(folder: Path, steps: int, prefix: str = "net") -> Compiled | None:
+    """Compile the net in `folder` and run its self-test of `steps`; None without a compiler. Raises ParityError."""
     program = compiler()
     if program is None:
         return None
@@ -48,16 +56,43 @@ def compiled(folder: Path, prefix: str = "net") -> Compiled | None:
         said = _run([str(built)], "the spikes of the emulator")
         small = Path(name) / "net.o"
         _run([program, *FLAGS, "-Os", "-c", str(net), "-o", str(small)], "a net that compiles")
-        return Compiled(said, *_sections(small))
+        text, data, bss = _sections(small)
+        _run([program, *FLAGS, "-Os", str(small), str(test), "-I", str(folder), "-o", str(built)], "a net that links")
+        return Compiled(said, text, data, bss, _instructions(built, prefix, steps))
 
 
-def _sections(file: Path) -> tuple[int, ...]:
+def _instructions(built: Path, prefix: str, steps: int) -> float | None:
+    """Of a step, counted by valgrind's callgrind while it runs the self-test; None where it cannot say."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        return None
+    counts = built.with_suffix(".callgrind")
+    options = ["--tool=callgrind", f"--toggle-collect={prefix}_step", f"--callgrind-out-file={counts}"]
+    try:
+        done = subprocess.run(
+            [valgrind, *options, str(built)],
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    lines = counts.read_text().splitlines() if done.returncode == 0 and counts.exists() else []
+    total = next((int(line.split()[1]) for line in lines if line.startswith("summary:")), 0)
+    return total / (RUNS * steps) or None
+
+
+def _sections(file: Path) -> tuple[int | None, int | None, int | None]:
     size = shutil.which("size")
     if size is None:
-        return ()
+        return None, None, None
     done = subprocess.run([size, str(file)], capture_output=True, text=True, timeout=SECONDS, check=False)
     lines = done.stdout.splitlines()
-    return tuple(int(word) for word in lines[1].split()[:3]) if done.returncode == 0 and len(lines) > 1 else ()
+    if done.returncode != 0 or len(lines) < 2:
+        return None, None, None
+    text, data, bss = (int(word) for word in lines[1].split()[:3])
+    return text, data, bss
 
 
 def _run(command: list[str], expected: str) -> str:

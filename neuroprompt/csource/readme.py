@@ -63,6 +63,7 @@ def c_readme(
         f"- RAM: {cost.state_bytes:,} bytes, static; no heap, and no recursion",
         f"- a step: {cost.additions:,.0f} weights added on the inputs of the export (at most {cost.most_additions:,}), "
         f"{cost.updates:,} neurons updated",
+        *_instructions(built),
         "",
         "On a microcontroller compile it with `-Os`, and with `-ffunction-sections -Wl,--gc-sections` to leave out "
         "what you do not call. Constants are `static const`, so they stay in flash on ARM and RISC-V. An AVR needs "
@@ -119,6 +120,15 @@ def _sections(built: Compiled | None) -> str:
     if built is None or built.text is None:
         return ""
     return f"; compiled for this computer with -Os both are {built.text:,} bytes"
+
+
+def _instructions(built: Compiled | None) -> list[str]:
+    if built is None or built.instructions is None:
+        return []
+    return [
+        f"- instructions of a step on {built.machine}: {built.instructions:,.0f}, a mean over the inputs of the export "
+        "(`-Os`, counted by valgrind); another processor has other instructions"
+    ]
 
 
 def about_c(cost: Cost, built: Compiled | None) -> dict[str, Any]:

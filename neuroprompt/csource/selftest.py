@@ -14,6 +14,9 @@ from neuroprompt.spiking.program import Population, Program
 TOLERANCE = 1e-4
 """How far potentials in float32 of neurons that never fire may be off, of the largest: as in `verify`."""
 
+RUNS = 2
+"""The second shows that a reset is one."""
+
 CHECKS = """
 static const char *what = "";
 static long spikes;
@@ -38,7 +41,7 @@ static int check_spikes(const char *name, const uint8_t *spiked, const uint8_t *
 MAIN = """
 int main(void)
 {
-    for (int run = 0; run < 2; run++) { /* the second run shows that a reset is one */
+    for (int run = 0; run < RUNS; run++) { /* the second run shows that a reset is one */
         spikes = 0;
         PREFIX_reset();
         for (int t = 0; t < STEPS; t++) {
@@ -62,7 +65,7 @@ def c_selftest(program: Program, net: CNet, sent: Array, traces: Mapping[str, Tr
     1e-4 of the largest.
     """
     writer, fixed = Writer(), program.precision == "fixed"
-    writer.add(f'#include <stdio.h>\n\n#include "{prefix}.h"\n\n#define STEPS {len(sent)}')
+    writer.add(f'#include <stdio.h>\n\n#include "{prefix}.h"\n\n#define STEPS {len(sent)}\n#define RUNS {RUNS}')
     send = _inputs(writer, sent, prefix)
     firing = [p for p in program.populations if p.emits == "spikes"]
     if firing:

@@ -21,6 +21,8 @@ INPUTS, LABELS = ("inputs", "x", "X", "data", "spikes"), ("labels", "y", "Y", "t
 FORMS = "a .npy, .npz or .h5 file"
 CELLS = 2**24
 """Numbers that are read and run at a time."""
+CALIBRATION_CELLS = 2**24
+"""Inputs and potentials of the items that integers are fitted on: the search keeps some arrays of them."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,16 @@ class Items:
             still = rows.reshape(len(rows), 1, self.lines)
             return np.broadcast_to(still, (len(rows), self.steps, self.lines))
         return rows[:, : self.steps].reshape(len(rows), self.steps, self.lines)
+
+    def spread(self, most: int) -> NDArray[np.float64]:
+        """At most `most` items from all parts of the data set, the first and the last among them: (b, T, lines)."""
+        chosen = np.unique(np.linspace(0, len(self) - 1, most).round().astype(int))
+        return np.concatenate([self.part(i, i + 1) for i in chosen]).astype(np.float64)
+
+    def calibration(self, neurons: int) -> NDArray[np.float64]:
+        """All items, or so many of them, spread over the data set, that the search of `neurons` fits in memory."""
+        most = max(2, CALIBRATION_CELLS // (self.steps * (self.lines + neurons)))
+        return self.spread(min(most, len(self)))
 
     def reader(self, model: SpikingModel, decode: str | None) -> Reader:
         """How a target's answer becomes a class: by the neurons of the graph's output. Raises Unsupported."""

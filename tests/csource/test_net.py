@@ -235,15 +235,19 @@ def test_the_self_test_passes_and_fails_where_a_weight_changes(cc: str, tmp_path
     (tmp_path / "net.h").write_text(each.net.header)
     (tmp_path / "selftest.c").write_text(c_selftest(program, each.net, each.sent, each.traces))
     (tmp_path / "net.c").write_text(each.net.source)
-    done = compiled(tmp_path)
+    done = compiled(tmp_path, STEPS)
     assert done is not None
     spikes = sum(int(t.spikes.sum()) for p in program.populations if p.emits == "spikes" for t in [each.traces[p.name]])
     assert done.said == f"{STEPS} steps, {spikes} spikes: all as in the emulator"
+    strict = [cc, *STRICT, "net.c", "selftest.c", "-o", "strict"]
+    subprocess.run(strict, cwd=tmp_path, check=True, timeout=300)
+    ran = subprocess.run([str(tmp_path / "strict")], capture_output=True, text=True, check=True, timeout=100)
+    assert ran.stdout.strip() == done.said
     before, after = "bias_hears_nothing[4] = {", "bias_hears_nothing[4] = {1 + "
     assert before in each.net.source
     (tmp_path / "net.c").write_text(each.net.source.replace(before, after))
     with pytest.raises(ParityError, match=r"run 0, step 0: hears_nothing.*neuron 0 is not the emulator's"):
-        compiled(tmp_path)
+        compiled(tmp_path, STEPS)
 
 
 def test_bytes_are_those_of_the_object_file(cc: str, tmp_path: Path) -> None:
@@ -271,6 +275,27 @@ def test_bytes_are_those_of_the_object_file(cc: str, tmp_path: Path) -> None:
     assert cost.updates == 44
 
 
+def test_a_step_takes_an_instruction_or_more_for_each_weight_that_it_adds(cc: str, tmp_path: Path) -> None:
+    if shutil.which("valgrind") is None:
+        pytest.skip("no valgrind")
+    rng, lines, size = np.random.default_rng(0), 40, 50
+    p = Population("p", size, du=4095, dv=50, vth=90000, bias=np.zeros(size, np.int32), bias_exp=6, depth=1)
+    weights = Weights(rng.integers(0, 200, (size, lines)).astype(np.int32))
+    program, counts = Program("fixed", STEPS, lines, (p,), (Projection("input", "p", weights),)), []
+    for active in (0.0, 1.0):
+        each = case(program, np.full((STEPS, lines), active))
+        (tmp_path / "net.h").write_text(each.net.header)
+        (tmp_path / "net.c").write_text(each.net.source)
+        (tmp_path / "selftest.c").write_text(c_selftest(program, each.net, each.sent, each.traces))
+        done = compiled(tmp_path, STEPS)
+        assert done is not None
+        assert done.instructions is not None
+        counts.append(done.instructions)
+    silent, busy = counts
+    assert silent >= size  # each neuron is updated
+    assert lines * size <= busy - silent <= 30 * lines * size
+
+
 def test_identifiers_are_c_and_apart() -> None:
     names = identifiers(["a.b", "a b", "A_B", "ü", "1x", "a_b_2"])
     assert names == {"a.b": "a_b", "a b": "a_b_2", "A_B": "a_b_3", "ü": "neurons", "1x": "1x", "a_b_2": "a_b_2_2"}
@@ -279,7 +304,7 @@ def test_identifiers_are_c_and_apart() -> None:
 def test_without_a_compiler_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert compiler() is None
-    assert compiled(tmp_path) is None
+    assert compiled(tmp_path, STEPS) is None
 
 
 def test_a_float_net_with_a_reset_to_another_value_is_rejected_before() -> None:
