@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from damage import ESCAPE, NASTY, damaged_as, damaged_bytes, damaged_json, damaged_text
 from fork_server import ForkServer
+from hostile_options import NEWER, strange_pages
 from hub_stand_in import Hub
 from killing import TINY, TRAIN, alive, fresh
 from PIL import Image
@@ -274,6 +275,7 @@ KINDS: dict[str, Make] = {
     "hub": hub_answer,
     "links and pipes": link_or_pipe,
     "recipes": recipe,
+    **NEWER,
 }
 PRICES = """
 title = "mine"
@@ -360,5 +362,7 @@ def attempt(server: ForkServer, words: str, place: Path, number: int, tried: Tri
         tried.rejected += 1
     else:
         tried.worked += 1
+    if pages := strange_pages(place):
+        tried.faults.append(f"{words}: a name is an element in {pages}")
     if leaked := [path for path in place.parent.iterdir() if path.name not in ("place", "said.out", "said.err")]:
         tried.faults.append(f"{words}: wrote {leaked} outside its folder")

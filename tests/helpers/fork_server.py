@@ -139,7 +139,7 @@ def main() -> None:
     """Serve until stdin ends."""
     sys.path.remove(str(Path(__file__).parent))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in MODULES:
+    for name in (*MODULES, *os.environ.get("NEUROPROMPT_MODULES", "").split()):
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)
