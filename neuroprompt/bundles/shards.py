@@ -145,7 +145,7 @@ def read_arrays(file: Path) -> Arrays:
     try:
         if not file.is_file():
             raise ValueError("it is no regular file")  # a pipe would wait for ever
-        with np.load(file, allow_pickle=False) as opened:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as opened:
             arrays = {name: opened[name] for name in opened.files}
         if str(arrays.pop(DIGEST)) != _digest(file, arrays):
             raise ValueError("it was changed, or is of another shard or version")

@@ -310,6 +310,9 @@ FOUND: dict[str, tuple[int, ...]] = {
     "files of a bundle": (5064, 5065, 5097),
     "hub": (1,),
     "links and pipes": (7004, 7017),
+    "recipes of hostile values": (1007, 1029, 1080, 1124),
+    "tonic files": (1015, 1116),
+    "shards": (1, 2, 4),
 }
 """Numbers of files that once gave a traceback, a hang or too much memory."""
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from damage import ESCAPE, damaged_as, damaged_bytes, damaged_json, strange_npy
+from damage import ESCAPE, damaged_as, damaged_bytes, damaged_json, damaged_value, strange_npy
 from hub_stand_in import Hub
 
 from neuroprompt.bundles.bundle import MANIFEST
@@ -293,9 +293,9 @@ def _other_arrays(file: Path, rng: Random) -> None:
         arrays[name] = np.frombuffer(text, np.uint8)
     else:
         value = arrays[name]
-        changed = (value[..., :-1] if value.ndim else value, value.astype(float), value.astype("U9"), value * 0)
-        larger = (np.repeat(value, 2, axis=0) if value.ndim else value, np.array(ESCAPE), np.array([[1]]))
-        arrays[name] = rng.choice((*changed[: 3 if value.dtype.kind == "U" else 4], *larger))
+        numbers = () if value.dtype.kind == "U" else (value.astype(float), value * 0)
+        longer = (np.repeat(value, 2, axis=0), value[..., :-1]) if value.ndim else ()
+        arrays[name] = rng.choice((*numbers, *longer, value.astype("U9"), np.array(ESCAPE), np.array([[1]])))
         if arrays[name].dtype.kind == "i" and rng.random() < 0.5:
             arrays[name] = arrays[name] * 0 + rng.choice((-1, 10**9, 2**62, -(2**62)))
     np.savez(file, allow_pickle=False, **arrays)
@@ -313,6 +313,13 @@ def _exported(base: Path, target: str, precision: str = "fp32") -> Path:
     return newer(base, f"{target}-{precision}", write)
 
 
+def _json(values: Any) -> str:
+    try:
+        return json.dumps(values)
+    except (ValueError, OverflowError):  # a whole number of more digits than Python prints
+        return "{}"
+
+
 def several_forms(place: Path, base: Path, hub: Hub, rng: Random) -> str:
     """A bundle with fused and 8-bit files, of which one is damaged or gone, or whose manifest says another form."""
     shutil.copytree(_exported(base, "onnx", "int8"), place / "b")
@@ -320,7 +327,7 @@ def several_forms(place: Path, base: Path, hub: Hub, rng: Random) -> str:
     file = rng.choice(sorted((place / "b").glob("model.*")))
     what = rng.randrange(6)
     if what == 0:
-        manifest["about"]["forms"] = json.loads(damaged_json(json.dumps(manifest["about"]["forms"]).encode(), rng))
+        manifest["about"]["forms"] = damaged_value(manifest["about"]["forms"], rng)
     elif what == 1:
         file.unlink()
         del manifest["files"][file.name]
@@ -328,7 +335,7 @@ def several_forms(place: Path, base: Path, hub: Hub, rng: Random) -> str:
         data = rng.choice(sorted((place / "b").glob("model.*"))).read_bytes() if what == 2 else file.read_bytes()
         file.write_bytes(data if what == 2 else damaged_as(file.name)(data, rng))
         manifest["files"][file.name] = sha256(file)
-    (place / "b" / MANIFEST).write_text(json.dumps(manifest))
+    (place / "b" / MANIFEST).write_text(_json(manifest))
     image = f"{base}/images/0000.png"
     form = rng.choice(("", "", "--form int8", "--form fused", "--form portable", "--form x"))
     return rng.choice((f"run b {image} {form}", f"run b {image} {form}", "energy b", "card b"))
@@ -342,7 +349,7 @@ def web_folder(place: Path, base: Path, hub: Hub, rng: Random) -> str:
     if what == 0:
         file.unlink()
     elif what == 1:
-        (place / "b" / rng.choice(("x.html", "new.js", "..x"))).write_text(f"<{TAG}>")
+        (place / "b" / rng.choice(("x.htm", "new.js", "..x"))).write_text(f"<{TAG}>")
     else:
         file.write_bytes(damaged_as(file.name)(file.read_bytes(), rng))
         if file.name != MANIFEST and what == 2:
@@ -371,7 +378,12 @@ def hostile_names(place: Path, base: Path, hub: Hub, rng: Random) -> str:
 
 def strange_pages(place: Path) -> list[str]:
     """Pages in which a parser sees a hostile name as an element."""
-    return [str(file.relative_to(place)) for file in place.rglob("*.html") if _seen(file.read_text(encoding="utf-8"))]
+    pages = place.rglob("*.html")
+    return [
+        str(page.relative_to(place))
+        for page in pages
+        if page.is_file() and _seen(page.read_bytes().decode(errors="replace"))
+    ]
 
 
 def _seen(text: str) -> bool:
