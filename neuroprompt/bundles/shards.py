@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import neuroprompt
 from neuroprompt.contracts.work import Engine, Resources, Task
 from neuroprompt.errors import BadData, BadSetting, WorkerFailed
 from neuroprompt.files import write_whole
@@ -23,8 +24,10 @@ from neuroprompt.simulators.events import EventSet, is_events
 from neuroprompt.simulators.per_item import PerItem
 from neuroprompt.simulators.tally import Tally
 from neuroprompt.spiking.activity import Activity
+from neuroprompt.workers.program_file import UNREADABLE
 
 Arrays = dict[str, NDArray[Any]]
+DIGEST = "digest"
 
 
 @dataclass(frozen=True)
@@ -130,20 +133,34 @@ def reads_of(what: Path | str, inputs: Path | str, labels: Path | None) -> list[
 
 
 def write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Arrays as .npz, whole or not at all; raises CannotWrite."""
+    """Arrays as .npz, whole or not at all, with a digest of them and of whose they are; raises CannotWrite."""
     data = io.BytesIO()
-    np.savez(data, allow_pickle=False, **arrays)
+    np.savez(data, allow_pickle=False, **arrays, **{DIGEST: np.array(_digest(file, arrays))})
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, data.getvalue())
 
 
 def read_arrays(file: Path) -> Arrays:
-    """What `write_arrays` wrote; raises BadData."""
+    """What `write_arrays` wrote into this file; raises BadData where it was changed, or is that of another shard."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise BadData(f"{file} is not the file of a shard", "one that a shard wrote", "remove it") from error
+        if not file.is_file():
+            raise ValueError("it is no regular file")  # a pipe would wait for ever
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as opened:
+            arrays = {name: opened[name] for name in opened.files}
+        if str(arrays.pop(DIGEST)) != _digest(file, arrays):
+            raise ValueError("it was changed, or is of another shard or version")
+    except UNREADABLE as error:
+        raise BadData(f"{file} is not the file of this shard", "one that the shard wrote", "remove it") from error
+    return arrays
+
+
+def _digest(file: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """The SHA-256 of the arrays, of the shard's folder, which names its command and place, and of our version."""
+    digest = hashlib.sha256(repr((neuroprompt.__version__, file.parent.name)).encode())
+    for name, values in sorted(arrays.items()):
+        digest.update(repr((name, values.dtype.str, values.shape)).encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def tally_arrays(tally: Tally) -> Arrays:

@@ -9,8 +9,11 @@ import os
 import signal
 import sys
 
-from neuroprompt.errors import NeuropromptError, printable
+from neuroprompt.errors import BadSetting, NeuropromptError, printable
 from neuroprompt.extras import missing
+
+NO_ROOM = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+"""What torch says in a RuntimeError where a tensor is too large for the memory, or for any memory."""
 
 
 def main() -> None:
@@ -36,6 +39,12 @@ def main() -> None:
             raise
         place = f" {printable(str(error.filename))}" if error.filename else ""
         _stop(f"error: cannot write{place} ({error.strerror}); free some room or choose another place", 2)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_ROOM):
+            raise
+        first = next(iter(str(error).splitlines()), "")
+        got = f"this needs more memory than there is ({first})" if first else "this needs more memory than there is"
+        _mistake(BadSetting(got, "what fits", "take smaller images, a smaller batch or fewer tokens"))
     finally:
         # All is written: Ctrl-C while Python tidies up would print where it was. What is registered last runs first.
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)

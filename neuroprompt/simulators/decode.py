@@ -117,5 +117,6 @@ def classes_of(recording: Recording, node: str) -> int:
 
 def check_labels(labels: NDArray[np.int64], classes: int) -> None:
     """Raise BadData where a label is none of `classes`."""
-    if labels.max() >= classes:
-        raise BadData(f"the label {labels.max()}", f"classes from 0 to {classes - 1}: the model has {classes}")
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise BadData(f"the label {wrong[0]}", f"classes from 0 to {classes - 1}: the model has {classes}")

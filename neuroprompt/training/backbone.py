@@ -42,8 +42,8 @@ def load_backbone(spec: BackboneSpec, progress: Progress = SILENT) -> Backbone:
     Raises UnknownName for a model that timm does not have, Unsupported for one that no family can wrap, BadWeights for
     weights that do not fit or cannot be had, BadSetting for an image size that the model cannot take.
     """
-    if spec.image_size is not None and spec.image_size < 1:
-        raise BadSetting(f"image size {spec.image_size}", "a number of pixels")
+    if spec.image_size is not None and not 1 <= spec.image_size < 2**16:
+        raise BadSetting(f"image size {spec.image_size}", "a number of pixels, at most 65535")
     model = _embedded(spec, progress) if spec.name == "embedded" else _from_timm(spec, progress)
     _pool(model, spec)
     _say_size(model, spec, progress)
@@ -133,7 +133,7 @@ def _embedded(spec: BackboneSpec, progress: Progress) -> Any:
         with fits(file, spec.name):
             model.load_state_dict(weights)
     if spec.image_size not in (None, EMBEDDED["img_size"]):
-        _sized(lambda: model.set_input_size((spec.image_size, spec.image_size)), spec)
+        _sized(lambda: model.set_input_size((spec.image_size, spec.image_size)), spec, (RuntimeError,))
     return model
 
 

@@ -82,19 +82,19 @@ class RunConfig:
         validation_share(self.val)
         for name, least in (
             *(("epochs", 1), ("batch", 1), ("accumulate", 1), ("seed", 0), ("warmup", 0)),
-            *(("weight_decay", 0), ("prompt_weight_decay", 0), ("lr_batch", 1), ("patience", 1)),
+            *(("weight_decay", 0), ("prompt_weight_decay", 0), ("lr_batch", 1), ("patience", 1), ("limit", 1)),
         ):
             value = getattr(self, name)
-            if value is not None and not least <= value < math.inf:
-                raise BadSetting(f"{name} {value}", f"at least {least}")
+            if value is not None and not least <= value < 2**32:  # torch multiplies them
+                raise BadSetting(f"{name} {value}", f"at least {least}, and below 2^32")
         for name in ("lr", "prompt_lr"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise BadSetting(f"{name} {value}", "a number above 0")
         if not 0 <= self.momentum < 1:
             raise BadSetting(f"momentum {self.momentum}", "a number from 0 to below 1")
-        if self.limit is not None and self.limit < 1:
-            raise BadSetting(f"limit {self.limit}", "at least 1")
+        if self.backbone.random and self.backbone.weights is not None:
+            raise BadSetting(f"weights {self.backbone.weights} beside random weights", "one of the two")
         for name in ("patience", "best"):
             if getattr(self, name) and self.val == "none":
                 raise BadSetting(f"{name} with val none", "images to validate with", "for example --val 0.1")

@@ -19,6 +19,7 @@ from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.assemble import digest_of, load_backbone_of, make_head, make_prompt, seeded
 from neuroprompt.training.begin import begin_prompt
 from neuroprompt.training.checkpoint import drop_state, load_state
+from neuroprompt.training.classifier import read_classifier
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
 from neuroprompt.training.devices import has_bf16, launch
@@ -171,7 +172,9 @@ def _prepare(config: RunConfig, progress: Progress) -> tuple[RunConfig, Prompted
         model = PromptedModel(backbone, prompt, make_head(config, backbone))
         model.head.begin()
         if config.backbone.classifier is not None:
-            config = dataclasses.replace(config, classifier_sha256=sha256(Path(config.backbone.classifier)))
+            file = Path(config.backbone.classifier)
+            read_classifier(file)  # a head may not
+            config = dataclasses.replace(config, classifier_sha256=sha256(file))
     if not model.learned():
         got = f"method {config.method!r} with head {config.head!r}, of which nothing learns"
         raise BadSetting(got, "a prompt or a head with parameters", "choose another --method or --head")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from cheap_cells import write_script
 from fork_server import ForkServer
+from hub_stand_in import TOKEN, Hub
 from killing import TINY, TRAIN, Campaign, Case, files_in
 
 KILLS = int(os.environ.get("NEUROPROMPT_KILLS", "2"))
@@ -59,6 +60,10 @@ COMMANDS: tuple[Case, ...] = (
     Case("run on lava", "run BASE/lava --target lava --out s.npz"),
     Case("report", "report BASE/run BASE/lava --skip latency --skip verify --skip measure --out r.html"),
     Case("export onnx", "export BASE/run --target onnx --out out"),
+    Case("push", "push BASE/lava me/pushed", {"HF_TOKEN": TOKEN}, keeps=False),
+    Case("graph tuned", "export BASE/graph.nir --target lava --steps 10 --tune 2 --out out"),
+    Case("bench", "bench BASE/onnx --rounds 1 --threads 1", CACHE, grows=runs, differs=lambda name: "/forms/" in name),
+    Case("demo", "demo --out out", grows=runs, differs=lambda name: "report" in name),
     Case("sweep", f"{SWEEP} --seeds 3 --out out", grows=runs, differs=lambda name: "/logs/" in name),
 )  # fmt: skip
 
@@ -66,13 +71,18 @@ COMMANDS: tuple[Case, ...] = (
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("case", COMMANDS, ids=lambda case: case.name.replace(" ", "-"))
-def test_killed_at_random_moments(case: Case, server: ForkServer, base: Path, tmp_path: Path) -> None:
+def test_killed_at_random_moments(case: Case, server: ForkServer, base: Path, hub: Hub, tmp_path: Path) -> None:
     if "NEUROPROMPT_KILLS" not in os.environ and case.name not in IN_CI:
         pytest.skip("in a campaign only: set NEUROPROMPT_KILLS")
     given = {f"lava/{name}": data for name, data in files_in(base / "lava").items()} if case.name == "card" else {}
     if case.name == "sweep":
         case = replace(case, env={"NEUROPROMPT_CELL": str(cheap_cell(server, tmp_path))})
     case = replace(case, words=case.words.replace("BASE", str(base)), given=given)
+    if case.name == "push":
+        case = replace(case, reset=lambda: hub.repos.pop("me/pushed", None), elsewhere=lambda: pushed(hub))
+    if case.name == "bench" and not (base / "onnx").exists():
+        server.start(["export", "run", "--target", "onnx", "--out", "onnx"], base, base / "said")
+        assert server.end().code == 0, (base / "said.err").read_text()
     log = os.environ.get("NEUROPROMPT_KILLS_LOG")
     earlier = [line for line in logged(log) if line["case"] == case.name]
     numbers = sorted(set(range(KILLS)) - {line["number"] for line in earlier})
@@ -83,6 +93,12 @@ def test_killed_at_random_moments(case: Case, server: ForkServer, base: Path, tm
                 stream.write(killed.line() + "\n")
         faults += [(killed.number, *fault) for fault in killed.faults]
     assert faults == []
+
+
+def pushed(hub: Hub) -> dict[str, bytes]:
+    """The files of the repository as one, since a commit holds all of them or none."""
+    files = hub.repos.get("me/pushed")
+    return {"me/pushed": repr(sorted(files.items())).encode()} if files else {}
 
 
 def cheap_cell(server: ForkServer, folder: Path) -> Path:

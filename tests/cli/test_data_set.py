@@ -220,6 +220,12 @@ def test_shards_on_an_engine_give_what_one_run_gives(
     assert [result.code for result in again] == [0, 0]
     assert [file.stat().st_mtime_ns for file in files][1:] == before[1:]
     assert files[0].exists()
+    sound = files[0].read_bytes()
+    for wrong in (files[1].read_bytes(), sound[:-9], sound[:200] + b"?" + sound[201:], b""):  # another's, or damaged
+        files[0].write_bytes(wrong)
+        rejected = [command(verb, graph, *words, *more, *split) for verb, more in (("run", ()), ("verify", more))]
+        assert sorted(result.code for result in rejected) == [0, 2]
+        assert "shard.npz is not the file of this shard" in "".join(result.err for result in rejected)
 
 
 def test_a_shard_that_fails_is_one_line(command: Command, graph: Path, data: Path, tmp_path: Path) -> None:

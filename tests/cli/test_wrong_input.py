@@ -66,10 +66,15 @@ def train_words(out: Path, *more: object) -> tuple[object, ...]:
         (("--precision", "64-true"), ("precision",)),
         (("--devices", "two"), ("devices 'two'", "--devices 2")),
         (("--devices", "0"), ("devices '0'", "at least 1")),
+        (("--tokens", 10**13), ("more memory than there is", "fewer tokens")),
+        (("--tokens", 2**62), ("more memory than there is",)),
+        (("--image-size", 2**60), ("image size", "at most 65535")),
+        (("--image-size", 7), ("cannot take images of 7 pixels",)),
+        (("--classifier", "absent.safetensors"), ("absent.safetensors",)),
     ],
 )
 def test_unknown_names_and_settings(
-    command: Command, tmp_path: Path, words: tuple[str, ...], said: tuple[str, ...]
+    command: Command, tmp_path: Path, words: tuple[object, ...], said: tuple[str, ...]
 ) -> None:
     refused(command(*train_words(tmp_path / "run", *words)), *said)
     assert not (tmp_path / "run").exists()

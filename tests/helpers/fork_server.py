@@ -152,7 +152,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if gone := sys.argv[1:]:
         hide(gone)
-    for name in BASE_MODULES if gone else MODULES:
+    for name in (*(BASE_MODULES if gone else MODULES), *os.environ.get("NEUROPROMPT_MODULES", "").split()):
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)

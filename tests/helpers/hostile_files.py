@@ -12,6 +12,7 @@ from random import Random
 
 import numpy as np
 from damage import ESCAPE, NASTY, damaged_as, damaged_bytes, damaged_json, damaged_text
+from hostile_options import NEWER
 from hub_stand_in import Hub
 from killing import TINY, TRAIN
 from PIL import Image
@@ -244,6 +245,7 @@ KINDS: dict[str, Make] = {
     "hub": hub_answer,
     "links and pipes": link_or_pipe,
     "recipes": recipe,
+    **NEWER,
 }
 PRICES = """
 title = "mine"

@@ -64,7 +64,8 @@ class Case:
 
     `keeps` says whether a result that was there before must stay until the new one takes its place; `grows` names
     files that appear one after the other and change, each whole; `differs` names those whose bytes are of each run's
-    own, such as logs. `given` are files that are there before, which the command changes.
+    own, such as logs. `given` are files that are there before, which the command changes. `reset` and `elsewhere` are
+    for what the command writes outside its folder: empty that place, and what stands there.
     """
 
     name: str
@@ -74,6 +75,12 @@ class Case:
     grows: Callable[[str], bool] = lambda name: False
     differs: Callable[[str], bool] = lambda name: False
     given: Files = field(default_factory=dict)
+    reset: Callable[[], object] = lambda: None
+    elsewhere: Callable[[], Files] = dict
+
+    def files(self, place: Path, hidden: bool = False) -> Files:
+        """What stands in its folder, and elsewhere."""
+        return {**files_in(place, hidden), **self.elsewhere()}
 
 
 @dataclass
@@ -127,6 +134,7 @@ class Campaign:
 
     def _undisturbed(self, case: Case, place: Path) -> Whole:
         fresh(place, case.given)
+        case.reset()
         pid = self.server.start(case.words.split(), place, self.said, case.env)
         children, seconds = False, 0.0
         while alive(pid):
@@ -135,12 +143,13 @@ class Campaign:
             time.sleep(0.002)
         code = self.server.end().code
         assert code == 0, f"{case.name}: undisturbed: exit code {code}: {self._words()[-900:]}"
-        return Whole(files_in(place, hidden=True), seconds, children)
+        return Whole(case.files(place, hidden=True), seconds, children)
 
     def _one(self, case: Case, killed: Killed, whole: Whole) -> None:
         place = self.home / "place"
         earlier = whole.files if killed.earlier else case.given
         fresh(place, earlier)
+        case.reset()
         pid = self.server.start(case.words.split(), place, self.said, case.env)
         while alive(pid) and processor_seconds(pid) < killed.share * whole.seconds:
             time.sleep(0.001)
@@ -150,7 +159,7 @@ class Campaign:
         self._end(pid, killed)
         if "Traceback" in IGNORED.sub("", self._words()):
             killed.faults.append(("tracebacks", self._words()[-2500:]))
-        for name, words in half_written(files_in(place), whole.files, case).items():
+        for name, words in half_written(case.files(place), whole.files, case).items():
             killed.faults.append(("half_written", f"{name}: {words}"))
         for name in earlier:
             if not os.path.lexists(place / name):
@@ -158,7 +167,7 @@ class Campaign:
         self.server.start(case.words.split(), place, self.said, case.env)
         if code := self.server.end().code:
             killed.faults.append(("not_resumed", f"exit code {code}: {self._words()[-300:]}"))
-        elif difference := differences(files_in(place, hidden=True), whole.files, case):
+        elif difference := differences(case.files(place, hidden=True), whole.files, case):
             killed.faults.append(("not_resumed", difference))
 
     def _end(self, pid: int, killed: Killed) -> None:

@@ -39,6 +39,8 @@ def test_wrong_ways() -> None:
         way_of(RECORDING, "out", "potential")
     with pytest.raises(BadData, match="the label 3"):
         check_labels(np.array([0, 3]), 3)
+    with pytest.raises(BadData, match="the label -1"):
+        check_labels(np.array([0, -1]), 3)
 
 
 def graph(*outputs: str) -> nir.NIRGraph:

@@ -53,6 +53,18 @@ def test_what_is_no_configuration(values: object) -> None:
         RunConfig.from_json(values)
 
 
+@pytest.mark.parametrize("key", ["epochs", "batch", "accumulate", "seed", "limit", "lr_batch", "patience"])
+def test_counts_that_torch_cannot_compute_with_are_one_line(key: str) -> None:
+    assert getattr(RunConfig(**{key: 2**32 - 1}), key) == 2**32 - 1  # type: ignore[arg-type]
+    with pytest.raises(BadSetting, match=key):
+        RunConfig(**{key: 2**32})  # type: ignore[arg-type]
+
+
+def test_a_file_of_weights_beside_random_ones_is_one_line() -> None:
+    with pytest.raises(BadSetting, match=r"w\.safetensors beside random weights"):
+        RunConfig(backbone=BackboneSpec(weights="w.safetensors", random=True))
+
+
 def test_metrics_are_read_back_and_a_summary_keeps_the_last_epoch() -> None:
     history = (Epoch(1, 2.0, 0.5, 0.25), Epoch(2, 1.0, 0.75, 0.5))
     metrics = TrainingMetrics(True, 100.0, 10, 20, 0, "cpu", history)

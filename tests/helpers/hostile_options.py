@@ -1,0 +1,409 @@
+"""Hostile files of the newer options: sound recipes with hostile values, shards, tuning, events, forms, names.
+
+Each maker writes into `place` and gives the command to type. What it damages is written once, into a folder `newer`
+beside the other sound files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from damage import ESCAPE, damaged_as, damaged_bytes, damaged_json, damaged_value, strange_npy
+from hub_stand_in import Hub
+
+from neuroprompt.bundles.bundle import MANIFEST
+from neuroprompt.files import sha256
+
+RUN = "--image-size 16 --batch 8 --device cpu --limit 20 --epochs 1"
+TAG = "hostile-tag"
+"""An element that no page of ours has: where a parser sees one, a name was taken for HTML."""
+NAMES = (
+    *(f"<{TAG}>", f'"><{TAG} x="', f"'><{TAG}>", f"</script><{TAG}>", f"</title><{TAG}>", f"--><{TAG}>", f"]]><{TAG}>"),
+    *(f"</style><{TAG}>", f"</svg><{TAG}>", f"&lt;{TAG}&gt;", f"<!--<script><{TAG}>", f"`<{TAG}>`", f"|<{TAG}>|"),
+    *(
+        "${settings}",
+        "$title",
+        "$",
+        "%s{0}",
+        "\\",
+        "$x^2$",
+        "$\\frac",
+        "_^{",
+        "a" * 3000,
+        "\u202egpj",
+        "\u2028",
+        "\ufeff",
+    ),
+    *(ESCAPE, "a\nb", "\x00", "\ud800", "", " ", "é", "日本", "\U0001f600", "a\x85b", "\r", "\x7f", "\t"),
+)
+
+
+def newer(base: Path, name: str, write: Callable[[Path], object]) -> Path:
+    """`name` in the folder of what is written once."""
+    place = base / "newer" / name
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        write(place)
+    return place
+
+
+# --- recipes ---------------------------------------------------------------------------------------------------------
+
+INTS = (-1, 0, 1, 2, 3, 7, 10**9, 2**31, 2**63, 10**30, -(2**63))
+FLOATS = (-1.0, 0.0, 1e-320, 0.5, 1.0, 1e30, 1e308, float("inf"), float("-inf"), float("nan"))
+WORDS = (
+    "",
+    "x",
+    "-1",
+    "none",
+    "/etc/passwd",
+    "../../etc/passwd",
+    "..",
+    ESCAPE,
+    f"<{TAG}>",
+    "x" * 20_000,
+    "\u202e",
+    "a\nb",
+)
+PLACES = ("folder:/", "folder:..", "csv:/etc/passwd", "list:/dev/null", "hf-disk:/", "torchvision:", "torchvision:../x")
+SOUND: dict[str, Any] = {
+    "method": "vpt-deep",
+    "tokens": 2,
+    "image-size": 16,
+    "batch": 8,
+    "limit": 20,
+    "epochs": 1,
+    "random-weights": True,
+    "device": "cpu",
+}
+METHODS: dict[str, tuple[str, ...]] = {
+    "spike-nvpt": ("steps", "theta", "tau"),
+    "lorsp": ("steps", "rank", "tau", "threshold"),
+    "lor-vp": ("rank",),
+    "vpt-deep": ("dropout",),
+    "e2vpt": ("tokens",),
+    "evp": ("pad",),
+    "lora": ("rank", "alpha"),
+    "linear": ("x",),
+}
+MOST = {"epochs": 3, "workers": 0}
+"""What is no mistake, but takes as long as it says."""
+
+
+def sound_recipe(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """TOML of our keys and types, of which a few values are hostile."""
+    from neuroprompt.training.recipes import LAUNCH, OPTIONS
+
+    method = rng.choice(sorted(METHODS))
+    train, settings, head = {**SOUND, "method": method}, dict[str, Any](), dict[str, Any]()
+    kinds = {key.replace("_", "-"): kind for key, kind in (OPTIONS | LAUNCH).items() if key != "method"}
+    for _ in range(rng.choice((0, 1, 1, 2, 3))):
+        key = rng.choice(sorted(kinds))
+        train[key] = _value(key, kinds[key], rng)
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        settings[rng.choice(METHODS[method])] = rng.choice((*INTS, *FLOATS, *WORDS, True, [1], {"x": 1}))
+    if rng.random() < 0.2:
+        train["head"] = rng.choice(("linear", "frequency", "iterative", "full", "direct", "sequential"))
+        head[rng.choice(("init", "sources", "x"))] = rng.choice((*INTS, *FLOATS, *WORDS, True))
+    vary = {} if rng.random() < 0.8 else {rng.choice(("rank", "lr", "x")): [rng.choice((*INTS, *FLOATS, *WORDS))]}
+    texts = {key: rng.choice(WORDS) for key in ("about", "paper", "table")}
+    tables = {"train": train, "set": settings, "head-set": head, "vary": vary}
+    lines = [f"{_toml(key)} = {_toml(value)}" for key, value in texts.items()]
+    for name, values in tables.items():
+        lines += [f"[{name}]", *(f"{_toml(key)} = {_toml(value)}" for key, value in values.items())]
+    name = rng.choice(("x.toml", "x.toml", "-x.toml", "a b.toml", f"<{TAG}>.toml", "[red].toml")).replace(" ", "_")
+    (place / name).write_text("\n".join(lines), encoding="utf-8")
+    return f"train --recipe ./{name} --out out"
+
+
+def _value(key: str, kind: type, rng: Random) -> Any:
+    if key in ("devices", "nodes", "strategy"):  # many would be started
+        return rng.choice((0, -1) if kind is int else ("0", "-1", "x", "", ESCAPE))
+    if kind is bool:
+        return rng.choice((True, False))
+    if kind is int:
+        return min(rng.choice(INTS), MOST.get(key, 10**30))
+    if kind is float:
+        return rng.choice((*FLOATS, 0, -1, 10**400))
+    return rng.choice((*WORDS, *PLACES) if key == "data" else WORDS)
+
+
+def _toml(value: Any) -> str:
+    """A value, or a key, as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value).replace("\x7f", "\\u007f")
+    return str(value) if isinstance(value, int) else repr(value)
+
+
+# --- data of Hugging Face datasets, and of tonic ---------------------------------------------------------------------
+
+
+def hf_disk(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """A file of what `save_to_disk` wrote is damaged, gone, or another."""
+
+    def write(folder: Path) -> None:
+        import datasets
+        from PIL import Image
+
+        grey = [Image.new("RGB", (8, 8), (i, i, i)) for i in range(12)]
+        kinds = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])}
+        rows = datasets.Dataset.from_dict({"image": grey, "label": [0, 1] * 6}, features=datasets.Features(kinds))
+        datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(str(folder))
+
+    shutil.copytree(newer(base, "set", write), place / "set")
+    files = sorted(file for file in (place / "set").rglob("*") if file.is_file())
+    file = rng.choice(files)
+    what = rng.randrange(8)
+    if what == 0:
+        file.unlink()
+    elif what == 1:
+        file.write_bytes(rng.choice(files).read_bytes())
+    else:
+        damage = damaged_json if file.suffix == ".json" else damaged_bytes
+        file.write_bytes(damage(file.read_bytes(), rng))
+    column = rng.choice(("", "", "#label", "#x"))
+    return f"train --random-weights --method linear {RUN} --data hf-disk:set{column} --out out"
+
+
+def tonic_files(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """A recording of N-MNIST, or the file of SHD, that is damaged, empty, elsewhere or under another name."""
+    import h5py
+
+    kind = rng.choice(("NMNIST", "SHD"))
+    if kind == "NMNIST":
+        graph = newer(base, "nmnist.nir", lambda file: _graph(file, 2 * 34 * 34))
+        for label in range(3):
+            recorded = bytearray(rng.randbytes(500))
+            recorded[0::5], recorded[1::5] = bytes(i % 34 for i in range(100)), bytes(i % 31 for i in range(100))
+            recorded[2::5] = bytes(i // 40 + 128 * (i % 2) for i in range(100))
+            file = place / "events/NMNIST/Test" / str(label) / "00001.bin"
+            file.parent.mkdir(parents=True)
+            file.write_bytes(recorded if label else damaged_bytes(bytes(recorded), rng))
+        if rng.random() < 0.2:
+            file.parent.rename(file.parent.with_name(rng.choice(("x", "-1", "12345678901234567890", "3 "))))
+    else:
+        graph = newer(base, "shd.nir", lambda file: _graph(file, 700))
+        file = place / "events/SHD/shd_test.h5"
+        file.parent.mkdir(parents=True)
+        with h5py.File(file, "w") as written:
+            for key, of in (("times", np.float32), ("units", np.uint16)):
+                rows = written.create_dataset(f"spikes/{key}", (3,), h5py.vlen_dtype(of))
+                for i in range(3):
+                    units = np.arange(50) * 13 if rng.random() < 0.9 else rng.choice(([], [60000], [3, 1], [699] * 9))
+                    times = np.linspace(0, 1, len(units)) * rng.choice((1, 1, 1, 1e30, np.nan, -1))
+                    rows[i] = np.asarray(units if key == "units" else times).astype(of)
+            labels: Any = rng.choice(([1, 0, 2], [1, 0, 2], [70, 0, 1], [1], [], ["a", "b", "c"], [-1, 0, 1]))
+            written["labels"] = np.array(labels, "S1" if "a" in labels else None)
+            written["extra/keys"] = np.array([b"null", b"eins"])
+            written["extra/speaker"] = np.zeros(3, np.uint16)
+        if rng.random() < 0.7:
+            file.write_bytes(damaged_bytes(file.read_bytes(), rng))
+    steps = rng.choice((5, 5, 5, 1, 100))
+    return f"run {graph} --data tonic:{kind}@events --steps {steps}"
+
+
+def _graph(file: Path, lines: int) -> None:
+    import nir
+
+    from neuroprompt.spiking.graph import write_graph
+
+    ones = np.ones(3)
+    nodes = {"input": nir.Input({"input": np.array([lines])}), "n": nir.IF(ones, ones, ones * 0)}
+    nodes |= {
+        "fc": nir.Affine(np.random.default_rng(0).normal(size=(3, lines)), np.zeros(3)),
+        "output": nir.Output({"output": np.array([3])}),
+    }
+    write_graph(nir.NIRGraph(nodes, [("input", "fc"), ("fc", "n"), ("n", "output")]), file)
+
+
+def tuned(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """--tune with strange numbers, on inputs that are strange, few, all nothing, or enormous."""
+    rounds = rng.choice((1, 2, 0, -1, -(2**63))) if rng.random() < 0.3 else 1
+    target = rng.choice(("lava", "lava", "nir"))
+    what = rng.randrange(5)
+    if what == 0:
+        word = rng.choice(("0", "1", "-1", "nan", "1e-320", "2", "", "inf", "0.5:0.5", ESCAPE))
+        return f"export {base}/graph.nir --target {target} --steps 5 --out out --tune {rounds} --input poisson:{word}"
+    sound = np.random.default_rng(rng.randrange(99)).random((rng.choice((1, 2, 3, 8)), 8, 6)) < rng.choice((0, 0.5, 1))
+    np.save(place / "x.npy", sound.astype(np.float32) * rng.choice((1, 1, 1e-30, 1e30, -1, 255)))
+    if what < 4:
+        (place / "x.npy").write_bytes(strange_npy(rng) if what == 3 else (place / "x.npy").read_bytes())
+    else:
+        (place / "x.npy").write_bytes(damaged_bytes((place / "x.npy").read_bytes(), rng))
+    return f"export {base}/graph.nir --target {target} --steps 5 --out out --tune {rounds} --calibrate x.npy"
+
+
+# --- shards ----------------------------------------------------------------------------------------------------------
+
+
+def shard_files(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """A work folder in which a shard's file is damaged, another's, of another command, or has other arrays."""
+
+    def write(folder: Path) -> None:
+        from in_turn import InTurn
+
+        from neuroprompt.bundles.data_run import run_items
+        from neuroprompt.bundles.shards import Split
+        from neuroprompt.bundles.verify_run import verify_items
+
+        split = Split(InTurn(), 2, folder)
+        run_items(base / "graph.nir", base / "items.npy", steps=8, split=split)
+        verify_items(base / "graph.nir", base / "items.npy", None, ["loihi"], steps=8, split=split)
+
+    shutil.copytree(newer(base, "work", write), place / "work")
+    files = sorted((place / "work").glob("*/shard.npz"))
+    for file in rng.sample(files, rng.choice((2, 4))):
+        what = rng.randrange(6)
+        if what == 0:
+            file.write_bytes(rng.choice(files).read_bytes())
+        elif what == 1:
+            _other_arrays(file, rng)
+        else:
+            file.write_bytes(damaged_as(file.name)(file.read_bytes(), rng))
+    options = "--steps 8 --engine local --shards 2 --work work"
+    inputs = f"{base}/items.npy"
+    return rng.choice(
+        (
+            f"run {base}/graph.nir --inputs {inputs} {options}",
+            f"verify {base}/graph.nir --input {inputs} --targets loihi {options}",
+        )
+    )
+
+
+def _other_arrays(file: Path, rng: Random) -> None:
+    """Sound arrays of which one is longer, shorter, of another type, or out of range; or JSON of other values."""
+    with np.load(file) as opened:
+        arrays = dict(opened)
+    name = rng.choice(sorted(arrays))
+    if name == "verified":
+        text = damaged_json(arrays[name].tobytes(), rng)
+        arrays[name] = np.frombuffer(text, np.uint8)
+    else:
+        value = arrays[name]
+        numbers = () if value.dtype.kind == "U" else (value.astype(float), value * 0)
+        longer = (np.repeat(value, 2, axis=0), value[..., :-1]) if value.ndim else ()
+        arrays[name] = rng.choice((*numbers, *longer, value.astype("U9"), np.array(ESCAPE), np.array([[1]])))
+        if arrays[name].dtype.kind == "i" and rng.random() < 0.5:
+            arrays[name] = arrays[name] * 0 + rng.choice((-1, 10**9, 2**62, -(2**62)))
+    np.savez(file, allow_pickle=False, **arrays)
+
+
+# --- bundles of several forms, pages, names --------------------------------------------------------------------------
+
+
+def _exported(base: Path, target: str, precision: str = "fp32") -> Path:
+    def write(folder: Path) -> None:
+        import neuroprompt as npt
+
+        npt.export(base / "run", folder, target=target, precision=precision, max_drop=100.0)
+
+    return newer(base, f"{target}-{precision}", write)
+
+
+def _json(values: Any) -> str:
+    try:
+        return json.dumps(values)
+    except (ValueError, OverflowError):  # a whole number of more digits than Python prints
+        return "{}"
+
+
+def several_forms(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """A bundle with fused and 8-bit files, of which one is damaged or gone, or whose manifest says another form."""
+    shutil.copytree(_exported(base, "onnx", "int8"), place / "b")
+    manifest = json.loads((place / "b" / MANIFEST).read_text())
+    file = rng.choice(sorted((place / "b").glob("model.*")))
+    what = rng.randrange(6)
+    if what == 0:
+        manifest["about"]["forms"] = damaged_value(manifest["about"]["forms"], rng)
+    elif what == 1:
+        file.unlink()
+        del manifest["files"][file.name]
+    else:
+        data = rng.choice(sorted((place / "b").glob("model.*"))).read_bytes() if what == 2 else file.read_bytes()
+        file.write_bytes(data if what == 2 else damaged_as(file.name)(data, rng))
+        manifest["files"][file.name] = sha256(file)
+    (place / "b" / MANIFEST).write_text(_json(manifest))
+    image = f"{base}/images/0000.png"
+    form = rng.choice(("", "", "--form int8", "--form fused", "--form portable", "--form x"))
+    return rng.choice((f"run b {image} {form}", f"run b {image} {form}", "energy b", "card b"))
+
+
+def web_folder(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """The folder of a page, of which a file is damaged, gone or more, and its manifest knows or does not."""
+    shutil.copytree(_exported(base, "web"), place / "b")
+    file = rng.choice(sorted(path for path in (place / "b").iterdir() if path.stat().st_size < 10**6))
+    what = rng.randrange(4)
+    if what == 0:
+        file.unlink()
+    elif what == 1:
+        (place / "b" / rng.choice(("x.htm", "new.js", "..x"))).write_text(f"<{TAG}>")
+    else:
+        file.write_bytes(damaged_as(file.name)(file.read_bytes(), rng))
+        if file.name != MANIFEST and what == 2:
+            manifest = json.loads((place / "b" / MANIFEST).read_text())
+            manifest["files"][file.name] = sha256(file)
+            (place / "b" / MANIFEST).write_text(json.dumps(manifest))
+    return rng.choice(
+        (f"run b {base}/images/0000.png", "energy b", "card b", f"export {base}/run --target web --out b")
+    )
+
+
+def hostile_names(place: Path, base: Path, hub: Hub, rng: Random) -> str:
+    """A run whose classes, data set and backbone's tag are HTML, escape sequences, mathematics or nothing."""
+    shutil.copytree(base / "run", place / "r")
+    about = json.loads((place / "r" / "run.json").read_text())
+    classes = about["config"]["classes"]
+    for i in range(len(classes)):
+        if rng.random() < 0.6:
+            classes[i] = rng.choice(NAMES)
+    if rng.random() < 0.3:
+        about["config"]["recipe"] = rng.choice(NAMES)
+    (place / "r" / "run.json").write_text(json.dumps(about), encoding="utf-8")
+    report = "report r --skip latency --skip verify --skip measure --skip accuracy --out r.html"
+    return rng.choice((report, "export r --target web --out web", "eval r", "export r --target lava --out lava"))
+
+
+def strange_pages(place: Path) -> list[str]:
+    """Pages in which a parser sees a hostile name as an element."""
+    pages = place.rglob("*.html")
+    return [
+        str(page.relative_to(place))
+        for page in pages
+        if page.is_file() and _seen(page.read_bytes().decode(errors="replace"))
+    ]
+
+
+def _seen(text: str) -> bool:
+    elements: list[str] = []
+
+    class Elements(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            elements.append(tag)
+
+    Elements().feed(text)
+    return TAG in elements
+
+
+NEWER = {
+    "recipes of hostile values": sound_recipe,
+    "hf-disk folders": hf_disk,
+    "tonic files": tonic_files,
+    "tuning": tuned,
+    "shards": shard_files,
+    "several forms": several_forms,
+    "web folders": web_folder,
+    "hostile names": hostile_names,
+}
