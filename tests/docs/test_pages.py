@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import blocks
@@ -20,6 +21,9 @@ from neuroprompt.cli._app import VERBS, app
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = {"README", "how-to/cluster", "how-to/report", "tutorials/deploy", "tutorials/loihi"}
 """Pages that run many simulators, time graphs, start more processes, or write a report."""
+
+
+verbs_page = cache(generated.verbs)
 
 
 def named(page: Path) -> str:
@@ -88,7 +92,7 @@ def test_write_puts_outputs_into_a_page(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_examples_of_the_help_parse() -> None:
     command = typer.main.get_command(app)
-    text = generated.verbs()
+    text = verbs_page()
     examples = [line[2:] for line in text.splitlines() if line.startswith("$ neuroprompt ") and "[OPTIONS]" not in line]
     assert len(examples) > len(getattr(command, "commands", {}))
     for example in examples:
@@ -96,7 +100,7 @@ def test_examples_of_the_help_parse() -> None:
 
 
 def test_the_generated_pages_name_everything() -> None:
-    verbs, face, parts, prices = generated.verbs(), generated.python(), generated.parts(), generated.prices()
+    verbs, face, parts, prices = verbs_page(), generated.python(), generated.parts(), generated.prices()
     assert [verb for verb in VERBS if f"## `neuroprompt {verb}`" not in verbs] == []
     assert "[bold]" not in verbs
     names = [getattr(getattr(neuroprompt, name), "__qualname__", "") for name in neuroprompt.__all__]
