@@ -87,7 +87,7 @@ def as_rgb(image: Image.Image, name: str = "an image", exif: bool = True) -> Ima
     elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         shown = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
-    image = image.convert("RGB")
+    image = image if image.mode == "RGB" else image.convert("RGB")
     return image if turn is None else image.transpose(turn)
 
 
@@ -121,7 +121,9 @@ def pixels(
         return np.array(image.resize((width, height), FILTERS[interpolation], box))
     if image.size != (wide, tall):
         image = image.resize((wide, tall), FILTERS[interpolation])
-    return np.array(image.crop((left, top, left + width, top + height)))
+    if image.size != (width, height):
+        image = image.crop((left, top, left + width, top + height))
+    return np.array(image)
 
 
 def cut(

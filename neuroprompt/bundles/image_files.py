@@ -117,11 +117,11 @@ def read_pixels(file: Path, preprocess: Mapping[str, Any]) -> Pixels:
 
 def normalised(images: Pixels, preprocess: Mapping[str, Any]) -> Floats:
     """(x / 255 - mean) / std of images (B, H, W, 3), as (B, 3, H, W); in the middle of zeros if there is a canvas."""
-    levels = np.arange(256, dtype=np.float32) / 255
-    values = np.empty((len(images), 3, *images.shape[1:3]), np.float32)
-    for i, (mean, std) in enumerate(zip(preprocess["mean"], preprocess["std"], strict=True)):
-        of_level = (levels - np.float32(mean)) / np.float32(std)  # there are no more values than these
-        values[:, i] = of_level[images[..., i]]
+    values = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+    values /= np.float32(255)
+    mean, std = (np.asarray(preprocess[key], np.float32)[:, None, None] for key in ("mean", "std"))
+    values -= mean
+    values /= std
     return _padded(values, preprocess)
 
 

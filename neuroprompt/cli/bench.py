@@ -13,6 +13,7 @@ from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
+    from neuroprompt.benchmarks.bulk import BulkBenchmark
     from neuroprompt.benchmarks.latency_result import LatencyBenchmark
     from neuroprompt.benchmarks.rounds import Middle
     from neuroprompt.benchmarks.training import TrainingBenchmark
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         "bench --training --backbone vit_small_patch16_224 --random-weights --method vpt-deep --tokens 50",
         "bench --spiking --width 2048 --layers 3 --steps 100",
         "bench --startup out/onnx",
+        "bench out/onnx --bulk 2048 --threads 2",
     ),
 )
 def bench(
@@ -41,9 +43,10 @@ def bench(
     ] = False,
     image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels.")] = None,
     tokens: Annotated[int, typer.Option(help="Prompt tokens (a block), with --backbone.")] = 10,
-    batch: Annotated[int, typer.Option(help="Images a run.")] = 1,
+    batch: Annotated[int | None, typer.Option(help="Images a run (default: 1, with --bulk 8).")] = None,
     rounds: Annotated[
-        int | None, typer.Option(help="Rounds; each runs all, in turn (default: 20, with --spiking and --startup 3).")
+        int | None,
+        typer.Option(help="Rounds; each runs all, in turn (default: 20, with --bulk 5, --spiking and --startup 3)."),
     ] = None,
     training: Annotated[
         bool, typer.Option("--training", help="Time training steps instead: every method, or those of --method.")
@@ -61,6 +64,9 @@ def bench(
         bool,
         typer.Option("--startup", help="Time the start of every verb, and the first image of a bundle."),
     ] = False,
+    bulk: Annotated[
+        int | None, typer.Option(help="Time 'run BUNDLE FOLDER' on so many files beside ONNX Runtime alone.")
+    ] = None,
     spiking: Annotated[bool, typer.Option("--spiking", help="Time Lava and the emulator on random nets.")] = False,
     steps: Annotated[int, typer.Option(help="Time steps, with --spiking.")] = 100,
     width: Annotated[int, typer.Option(help="Neurons a layer, with --spiking.")] = 2048,
@@ -80,10 +86,13 @@ def bench(
     bundle, 'run' takes the 32-bit file that was clearly faster here. With --training: a step as 'train' takes it beside
     that of a plain loop with prompts as ordinary tokens, and the most memory that each holds. With --spiking: our Lava
     run beside that of a plain converter, our emulator beside Lava, batches of images, growing nets, and sparse spikes.
-    With --startup: the processor time in which a new process of each verb starts.
+    With --startup: the processor time in which a new process of each verb starts. With --bulk: images a second of a
+    folder, beside those of ONNX Runtime on the same images decoded before.
     """
     if startup and (backbone or training or spiking):
         raise BadSetting("--startup with --backbone, --training or --spiking", "--startup alone, or with a bundle")
+    if bulk is not None and (bundle is None or backbone or training or spiking or startup):
+        raise BadSetting("--bulk without a bundle, or with another benchmark", "bench BUNDLE --bulk N")
     if spiking and (bundle or backbone or training):
         raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
     if not (spiking or startup) and (bundle is None) == (backbone is None):
@@ -94,7 +103,7 @@ def bench(
         raise BadSetting("--device or --precision without --training", "--training --backbone NAME --device cuda")
     if workers and not training:
         raise BadSetting("--workers without --training", "--training --backbone NAME --workers N")
-    rounds = (3 if spiking or startup else 20) if rounds is None else rounds
+    rounds = (5 if bulk is not None else 3 if spiking or startup else 20) if rounds is None else rounds
     spec, progress = _spec(backbone, weights, image_size, random_weights), TerminalProgress()
     if startup:
         from neuroprompt.benchmarks.startup import bench_startup
@@ -105,6 +114,16 @@ def bench(
         starts = [(name, *_cells(seconds)) for name, seconds in started.cpu_seconds.items()]
         title = f"processor seconds of a new process, median of {rounds} rounds"
         emit(started.json(), json, table(title, ("start", "CPU s", "middle half"), starts))
+    elif bulk is not None:
+        from neuroprompt.benchmarks.bulk import bench_bulk
+        from neuroprompt.bundles.predict import BATCH
+
+        assert bundle is not None
+        with stdout_is_ours():
+            files = bench_bulk(
+                bundle, bulk, batch=BATCH if batch is None else batch, threads=threads, rounds=rounds, progress=progress
+            )
+        _show_bulk(files, json)
     elif spiking:
         from neuroprompt.benchmarks.spiking import bench_spiking
         from neuroprompt.cli._spiking_speed import show
@@ -121,7 +140,7 @@ def bench(
                 spec,
                 method or [],
                 tokens=tokens,
-                batch=batch,
+                batch=1 if batch is None else batch,
                 rounds=rounds,
                 workers=workers or (),
                 device=device,
@@ -136,7 +155,13 @@ def bench(
         assert what is not None
         with stdout_is_ours():
             timed = bench_latency(
-                what, weights=weights, tokens=tokens, batch=batch, rounds=rounds, threads=threads, progress=progress
+                what,
+                weights=weights,
+                tokens=tokens,
+                batch=1 if batch is None else batch,
+                rounds=rounds,
+                threads=threads,
+                progress=progress,
             )
         _show_latency(timed, json)
 
@@ -180,6 +205,16 @@ def _show_latency(result: LatencyBenchmark, json: bool) -> None:
         f"faster here: --form {result.fastest}",
         f"largest difference baked against PyTorch: {result.max_abs_diff:.2e}",
     )
+
+
+def _show_bulk(result: BulkBenchmark, json: bool) -> None:
+    speeds = [
+        (name, f"{speed:.1f}", *_cells(result.ratio.get(f"run_over_{name}")))
+        for name, speed in result.images_per_second.items()
+    ]
+    size = f"{result.size[0]} x {result.size[1]}"
+    title = f"{result.images} files of {size}, batch {result.batch}, {result.threads} threads, {result.rounds} rounds"
+    emit(result.json(), json, table(title, ("what", "images/s", "run over it", "middle half"), speeds))
 
 
 def _show_training(result: TrainingBenchmark, json: bool) -> None:

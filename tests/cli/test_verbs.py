@@ -158,6 +158,15 @@ def test_bench_puts_all_forms_in_one_run(command: Command, onnx_bundle: Path) ->
     assert 0 < result.json["max_rel_diff"] <= TOLERANCE
 
 
+def test_bench_of_a_folder_compares_with_the_model_alone(command: Command, onnx_bundle: Path) -> None:
+    result = command("bench", onnx_bundle, "--bulk", "11", "--batch", "4", "--threads", "2", "--rounds", "1", "--json")
+    assert result.code == 0
+    speeds = result.json["images_per_second"]
+    assert set(speeds) == {"run", "alone", "alone_at_once"}
+    assert result.json["ratio"]["run_over_alone"] == near(speeds["run"] / speeds["alone"])
+    assert (result.json["images"], result.json["batch"], result.json["threads"]) == (11, 4, 2)
+
+
 def test_a_card_and_a_report(command: Command, trained: Path, lava_bundle: Path, tmp_path: Path) -> None:
     card = command("card", lava_bundle, "--license", "mit", "--json")
     assert card.code == 0

@@ -209,6 +209,8 @@ def test_a_changed_and_a_missing_file_of_a_bundle(command: Command, lava_bundle:
 
 def test_a_bundle_of_the_other_kind(command: Command, lava_bundle: Path, onnx_bundle: Path) -> None:
     refused(command("bench", lava_bundle), "lava", "onnx")
+    refused(command("bench", lava_bundle, "--bulk", "8"), "lava", "onnx")
+    refused(command("bench", onnx_bundle, "--bulk", "0"), "0 images")
     refused(command("verify", onnx_bundle), "onnx", "lava")
 
 
@@ -271,5 +273,6 @@ def test_wrong_noise_and_wrong_options(command: Command, trained: Path, lava_bun
     refused(command("eval", trained, "--ood", "folder:nowhere"), "nowhere")
     refused(command("eval", trained, "--csv", trained / "no" / "a.csv"), "a.csv")
     refused(command("bench"), "--backbone")
+    refused(command("bench", "--bulk", "8"), "--bulk", "BUNDLE")
     refused(command("energy", lava_bundle, "--generator-prices", "loihi2"), "loihi2", "loihi")
     refused(command("run", lava_bundle, "--precision", "half", "--target", "loihi"), "half")

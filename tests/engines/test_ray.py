@@ -37,6 +37,15 @@ def started(out: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def printed(*words: object) -> dict[str, Any]:
+    """The JSON of a verb that ends well."""
+    command = [sys.executable, "-m", "neuroprompt", *map(str, words), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
 def ended(sweep: subprocess.Popen[str]) -> dict[str, Any]:
     out, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, err
@@ -175,8 +184,21 @@ def test_what_would_fail_every_task_is_one_line_before_the_first(cluster: Callab
 
 @pytest.mark.slow
 def test_a_data_set_in_shards_on_two_nodes_is_that_of_one_run(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
-    """`run` and `verify`, a shard a node; the driver is a process of its own, as Ray stays in it."""
-    nodes = cluster(1, 1)
+    """`run`, `verify` and `eval`, a shard a node; the driver is a process of its own, as Ray stays in it."""
+    nodes, run = cluster(1, 1), tmp_path / "run"
+    printed("train", *SMALL, "--method", "linear", "--epochs", "1", "--out", run)
+    shards = (
+        "--engine",
+        "ray",
+        "--engine-set",
+        f"address={nodes.address}",
+        "--shards",
+        "2",
+        "--work",
+        tmp_path / "eval",
+    )
+    assert printed("eval", run, *shards) == printed("eval", run)
+    assert len(list((tmp_path / "eval").glob("*/shard.npz"))) == 2
     graph_and_items(tmp_path)
     words = [sys.executable, str(Path(sharded.__file__)), str(tmp_path), nodes.address]
     done = subprocess.run(words, capture_output=True, text=True, timeout=400, check=False)
