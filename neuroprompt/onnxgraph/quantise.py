@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import ParityError, Unsupported
+from neuroprompt.onnxgraph.activations import activations, largest, means, powers
 from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import integer_products
 from neuroprompt.onnxgraph.rounding import round_weights
@@ -50,7 +51,7 @@ def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True
     Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
     """
     model = _named(file)
-    smooth(model, _largest(model, _inputs(model, _chosen(model)), images))
+    smooth(model, largest(model, _inputs(model, _chosen(model)), images))
     chosen = _chosen(model)
     tensors = _inputs(model, chosen)
     tensors += [node.output[0] for node in chosen if node.op_type == "Conv"]
@@ -63,7 +64,11 @@ def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True
     names = [node.name for node in chosen]
     if any(node.op_type == "Conv" for node in chosen):
         _static(model, out, images, ranges, names, reduce_range=reduce_range)
-        correct_biases(model, onnx.load(str(out)), _means(model, chosen, images))
+        correct_biases(
+            model,
+            onnx.load(str(out)),
+            means(model, _inputs(model, [node for node in chosen if node.op_type == "Conv"]), images),
+        )
     _static(model, out, images, ranges, names, reduce_range=reduce_range)
     _round(model, out, chosen, images)
     return _counted(out, len(chosen))
@@ -76,8 +81,8 @@ def _round(model: onnx.ModelProto, out: Path, chosen: Sequence[onnx.NodeProto], 
     eight = onnx.load(str(out))
     for part in _parts(products, constants):
         weights = {node.name: numpy_helper.to_array(constants[node.input[1]]) for node in part}
-        powers = _powers(model, _inputs(model, part), images)
-        round_weights(eight, weights, {node.name: powers[node.input[0]] for node in part})
+        by_input = powers(model, _inputs(model, part), images)
+        round_weights(eight, weights, {node.name: by_input[node.input[0]] for node in part})
     onnx.save(eight, str(out))
 
 
@@ -147,7 +152,7 @@ def quantise_dynamic(file: Path, out: Path, images: Floats | None = None) -> int
     if not any(node.op_type == "MatMul" for node in _chosen(model)):
         raise Unsupported(f"{file.name} without products of tokens and weights", "--precision int8 for convolutions")
     if images is not None:
-        smooth(model, _largest(model, _inputs(model, _chosen(model)), images))
+        smooth(model, largest(model, _inputs(model, _chosen(model)), images))
     chosen = [node for node in _chosen(model) if node.op_type == "MatMul"]
     with TemporaryDirectory() as folder, _quiet():
         plain = Path(folder) / "plain.onnx"
@@ -217,7 +222,7 @@ def _ranges_of(
     samples: dict[str, list[NDArray[Any]]] = {name: [] for name in tensors}
     extremes = dict.fromkeys(tensors, (0.0, 0.0))
     rng, each = np.random.default_rng(0), max(1, SAMPLE // len(images))
-    for values in _activations(model, tensors, images):
+    for values in activations(model, tensors, images):
         for name, numbers in values.items():
             low, high = extremes[name]
             extremes[name] = min(low, float(numbers.min())), max(high, float(numbers.max()))
@@ -238,56 +243,6 @@ def _best(numbers: NDArray[Any], low: float, high: float) -> tuple[float, float]
         errors.append(float(np.square((levels - zero) * scale - numbers).mean()))
     share = float(SHRINK[int(np.argmin(errors))])
     return low * share, high * share
-
-
-def _largest(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, NDArray[Any]]:
-    """The largest magnitude of each activation by its last axis, the channels of tokens."""
-    largest: dict[str, NDArray[Any]] = {}
-    for values in _activations(model, tensors, images):
-        for name, numbers in values.items():
-            peak = np.abs(numbers).reshape(-1, numbers.shape[-1]).max(axis=0)
-            largest[name] = np.maximum(largest.get(name, peak), peak)
-    return largest
-
-
-def _means(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], images: Floats) -> dict[str, NDArray[Any]]:
-    """The mean of each input of a convolution by channel."""
-    tensors = _inputs(model, [node for node in nodes if node.op_type == "Conv"])
-    sums: dict[str, NDArray[Any]] = {}
-    for values in _activations(model, tensors, images):
-        for name, numbers in values.items():
-            axes = tuple(range(2, numbers.ndim))
-            sums[name] = sums.get(name, 0.0) + numbers.mean(axis=axes, dtype=np.float64).sum(axis=0)
-    return {name: total / len(images) for name, total in sums.items()}
-
-
-def _powers(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, NDArray[Any]]:
-    """The sums of x^T x (k, k) over all tokens x (k) of each activation."""
-    sums: dict[str, NDArray[Any]] = {}
-    for values in _activations(model, tensors, images):
-        for name, numbers in values.items():
-            rows = numbers.reshape(-1, numbers.shape[-1])
-            power = rows.T @ rows
-            sums[name] = sums[name] + power if name in sums else power
-    return sums
-
-
-def _activations(
-    model: onnx.ModelProto, tensors: Sequence[str], images: Floats, batch: int = 4
-) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """The activations' values, a few images at a time."""
-    import onnxruntime as ort
-
-    twin = onnx.ModelProto()
-    twin.CopyFrom(model)
-    twin.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in tensors)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(twin.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    first = session.get_inputs()[0].name
-    for start in range(0, len(images), batch):
-        part = np.ascontiguousarray(images[start : start + batch], dtype=np.float32)
-        yield dict(zip(tensors, session.run(list(tensors), {first: part}), strict=True))
 
 
 def _counted(file: Path, expected: int) -> int:
