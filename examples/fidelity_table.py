@@ -1,6 +1,6 @@
 """How near nets of five kinds are to float as integers: 8 bits, wide weights, other converters, limits lifted.
 
-python examples/fidelity_table.py [NET ...] [--out fidelity.json]     (all nets: some minutes)
+python examples/fidelity_table.py [NET ...] [--out fidelity.json]     (all nets: 15 minutes at low priority)
 python examples/fidelity_table.py --show examples/fidelity.json       (the two tables of rows that are there)
 
 For each net, trained here, on held-out inputs: the Jaccard index of every layer's spikes with float's, the accuracy,
