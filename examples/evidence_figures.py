@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from evidence_claims import CLAIMS, CONFIRMED, CONTRADICTED, OPEN, SETS, SETTINGS, findings
+from evidence_claims import CLAIMS, SETTINGS
 from evidence_results import Results, Run
+from evidence_rule import CONFIRMED, CONTRADICTED, OPEN, SETS, findings
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 
-from evidence_claims import CLAIMS, CONFIRMED, NO_WORSE, OPEN, SETTINGS, Claim, Finding, findings
+from evidence_claims import CLAIMS, SETTINGS
 from evidence_results import RESULTS, Results, Run, Study, loaded
+from evidence_rule import CONFIRMED, NO_WORSE, OPEN, Claim, Finding, findings
 
 from neuroprompt.training.statistics import Interval, interval
 

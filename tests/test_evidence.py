@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evidence_claims import CLAIMS, CONFIRMED, CONTRADICTED, OPEN, SETTINGS, SPIKE_NVPT, findings, verdict
+from evidence_claims import CLAIMS, SETTINGS, SPIKE_NVPT
 from evidence_results import RESULTS, loaded, packed, read
+from evidence_rule import CONFIRMED, CONTRADICTED, OPEN, findings, verdict
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
