@@ -89,16 +89,9 @@ def bench(
     With --startup: the processor time in which a new process of each verb starts. With --bulk: images a second of a
     folder, beside those of ONNX Runtime on the same images decoded before.
     """
-    if startup and (backbone or training or spiking):
-        raise BadSetting("--startup with --backbone, --training or --spiking", "--startup alone, or with a bundle")
-    if bulk is not None and (bundle is None or backbone or training or spiking or startup):
-        raise BadSetting("--bulk without a bundle, or with another benchmark", "bench BUNDLE --bulk N")
-    if spiking and (bundle or backbone or training):
-        raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
-    if not (spiking or startup) and (bundle is None) == (backbone is None):
-        raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
-    if training and (backbone is None or threads is not None):
-        raise BadSetting("--training with a bundle or --threads", "--training --backbone NAME")
+    _check_together(bundle, backbone, bulk, training=training, spiking=spiking, startup=startup)
+    if training and threads is not None:
+        raise BadSetting("--training with --threads", "--training --backbone NAME")
     if (device, precision) != ("cpu", "auto") and not training:
         raise BadSetting("--device or --precision without --training", "--training --backbone NAME --device cuda")
     if workers and not training:
@@ -164,6 +157,22 @@ def bench(
                 progress=progress,
             )
         _show_latency(timed, json)
+
+
+def _check_together(
+    bundle: Path | None, backbone: str | None, bulk: int | None, *, training: bool, spiking: bool, startup: bool
+) -> None:
+    """Raise BadSetting where two benchmarks are asked for, or one lacks what it times."""
+    if startup and (backbone or training or spiking):
+        raise BadSetting("--startup with --backbone, --training or --spiking", "--startup alone, or with a bundle")
+    if bulk is not None and (bundle is None or backbone or training or spiking or startup):
+        raise BadSetting("--bulk without a bundle, or with another benchmark", "bench BUNDLE --bulk N")
+    if spiking and (bundle or backbone or training):
+        raise BadSetting("--spiking with a bundle, --backbone or --training", "--spiking alone")
+    if not (spiking or startup) and (bundle is None) == (backbone is None):
+        raise BadSetting("a bundle and --backbone" if bundle else "neither a bundle nor --backbone", "one of them")
+    if training and backbone is None:
+        raise BadSetting("--training with a bundle", "--training --backbone NAME")
 
 
 def _spec(backbone: str | None, weights: Path | None, image_size: int | None, random: bool) -> BackboneSpec | None:

@@ -19,7 +19,7 @@ from random import Random
 import pytest
 from fork_server import ForkServer
 from hostile_files import IMAGES, KINDS
-from hostile_options import strange_pages
+from hostile_names import strange_pages
 from hub_stand_in import Hub
 from killing import fresh
 from process_times import alive

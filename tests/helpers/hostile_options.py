@@ -1,4 +1,4 @@
-"""Hostile files of the newer options: shards, tuning, events, forms, names.
+"""Hostile files of the newer options: shards, tuning, events, forms.
 
 Each maker writes into `place` and gives the command to type. What it damages is written once, into a folder `newer`
 beside the other sound files.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 from damage import ESCAPE, damaged_as, damaged_bytes, damaged_json, damaged_value, strange_npy
+from hostile_names import hostile_names
 from hostile_recipes import TAG, sound_recipe
 from hub_stand_in import Hub
 
@@ -23,25 +23,6 @@ from neuroprompt.bundles.bundle import MANIFEST
 from neuroprompt.files import sha256
 
 RUN = "--image-size 16 --batch 8 --device cpu --limit 20 --epochs 1"
-NAMES = (
-    *(f"<{TAG}>", f'"><{TAG} x="', f"'><{TAG}>", f"</script><{TAG}>", f"</title><{TAG}>", f"--><{TAG}>", f"]]><{TAG}>"),
-    *(f"</style><{TAG}>", f"</svg><{TAG}>", f"&lt;{TAG}&gt;", f"<!--<script><{TAG}>", f"`<{TAG}>`", f"|<{TAG}>|"),
-    *(
-        "${settings}",
-        "$title",
-        "$",
-        "%s{0}",
-        "\\",
-        "$x^2$",
-        "$\\frac",
-        "_^{",
-        "a" * 3000,
-        "\u202egpj",
-        "\u2028",
-        "\ufeff",
-    ),
-    *(ESCAPE, "a\nb", "\x00", "\ud800", "", " ", "é", "日本", "\U0001f600", "a\x85b", "\r", "\x7f", "\t"),
-)
 
 
 def newer(base: Path, name: str, write: Callable[[Path], object]) -> Path:
@@ -264,42 +245,6 @@ def web_folder(place: Path, base: Path, hub: Hub, rng: Random) -> str:
     return rng.choice(
         (f"run b {base}/images/0000.png", "energy b", "card b", f"export {base}/run --target web --out b")
     )
-
-
-def hostile_names(place: Path, base: Path, hub: Hub, rng: Random) -> str:
-    """A run whose classes, data set and backbone's tag are HTML, escape sequences, mathematics or nothing."""
-    shutil.copytree(base / "run", place / "r")
-    about = json.loads((place / "r" / "run.json").read_text())
-    classes = about["config"]["classes"]
-    for i in range(len(classes)):
-        if rng.random() < 0.6:
-            classes[i] = rng.choice(NAMES)
-    if rng.random() < 0.3:
-        about["config"]["recipe"] = rng.choice(NAMES)
-    (place / "r" / "run.json").write_text(json.dumps(about), encoding="utf-8")
-    report = "report r --skip latency --skip verify --skip measure --skip accuracy --out r.html"
-    return rng.choice((report, "export r --target web --out web", "eval r", "export r --target lava --out lava"))
-
-
-def strange_pages(place: Path) -> list[str]:
-    """Pages in which a parser sees a hostile name as an element."""
-    pages = place.rglob("*.html")
-    return [
-        str(page.relative_to(place))
-        for page in pages
-        if page.is_file() and _seen(page.read_bytes().decode(errors="replace"))
-    ]
-
-
-def _seen(text: str) -> bool:
-    elements: list[str] = []
-
-    class Elements(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: object) -> None:
-            elements.append(tag)
-
-    Elements().feed(text)
-    return TAG in elements
 
 
 NEWER = {
