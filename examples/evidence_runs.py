@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from evidence_data import Split, Study
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -18,6 +17,7 @@ import neuroprompt as npt
 from neuroprompt.contracts.learning import Stream
 from neuroprompt.progress import SILENT
 from neuroprompt.training.begin import begin_prompt
+from neuroprompt.training.devices import launch
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.optimiser import set_rate
 
@@ -117,7 +117,8 @@ class Team:
             if model.prompt.sample:  # as the product begins it
                 begun = npt.RunConfig(seed=seed, batch=batch)
                 pairs: Any = list(zip(images.cpu(), labels.tolist(), strict=True))
-                begin_prompt(Fabric(accelerator=self.device.type, devices=1), begun, model, pairs, SILENT)
+                fabric = launch(self.device.type, 1, "auto", "32-true")
+                begin_prompt(fabric, begun, model, pairs, SILENT)
         optimiser = self.optimiser()
         order = torch.stack([_orders(seed, study.epochs, n, each * batch) for seed, _, _ in self.runs])
         order = order.view(len(self.runs), study.epochs * each, batch).to(self.device)

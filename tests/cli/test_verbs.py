@@ -193,7 +193,7 @@ def test_backbones_lists_what_takes_what(command: Command) -> None:
     printed = command("backbones", "qwen3_vit_88m")
     assert "qwen3_vit_88m_enc" in printed.out
     assert "no features" in printed.out
-    without = command("backbones", "hiera_tiny_224", "--json").json["models"]["hiera_tiny_224"]
+    without = command("backbones", "sam2_hiera_tiny", "--json").json["models"]["sam2_hiera_tiny"]
     assert "knows its blocks" in without["why_no_tokens"]
     assert vit["why_no_tokens"] == ""
     wrong = command("backbones", "nothing_like_it")
