@@ -37,6 +37,8 @@ from .report.card import card as card
 from .report.write import Report as Report
 from .report.write import report as report
 from .simulators.compare import compare as compare
+from .simulators.counts import SpikeCounts as SpikeCounts
+from .simulators.counts import spike_counts as spike_counts
 from .simulators.verify import Verification as Verification
 from .simulators.verify import verify as verify
 from .spiking.activity import Activity as Activity

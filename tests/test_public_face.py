@@ -31,13 +31,13 @@ VERBS = {
 }
 """A function for each verb of the command, and its parameters."""
 RESULTS = """
-    Accuracy Card DataRun EnergyEstimate Exported Labels LatencyBenchmark Predictions Recording Report SpikeRun
-    Sweep Verification
+    Accuracy Card DataRun EnergyEstimate Exported Labels LatencyBenchmark Predictions Recording Report SpikeCounts
+    SpikeRun Sweep Verification
 """
 OTHERS = """
     Activity Backbone BackboneSpec Bundle Data Engine Exporter Head NeuropromptError Point Prices Progress
     Prompt Resources Run RunConfig SpikingModel SpikingTarget Target __version__ compare configure grid
-    load_model loihi_aware model_of_graph read_graph run_items
+    load_model loihi_aware model_of_graph read_graph run_items spike_counts
 """
 
 
@@ -67,7 +67,7 @@ def test_a_verb_is_a_function_of_typed_arguments(name: str) -> None:
 def test_a_result_is_frozen_and_prints_as_json(name: str) -> None:
     result: Any = getattr(neuroprompt, name)
     assert result.__dataclass_params__.frozen
-    assert name == "Recording" or callable(result.json)
+    assert name in ("Recording", "SpikeCounts") or callable(result.json)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
