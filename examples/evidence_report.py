@@ -164,15 +164,30 @@ def cost(results: Results, names: Iterable[str]) -> dict[str, tuple[int, float]]
 
 def overview(results: Results) -> Iterable[str]:
     """A table for each data set, all tested studies in it."""
-    head = ("study", "settings", "parameters", "rates", "seeds", "clean", "mean, noise", "lowest noise", "ones")
+    head = (
+        "study",
+        "settings",
+        "parameters",
+        "rates",
+        "seeds",
+        "clean",
+        "mean, noise",
+        "lowest noise",
+        "elsewhere",
+        "ones",
+    )
+    order = planned()
+    studies = sorted(results.studies.values(), key=lambda study: order.index(study.name))
     for data in dict.fromkeys(study.data for study in results.studies.values()):
-        rows = [
-            _row(study, results.of(name))
-            for name, study in results.studies.items()
-            if study.data == data and results.of(name)
-        ]
+        rows = [_row(study, runs) for study in studies if study.data == data and (runs := results.of(study.name))]
         if rows:
             yield f"### {data}\n\n{table(head, rows)}"
+
+
+def planned() -> list[str]:
+    """The names of all studies of evidence.toml, in its order."""
+    groups = tomllib.loads((HERE / "evidence.toml").read_text())
+    return [f"{group}/{name}" for group, of in groups.items() for name in of.get("studies", ())]
 
 
 def _row(study: Study, runs: list[Run]) -> tuple[object, ...]:
@@ -181,12 +196,13 @@ def _row(study: Study, runs: list[Run]) -> tuple[object, ...]:
     settings += f", from VPT-deep at {study.warm[0]:g}, {study.warm[1]:g}" if study.warm else ""
     rates = [f"{rate:g}" for rate in (runs[0].lr_prompt, runs[0].lr_head) if rate is not None]
     rates += [f"C {runs[0].c:g}"] if runs[0].c else []
+    elsewhere = [run.ood for run in runs if run.ood is not None]
     densities = [run.density for run in runs if run.density]
     ones = f"{100 * statistics.fmean(densities):.0f} %" if densities else "-"
     return (
         study.name, settings, f"{runs[0].prompt_parameters:,}", ", ".join(rates), len(runs),
         share([run.clean for run in runs]), share([run.noisy for run in runs]),
-        f"{lowest} {share([run.noise[lowest] for run in runs])}", ones,
+        f"{lowest} {share([run.noise[lowest] for run in runs])}", share(elsewhere) if elsewhere else "-", ones,
     )  # fmt: skip
 
 
@@ -217,9 +233,7 @@ def still_open(results: Results) -> str:
     """Studies that were searched and not tested, and those that are planned and were not begun."""
     tested = {run.study for run in results.runs}
     begun = [name for name in results.studies if name not in tested]
-    groups = tomllib.loads((HERE / "evidence.toml").read_text())
-    planned = [f"{group}/{name}" for group, of in groups.items() for name in of.get("studies", ())]
-    waiting = [name for name in planned if name not in results.studies]
+    waiting = [name for name in planned() if name not in results.studies]
     return "\n".join((
         item("**Searched, not tested** (no result): " + ", ".join(f"`{name}`" for name in begun) + "."),
         item("**Planned in `examples/evidence.toml`, not begun**: " + ", ".join(f"`{name}`" for name in waiting) + "."),

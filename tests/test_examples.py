@@ -28,6 +28,7 @@ ALLOWED = {
     "evidence_figures.py": {"matplotlib"},
     "fidelity_table.py": FIDELITY,
     "fidelity_nets.py": FIDELITY,
+    "fidelity_accuracy.py": FIDELITY,
     "fidelity_peers.py": FIDELITY,
     "fidelity_limits.py": FIDELITY,
     "fidelity_prompts.py": FIDELITY,
