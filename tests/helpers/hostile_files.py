@@ -173,7 +173,7 @@ def hub_answer(place: Path, base: Path, hub: Hub, rng: Random) -> str:
         files[name] = damaged_as(name)(files[name], rng)
     else:
         manifest = json.loads(files[MANIFEST])
-        name = rng.choice(("../x", "/tmp/x", "a/../../x", ".git/config", "x\\y", ESCAPE, "", ".", "a" * 5000, "x.pkl"))
+        name = rng.choice(("../x", "/x", "a/../../x", ".git/config", "x\\y", ESCAPE, "", ".", "a" * 5000, "x.pkl"))
         manifest["files"][name] = rng.choice((*NASTY[:20], "0" * 64))
         files[MANIFEST] = json.dumps(
             manifest if what == 2 else damaged_json(b"{}", rng).decode(errors="replace")
