@@ -10,9 +10,19 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.compiler.conventions import CONVENTIONS, DEFAULT, KEY, Reading, convention_called
-from neuroprompt.compiler.said import check_said
+from neuroprompt.compiler.conventions import (
+    CONVENTIONS,
+    DEFAULT,
+    KEY,
+    RESET,
+    RESETS,
+    Convention,
+    Reading,
+    convention_called,
+)
+from neuroprompt.compiler.said import said_of_reset
 from neuroprompt.errors import BadGraph
+from neuroprompt.spiking.program import Reset
 from neuroprompt.spiking.time_step import DT_SECONDS
 
 Array = NDArray[np.float64]
@@ -28,18 +38,47 @@ def reading_of(graph: nir.NIRGraph, dt: float | None = None) -> Reading:
     `dt` overrides the time step of the metadata. Raises BadGraph, UnknownName, and Unsupported for another reset.
     """
     nodes = dict(_nodes(graph))
-    metadata = {"": graph.metadata} | {name: node.metadata for name, node in nodes.items()}
-    words = tuple(line for name, said in metadata.items() for line in check_said(name, said))
     said = _dt(graph) if dt is None else dt
     name = graph.metadata.get(KEY)
+    hints: tuple[str, ...] = ()
     if name is not None:
         convention = convention_called(str(name))
-        return Reading(convention, convention.dt if said is None else said, hints=words, declared=True)
-    with np.errstate(all="ignore"):  # numbers beyond float64 are near none of theirs
-        recognised = _recognise(nodes, said)
-        dt = DT_SECONDS if said is None else said
-        hints = () if recognised else tuple(_hints(nodes, dt))
-    return replace(recognised or Reading(DEFAULT, dt), hints=(*words, *hints))
+        reading = Reading(convention, convention.dt if said is None else said, declared=True)
+    else:
+        with np.errstate(all="ignore"):  # numbers beyond float64 are near none of theirs
+            recognised = _recognise(nodes, said)
+            dt = DT_SECONDS if said is None else said
+            hints = () if recognised else tuple(_hints(nodes, dt))
+        reading = recognised or Reading(DEFAULT, dt)
+    resets, words = _resets(graph, nodes, reading.convention)
+    return replace(reading, hints=(*words, *hints), resets=resets)
+
+
+def _resets(
+    graph: nir.NIRGraph, nodes: Mapping[str, Any], convention: Convention
+) -> tuple[dict[str, Reset], tuple[str, ...]]:
+    """The resets of nodes that are none to v_reset, and words of the metadata that nothing here reads.
+
+    What the user declared holds for all; else a node's own word comes before the graph's.
+    """
+    declared = graph.metadata.get(RESET)
+    if declared is not None and declared not in RESETS:
+        raise BadGraph(f"the graph's {RESET} is {declared!r}", f"one of: {', '.join(RESETS)}")
+    firing = {name: n for name, n in nodes.items() if isinstance(n, (nir.IF, nir.LIF, nir.CubaLIF, nir.Threshold))}
+    whole = said_of_reset("", graph.metadata, declared is not None)
+    hints, resets = list(whole.hints), dict[str, Reset]()
+    for name, node in nodes.items():
+        own = said_of_reset(name, node.metadata, declared is not None)
+        hints += own.hints
+        word = declared or own.reset or whole.reset
+        # A Threshold keeps nothing, so that its reset is no matter.
+        if name in firing and word.startswith("subtract") and not isinstance(node, nir.Threshold):
+            late = convention.late == "all" or (convention.late == "IF, LIF" and not isinstance(node, nir.CubaLIF))
+            resets[name] = "late" if late or word == "subtract-late" else "subtract"
+    said = declared is not None or whole.reset or resets
+    if convention.name in ("rockpool", "spyx") and firing and not said:
+        hints.append(f"{convention.name}'s neurons subtract the threshold at a spike: --reset subtract")
+    return resets, tuple(hints)
 
 
 def activity_hints(reading: Reading, spikes: Mapping[str, NDArray[Any]]) -> list[str]:

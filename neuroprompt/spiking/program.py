@@ -31,6 +31,7 @@ GRADED = 2**17 - 1
 Array = NDArray[Any]
 Number = float | int | Array
 """One number for a whole population, or one for each neuron (n,)."""
+Reset = Literal["value", "subtract", "late"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Population:
     `emits` is "v" the neurons never fire (vth is infinite, or the chip's largest) and give their potential instead: v
     over `unit`, the chip's units for one of the graph's. With `hold` v also stays at its reset value in the step after
     a spike, whatever arrives: a refractory period of one step, in which u goes on.
+
+    `reset` of a float program may also be "subtract": v <- v - vth at a spike; or "late": v stays in the step of its
+    spike, and vth is taken off in the next, after the leak. A neuron fires once a step at most.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Population:
     emits: Literal["spikes", "v"] = "spikes"
     unit: float = 1.0
     hold: bool = False
+    reset: Reset = "value"
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,7 @@ class Program:
             arrays |= {f"current.{i}.{onset}": values for onset, values in p.currents}
             plain = {"name": p.name, "size": int(p.size), "bias_exp": int(p.bias_exp), "depth": int(p.depth)}
             plain |= {"emits": p.emits, "unit": float(p.unit), "hold": bool(p.hold)}
+            plain |= {} if p.reset == "value" else {"reset": p.reset}  # others' bytes are those of older versions
             populations.append({**plain, "onsets": [int(onset) for onset, _ in p.currents]})
         for i, q in enumerate(self.projections):
             if q.weights.is_sparse:

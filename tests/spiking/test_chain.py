@@ -93,7 +93,6 @@ def test_leaky_is_if_or_lif_without_gain() -> None:
     [
         (nn.LayerNorm(3), "LayerNorm"),
         (nn.ReLU(), "ReLU"),
-        (snntorch.Leaky(beta=0.5, reset_mechanism="subtract"), "subtract"),
         (snntorch.Leaky(beta=0.5, reset_mechanism="none"), "none"),
         (snntorch.Synaptic(alpha=0.5, beta=0.5), "Synaptic"),
         (Current(torch.zeros(3)), "Current"),
