@@ -13,7 +13,6 @@ from typing import Any, Literal
 import nir
 
 from neuroprompt.errors import BadSetting, UnknownName
-from neuroprompt.spiking.program import Reset
 from neuroprompt.spiking.time_step import DT_SECONDS
 
 KEY = "convention"
@@ -21,6 +20,8 @@ KEY = "convention"
 RESET = "declared_reset"
 """The metadata of a graph that say how all of its neurons are reset, whatever else it says: a word of `RESETS`."""
 RESETS = ("zero", "subtract")
+Reset = Literal["value", "subtract", "late"]
+"""How a population is reset (`neuroprompt.spiking.program.Population`)."""
 Units = tuple[float | None, str | None, str | None]
 """What a user says of a file's numbers: seconds of a step, a convention's name, a reset of `RESETS`."""
 UNSAID: Units = (None, None, None)

@@ -18,11 +18,11 @@ from neuroprompt.compiler.conventions import (
     RESETS,
     Convention,
     Reading,
+    Reset,
     convention_called,
 )
 from neuroprompt.compiler.said import said_of_reset
 from neuroprompt.errors import BadGraph
-from neuroprompt.spiking.program import Reset
 from neuroprompt.spiking.time_step import DT_SECONDS
 
 Array = NDArray[np.float64]
@@ -48,9 +48,11 @@ def reading_of(graph: nir.NIRGraph, dt: float | None = None) -> Reading:
         with np.errstate(all="ignore"):  # numbers beyond float64 are near none of theirs
             recognised = _recognise(nodes, said)
             dt = DT_SECONDS if said is None else said
-            hints = () if recognised else tuple(_hints(nodes, dt))
         reading = recognised or Reading(DEFAULT, dt)
     resets, words = _resets(graph, nodes, reading.convention)
+    if name is None and not reading.assumed:
+        with np.errstate(all="ignore"):
+            hints = tuple(_hints(nodes, reading.dt, resets))
     return replace(reading, hints=(*words, *hints), resets=resets)
 
 
@@ -189,6 +191,13 @@ def _gains_of_1(cuba: Any, dt: float) -> bool:
     )
 
 
+def _gain_of_1(node: Any, dt: float) -> bool:
+    """Whether an input of 1 adds 1 to a potential that leaks, as in snnTorch."""
+    if isinstance(node, nir.CubaLIF):
+        return _gains_of_1(node, dt)
+    return isinstance(node, nir.LIF) and _close(_of(node, "r") * dt / _of(node, "tau"), 1.0)
+
+
 def _leaky(node: Any) -> bool:
     return isinstance(node, (nir.LIF, nir.LI, nir.CubaLIF))
 
@@ -198,8 +207,14 @@ def _slow(cuba: Any, dt: float) -> bool:
     return bool(np.any(_of(cuba, "tau_syn") > 2 * dt))
 
 
-def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
+def _hints(nodes: Mapping[str, Any], dt: float, resets: Mapping[str, Reset]) -> Iterator[str]:
     """Numbers that are sound as they stand, and more likely another library's."""
+    at_once = [name for name, reset in resets.items() if reset == "subtract" and _gain_of_1(nodes[name], dt)]
+    if at_once:
+        yield (
+            f"node {at_once[0]!r} subtracts in the step of its spike; where snnTorch wrote it with reset_delay=True, "
+            "its default, it does so in the next, after the leak: --from snntorch"
+        )
     for name, node in sorted(nodes.items()):
         if isinstance(node, (nir.IF, nir.I)) and (r := float(np.max(np.abs(_of(node, "r")), initial=0))) >= 100:
             yield (
@@ -211,7 +226,9 @@ def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
                 f"node {name!r} has a time constant of {tau:g} s, {tau / dt:g} steps of {dt:g} s; "
                 "sinabs and Spyx write steps: --from sinabs, or spyx"
             )
-        elif f"{name.removesuffix('lif')}w_rec" in nodes or (isinstance(node, nir.CubaLIF) and _gains_of_1(node, dt)):
+        elif name not in resets and (
+            f"{name.removesuffix('lif')}w_rec" in nodes or (isinstance(node, nir.CubaLIF) and _gains_of_1(node, dt))
+        ):
             yield (
                 f"node {name!r}: if snnTorch wrote it with a reset to zero and reset_delay=True, its default, the "
                 "potential rests in the step after a spike: --from snntorch"

@@ -77,6 +77,14 @@ class ReferenceRun:
     accuracy: float | None = None
     several: Mapping[str, int] = field(default_factory=dict)
 
+    def words(self) -> list[str]:
+        """What `several` means for the libraries that it may come from, a line a node."""
+        return [
+            f"check: node {name!r} reaches two thresholds in {count:,} entries and fires once there: sinabs and "
+            "Rockpool fire more often, and snnTorch with reset_delay=False subtracts again"
+            for name, count in self.several.items()
+        ]
+
 
 @dataclass(frozen=True)
 class Verification:

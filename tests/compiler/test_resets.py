@@ -55,7 +55,7 @@ def test_it_takes_the_threshold_off_at_once_or_after_the_next_leak() -> None:
 
 
 @pytest.mark.parametrize("metadata", [{"reset": "subtract"}, {"reset_mechanism": "soft reset"}])
-def test_metadata_of_the_graph_or_of_a_node_say_it(metadata: dict[str, str], tmp_path: Path) -> None:
+def test_metadata_of_the_graph_or_of_a_node_say_it(metadata: dict[str, Any], tmp_path: Path) -> None:
     graphs = chain(if_node(1.0), **metadata), chain(if_node(1.0), reset="zero")
     graphs[1].nodes["n0"].metadata = metadata  # a node's own word comes first
     for graph in graphs:

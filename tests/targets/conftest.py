@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from program_bounds import apart
 from scipy.sparse import csr_matrix
 
+from neuroprompt.compiler.conventions import Reset
 from neuroprompt.contracts.deployment import SpikingTarget
-from neuroprompt.spiking.program import Population, Program, Projection, Reset, SpikingModel
+from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 from neuroprompt.spiking.weights import Weights
 
 Floats = NDArray[np.float64]
