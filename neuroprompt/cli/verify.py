@@ -209,8 +209,8 @@ def _model(
         got = "--from, --dt, --reset, --split-signs, --weight-bits, --tune or --steps for a bundle"
         raise BadSetting(got, "a .nir file", "a bundle has its own")
     model, own, _ = load_tried(Bundle.open(what))
-    inputs = own if stimulus is None else inputs_of(stimulus, model.float_program.inputs, model.steps, seed)
-    return model, inputs, None
+    of_stimulus = None if stimulus is None else inputs_of(stimulus, model.float_program.inputs, model.steps, seed)
+    return model, own if of_stimulus is None else of_stimulus, None
 
 
 def _rows(target: str, agreement: TargetAgreement) -> list[tuple[object, ...]]:
