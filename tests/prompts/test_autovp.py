@@ -102,9 +102,9 @@ def test_the_gradient_of_the_scale_is_clipped_where_asked() -> None:
 
 def test_settings_out_of_range() -> None:
     for scale in (0.0, 1.75, float("nan")):
-        with pytest.raises(BadSetting, match="^scale "):
+        with pytest.raises(BadSetting, match=r"^scale "):
             learned(scale=scale)
-    with pytest.raises(BadSetting, match="^scale_clip "):
+    with pytest.raises(BadSetting, match=r"^scale_clip "):
         learned(scale_clip=-1.0)
 
 
