@@ -129,6 +129,7 @@ def export(
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
     from neuroprompt.compiler.carried import without_integers
+    from neuroprompt.compiler.check import FIRING
     from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter, Precision
     from neuroprompt.contracts.tuning import Tuning
@@ -171,6 +172,12 @@ def export(
             return
         for line in result.about.get("placement", {}).get("too_large", ()):
             notes.print(f"does not fit one chip: {line}", markup=False)
+        if result.figures.get("spikes") == 0 and any(isinstance(n.node, FIRING) for n in flat.nodes):
+            notes.print(
+                "check: no neuron fires on these inputs, in float either, so nothing was fitted or compared; "
+                "give inputs on which it fires: --input FILE.npy, or --calibrate FILE",
+                markup=False,
+            )
     else:
         of_graphs: dict[str, object] = {
             "--dump": show,
