@@ -91,7 +91,7 @@ def graph_with_inputs(
     dt, library, reset = units
     spec = stimulus or "poisson:0.5"
     flat, inputs = flat_with_inputs(file, steps, spec, dt, seed, convention=library, reset=reset)
-    print_reading(flat.reading)
+    print_reading(flat.reading, inputs)
     return flat, inputs
 
 
@@ -132,13 +132,18 @@ def graph_with_samples(file: Path, steps: int | None, samples: Path, units: Unit
     flat = flatten(read_graph(file, *units))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
     items = items_of(flat, samples, None, steps=steps, its_own=its_own, progress=TerminalProgress())
-    print_reading(flat.reading)
-    return flat, calibration(flat, items, TerminalProgress())
+    inputs = calibration(flat, items, TerminalProgress())
+    print_reading(flat.reading, inputs)
+    return flat, inputs
 
 
-def print_reading(reading: Reading) -> None:
-    """What was assumed of a graph's numbers, and what looks like another library's, on stderr."""
+def print_reading(reading: Reading, inputs: Floats | None = None) -> None:
+    """What was assumed of a graph's numbers, and what looks like another library's, or of another range, on stderr."""
+    from neuroprompt.compiler.stimuli import input_hints
+
     if reading.assumed:
         notes.print(f"read as {reading.convention.name}, dt {reading.dt:g} s: {reading.assumed}", markup=False)
     for hint in reading.hints:
         notes.print(f"check: {hint}", markup=False)
+    for hint in () if inputs is None else input_hints(inputs):
+        notes.print(hint, markup=False)

@@ -169,8 +169,7 @@ def export(
         if show:
             emit({"dump": text.splitlines()}, json, text)
             return
-        for line in result.about.get("placement", {}).get("too_large", ()):
-            notes.print(f"does not fit one chip: {line}", markup=False)
+        _tell(result, flat)
     else:
         of_graphs: dict[str, object] = {
             "--dump": show,
@@ -206,6 +205,20 @@ def export(
         *(Tuned(**result.figures["tuned"]).words() if "tuned" in result.figures else ()),
         *result.about.get("placement", {}).get("widths", ()),
     )
+
+
+def _tell(result: Exported, flat: Flat) -> None:
+    """What of a graph is too large for a chip, and that inputs on which nothing fires show nothing."""
+    from neuroprompt.compiler.check import FIRING
+
+    for line in result.about.get("placement", {}).get("too_large", ()):
+        notes.print(f"does not fit one chip: {line}", markup=False)
+    if result.figures.get("spikes") == 0 and any(isinstance(n.node, FIRING) for n in flat.nodes):
+        notes.print(
+            "check: no neuron fires on these inputs, in float either, so nothing was fitted or compared; "
+            "give inputs on which it fires: --input FILE.npy, or --calibrate FILE",
+            markup=False,
+        )
 
 
 def _of_run(exporter: Exporter, run: Run, out: Path, precision: Precision) -> Exported:

@@ -203,8 +203,8 @@ def _model(
         model = tuned_model(flat, runs, tuning, split_signs=split_signs, wide=wide, progress=TerminalProgress())
         return model, runs[tuning.split(RUNS)[1][0]], flat.reading
     if not what.is_dir():
-        flat, inputs = graph_with_inputs(what, steps, stimulus, units, seed)
-        return floats_of_graph(flat, inputs, split_signs=split_signs, wide=wide), inputs, flat.reading
+        flat, drive = graph_with_inputs(what, steps, stimulus, units, seed)
+        return floats_of_graph(flat, drive, split_signs=split_signs, wide=wide), drive, flat.reading
     if units != (None, None, None) or integers != (False, None, None) or (steps is not None and stimulus is None):
         got = "--from, --dt, --reset, --split-signs, --weight-bits, --tune or --steps for a bundle"
         raise BadSetting(got, "a .nir file", "a bundle has its own")

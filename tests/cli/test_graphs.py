@@ -160,7 +160,7 @@ def test_mistakes_are_one_line(command: Command, graph: Path, tmp_path: Path) ->
     refused(command("verify", graph, "--steps", 5, "--input", "none.npy"), "none.npy")
     refused(command("verify", graph, "--steps", 10**12), "at most")
     np.save(tmp_path / "x.npy", np.ones((4, 1)))
-    refused(command("verify", graph, "--input", tmp_path / "x.npy"), "finite numbers of shape")
+    refused(command("verify", graph, "--input", tmp_path / "x.npy"), "numbers of shape")
     assert not list(tmp_path.glob("out*"))
 
 
