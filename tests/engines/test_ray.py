@@ -191,9 +191,10 @@ def test_a_data_set_in_shards_on_two_nodes_is_that_of_one_run(cluster: Callable[
     nodes, run = cluster(1, 1), tmp_path / "sweep" / "runs" / "method=linear,seed=0"
     there = ("--engine", "ray", "--engine-set", f"address={nodes.address}")
     two = ("--grid", "method=linear", "--seeds", "1", "--devices", "2", "--strategy", "ddp")
-    assert printed("sweep", *SMALL, "--epochs", "1", *two, *there, "--out", tmp_path / "sweep")["done"] == 1
+    swept = printed("sweep", *SMALL, "--epochs", "1", *two, *there, "--out", tmp_path / "sweep")
     shards = (*there, "--shards", "2", "--work", tmp_path / "eval")
-    assert printed("eval", run, *shards) == printed("eval", run)
+    evaluated = printed("eval", run, *shards)
+    assert (evaluated["clean"], evaluated["images"]) == (swept["table"][0]["accuracy"]["clean"]["0"], 30)
     assert len(list((tmp_path / "eval").glob("*/shard.npz"))) == 2
     graph_and_items(tmp_path)
     words = [sys.executable, str(Path(sharded.__file__)), str(tmp_path), nodes.address]
