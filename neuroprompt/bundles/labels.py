@@ -106,7 +106,8 @@ def _resume(stream: IO[bytes], part: Path, header: dict[str, Any], files: ImageF
     """Keep the whole batches of an earlier run, if there are any; how many rows those are, and how many failed."""
     first = stream.readline()
     if first != _line(header):
-        if not _line(header).startswith(first):
+        nothing_done = (_row(first, "format") or {}).get("format") == FORMAT and _row(stream.readline()) is None
+        if not _line(header).startswith(first) and not nothing_done:
             got = f"{part} is of another bundle or other settings"
             raise BadCheckpoint(got, "those of this run", f"delete {part} to start again")
         stream.seek(0)
@@ -133,13 +134,13 @@ def _resume(stream: IO[bytes], part: Path, header: dict[str, Any], files: ImageF
     return kept
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
-    """A row of an earlier run; None where it was cut off."""
+def _row(line: bytes, key: str = "file") -> dict[str, Any] | None:
+    """A row of an earlier run, or its header, which has another key; None where it was cut off."""
     try:
         row = json.loads(line)
     except ValueError:
         return None
-    return row if line.endswith(b"\n") and isinstance(row, dict) and "file" in row else None
+    return row if line.endswith(b"\n") and isinstance(row, dict) and key in row else None
 
 
 def _line(values: dict[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import math
 import shutil
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +27,8 @@ POLL_SECONDS = 1.0
 COMMAND_SECONDS = 60
 UNSEEN_SECONDS = 10.0
 """How long a file that a node wrote may take to be seen here, once its job has left the queue."""
+SILENT_SECONDS = 600.0
+"""How long Slurm may give no answer, as while its controller restarts: jobs go on meanwhile."""
 
 
 class Slurm(Engine):
@@ -38,12 +42,17 @@ class Slurm(Engine):
 
     def __init__(
         self,
+        *,
         partition: Annotated[str, "the partition (default: Slurm's)"] = "",
         account: Annotated[str, "the account (default: Slurm's)"] = "",
+        qos: Annotated[str, "the quality of service (default: Slurm's)"] = "",
+        constraint: Annotated[str, "features that a node must have, such as a100"] = "",
+        memory: Annotated[str, "of each job, such as 16G (default: Slurm's)"] = "",
         retries: Annotated[int, "how often a job is requeued at its time limit"] = 20,
         notice: Annotated[int, "seconds before the time limit at which a run is stopped"] = 90,
     ) -> None:
-        self.partition, self.account, self.retries, self.notice = partition, account, retries, notice
+        self.places = {"partition": partition, "account": account, "qos": qos, "constraint": constraint, "mem": memory}
+        self.retries, self.notice = retries, notice
 
     def run(self, tasks: Sequence[Task], resources: Resources) -> Generator[Ended, None, None]:
         """Run all tasks; `at_once` is as many jobs as there are tasks, in Slurm's order."""
@@ -55,19 +64,26 @@ class Slurm(Engine):
         running: dict[str, Task] = {}
         queued = _queue()
         gone: dict[str, float] = {}
+        answered = time.monotonic()
         try:
             while waiting or running:
                 while waiting and len(running) < (resources.at_once or len(tasks)):
                     task = waiting.popleft()
                     running[queued.get(_job_name(task)) or self._submit(task, resources)] = task
                 time.sleep(POLL_SECONDS)
-                jobs = set(_queue().values())
+                try:
+                    jobs = set(_queue().values())
+                    answered = time.monotonic()
+                except RuntimeMissing:
+                    if time.monotonic() - answered > SILENT_SECONDS:
+                        raise
+                    continue
                 for job, task in list(running.items()):
                     error = _said(task)
                     if error is None and job not in jobs:
                         left = gone.setdefault(job, time.monotonic())
                         if time.monotonic() - left > UNSEEN_SECONDS:
-                            error = f"job {job} ended without a word: does its node see {task.log.parent}?"
+                            error = _last_words(task, job)
                     if error is not None:
                         del running[job]
                         yield Ended(task, error)
@@ -84,10 +100,11 @@ class Slurm(Engine):
         asked: dict[str, Any] = {"job_name": _job_name(task), "time": max(1, math.ceil(60 * resources.hours))}
         asked |= {"cpus_per_task": resources.threads, "srun_args": [f"--cpus-per-task={resources.threads}"]}
         asked |= {"gpus_per_node": resources.gpus} if resources.gpus else {}
-        asked |= {key: value for key, value in (("partition", self.partition), ("account", self.account)) if value}
+        asked |= {key: value for key, value in self.places.items() if value}
         executor.update_parameters(signal_delay_s=self.notice, **asked)
         try:
-            return str(executor.submit(Job(), task, resources).job_id)
+            with redirect_stderr(io.StringIO()):  # submitit shows what sbatch says, and it is in our error, too
+                return str(executor.submit(Job(), task, resources).job_id)
         except (subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as error:
             raise RuntimeMissing(
                 f"Slurm does not take the job ({error})", "a partition and resources that it has"
@@ -123,6 +140,19 @@ def _said(task: Task) -> str | None:
     """A task's error, None before its end."""
     file = _ended(task)
     return file.read_text().rstrip("\n") if file.is_file() else None
+
+
+def _last_words(task: Task, job: str) -> str:
+    """Why a job left the queue before its task ended, as Slurm wrote it: no memory, cancelled, a node that failed."""
+    file = _ended(task).parent / job / f"{job}_0_log.err"
+    if not file.is_file():
+        return f"job {job} ended without a word: does its node see {task.log.parent}?"
+    lines = file.read_text(errors="replace").splitlines()
+    for who in ("slurmstepd: error:", "srun: error:", ""):  # the node's words first: srun only saw the end
+        of_them = [line for line in lines if line.startswith(who)]
+        if of_them:
+            return f"job {job} ended: {of_them[-1]}"
+    return f"job {job} ended, and said nothing"
 
 
 def _job_name(task: Task) -> str:

@@ -69,11 +69,22 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
 def test_what_another_run_left_is_not_gone_on_from(folder: Path, tmp_path: Path) -> None:
     out, files = tmp_path / "l.jsonl", ImageFiles([folder])
 
-    def broken(inputs: Floats) -> tuple[Floats, None]:
-        raise Killed
+    def killed(batches: int) -> Classify:
+        """A run that ends after so many batches."""
+        left = batches
 
-    with pytest.raises(Killed):
-        write_labels(Classify(PREPROCESS, CLASSES, broken, 4), files, out, {"bundle": "a"}, SILENT)
+        def stops(inputs: Floats) -> tuple[Floats, None]:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return infer(inputs)
+
+        return Classify(PREPROCESS, CLASSES, stops, 4)
+
+    for bundle, batches in (("c", 0), ("a", 1)):  # of the first no row is there, and nothing in the way of the second
+        with pytest.raises(Killed):
+            write_labels(killed(batches), files, out, {"bundle": bundle}, SILENT)
     for other, batch in (({"bundle": "b"}, 4), ({"bundle": "a"}, 5)):
         with pytest.raises(BadCheckpoint, match=r"another bundle or other settings.*delete .*l\.jsonl\.part"):
             write_labels(classify(batch), files, out, other, SILENT)

@@ -184,20 +184,17 @@ def test_what_would_fail_every_task_is_one_line_before_the_first(cluster: Callab
 
 @pytest.mark.slow
 def test_a_data_set_in_shards_on_two_nodes_is_that_of_one_run(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
-    """`run`, `verify` and `eval`, a shard a node; the driver is a process of its own, as Ray stays in it."""
-    nodes, run = cluster(1, 1), tmp_path / "run"
-    printed("train", *SMALL, "--method", "linear", "--epochs", "1", "--out", run)
-    shards = (
-        "--engine",
-        "ray",
-        "--engine-set",
-        f"address={nodes.address}",
-        "--shards",
-        "2",
-        "--work",
-        tmp_path / "eval",
-    )
-    assert printed("eval", run, *shards) == printed("eval", run)
+    """`run`, `verify` and `eval`, a shard a node; the driver is a process of its own, as Ray stays in it.
+
+    The run is trained there, too, by two processes: DDP starts our command again, not what Ray's worker was started by.
+    """
+    nodes, run = cluster(1, 1), tmp_path / "sweep" / "runs" / "method=linear,seed=0"
+    there = ("--engine", "ray", "--engine-set", f"address={nodes.address}")
+    two = ("--grid", "method=linear", "--seeds", "1", "--devices", "2", "--strategy", "ddp")
+    swept = printed("sweep", *SMALL, "--epochs", "1", *two, *there, "--out", tmp_path / "sweep")
+    shards = (*there, "--shards", "2", "--work", tmp_path / "eval")
+    evaluated = printed("eval", run, *shards)
+    assert (evaluated["clean"], evaluated["images"]) == (swept["table"][0]["accuracy"]["clean"]["0"], 30)
     assert len(list((tmp_path / "eval").glob("*/shard.npz"))) == 2
     graph_and_items(tmp_path)
     words = [sys.executable, str(Path(sharded.__file__)), str(tmp_path), nodes.address]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,18 +11,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from in_turn import exit_code
 from safetensors.torch import load_file
 from sharded import answers, graph_and_items
 
 from neuroprompt.bundles.shards import Split
 from neuroprompt.contracts.work import Engine, Resources, Task
 from neuroprompt.engines._child import run_child
+from neuroprompt.engines._paths import missing_here
 from neuroprompt.engines.slurm import Job, _said
 from neuroprompt.errors import RuntimeMissing
 
@@ -83,6 +87,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 said(program, "-f", str(folder / "slurm.conf"))
             until(lambda: "idle" in said("sinfo", "--noheader", "--format=%T"), 30)
             yield
+            said("scancel", "--me")
+            until(lambda: not said("squeue", "--noheader"))  # else the steps of a job would outlive slurmd
         finally:
             for file in (folder / "slurmd.pid", folder / "slurmctld.pid", munge / "pid"):
                 with suppress(OSError, ValueError):
@@ -95,19 +101,20 @@ def task(folder: Path, name: str, *words: str) -> Task:
     return Task(name, out, run / "metrics.json" if words else folder / f"{name}.log", folder / f"{name}.log", run)
 
 
+SMALL = ("--random-weights", "--image-size", "16", "--limit", "40", "--device", "cpu", "--method", "linear")
+
+
 def training(folder: Path) -> Task:
     run = folder / "run"
-    small = ("--random-weights", "--image-size", "16", "--limit", "40", "--device", "cpu")
-    return task(folder, "run", "train", *small, "--method", "linear", "--epochs", "80", "--out", str(run))
+    return task(folder, "run", "train", *SMALL, "--epochs", "80", "--out", str(run))
 
 
 WAITING = """
 import sys
 from pathlib import Path
-sys.path[:0] = [sys.argv[1], sys.argv[1] + "/../helpers"]
-from test_slurm import training
-from neuroprompt.contracts.work import Engine, Resources
-list(Engine.named("slurm").run([training(Path(sys.argv[2]))], Resources()))
+from neuroprompt.contracts.work import Engine, Resources, Task
+makes, log, run, *words = sys.argv[1:]
+list(Engine.named("slurm").run([Task("run", tuple(words), Path(makes), Path(log), Path(run))], Resources()))
 """
 
 
@@ -115,9 +122,12 @@ list(Engine.named("slurm").run([training(Path(sys.argv[2]))], Resources()))
 @pytest.mark.usefixtures("slurm")
 def test_a_run_goes_on_after_a_requeue_and_after_the_death_of_who_waits(tmp_path: Path) -> None:
     """Slurm sends this signal before a time limit. Its two minutes before a requeued job are skipped."""
-    words = [sys.executable, "-c", WAITING, str(Path(__file__).parent), str(tmp_path)]
-    waiting = subprocess.Popen(words)
+    (tmp_path / "local").mkdir()
+    local = training(tmp_path / "local")
+    beside = ThreadPoolExecutor(1).submit(run_child, local, Resources())
     wanted = training(tmp_path)
+    places = map(str, (wanted.makes, wanted.log, wanted.writes))
+    waiting = subprocess.Popen([sys.executable, "-c", WAITING, *places, *wanted.words])
     until((wanted.writes / "state.safetensors").exists)
     waiting.kill()
     waiting.wait()
@@ -135,17 +145,28 @@ def test_a_run_goes_on_after_a_requeue_and_after_the_death_of_who_waits(tmp_path
     log = wanted.log.read_text()
     assert log.count("$ neuroprompt train") == 2
     assert "going on from epoch" in log
-    (tmp_path / "local").mkdir()
-    local = training(tmp_path / "local")
-    assert run_child(local, Resources()) == ""
+    assert beside.result() == ""
     ours, theirs = (load_file(of.writes / "prompt.safetensors") for of in (wanted, local))
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
 
 
+UNSTEADY = """#!/bin/sh
+echo asked >> {count}
+[ "$(wc -l < {count})" = 2 ] && {{ echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1; }}
+exec {squeue} "$@"
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("slurm")
-def test_a_failed_job_stops_no_other_and_closing_cancels(tmp_path: Path) -> None:
+def test_a_failed_job_stops_no_other_and_closing_cancels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though Slurm gives no answer now and then, as while its controller restarts."""
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(UNSTEADY.format(squeue=shutil.which("squeue"), count=tmp_path / "count"))
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
     wrong = task(tmp_path, "wrong", "export", "no-such.nir", "--target", "lava", "--out", str(tmp_path / "x"))
     gone = Task("gone", ("--version",), tmp_path / "log", tmp_path / "log", tmp_path / "gone", (tmp_path / "images",))
     (tmp_path / "images").touch()
@@ -153,6 +174,7 @@ def test_a_failed_job_stops_no_other_and_closing_cancels(tmp_path: Path) -> None
         found = {ended.task.name: ended.error for ended in ran}
     assert (found["right"], found["gone"]) == ("", "")
     assert "no-such.nir" in found["wrong"]
+    assert len((tmp_path / "count").read_text().split()) > 2
     long = training(tmp_path)
     with closing(Engine.named("slurm").run([task(tmp_path, "first"), long], Resources())) as ran:
         assert next(ran).task.name == "first"
@@ -171,17 +193,58 @@ def test_a_node_that_does_not_see_a_path_says_so(tmp_path: Path) -> None:
     assert not wanted.log.exists()
 
 
+def test_no_code_is_sent_to_a_node(tmp_path: Path) -> None:
+    """Functions go by their names, as submitit and Ray pickle them: a node runs its own version, not a stale one."""
+    cloudpickle = pytest.importorskip("cloudpickle", reason="comes with submitit and Ray")
+    sent = cloudpickle.dumps((Job(), run_child, missing_here, task(tmp_path, "a"), Resources()))
+    assert b"cloudpickle" not in sent
+    assert b"cloudpickle" in cloudpickle.dumps(lambda: tmp_path)  # as one that goes by its code
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("slurm")
-def test_a_data_set_in_shards_is_that_of_one_run(tmp_path: Path) -> None:
+def test_a_data_set_in_shards_is_that_of_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`run`, `verify` and `eval`."""
     graph_and_items(tmp_path)
     shards = Split(Engine.named("slurm"), 2, tmp_path / "work")
     assert answers(tmp_path, shards) == answers(tmp_path)
+    run = tmp_path / "run"
+    assert exit_code("train", *SMALL, "--epochs", "1", "--out", run) == 0
+
+    def evaluated(*more: object) -> object:
+        capsys.readouterr()
+        assert exit_code("eval", run, *more, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    split = ("--engine", "slurm", "--shards", "2", "--work", tmp_path / "eval")
+    assert evaluated(*split) == evaluated()
+    assert len(list((tmp_path / "eval").glob("*/shard.npz"))) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("slurm")
-def test_a_partition_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_job_that_is_killed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that Slurm ends for want of memory."""
+    monkeypatch.setattr("neuroprompt.engines.slurm.UNSEEN_SECONDS", 1.0)
+    long = task(tmp_path, "long", "train", *SMALL, "--epochs", "1000", "--out", str(tmp_path / "long"))
+    ran = ThreadPoolExecutor(1).submit(list, Engine.named("slurm", memory="100").run([long], Resources()))
+    until(long.log.is_file)
+    (job,) = said("squeue", "--noheader", "--format=%A").split()
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = file.read_bytes()
+            if b"submitit" in words and str(tmp_path).encode() in words and b"srun" not in words:
+                os.kill(int(file.parent.name), signal.SIGKILL)
+    (ended,) = ran.result()
+    assert "\n" not in ended.error
+    assert f"job {job} ended: " in ended.error
+    assert "Killed" in ended.error
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+def test_a_partition_that_is_not_there_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeMissing, match="Slurm does not take the job") as refused:
         list(Engine.named("slurm", partition="no-such").run([task(tmp_path, "a")], Resources()))
     assert "\n" not in str(refused.value)
+    assert capfd.readouterr().err == ""
