@@ -127,7 +127,6 @@ def export(
 ) -> None:
     """Export a run or a graph; both sides are run and compared before a file appears."""
     from neuroprompt.compiler.carried import without_integers
-    from neuroprompt.compiler.check import FIRING
     from neuroprompt.compiler.report import bits_words
     from neuroprompt.contracts.deployment import Exporter, Precision
     from neuroprompt.contracts.tuning import Tuning
@@ -168,14 +167,7 @@ def export(
         if show:
             emit({"dump": text.splitlines()}, json, text)
             return
-        for line in result.about.get("placement", {}).get("too_large", ()):
-            notes.print(f"does not fit one chip: {line}", markup=False)
-        if result.figures.get("spikes") == 0 and any(isinstance(n.node, FIRING) for n in flat.nodes):
-            notes.print(
-                "check: no neuron fires on these inputs, in float either, so nothing was fitted or compared; "
-                "give inputs on which it fires: --input FILE.npy, or --calibrate FILE",
-                markup=False,
-            )
+        _print_notes(flat, result)
     else:
         of_graphs: dict[str, object] = {
             "--dump": show,
@@ -210,6 +202,17 @@ def export(
         *(Tuned(**result.figures["tuned"]).words() if "tuned" in result.figures else ()),
         *result.about.get("placement", {}).get("widths", ()),
     )
+
+
+def _print_notes(flat: Flat, result: Exported) -> None:
+    """What is not as a user of the graph expects, on stderr."""
+    from neuroprompt.compiler.check import FIRING
+
+    for line in result.about.get("placement", {}).get("too_large", ()):
+        notes.print(f"does not fit one chip: {line}", markup=False)
+    if result.figures.get("spikes") == 0 and any(isinstance(n.node, FIRING) for n in flat.nodes):
+        line = "check: no neuron fires on these inputs, in float either, so nothing was fitted or compared"
+        notes.print(f"{line}; give inputs on which it fires: --input FILE.npy, or --calibrate FILE", markup=False)
 
 
 def _of_run(exporter: Exporter, run: Run, out: Path, precision: Precision) -> Exported:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-SETTINGS = [argparse.Namespace, pathlib.PosixPath, pathlib.WindowsPath, pathlib.Path]
+SETTINGS: list[Any] = [argparse.Namespace, pathlib.PosixPath, pathlib.WindowsPath, pathlib.Path]
 """What training scripts store beside the tensors, and which runs nothing: timm too lets the first in."""
 MOST_DEPTH = 8
 """Mappings in mappings: state_dict, model, ..."""
