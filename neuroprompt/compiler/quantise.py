@@ -17,7 +17,7 @@ from neuroprompt.compiler.lists import ANY
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.compiler.measure import likeness, rounding_noise
 from neuroprompt.compiler.report import label, numbers_report, population_report, projection_report
-from neuroprompt.compiler.schedule import check_chip
+from neuroprompt.compiler.schedule import check_chip, check_reset
 from neuroprompt.compiler.search import search
 from neuroprompt.compiler.shares import Share, scale_of_lines
 from neuroprompt.compiler.split import split_signs
@@ -80,6 +80,7 @@ def quantise(
     if wide is not None and (split or scale is not None):
         raise BadSetting("--weight-bits beside --split-signs or a scale", "one of them", "--weight-bits splits signs")
     check_chip(program)
+    check_reset(program, "Loihi's neurons")
     inputs = stimulus(program) if inputs is None else inputs
     wanted = _simulated(program, inputs, runs)
     program = split_signs(program) if split else program

@@ -72,14 +72,21 @@ def input_hints(inputs: Floats) -> list[str]:
 
 
 def flat_with_inputs(
-    file: Path, steps: int | None, spec: str, dt: float | None = None, seed: int = 0, *, convention: str | None = None
+    file: Path,
+    steps: int | None,
+    spec: str,
+    dt: float | None = None,
+    seed: int = 0,
+    *,
+    convention: str | None = None,
+    reset: str | None = None,
 ) -> tuple[Flat, Floats]:
     """The graph of a .nir file in flat form, and `inputs_of` it; spikes are drawn for the graph's own steps by default.
 
-    `dt` and `convention` as in `neuroprompt.compiler.read.read_graph`. Raises BadGraph, BadSetting, BadData,
+    `dt`, `convention` and `reset` as in `neuroprompt.compiler.read.read_graph`. Raises BadGraph, BadSetting, BadData,
     UnknownName.
     """
-    graph = read_graph(file, dt, convention)
+    graph = read_graph(file, dt, convention, reset)
     flat = flatten(graph)
     steps = steps if steps is not None or not spec.startswith(POISSON) else steps_of(graph)
     return flat, inputs_of(spec, flat.lines, steps, seed)
