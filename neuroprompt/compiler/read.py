@@ -91,7 +91,7 @@ def _named(plain: dict[str, Any]) -> dict[str, Any]:
         stack += [(f"{name}/{key}", value) for key, value in inner.items()]
         if "type" in values:
             nodes[name] = _named({k: v for k, v in values.items() if k not in inner})
-    return plain | {"nodes": nodes}
+    return plain | {"nodes": nodes, "type_check": False}  # `flatten` checks, also graphs in graphs
 
 
 GROUPS = ("nodes", "metadata", "input_type", "output_type")

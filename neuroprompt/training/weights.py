@@ -88,7 +88,7 @@ def weights_for(model: nn.Module, file: Path, progress: Progress = SILENT) -> We
             weights = adapt(weights, model)
     floats = {key for key, value in model.state_dict().items() if value.is_floating_point()}
     for key, value in weights.items():
-        if key in floats and not value.is_floating_point():
+        if (key in floats or key.endswith((".weight", ".bias"))) and not value.is_floating_point():
             got = f"{file} holds {key} as {str(value.dtype).removeprefix('torch.')}, without what it is to be scaled by"
             raise BadWeights(got, "weights that are floats", "take the checkpoint from before quantisation")
         strange = int((~torch.isfinite(value)).sum()) if value.is_floating_point() else 0

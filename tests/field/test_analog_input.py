@@ -22,8 +22,10 @@ import pytest
 from analogue_nets import STEPS, analogue_conv, analogue_layer, jaccard
 
 from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.stimuli import input_hints, inputs_of
 from neuroprompt.contracts.deployment import SpikingTarget
-from neuroprompt.errors import Unsupported
+from neuroprompt.contracts.wide import Wide
+from neuroprompt.errors import BadData, Unsupported
 from neuroprompt.simulators.verify import verify
 
 KINDS: dict[str, Callable[[int], tuple[nir.NIRGraph, Any]]] = {
@@ -144,3 +146,87 @@ def test_a_net_that_never_fires_on_the_chip_is_an_error() -> None:
     graph = nir.NIRGraph(nodes, list(pairwise(nodes)))
     with pytest.raises(Unsupported, match="fires"):
         model_of_graph(graph, 20, np.tile([0.0, 1.0], (20, 1)))
+
+
+def test_neurons_at_the_end_that_never_fire_on_the_chip_are_an_error() -> None:
+    """The first layer fires there as in float; a weight 10,000 times the others silences the second, and the third."""
+    graph = silenced_chain()
+    inputs = np.tile([0.0, 1.0], (20, 1))
+    with pytest.raises(Unsupported, match=r"'m' fires 10 times in float, and never on the chip.*--weight-bits auto"):
+        model_of_graph(graph, 20, inputs)
+    model = model_of_graph(graph, 20, inputs, wide=Wide.of("auto", 0.9999))
+    spikes = SpikingTarget.named("loihi").run(model, inputs, "fixed").spikes
+    assert {name: int(fired.sum()) for name, fired in spikes.items()} == {"n": 20, "m": 10, "k": 10}
+
+
+def silenced_chain() -> nir.NIRGraph:
+    def integrators(size: int, threshold: float) -> nir.IF:
+        return nir.IF(r=np.ones(size), v_threshold=np.full(size, threshold), v_reset=np.zeros(size))
+
+    nodes = {
+        "input": nir.Input({"input": np.array([2])}),
+        "w": nir.Linear(np.eye(2)),
+        "n": integrators(2, 0.5),
+        "w2": nir.Linear(np.array([[1e-4, 1e-4], [1.0, 0.0]])),
+        "m": integrators(2, 1.5e-4),
+        "w3": nir.Linear(np.array([[1.0, 0.0]])),
+        "k": integrators(1, 0.5),
+        "output": nir.Output({"output": np.array([1])}),
+    }
+    return nir.NIRGraph(nodes, list(pairwise(nodes)))
+
+
+# --- the numbers themselves -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.full((3, 2), np.nan), "nan in step 0, line 0"),
+        (np.array([[0.0, 1.0], [0.0, -np.inf]]), "-inf in step 1, line 1"),
+        (np.full((3, 2), 1e300), "1e.300 in step 0"),
+        (np.ones((3, 2), complex), "complex128"),
+        (np.ones((3, 2)).astype("U3"), "<U3"),
+        (np.ones((3, 2)).astype("timedelta64[s]"), "timedelta64"),
+        (np.ones((3, 2), [("a", "f4")]), "'a'"),
+        (np.ones(2), r"shape \(2,\)"),
+    ],
+)
+def test_inputs_that_are_no_numbers_are_named(values: Any, words: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", values, allow_pickle=False)
+    with pytest.raises(BadData, match=words):
+        inputs_of(str(tmp_path / "x.npy"), 2, None)
+
+
+@pytest.mark.parametrize("kind", ["float16", ">f4", "int8", "uint8", "bool", "longdouble"])
+def test_numbers_of_every_type_arrive_as_they_are(kind: str, tmp_path: Path) -> None:
+    values = np.array([[0, 1], [1, 1]]).astype(kind)
+    np.save(tmp_path / "x.npy", values)
+    assert np.array_equal(inputs_of(str(tmp_path / "x.npy"), 2, None), [[0.0, 1.0], [1.0, 1.0]])
+
+
+def test_pixels_that_nobody_divided_are_pointed_out() -> None:
+    (hint,) = input_hints(np.array([[0.0, 254.0]]))
+    assert "whole numbers up to 254" in hint
+    for values in ([0.0, 1.0], [0.0, 254.5], [-1.0, 254.0], [0.0, 1000.0], [0.0, 3.0]):
+        assert input_hints(np.array([values])) == []
+
+
+def test_numbers_of_any_sign_and_range_fire_as_in_float() -> None:
+    graph, inputs = analogue_layer(64, 3)
+    for numbers in (inputs - 0.5, -inputs, inputs * 7.3, np.rint(inputs * 255), np.full_like(inputs, 0.5)):
+        model = model_of_graph(graph, STEPS, numbers)
+        right = SpikingTarget.named("reference").run(model, numbers, "float").spikes["n"]
+        assert right.any()
+        assert jaccard(right, SpikingTarget.named("loihi").run(model, numbers, "fixed").spikes["n"]) >= 0.97
+
+
+def test_inputs_on_which_nothing_fires_are_pointed_out(tmp_path: Path) -> None:
+    graph, inputs = analogue_layer(4, 3)
+    nir.write(tmp_path / "net.nir", graph)
+    np.save(tmp_path / "zero.npy", inputs * 0)
+    words = ["-m", "neuroprompt", "export", "net.nir", "--target", "lava", "--input", "zero.npy", "--out", "out"]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "check: no neuron fires on these inputs, in float either" in " ".join(done.stderr.split())

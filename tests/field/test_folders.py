@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from neuroprompt.bundles.image_files import image_files
 from neuroprompt.contracts.learning import Images, Labelled
 from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import BadData
@@ -84,6 +85,8 @@ def test_a_class_without_images_is_an_error_that_says_what_it_holds(tmp_path: Pa
     fill(tmp_path / "bee")
     (tmp_path / "fox").mkdir()
     rejected(tmp_path, "class 'fox'", "it is empty")
+    (tmp_path / "fox" / ".0.png").write_bytes(b"x")
+    rejected(tmp_path, "class 'fox'", "only hidden files")
     for i in range(2):
         (tmp_path / "fox" / f"{i}.heic").write_bytes(b"x")
     rejected(tmp_path, "class 'fox'", "2 files: .heic", ".png", "convert them")
@@ -114,6 +117,22 @@ def test_hidden_names_are_passed_over(tmp_path: Path) -> None:
     data = load(tmp_path)
     assert data.classes == ("ant", "bee")
     assert len(every(data)) == 10
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_what_archives_and_storage_boxes_add_is_no_data(split: str, tmp_path: Path) -> None:
+    """macOS's halves of files in a zip beside the classes or splits, and a NAS's thumbnails in every folder."""
+    for name in ("ant", "bee"):
+        fill(tmp_path / split / name)
+        fill(tmp_path / split / name / "@eaDir" / "0.png", 2, red=9)
+    fill(tmp_path / "__MACOSX" / split / "ant")
+    fill(tmp_path / "@eaDir" / "0.png", 2)
+    said = Said()
+    data = load(tmp_path, said)
+    assert data.classes == ("ant", "bee")
+    assert [red for _, red, _ in every(data)] == [0] * 10
+    assert said.lines == []
+    assert len(list(image_files([tmp_path]))) == 10
 
 
 @pytest.mark.timeout(60)

@@ -90,13 +90,22 @@ def test_colour_of_sixteen_bits(tmp_path: Path) -> None:
     assert shown(tmp_path / "a.png")[0].tolist() == [[255, v, 0] for v in range(16)]
 
 
-def write_png(file: Path, width: int, height: int, *, depth: int, colour: int, rows: bytes) -> None:
+def test_the_transparent_colour_of_sixteen_bits_is_white(tmp_path: Path) -> None:
+    """Pillow reads the colours in 8 bits, and which of them is transparent in 16."""
+    rows = b"\0" + struct.pack(">6H", 100 * 257, 0, 65535, 100 * 257, 0, 0)
+    clear = struct.pack(">3H", 100 * 257, 0, 65535)
+    write_png(tmp_path / "a.png", 2, 1, depth=16, colour=2, rows=rows, clear=clear)
+    assert shown(tmp_path / "a.png")[0].tolist() == [WHITE, [100, 0, 0]]
+
+
+def write_png(file: Path, width: int, height: int, *, depth: int, colour: int, rows: bytes, clear: bytes = b"") -> None:
     import zlib
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = chunk(b"IHDR", struct.pack(">2I5B", width, height, depth, colour, 0, 0, 0))
+    header += chunk(b"tRNS", clear) if clear else b""
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import nir
 import numpy as np
 import pytest
+import torch
 from one_neuron import chain, fired, if_node
 
-from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.compile import floats_of_graph, model_of_graph
 from neuroprompt.compiler.read import read_graph
 from neuroprompt.compiler.reading import reading_of
-from neuroprompt.contracts.deployment import Exporter
+from neuroprompt.contracts.deployment import Exporter, SpikingTarget
 from neuroprompt.errors import BadGraph, Unsupported
 from neuroprompt.simulators.verify import verify
 from neuroprompt.spiking.graph import write_graph
@@ -112,3 +114,62 @@ def test_a_network_of_lava_dl_says_what_it_is(tmp_path: Path) -> None:
     Exporter.named("netx").export_graph(chain(nir.Linear(w), if_node(1.0, 2), size=2), tmp_path / "out", spikes)
     with pytest.raises(BadGraph, match=r"is a network of lava-dl's netx.*expected a NIR file"):
         read_graph(tmp_path / "out" / "network.net")
+
+
+def unusual(kind: str, start: int = 0) -> nir.NIRGraph:
+    """A convolution, a pool and two layers, whose numbers are of a type of numpy, and come in the order of Fortran."""
+    rng = np.random.default_rng(0)
+
+    def numbers(low: int, high: int, *shape: int) -> Any:
+        return np.asfortranarray(rng.integers(low, high, shape).astype(kind))
+
+    def integrators(*shape: int) -> nir.IF:
+        ones = np.ones(shape, kind)
+        return nir.IF(r=ones, v_threshold=ones + ones, v_reset=ones - ones)
+
+    nodes = {
+        "input": nir.Input({"input": np.array([1, 6, 6])}),
+        "conv": nir.Conv2d((6, 6), numbers(-3, 4, 3, 1, 3, 3), 1, 0, 1, 1, numbers(0, 1, 3)),
+        "pool": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
+        "層": integrators(3, 2, 2),
+        "flat": nir.Flatten({"input": np.array([3, 2, 2])}, start, -1),
+        "full": nir.Affine(numbers(-2, 3, 5, 12), numbers(0, 2, 5)),
+        "last": integrators(5),
+        "output": nir.Output({"output": np.array([5])}),
+    }
+    return nir.NIRGraph(nodes, list(pairwise(nodes)), type_check=False)
+
+
+INPUTS = (np.random.default_rng(1).random((30, 36)) < 0.5).astype(float)
+
+
+def spikes_of(graph: nir.NIRGraph) -> list[Any]:
+    model = floats_of_graph(graph, INPUTS)
+    spikes = SpikingTarget.named("reference").run(model, INPUTS, "float").spikes
+    chip = SpikingTarget.named("loihi").run(model, INPUTS, "float").spikes
+    assert all(np.array_equal(fired, chip[name]) for name, fired in spikes.items())
+    return [fired.tolist() for fired in spikes.values()]
+
+
+@pytest.mark.parametrize("kind", ["int8", ">i4", "float16", ">f4", "longdouble"])
+def test_numbers_of_any_type_and_order_fire_alike(kind: str, tmp_path: Path) -> None:
+    """In memory, in a file, three graphs deep; integers are exact in all of the types."""
+    right = spikes_of(unusual("float64"))
+    assert [sum(map(sum, fired)) > 10 for fired in right] == [True, True]
+    graph = unusual(kind, start=1)
+    assert spikes_of(graph) == right
+    for _ in range(3):
+        ends = {"input": graph.nodes["input"], "output": graph.nodes["output"]}
+        graph = nir.NIRGraph(ends | {"inner": graph}, [("input", "inner"), ("inner", "output")], type_check=False)
+    assert spikes_of(graph) == right
+    nir.write(tmp_path / "net.nir", graph)
+    assert spikes_of(read_graph(tmp_path / "net.nir")) == right
+
+
+def test_tensors_and_axes_that_are_not_there_are_named() -> None:
+    graph = unusual("float64")
+    graph.nodes["full"].weight = torch.ones(5, 12)
+    with pytest.raises(BadGraph, match=r"'full' has weight of type Tensor.*\.detach\(\)\.numpy\(\)"):
+        spikes_of(graph)
+    with pytest.raises(BadGraph, match="'flat' flattens from axis 5"):
+        spikes_of(unusual("float64", start=5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,17 @@ def test_a_wrapper_is_left_out_and_named(prefix: str, vit: Weights, tmp_path: Pa
     assert torch.equal(classifier.weight, vit["head.weight"])
 
 
+@pytest.mark.parametrize("inside", ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+def test_wrappers_of_single_layers_are_left_out_and_named(inside: str, vit: Weights, tmp_path: Path) -> None:
+    """torch.compile, FSDP or activation checkpoints of blocks, in a module of one's own."""
+    names = {key: re.sub(r"blocks\.(\d)\.", rf"blocks.\1.{inside}.", key) for key in vit}
+    save_file({f"net.{names[key]}": value for key, value in vit.items()}, tmp_path / "w.safetensors")
+    said = Said()
+    assert same(tmp_path / "w.safetensors", vit, said=said)
+    assert f"{inside} left out of the names" in said.lines[0]
+    assert "'net.'" in said.lines[1]
+
+
 @pytest.mark.parametrize("prefix", ["model_ema.", "state_dict_ema.", "ema.module.", "ema_model."])
 @pytest.mark.parametrize("plain", ["", "model.", "state_dict."])
 def test_of_weights_and_their_average_the_average_is_taken(
@@ -138,6 +150,7 @@ def test_weights_of_other_widths_become_float32(kind: torch.dtype, vit: Weights,
 DAMAGES: dict[str, tuple[Callable[[Weights], Weights], tuple[str, ...]]] = {
     "nan": (lambda w: {**w, "norm.bias": torch.full_like(w["norm.bias"], torch.nan)}, ("norm.bias", "NaN", "64 of 64")),
     "infinite": (lambda w: {**w, "norm.bias": w["norm.bias"] / 0 + torch.inf}, ("norm.bias", "not finite")),
+    "int8": (lambda w: {**w, "head.weight": w["head.weight"].to(torch.int8)}, ("head.weight as int8", "floats")),
     "missing": (lambda w: {k: v for k, v in w.items() if k != "norm.bias"}, ("norm.bias",)),
     "shape": (lambda w: {**w, "norm.bias": torch.zeros(3)}, ("norm.bias", "[3]", "[64]")),
     "unknown": (lambda w: {**w, "norm.gamma": torch.zeros(3)}, ("norm.gamma",)),
@@ -163,8 +176,17 @@ def test_nan_in_convolutional_nets_is_named_too(tmp_path: Path) -> None:
 
 WRAPPED: dict[str, Callable[[Weights], object]] = {
     "plain": lambda w: w,
-    "state_dict": lambda w: {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in w.items()}},
-    "optimiser beside it": lambda w: {"model": w, "optimizer": {"state": {0: {"step": torch.ones(1)}}}},
+    "Lightning": lambda w: {
+        "epoch": 3,
+        "state_dict": {f"model.{k}": v for k, v in w.items()},
+        "hyper_parameters": {"data": Path("/data"), "lr": 0.1},
+        "callbacks": {"ModelCheckpoint": {"best_model_score": torch.ones(())}},
+    },
+    "DeiT": lambda w: {
+        "model": w,
+        "optimizer": {"state": {0: {"step": torch.ones(1)}}},
+        "args": argparse.Namespace(output=Path("out"), epochs=300),
+    },
     "half": lambda w: {key: value.half() for key, value in w.items()},
 }
 
