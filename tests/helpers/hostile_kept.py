@@ -32,7 +32,7 @@ def classifiers(place: Path, base: Path, hub: Hub, rng: Random) -> str:
 
     names = rng.random() < 0.5
     generator = torch.Generator().manual_seed(rng.randrange(99))
-    shapes = {"target": (CLASSES, 7), "source": (CLASSES, 7)} if names else {"weight": (SOURCES, WIDTH)}
+    shapes = {"target": (CLASSES, 7), "source": (SOURCES, 7)} if names else {"weight": (SOURCES, WIDTH)}
     tensors = {key: torch.randn(shape, generator=generator) for key, shape in shapes.items()}
     if not names and rng.random() < 0.5:
         tensors["scale"] = torch.tensor(rng.choice((100.0, 0.0, -1.0, float("nan"), 1e-38)))
@@ -48,8 +48,9 @@ def classifiers(place: Path, base: Path, hub: Hub, rng: Random) -> str:
     data = save({key: value.contiguous() for key, value in tensors.items()})
     (place / "c.safetensors").write_bytes(damaged_as("c.safetensors")(data, rng) if rng.random() < 0.5 else data)
     if names:
-        return f"{SMALL} --head semantic --head-set names=c.safetensors"
-    return f"{SMALL} --classifier c.safetensors --head {rng.choice(('full', 'frequency', 'direct'))}"
+        (place / "sound.safetensors").write_bytes(save({"weight": torch.ones(SOURCES, WIDTH)}))
+        return f"{SMALL} --head semantic --head-set names=c.safetensors --classifier sound.safetensors"
+    return f"{SMALL} --classifier c.safetensors --head {rng.choice(('full', 'frequency', 'iterative'))}"
 
 
 class Touch:
