@@ -120,8 +120,10 @@ def _arrays(file: Path, names: tuple[str, ...] = INPUTS) -> tuple[Any, Any]:
         first, beside = _named(file, names, datasets)
         for name in filter(None, (first, beside)):
             _check_inside(file, opened, name)
+        if names is LABELS:
+            return opened[first][()], None
         return opened[first], None if beside is None else opened[beside][()]
-    except UNREADABLE as error:
+    except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: of HDF5, where a group is damaged
         # numpy's own words for a file that is no array offer to unpickle it
         why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
         raise BadData(f"{file} cannot be read{why}", f"{FORMS} of plain numbers") from error
@@ -161,7 +163,7 @@ def _largest(file: Path, stored: Any) -> float:
     for start in range(0, len(stored), many):
         try:
             rows = np.asarray(stored[start : start + many])
-        except OSError as error:  # of HDF5, which reads only now
+        except (OSError, RuntimeError) as error:  # of HDF5, which reads only now
             raise BadData(f"{file} cannot be read from item {start} on", f"{FORMS} of plain numbers") from error
         most = max(float(rows.max()), -float(rows.min()))
         if not np.isfinite(most):

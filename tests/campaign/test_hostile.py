@@ -52,6 +52,8 @@ FOUND: dict[str, tuple[int, ...]] = {
     "recipes of hostile values": (1007, 1029, 1080, 1124),
     "tonic files": (1015, 1116),
     "shards": (1, 2, 4),
+    "HDF5 items": (3, 120, 126),
+    "rows before": (3, 4),
 }
 """Numbers of files that once gave a traceback, a hang or too much memory."""
 IN_CAMPAIGN = ("several forms", "web folders", "hostile names", "checkpoints", "measurements", "searches")
