@@ -54,6 +54,8 @@ FOUND: dict[str, tuple[int, ...]] = {
     "shards": (1, 2, 4),
     "HDF5 items": (3, 120, 126),
     "rows before": (3, 4),
+    "several forms": (20022,),
+    "states": (149,),
 }
 """Numbers of files that once gave a traceback, a hang or too much memory."""
 IN_CAMPAIGN = ("several forms", "web folders", "hostile names", "checkpoints", "measurements", "searches")

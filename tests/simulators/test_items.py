@@ -132,13 +132,11 @@ def test_arrays_of_other_names(tmp_path: Path) -> None:
 def test_an_hdf5_file_holds_its_values_and_all_that_it_says(tmp_path: Path) -> None:
     """Values elsewhere, claims of terabytes, and a damaged group are one line; what compresses well is read."""
     (tmp_path / "other").write_bytes(bytes(7 * 30 * 4))
-    for name, kept in {
-        "linked": {"external": [(str(tmp_path / "other"), 0, 7 * 30 * 4)]},
-        "claimed": {"chunks": (1, 5, 6)},
-    }.items():
-        shape = (2**40, 5, 6) if name == "claimed" else (7, 5, 6)
-        with h5py.File(tmp_path / f"{name}.h5", "w") as opened:
-            opened.create_dataset("inputs", shape, "f4", **kept)
+    with h5py.File(tmp_path / "linked.h5", "w") as opened:
+        opened.create_dataset("inputs", (7, 5, 6), "f4", external=[(str(tmp_path / "other"), 0, 7 * 30 * 4)])
+    with h5py.File(tmp_path / "claimed.h5", "w") as opened:
+        opened.create_dataset("inputs", (2**40, 5, 6), "f4", chunks=(1, 5, 6))
+    for name in ("linked", "claimed"):
         with pytest.raises(BadData, match=r"elsewhere|stores 0"):
             read_items(tmp_path / f"{name}.h5", None, 6)
     with h5py.File(tmp_path / "empty.h5", "w") as opened:
