@@ -66,7 +66,9 @@ class OnnxRuntime(ImageTarget):
                 options = ort.SessionOptions()
                 options.intra_op_num_threads = self.threads
                 options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _ORT_LEVELS[self.level])
-                options.log_severity_level = 3
+                options.log_severity_level = (
+                    4  # its errors are raised, and would be printed with the escape sequences of names
+                )
                 # Else idle threads spin for milliseconds, and take the cores from whoever runs next.
                 options.add_session_config_entry("session.force_spinning_stop", "1")
                 providers = [self._provider(ort.get_available_providers())]

@@ -21,6 +21,7 @@ from neuroprompt.bundles.image_files import ImageFiles
 from neuroprompt.bundles.label_formats import check_form, convert
 from neuroprompt.bundles.results import Labels, Unread
 from neuroprompt.errors import BadCheckpoint, CannotWrite
+from neuroprompt.files import json_of
 from neuroprompt.progress import Progress
 
 FORMAT = "neuroprompt-labels-1"
@@ -66,7 +67,7 @@ def started_form(out: Path, bundle: str) -> str | None:
     """The form with which an earlier run of the bundle of this digest began `out`; None where none did."""
     try:
         with part_of(out).open("rb") as stream:
-            header = json.loads(stream.readline())
+            header = json_of(stream.readline())
     except (OSError, ValueError):
         return None
     ours = isinstance(header, dict) and header.get("bundle") == bundle and isinstance(header.get("form"), str)
@@ -106,7 +107,7 @@ def _resume(stream: IO[bytes], part: Path, header: dict[str, Any], files: ImageF
     """Keep the whole batches of an earlier run, if there are any; how many rows those are, and how many failed."""
     first = stream.readline()
     if first != _line(header):
-        nothing_done = (_row(first, "format") or {}).get("format") == FORMAT and _row(stream.readline()) is None
+        nothing_done = _is_header(first) and _row(stream.readline()) is None
         if not _line(header).startswith(first) and not nothing_done:
             got = f"{part} is of another bundle or other settings"
             raise BadCheckpoint(got, "those of this run", f"delete {part} to start again")
@@ -134,13 +135,31 @@ def _resume(stream: IO[bytes], part: Path, header: dict[str, Any], files: ImageF
     return kept
 
 
-def _row(line: bytes, key: str = "file") -> dict[str, Any] | None:
-    """A row of an earlier run, or its header, which has another key; None where it was cut off."""
+def _is_header(line: bytes) -> bool:
     try:
-        row = json.loads(line)
+        values = json_of(line)
     except ValueError:
+        return False
+    return isinstance(values, dict) and values.get("format") == FORMAT
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """A row of an earlier run; None where it was cut off, or changed: it is computed again."""
+    try:
+        row = json_of(line)
+        return row if line.endswith(b"\n") and _whole(row) else None
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return row if line.endswith(b"\n") and isinstance(row, dict) and key in row else None
+
+
+def _whole(row: dict[str, Any]) -> bool:
+    """Whether a row has what `Prediction` or `Unread` writes; raises TypeError and the like where it is no row."""
+    if "error" in row:
+        return row.keys() == {"file", "error"} and all(isinstance(value, str) for value in row.values())
+    labels, shares = zip(*row["top5"], strict=True)
+    words, numbers = (row["file"], row["label"], *labels), (row["probability"], *shares, row.get("spike_density", 0.0))
+    kinds = row.keys() <= {"file", "label", "probability", "top5", "spike_density"}
+    return kinds and all(isinstance(word, str) for word in words) and all(isinstance(x, float) for x in numbers)
 
 
 def _line(values: dict[str, Any]) -> bytes:

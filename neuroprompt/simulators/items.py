@@ -22,6 +22,8 @@ INPUTS, LABELS = ("inputs", "x", "X", "data", "spikes"), ("labels", "y", "Y", "t
 FORMS = "a .npy, .npz or .h5 file"
 CELLS = 2**24
 """Numbers that are read and run at a time."""
+MOST_COMPRESSED = 2000
+"""Times that HDF5's filters can make values smaller: deflate reaches 1,032."""
 CALIBRATION_CELLS = 2**24
 """Inputs and potentials of the items that integers are fitted on: the search keeps some arrays of them."""
 
@@ -117,11 +119,27 @@ def _arrays(file: Path, names: tuple[str, ...] = INPUTS) -> tuple[Any, Any]:
         opened = h5py.File(file, "r")
         datasets = [name for name, value in opened.items() if isinstance(value, h5py.Dataset)]
         first, beside = _named(file, names, datasets)
+        for name in filter(None, (first, beside)):
+            _check_inside(file, opened, name)
+        if names is LABELS:
+            return opened[first][()], None
         return opened[first], None if beside is None else opened[beside][()]
-    except UNREADABLE as error:
+    except (*UNREADABLE, RuntimeError) as error:  # RuntimeError: of HDF5, where a group is damaged
         # numpy's own words for a file that is no array offer to unpickle it
         why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
         raise BadData(f"{file} cannot be read{why}", f"{FORMS} of plain numbers") from error
+
+
+def _check_inside(file: Path, opened: h5py.File, name: str) -> None:
+    """Raise BadData where a dataset's values are in other files, or are so many that the file cannot hold them."""
+    values = opened[name]
+    elsewhere = isinstance(opened.get(name, getlink=True), h5py.ExternalLink) or values.is_virtual or values.external
+    if elsewhere or values.shape is None:
+        raise BadData(f"{file} keeps {name!r} elsewhere, or holds nothing there", "a file that holds all of itself")
+    stored = values.id.get_storage_size()
+    if values.nbytes > max(2**28, MOST_COMPRESSED * stored):
+        got = f"{file} says that {name!r} has {values.nbytes:,} bytes, and stores {stored:,}"
+        raise BadData(got, "a file that holds what it says")
 
 
 def _named(file: Path, names: tuple[str, ...], there: list[str]) -> tuple[str, str | None]:
@@ -144,7 +162,10 @@ def _largest(file: Path, stored: Any) -> float:
         return 1.0
     many, largest = max(1, CELLS // prod(stored.shape[1:])), 0.0
     for start in range(0, len(stored), many):
-        rows = np.asarray(stored[start : start + many])
+        try:
+            rows = np.asarray(stored[start : start + many])
+        except (OSError, RuntimeError) as error:  # of HDF5, which reads only now
+            raise BadData(f"{file} cannot be read from item {start} on", f"{FORMS} of plain numbers") from error
         most = max(float(rows.max()), -float(rows.min()))
         if not most <= LARGEST:
             strange = ~(np.abs(rows.astype(np.float64)) <= LARGEST).reshape(len(rows), -1)

@@ -87,7 +87,7 @@ class TrainingMetrics:
     def from_json(cls, values: Mapping[str, Any]) -> TrainingMetrics:
         """The metrics that `json` wrote, or of a `summary`, whose history is its last epoch.
 
-        Raises KeyError, TypeError or ValueError for other values.
+        Raises KeyError, TypeError, ValueError or OverflowError for other values.
         """
         epochs = values.get("history", [{**values, "epoch": values["epochs"]}] if "train_loss" in values else [])
         return cls(

@@ -66,7 +66,7 @@ def load_metrics(folder: Path) -> TrainingMetrics:
     file = folder / METRICS
     try:
         return TrainingMetrics.from_json(_read_json(file))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadCheckpoint(f"{file} is not whole ({error!r})", "a run of this version", "train again") from error
 
 

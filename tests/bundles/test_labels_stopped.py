@@ -113,6 +113,30 @@ def test_a_folder_that_changed_since(folder: Path, tmp_path: Path) -> None:
         write_labels(classify(), ImageFiles([folder]), out, {}, SILENT)
 
 
+@pytest.mark.parametrize("row", [b"[" * 100_000, b'{"file": 1}', b'{"file": "FILE", "label": [], "top5": []}'])
+def test_a_row_that_was_changed_is_computed_again(folder: Path, tmp_path: Path, row: bytes) -> None:
+    out = tmp_path / "l.csv"
+    write_labels(classify(), ImageFiles([folder]), out, {}, SILENT)
+    whole = out.read_bytes()
+
+    calls: list[int] = []
+
+    def stops(inputs: Floats) -> tuple[Floats, None]:
+        calls.append(len(inputs))
+        if len(calls) > 4:
+            raise Killed
+        return infer(inputs)
+
+    out.unlink()
+    with pytest.raises(Killed):
+        write_labels(Classify(PREPROCESS, CLASSES, stops, 4), ImageFiles([folder]), out, {}, SILENT)
+    lines = part_of(out).read_bytes().splitlines()
+    lines[6] = row.replace(b"FILE", str(folder / "00005.png").encode())
+    part_of(out).write_bytes(b"\n".join(lines) + b"\n")
+    write_labels(classify(), ImageFiles([folder]), out, {}, SILENT)
+    assert out.read_bytes() == whole
+
+
 def test_one_run_at_a_time_writes_a_file(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "l.jsonl"
 

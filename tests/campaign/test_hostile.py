@@ -52,10 +52,14 @@ FOUND: dict[str, tuple[int, ...]] = {
     "recipes of hostile values": (1007, 1029, 1080, 1124),
     "tonic files": (1015, 1116),
     "shards": (1, 2, 4),
+    "HDF5 items": (3, 120, 126),
+    "rows before": (3, 4),
+    "several forms": (20022,),
+    "states": (149,),
 }
 """Numbers of files that once gave a traceback, a hang or too much memory."""
-IN_CAMPAIGN = ("several forms", "web folders", "hostile names")
-"""Those that first export a run as ONNX, which takes as long as all others."""
+IN_CAMPAIGN = ("several forms", "web folders", "hostile names", "checkpoints", "measurements", "searches")
+"""Those that first export, report or search, which takes as long as all others."""
 NEEDS = {"hf-disk folders": "datasets", "tonic files": "tonic"}
 """Optional packages that read them."""
 
@@ -85,7 +89,10 @@ def attempt(server: ForkServer, words: str, place: Path, number: int, tried: Tri
     """Type a command on a hostile file, within limits, and note what became of it."""
     said = place.with_name("said")
     limits = {"RLIMIT_CPU": CPU_SECONDS, "RLIMIT_AS": server.virtual_bytes() + BYTES}
-    pid = server.start(words.split(), place, said, {"HF_HOME": str(place / "hub")}, limits)
+    env = {"HF_HOME": str(place / "hub")}
+    if (place / "cache").exists():
+        env["NEUROPROMPT_CACHE"] = str(place / "cache")
+    pid = server.start(words.split(), place, said, env, limits)
     until = time.monotonic() + WALL_SECONDS
     while alive(pid) and time.monotonic() < until:
         time.sleep(0.005)

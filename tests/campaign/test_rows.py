@@ -70,3 +70,33 @@ def table_under(first: str) -> list[list[str]]:
     """The rows of the table whose first cell is this, without its head."""
     lines = SECURITY[SECURITY.index(f"| {first} |") :].split("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def number(cell: str) -> float:
+    return float(cell.replace(",", "").removesuffix(" s"))
+
+
+def test_the_kills_of_security_md_add_up() -> None:
+    """By column over the commands, and by row over the ways; each row is at most as much hit as killed."""
+    *rows, total = table_under("command")
+    assert total[0] == "all"
+    for column in range(1, 9):
+        assert sum(number(row[column]) for row in rows) == number(total[column])
+    for row in (*rows, total):
+        assert sum(map(number, row[3:8])) == number(row[1])
+        assert number(row[2]) <= number(row[1])
+    assert max(number(row[9]) for row in rows) == number(total[9])
+    full = sum(number(row[1]) >= 100 for row in rows)
+    assert f"{full} of {len(rows)} rows" in SECURITY
+
+
+@pytest.mark.parametrize("first", ["file", "newer file", "newest file"])
+def test_the_damaged_files_of_security_md_add_up(first: str) -> None:
+    """By column; and no row has more results than files (one command was typed wrong by the test itself)."""
+    *rows, total = table_under(first)
+    assert total[0] == "all"
+    for column in range(1, len(total)):
+        if total[column]:
+            assert sum(number(row[column]) for row in rows) == number(total[column])
+    for row in rows if first != "file" else ():
+        assert number(row[1]) - 1 <= sum(map(number, row[2:-1])) <= number(row[1]), row[0]

@@ -12,6 +12,7 @@ from random import Random
 
 import numpy as np
 from damage import ESCAPE, NASTY, damaged_as, damaged_bytes, damaged_json, damaged_text
+from hostile_kept import KEPT
 from hostile_options import NEWER
 from hub_stand_in import Hub
 from killing import TINY, TRAIN
@@ -246,6 +247,7 @@ KINDS: dict[str, Make] = {
     "links and pipes": link_or_pipe,
     "recipes": recipe,
     **NEWER,
+    **KEPT,
 }
 PRICES = """
 title = "mine"

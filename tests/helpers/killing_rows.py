@@ -23,7 +23,7 @@ def log(name: str) -> bool:
 
 def timed(name: str) -> bool:
     """What holds times of this machine."""
-    return name.startswith("cache/") or name.endswith((".html", ".svg", ".json"))
+    return name.startswith("cache/") or "/latency-" in name or name.endswith((".html", ".svg", ".json"))
 
 
 DATA = "BASE/graph.nir --inputs BASE/items.npy --steps 8"

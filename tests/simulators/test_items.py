@@ -127,3 +127,26 @@ def test_arrays_of_other_names(tmp_path: Path) -> None:
         read_items(tmp_path / "a.npz", None, 6)
     np.savez(tmp_path / "b.npz", anything=SPIKES, y=LABELS)
     assert len(read_items(tmp_path / "b.npz", None, 6)) == 7
+
+
+def test_an_hdf5_file_holds_its_values_and_all_that_it_says(tmp_path: Path) -> None:
+    """Values elsewhere, claims of terabytes, and a damaged group are one line; what compresses well is read."""
+    (tmp_path / "other").write_bytes(bytes(7 * 30 * 4))
+    with h5py.File(tmp_path / "linked.h5", "w") as opened:
+        opened.create_dataset("inputs", (7, 5, 6), "f4", external=[(str(tmp_path / "other"), 0, 7 * 30 * 4)])
+    with h5py.File(tmp_path / "claimed.h5", "w") as opened:
+        opened.create_dataset("inputs", (2**40, 5, 6), "f4", chunks=(1, 5, 6))
+    for name in ("linked", "claimed"):
+        with pytest.raises(BadData, match=r"elsewhere|stores 0"):
+            read_items(tmp_path / f"{name}.h5", None, 6)
+    with h5py.File(tmp_path / "empty.h5", "w") as opened:
+        opened["inputs"] = h5py.Empty("f4")
+    with pytest.raises(BadData, match="holds nothing"):
+        read_items(tmp_path / "empty.h5", None, 6)
+    damaged = written(tmp_path, "damaged.h5", SPIKES)
+    damaged.write_bytes(damaged.read_bytes().replace(b"SNOD", b"XXXX"))
+    with pytest.raises(BadData, match="cannot be read"):
+        read_items(damaged, None, 6)
+    with h5py.File(tmp_path / "zeros.h5", "w") as opened:
+        opened.create_dataset("inputs", data=np.zeros((50_000, 5, 6), "f4"), compression="gzip", compression_opts=9)
+    assert len(read_items(tmp_path / "zeros.h5", None, 6)) == 50_000

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import nir
@@ -105,6 +106,21 @@ def test_a_worker_killed_while_it_waits_is_replaced_and_one_that_fails_is_named(
         worker.ask(tmp_path, 120)  # a folder without inputs
     assert_all_gone(mark)
     assert_same(first, lava.run(model, inputs, "fixed"))
+
+
+@needs_proc
+def test_a_worker_outlives_the_thread_that_started_it(lava: SpikingTarget, mark: bytes) -> None:
+    """Linux ends children with the thread that forked them, where PR_SET_PDEATHSIG asks for it: our guard does not."""
+    model, inputs = random_net(8, 1, 5)
+    answers = []
+    for _ in range(2):
+        thread = threading.Thread(target=lambda: answers.append((lava.run(model, inputs, "fixed"), workers(mark))))
+        thread.start()
+        thread.join()
+    (first, worker), (again, same_worker) = answers
+    assert_same(first, again)
+    assert worker == same_worker
+    assert len(worker) == 1
 
 
 @needs_proc
