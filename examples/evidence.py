@@ -126,7 +126,8 @@ def main() -> None:
     args.work = args.work or args.out / "prepared"
     args.work.mkdir(parents=True, exist_ok=True)
     exact()
-    args.results, args.parts = args.out / "evidence.jsonl", 1 + min(12, args.cores)
+    args.results = args.out / "evidence.jsonl"
+    args.parts = 1 if args.device == "cpu" else 1 + min(12, args.cores)  # a CPU makes noise as fast as it uses it
     words = [word for word in args.only.split(",") if word]
     there = (args.assets / "data", set(npt.Prompt.names()) | {"logistic"})
     todo = [s for s in studies(args.studies, args.tiny) if (there[0] / s.data).is_dir() and s.method in there[1]]
