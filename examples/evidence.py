@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=480.0, help="start nothing after so many seconds")
     parser.add_argument("--grace", type=float, default=45.0, help="end the workers so many seconds later")
-    parser.add_argument("--only", default="", help="studies whose name holds one of these words, with commas between")
+    parser.add_argument("--only", default="", help="studies whose name holds one of these words, in their order")
     parser.add_argument("--tiny", action="store_true", help="few images and epochs: a rehearsal")
     parser.add_argument("--smoke", type=int, default=0, metavar="STEPS", help="time so many steps of a few studies")
     args = parser.parse_args()
@@ -131,7 +131,9 @@ def main() -> None:
     words = [word for word in args.only.split(",") if word]
     there = (args.assets / "data", set(npt.Prompt.names()) | {"logistic"})
     todo = [s for s in studies(args.studies, args.tiny) if (there[0] / s.data).is_dir() and s.method in there[1]]
-    todo = [s for s in todo if not words or any(word in s.name for word in words)]
+    if words:
+        place = {s.name: next((i for i, word in enumerate(words) if word in s.name), -1) for s in todo}
+        todo = sorted((s for s in todo if place[s.name] >= 0), key=lambda s: place[s.name])
     context = mp.get_context("spawn")
     sizes = dict.fromkeys((s.data, size_at(s, backbone_of(args.assets, s.backbone, s.px, "cpu"))) for s in todo)
     jobs = [(args.assets, args.work, (*of, part, args.parts)) for of in sizes for part in range(args.parts)]

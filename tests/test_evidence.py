@@ -100,7 +100,7 @@ def test_the_overview_has_every_method_and_its_cost() -> None:
     for name, cost in results.costs.items():
         assert cost.macs > 0
         assert {run.prompt_parameters for run in results.of(name)} <= {cost.parameters}
-    # Multiply-accumulates that a prompt adds: none where it is merged or lies in the image, some where there are tokens.
+    # Multiply-accumulates that a prompt adds: none where it is merged or lies in the image, some for tokens.
     macs = {name: results.costs[name].macs for name in COSTED}
     assert macs["others/lora"] == macs["others/ssf"] == macs["pixels/lor-vp"] == macs["pixels/linear"]
     assert macs["pixels/linear"] < macs["eurosat/vpt-deep"] < macs["others/vpt-shallow"]
