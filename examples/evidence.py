@@ -45,7 +45,8 @@ def exact() -> None:
 def loaded(args: argparse.Namespace, study: Study) -> tuple[Any, dict[str, Any]]:
     """Backbone and tensors of a study; `--tiny` keeps few images."""
     backbone = backbone_of(args.assets, study.backbone, study.px, args.device)
-    tensors = tensors_of(args.work, study.data, size_at(study, backbone), args.parts, args.device)
+    parts = args.parts if study.noisy else 1
+    tensors = tensors_of(args.work, study.data, size_at(study, backbone), parts, args.device)
     if args.tiny:
         few = {name: (tensors[name][0][::13], tensors[name][1][::13]) for name in ("train", "val", "test")}
         noisy = {name: images[::13] for name, images in tensors["noises"].items()}
@@ -135,8 +136,11 @@ def main() -> None:
         place = {s.name: next((i for i, word in enumerate(words) if word in s.name), -1) for s in todo}
         todo = sorted((s for s in todo if place[s.name] >= 0), key=lambda s: place[s.name])
     context = mp.get_context("spawn")
-    sizes = dict.fromkeys((s.data, size_at(s, backbone_of(args.assets, s.backbone, s.px, "cpu"))) for s in todo)
-    jobs = [(args.assets, args.work, (*of, part, args.parts)) for of in sizes for part in range(args.parts)]
+    sizes: dict[tuple[str, int], int] = {}
+    for s in todo:
+        of = (s.data, size_at(s, backbone_of(args.assets, s.backbone, s.px, "cpu")))
+        sizes[of] = max(sizes.get(of, 1), args.parts if s.noisy else 1)
+    jobs = [(args.assets, args.work, (*of, part, parts)) for of, parts in sizes.items() for part in range(parts)]
     pool = context.Pool(args.cores)
     waiting = pool.starmap_async(prepare, jobs, chunksize=1)
     print(f"{len(todo)} studies, {len(jobs)} jobs of preparation", flush=True)
