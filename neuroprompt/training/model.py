@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from neuroprompt.contracts.learning import Backbone, Generator, Head, Preprocess, Prompt, Stream
 from neuroprompt.contracts.padding import margins
 from neuroprompt.training.beside import drives, widened
+from neuroprompt.training.cast import cast_once
 
 
 def preprocess_for(backbone: Backbone, prompt: Prompt) -> Preprocess:
@@ -111,14 +112,16 @@ class PromptedModel(nn.Module):
             twin.get_parameter(name).copy_(value)
         return twin
 
-    def quicken(self) -> None:
+    def quicken(self, kind: torch.dtype | None = None) -> None:
         """Run a frozen backbone in its form for training: the same features up to rounding, in less time and memory.
 
-        Until the model moves to another device. A backbone that learns stays as it is.
+        Until the model moves to another device. A backbone that learns stays as it is. `kind` is what autocast
+        multiplies in: then frozen weights are cast once, and the form runs under autocast alone.
         """
         if not self.prompt.tunes_backbone and self.prompt.enters != "layers":
             # In a tuple, because it is no part of the model: its weights are the backbone's.
-            self._form = (self.backbone.for_training(),)
+            form = self.backbone.for_training()
+            self._form = (form if kind is None else cast_once(form, kind),)
 
     @torch.no_grad()
     def settled(self) -> Callable[[Tensor], Tensor]:
@@ -154,9 +157,13 @@ class PromptedModel(nn.Module):
 
     def images(self, inputs: Tensor) -> Tensor:
         """The images in [0, 1] that `inputs` was made of."""
+        return self.off_canvas(inputs) * self.std + self.mean
+
+    def off_canvas(self, inputs: Tensor) -> Tensor:
+        """The image's part of `inputs`, without the canvas around it."""
         left, right, top, bottom = self._margins
         height, width = inputs.shape[-2:]
-        return inputs[..., top : height - bottom, left : width - right] * self.std + self.mean
+        return inputs[..., top : height - bottom, left : width - right]
 
     def prompted(self, inputs: Tensor) -> Tensor:
         """`inputs` with the pixel prompt in them, as the backbone takes them."""
@@ -166,8 +173,8 @@ class PromptedModel(nn.Module):
     def overlay(self) -> Tensor | None:
         """What a static pixel prompt adds to every input, (3, H, W); None where there is none.
 
-        pixels(X) is X in the middle of zeros, plus a constant. So the input of an image that is all mean, which is 0,
-        becomes that constant over std, and -mean / std beside it where the prompt's frame is.
+        pixels(X) is X in the middle of zeros, or R X C, plus a constant. So the input of an image that is all mean,
+        which is 0, becomes that constant over std, and what is left of -mean / std where the prompt's frame is.
         """
         if self.prompt.enters != "pixels" or self.prompt.per_image:
             return None
