@@ -45,7 +45,8 @@ def exact() -> None:
 def loaded(args: argparse.Namespace, study: Study) -> tuple[Any, dict[str, Any]]:
     """Backbone and tensors of a study; `--tiny` keeps few images."""
     backbone = backbone_of(args.assets, study.backbone, study.px, args.device)
-    tensors = tensors_of(args.work, study.data, size_at(study, backbone), args.parts, args.device)
+    parts = args.parts if study.noisy else 1
+    tensors = tensors_of(args.work, study.data, size_at(study, backbone), parts, args.device)
     if args.tiny:
         few = {name: (tensors[name][0][::13], tensors[name][1][::13]) for name in ("train", "val", "test")}
         noisy = {name: images[::13] for name, images in tensors["noises"].items()}
@@ -117,7 +118,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=480.0, help="start nothing after so many seconds")
     parser.add_argument("--grace", type=float, default=45.0, help="end the workers so many seconds later")
-    parser.add_argument("--only", default="", help="studies whose name holds one of these words, with commas between")
+    parser.add_argument("--only", default="", help="studies whose name holds one of these words, in their order")
     parser.add_argument("--tiny", action="store_true", help="few images and epochs: a rehearsal")
     parser.add_argument("--smoke", type=int, default=0, metavar="STEPS", help="time so many steps of a few studies")
     args = parser.parse_args()
@@ -126,14 +127,20 @@ def main() -> None:
     args.work = args.work or args.out / "prepared"
     args.work.mkdir(parents=True, exist_ok=True)
     exact()
-    args.results, args.parts = args.out / "evidence.jsonl", 1 + min(12, args.cores)
+    args.results = args.out / "evidence.jsonl"
+    args.parts = 1 if args.device == "cpu" else 1 + min(12, args.cores)  # a CPU makes noise as fast as it uses it
     words = [word for word in args.only.split(",") if word]
     there = (args.assets / "data", set(npt.Prompt.names()) | {"logistic"})
     todo = [s for s in studies(args.studies, args.tiny) if (there[0] / s.data).is_dir() and s.method in there[1]]
-    todo = [s for s in todo if not words or any(word in s.name for word in words)]
+    if words:
+        place = {s.name: next((i for i, word in enumerate(words) if word in s.name), -1) for s in todo}
+        todo = sorted((s for s in todo if place[s.name] >= 0), key=lambda s: place[s.name])
     context = mp.get_context("spawn")
-    sizes = dict.fromkeys((s.data, size_at(s, backbone_of(args.assets, s.backbone, s.px, "cpu"))) for s in todo)
-    jobs = [(args.assets, args.work, (*of, part, args.parts)) for of in sizes for part in range(args.parts)]
+    sizes: dict[tuple[str, int], int] = {}
+    for s in todo:
+        of = (s.data, size_at(s, backbone_of(args.assets, s.backbone, s.px, "cpu")))
+        sizes[of] = max(sizes.get(of, 1), args.parts if s.noisy else 1)
+    jobs = [(args.assets, args.work, (*of, part, parts)) for of, parts in sizes.items() for part in range(parts)]
     pool = context.Pool(args.cores)
     waiting = pool.starmap_async(prepare, jobs, chunksize=1)
     print(f"{len(todo)} studies, {len(jobs)} jobs of preparation", flush=True)

@@ -45,8 +45,24 @@ CLAIMS = (
         "binary-vpt", "vpt-deep", "noise", OURS, "a larger backbone, other sets",
     ),
     Claim(
+        "Signs help: bits of -1 and 1 are no worse than VPT-deep on clean images",
+        "sign", "vpt-deep", "clean", OURS, "a larger backbone, other sets", bound=NO_WORSE,
+    ),
+    Claim(
         "Signs help: bits of -1 and 1 are above VPT-deep in the mean under noise",
         "sign", "vpt-deep", "noise", OURS, "a larger backbone, other sets",
+    ),
+    Claim(
+        "Signs help: bits of -1 and 1, without neurons, are above Spike-NVPT on clean images",
+        "sign", "spike-nvpt", "clean", OURS, "signs in Spike-NVPT too; a larger backbone, other sets",
+    ),
+    Claim(
+        "Signs help: bits of -1 and 1, without neurons, are above Spike-NVPT in the mean under noise",
+        "sign", "spike-nvpt", "noise", OURS, "signs in Spike-NVPT too; a larger backbone, other sets",
+    ),
+    Claim(
+        "Signs help: bits of -1 and 1 are above bits of 0 and 1 on clean images",
+        "sign", "binary-vpt", "clean", OURS, "a larger backbone, other sets",
     ),
     Claim(
         "Signs help: bits of -1 and 1 are above bits of 0 and 1 in the mean under noise",
@@ -88,8 +104,16 @@ CLAIMS = (
         "lorsp", "topk", "clean", f"+0.53 at least, Tiny-ImageNet; {ABLATION}", BOTH, size=0.53, groups=ABLATED,
     ),
     Claim(
+        "Spikes are better than the largest factors (top-k) in the mean under noise",
+        "lorsp", "topk", "noise", "none", BOTH, groups=ABLATED,
+    ),
+    Claim(
         "Spikes are better than dropout of factors on clean images",
         "lorsp", "dropout", "clean", f"+0.49 at least, Tiny-ImageNet; {ABLATION}", BOTH, size=0.49, groups=ABLATED,
+    ),
+    Claim(
+        "Spikes are better than dropout of factors in the mean under noise",
+        "lorsp", "dropout", "noise", "none", BOTH, groups=ABLATED,
     ),
     Claim(
         "Leak and reset help: LoRSP is above a fixed threshold on its factors on clean images",

@@ -1,4 +1,4 @@
-"""The figures of RESULTS.md: accuracy against the level of each noise, and the paired differences of every claim."""
+"""The figures of RESULTS.md: accuracy against noise, parameters and joules, and the paired differences of claims."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 
 from evidence_claims import CLAIMS, SETTINGS
+from evidence_overview import COSTED
 from evidence_results import Results, Run
 from evidence_rule import CONFIRMED, CONTRADICTED, OPEN, SETS, findings
 from matplotlib.axes import Axes
@@ -29,6 +30,7 @@ def write(results: Results, folder: Path) -> None:
         "results-tokens": noises(results, tokens),
         "results-pixels": noises(results, pixels),
         "results-parameters": parameters(results),
+        "results-joules": joules(results),
         "results-differences": differences(results),
     }.items():
         (folder / f"{name}.svg").write_bytes(rendered(figure, "svg"))
@@ -92,6 +94,36 @@ def parameters(results: Results) -> Figure:
     panels[0].set_ylabel("accuracy (%)", fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    return figure
+
+
+def joules(results: Results) -> Figure:
+    """Accuracy on EuroSAT against the estimated energy of an image: every tested study whose cost was counted."""
+    figure = new_figure(10, 5)
+    panels = figure.subplots(1, 2)
+    tested = [(results.costs[name], runs) for name in COSTED if name in results.costs and (runs := results.of(name))]
+    for axes, title in zip(panels, ("clean images", "mean over the noises"), strict=True):
+        for i, (cost, runs) in enumerate(tested):
+            if title != "clean images" and not runs[0].noise:
+                continue
+            shares = [100 * (run.clean if title == "clean images" else run.noisy) for run in runs]
+            middle = statistics.fmean(shares)
+            half = interval(shares).high - middle if len(shares) > 1 else 0.0
+            spent = 1e3 * (cost.file_joules + (cost.neuron_joules or 0.0) * (cost.neurons_run == "each image"))
+            axes.errorbar(
+                spent, middle, half, fmt="os^Dv<>P*X"[i % 10], color=LINES[i % 7], label=cost.study, capsize=2
+            )
+        axes.set_xscale("log")
+        axes.set_xlim(0.4, 8)
+        axes.set_xticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("mJ an image (estimated, not measured)", fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dddddd")
+    panels[0].set_ylabel("accuracy (%)", fontsize=9)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
 
 

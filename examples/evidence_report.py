@@ -15,10 +15,11 @@ from pathlib import Path
 from string import Template
 
 from evidence_claims import CLAIMS, SETTINGS
+from evidence_overview import HEAD, measured, rows, share
 from evidence_results import RESULTS, Results, Run, Study, loaded
 from evidence_rule import CONFIRMED, NO_WORSE, OPEN, Claim, Finding, findings
 
-from neuroprompt.training.statistics import Interval, interval
+from neuroprompt.training.statistics import Interval
 
 HERE = Path(__file__).parent
 WORDS = {
@@ -32,6 +33,12 @@ WORDS = {
     "memory": ("LSPT's memory", "clean", "EuroSAT"),
     "coding": ("LSPT's spatial coding", "clean", "EuroSAT"),
     "lspt": ("LSPT is above VPT-deep", "clean", "EuroSAT"),
+    "signs": ("Signs help: bits of -1 and 1 are above VPT-deep", "noise", "all three"),
+    "signs_clean": ("Signs help: bits of -1 and 1 are no worse", "clean", "all three"),
+    "signs_spike": ("Signs help: bits of -1 and 1, without neurons, are above Spike", "noise", "all three"),
+    "signs_spike_clean": ("Signs help: bits of -1 and 1, without neurons, are above Spike", "clean", "all three"),
+    "topk_noise": ("Spikes are better than the largest", "noise", "both"),
+    "dropout_noise": ("Spikes are better than dropout", "noise", "both"),
 }
 """The differences that evidence_report.md names in its text: the claim's first words, on what, and where."""
 
@@ -45,6 +52,9 @@ def page(results: Results) -> str:
         "short": table(("claim", "difference", "seeds", "verdict"), [_short(claim, results) for claim in CLAIMS]),
         "claims": "\n\n".join(section(claim, results) for claim in CLAIMS),
         "settings": table(("setting", "difference", "seeds", "verdict", "seeds needed"), _settings(results)),
+        "methods": table(HEAD, rows(results)),
+        "measured": measured(results),
+        "rates": table(("study", "rates tried", "runs", "chosen", "validation", "at 0.01, 0.01"), _rates(results)),
         "overview": "\n\n".join(overview(results)),
         "machine": machine(results),
         "open": still_open(results),
@@ -144,9 +154,10 @@ def margin(finding: Finding, claim: Claim) -> str:
 
 
 def change(finding: Finding, claim: Claim) -> str:
-    """More seeds, where they would."""
+    """More seeds, where they would, and to which verdict."""
     seeds = needed(finding, claim)
-    return "" if seeds == "-" else f"{seeds} seeds, at this mean and spread; "
+    way = "confirm its sign" if finding.difference.mean > claim.bound else "contradict it"
+    return "" if seeds == "-" else f"{seeds} seeds would {way}, at this mean and spread; "
 
 
 def cost(results: Results, names: Iterable[str]) -> dict[str, tuple[int, float]]:
@@ -191,7 +202,11 @@ def planned() -> list[str]:
 
 
 def _row(study: Study, runs: list[Run]) -> tuple[object, ...]:
-    lowest = min(runs[0].noise, key=lambda noise: statistics.fmean(run.noise[noise] for run in runs))
+    noisy = lowest = "-"
+    if runs[0].noise:
+        noise = min(runs[0].noise, key=lambda name: statistics.fmean(run.noise[name] for run in runs))
+        noisy = share([run.noisy for run in runs])
+        lowest = f"{noise} {share([run.noise[noise] for run in runs])}"
     settings = ", ".join(f"{key} {value}" for key, value in study.settings.items()) or "defaults"
     settings += f", from VPT-deep at {study.warm[0]:g}, {study.warm[1]:g}" if study.warm else ""
     rates = [f"{rate:g}" for rate in (runs[0].lr_prompt, runs[0].lr_head) if rate is not None]
@@ -201,18 +216,25 @@ def _row(study: Study, runs: list[Run]) -> tuple[object, ...]:
     ones = f"{100 * statistics.fmean(densities):.0f} %" if densities else "-"
     return (
         study.name, settings, f"{runs[0].prompt_parameters:,}", ", ".join(rates), len(runs),
-        share([run.clean for run in runs]), share([run.noisy for run in runs]),
-        f"{lowest} {share([run.noise[lowest] for run in runs])}", share(elsewhere) if elsewhere else "-", ones,
+        share([run.clean for run in runs]), noisy, lowest, share(elsewhere) if elsewhere else "-", ones,
     )  # fmt: skip
 
 
-def share(values: Sequence[float]) -> str:
-    """Mean and interval in per cent; the value alone where there is one."""
-    per_cent = [100 * value for value in values]
-    if len(per_cent) < 2:
-        return f"{per_cent[0]:.2f}"
-    of = interval(per_cent)
-    return f"{of.mean:.2f} [{of.low:.2f}, {of.high:.2f}]"
+def _rates(results: Results) -> Iterable[tuple[object, ...]]:
+    """Of every study with a prompt whose rates were searched: the chosen pair, and the product's default beside it."""
+    for name in planned():
+        runs = results.of(name)
+        search = results.studies[name].search if runs else None
+        if search is None or runs[0].lr_prompt is None:
+            continue
+        tried = f"{_ends(search.prompt_rates)}; {_ends(search.head_rates)}"
+        default = "-" if search.at_default is None else f"{100 * search.at_default:.2f}"
+        chosen = f"{runs[0].lr_prompt:g}, {runs[0].lr_head:g}"
+        yield name, tried, search.runs, chosen, f"{100 * search.best:.2f}", default
+
+
+def _ends(rates: Sequence[float]) -> str:
+    return f"{rates[0]:g} to {rates[-1]:g}"
 
 
 def machine(results: Results) -> str:

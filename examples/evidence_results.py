@@ -4,6 +4,7 @@
 
 `studies` has an object for each study: its method and settings, its data, and its search. `runs` has one for each study
 and seed: the rates, the accuracy on clean test images and under each of `noises` (in that order), and what it cost.
+`costs` has what a study's method costs in use; evidence_costs.py writes it.
 Accuracies are shares of the test images in [0, 1]. Seconds are wall time of training, divided among the runs that
 trained side by side; several such teams shared the device.
 """
@@ -21,12 +22,17 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).with_name("results.json")
+DEFAULT = 1e-2
+"""The product's default rate, of prompt and head."""
 ABOUT = ("method", "settings", "warm", "data", "backbone", "px", "epochs", "batch")
 
 
 @dataclass(frozen=True)
 class Search:
-    """How a study's rates were chosen: the runs, all rates that were tried, and the best accuracy on validation."""
+    """How a study's rates were chosen: the runs, all rates that were tried, and the best accuracy on validation.
+
+    `at_default`: the accuracy on validation with the product's default, 0.01 for both rates, where that was tried.
+    """
 
     runs: int
     seconds: float
@@ -34,6 +40,7 @@ class Search:
     head_rates: tuple[float, ...]
     best: float
     device: str
+    at_default: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Run:
-    """One trained and tested model.
+    """One trained and tested model; `noise` is empty where it was tested on clean images alone.
 
     `edge`: a rate lies at the edge of its grid. `c`: a logistic regression's C. `density`: of bits the share of ones.
     `ood`: of models of CIFAR-10 the accuracy on Caltech-101's 275 images of five of its classes, among those classes.
@@ -85,12 +92,44 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a study's method costs on its backbone, by evidence_costs.py; ratios are median, first and third quartile.
+
+    Times are None where only counts were made (a busy machine).
+
+    parameters    learned numbers of the prompt
+    training      images a second of a training step over linear probing's
+    over_bare     milliseconds of the exported file over those of the backbone without a prompt, as timm has it
+    over_lean     the same over the backbone without a prompt in the exported form
+    bare_ms       milliseconds of an image through the bare backbone; absolute, so of that machine and day alone
+    macs          multiply-accumulates of an image through the exported file
+    file_joules   their estimate, not measured
+    neuron_joules estimate of the prompt's neurons alone on Loihi, at their initial values; `neurons_run` says how often
+    """
+
+    study: str
+    parameters: int
+    macs: int
+    file_joules: float
+    machine: str
+    date: str
+    neuron_joules: float | None = None
+    neurons_run: str | None = None
+    training: tuple[float, float, float] | None = None
+    over_bare: tuple[float, float, float] | None = None
+    over_lean: tuple[float, float, float] | None = None
+    bare_ms: float | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
 class Results:
-    """All studies and runs, in the order of the rows."""
+    """All studies and runs, in the order of the rows, and what methods cost."""
 
     noises: tuple[str, ...]
     studies: dict[str, Study]
     runs: tuple[Run, ...] = field(repr=False)
+    costs: dict[str, Cost] = field(default_factory=dict)
 
     def of(self, study: str) -> list[Run]:
         """The runs of a study, by seed."""
@@ -101,7 +140,9 @@ class Results:
         studies = [f"{json.dumps(name)}: {_line(study, leave=('name',))}" for name, study in self.studies.items()]
         runs = [_line(run, noise=list(run.noise.values())) for run in self.runs]
         noises = f'"noises": {json.dumps(self.noises)}'
+        costs = [f"{json.dumps(name)}: {_line(cost, leave=('study',))}" for name, cost in self.costs.items()]
         blocks = [noises, _block('"studies": {', studies, "}"), _block('"runs": [', runs, "]")]
+        blocks += [_block('"costs": {', costs, "}")] if costs else []
         return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
@@ -120,7 +161,8 @@ def packed(rows: Iterable[dict[str, Any]]) -> Results:
         studies[name] = Study(name, **about, search=_search(searched) if searched else None)
     runs = [_run(row) for row in sorted(finals, key=lambda row: row["seed"])]
     runs.sort(key=lambda run: list(studies).index(run.study))
-    return Results(tuple(finals[0]["noise"]), studies, tuple(runs))
+    noises: tuple[str, ...] = next((tuple(row["noise"]) for row in finals if row["noise"]), ())
+    return Results(noises, studies, tuple(runs))
 
 
 def merged(before: Results, now: Results) -> Results:
@@ -128,13 +170,17 @@ def merged(before: Results, now: Results) -> Results:
     studies = {**before.studies, **now.studies}
     runs = [*(run for run in before.runs if run.study not in now.studies), *now.runs]
     runs.sort(key=lambda run: list(studies).index(run.study))
-    return Results(now.noises, studies, tuple(runs))
+    return Results(now.noises or before.noises, studies, tuple(runs), {**before.costs, **now.costs})
 
 
 def _search(rows: list[dict[str, Any]]) -> Search:
     prompt, head = (tuple(sorted({row[key] for row in rows})) for key in ("lr_prompt", "lr_head"))
     seconds, best = round(sum(row["seconds"] for row in rows), 1), round(max(row["val"] for row in rows), 4)
-    return Search(len(rows), seconds, prompt, head, best, rows[0]["device"])
+    default = [
+        row["val"] for row in rows if row["method"] != "linear" and row["lr_prompt"] == row["lr_head"] == DEFAULT
+    ]
+    at_default = round(statistics.fmean(default), 4) if default else None
+    return Search(len(rows), seconds, prompt, head, best, rows[0]["device"], at_default)
 
 
 def _run(row: dict[str, Any]) -> Run:
@@ -161,13 +207,24 @@ def loaded(file: Path = RESULTS) -> Results:
         search = Search(**facts) if facts else None
         warm = tuple(study["warm"]) if study.get("warm") else None
         studies[name] = Study(**{**study, "name": name, "warm": warm, "search": search})
-    runs = [Run(**{**run, "noise": dict(zip(noises, run["noise"], strict=True))}) for run in values["runs"]]
-    return Results(noises, studies, tuple(runs))
+    runs = []
+    for run in values["runs"]:
+        noise = dict(zip(noises, run["noise"], strict=True)) if run["noise"] else {}
+        runs.append(Run(**{**run, "noise": noise}))
+    costs = {}
+    for name, cost in values.get("costs", {}).items():
+        measured: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in cost.items()}
+        costs[name] = Cost(**measured, study=name)
+    return Results(noises, studies, tuple(runs), costs)
 
 
-def _line(record: Study | Run, leave: tuple[str, ...] = (), **other: Any) -> str:
-    values = {**dataclasses.asdict(record), **other}
-    return json.dumps({key: value for key, value in values.items() if value is not None and key not in leave})
+def _line(record: Study | Run | Cost, leave: tuple[str, ...] = (), **other: Any) -> str:
+    values = _there({**dataclasses.asdict(record), **other})
+    return json.dumps({key: value for key, value in values.items() if key not in leave})
+
+
+def _there(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: _there(v) if k == "search" and v else v for k, v in values.items() if v is not None}
 
 
 def _block(opening: str, lines: list[str], closing: str) -> str:

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 from evidence_claims import CLAIMS, SETTINGS, SPIKE_NVPT
+from evidence_data import studies
+from evidence_overview import COSTED, OVERVIEW
 from evidence_results import RESULTS, loaded, packed, read
 from evidence_rule import CONFIRMED, CONTRADICTED, OPEN, findings, verdict
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
+from neuroprompt.contracts.learning import Prompt
 from neuroprompt.training.statistics import Interval
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,6 +88,38 @@ def test_every_claim_compares_tested_studies_and_names_its_paper() -> None:
             assert all(results.of(study) for study in pair)
         assert (claim.size is None) or ("arXiv" in claim.paper)
     assert "2604.18284" in SPIKE_NVPT
+
+
+# --- what methods cost -----------------------------------------------------------------------------------------------
+
+
+def test_the_overview_has_every_method_and_its_cost() -> None:
+    results, planned = loaded(), {study.name: study for study in studies(EXAMPLES / "evidence.toml", False)}
+    assert {planned[name].method for name in OVERVIEW.values()} == set(Prompt.names())
+    assert set(results.costs) == set(COSTED)
+    for name, cost in results.costs.items():
+        assert cost.macs > 0
+        assert {run.prompt_parameters for run in results.of(name)} <= {cost.parameters}
+    # Multiply-accumulates that a prompt adds: none where it is merged or lies in the image, some for tokens.
+    macs = {name: results.costs[name].macs for name in COSTED}
+    assert macs["others/lora"] == macs["others/ssf"] == macs["pixels/lor-vp"] == macs["pixels/linear"]
+    assert macs["pixels/linear"] < macs["eurosat/vpt-deep"] < macs["others/vpt-shallow"]
+
+
+@pytest.mark.slow
+def test_the_cost_of_a_method_is_measured(tmp_path: Path) -> None:
+    """On the embedded backbone, which is written in a second: ratios in their order, and neurons that run once."""
+    from evidence_costs import cost
+    from evidence_data import Study
+
+    study = Study("x/spike-nvpt", "spike-nvpt", "digits", "embedded", 32, 1, ((1.0,), (1.0,)), (0,), (0,), 1)
+    row = cost(study, tmp_path, timed=True)
+    assert row.parameters == 7_680
+    assert row.neurons_run == "once"
+    assert row.neuron_joules is not None
+    for ratio in (row.training, row.over_bare, row.over_lean):
+        assert ratio is not None
+        assert 0 < ratio[1] <= ratio[0] <= ratio[2]
 
 
 # --- the rule --------------------------------------------------------------------------------------------------------
