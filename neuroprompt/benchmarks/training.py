@@ -17,6 +17,7 @@ from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
 from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
+from neuroprompt.training.cast import KINDS
 from neuroprompt.training.devices import launch
 from neuroprompt.training.model import PromptedModel
 
@@ -160,7 +161,7 @@ def _step(
     optimiser = torch.optim.AdamW(model.learned().values(), lr=1e-4, fused=fast)
     learner, learning = fabric.setup(model, optimiser) if fast else (model, optimiser)
     if fast or model.prompt.keyed:  # timm's own attention takes no keys: there both are alike
-        model.quicken()
+        model.quicken(KINDS.get(str(fabric.strategy.precision.precision)) if fast else None)
 
     def step() -> None:
         learning.zero_grad()

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from neuroprompt.contracts.learning import Backbone, Generator, Head, Preprocess, Prompt, Stream
 from neuroprompt.contracts.padding import margins
 from neuroprompt.training.beside import drives, widened
+from neuroprompt.training.cast import cast_once
 
 
 def preprocess_for(backbone: Backbone, prompt: Prompt) -> Preprocess:
@@ -111,14 +112,16 @@ class PromptedModel(nn.Module):
             twin.get_parameter(name).copy_(value)
         return twin
 
-    def quicken(self) -> None:
+    def quicken(self, kind: torch.dtype | None = None) -> None:
         """Run a frozen backbone in its form for training: the same features up to rounding, in less time and memory.
 
-        Until the model moves to another device. A backbone that learns stays as it is.
+        Until the model moves to another device. A backbone that learns stays as it is. `kind` is what autocast
+        multiplies in: then frozen weights are cast once, and the form runs under autocast alone.
         """
         if not self.prompt.tunes_backbone and self.prompt.enters != "layers":
             # In a tuple, because it is no part of the model: its weights are the backbone's.
-            self._form = (self.backbone.for_training(),)
+            form = self.backbone.for_training()
+            self._form = (form if kind is None else cast_once(form, kind),)
 
     @torch.no_grad()
     def settled(self) -> Callable[[Tensor], Tensor]:

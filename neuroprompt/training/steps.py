@@ -15,6 +15,7 @@ from neuroprompt.contracts.learning import Images
 from neuroprompt.errors import BadSetting
 from neuroprompt.interrupts import uninterrupted
 from neuroprompt.progress import Progress
+from neuroprompt.training.cast import KINDS
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import as_floats, size_of
 from neuroprompt.training.evaluation import counts
@@ -61,7 +62,7 @@ class Steps:
                 for images, what in ((train, "training features"), (val, "validation features"))
             )
         self.learner, self.optimiser = self.fabric.setup(self.part, saver.optimiser)
-        self.model.quicken()
+        self.model.quicken()  # for what `refit` computes in 32 bits
         self.feed = Feed(train, self.config, 0 if self.head_only else self.workers)
         self.logs = Logs(self.log if self.fabric.is_global_zero else None, saver.out, position.history)
         try:
@@ -89,7 +90,7 @@ class Steps:
         ours = self.feed.batches(epoch, [row[rank::world] or row[:1] for row in rows])
         if position.step == 0 and (self.model.head.refit == "epoch" or (self.model.head.refit == "once" and not epoch)):
             refit(self.fabric, config, self.model, train, self.progress, head_only=self.head_only)
-        self.model.train()
+        self.model.train().quicken(KINDS.get(config.precision))  # the validation before left the form in 32 bits
         what = f"epoch {epoch + 1} of {config.epochs}"
         for row, (inputs, labels) in zip(rows, self.progress.track(ours, what, len(rows)), strict=True):
             began = time.monotonic()
