@@ -18,6 +18,7 @@ _READERS: dict[type, Callable[[str], Any]] = {
     str: str,
     bool: lambda word: _YES_NO[word.lower()],
 }
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "yes or no"}
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ class Setting:
         try:
             return _READERS[self.type](word)
         except (KeyError, ValueError) as error:
-            raise BadSetting(f"{self.name}={word}", f"a value of type {self.type.__name__}") from error
+            raise BadSetting(f"{self.name}={word}", _WORDS.get(self.type, self.type.__name__)) from error
 
     def check(self, value: object) -> None:
         """Raise BadSetting unless `value` is of the setting's type; a whole number is a float too."""
         kinds = (int, float) if self.type is float else (self.type,)
         if not isinstance(value, kinds) or (isinstance(value, bool) and self.type is not bool):
-            raise BadSetting(f"{self.name}={value!r}", f"a value of type {self.type.__name__}")
+            raise BadSetting(f"{self.name}={value!r}", _WORDS.get(self.type, self.type.__name__))
 
 
 class Plugin:

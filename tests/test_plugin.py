@@ -45,6 +45,15 @@ def test_settings_are_read_by_their_type() -> None:
     assert values == {"steps": 8, "theta": 0.25, "deep": False}
 
 
+@pytest.mark.parametrize(
+    ("word", "says"), [("deep=maybe", "yes or no"), ("tokens=many", "a whole number"), ("theta=x", "a number")]
+)
+def test_a_word_that_cannot_be_read_is_one_plain_line(word: str, says: str) -> None:
+    name, _, value = word.partition("=")
+    with pytest.raises(BadSetting, match=f"{word}; expected {says}"):
+        Prompt.typed("spike-nvpt", {name: value})
+
+
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in (Prompt, Head, Data) for name in kind.names()])
 def test_every_setting_says_what_it_means(kind: type[Plugin], name: str) -> None:
     part = kind.part(name)

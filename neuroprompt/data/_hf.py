@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,13 +42,17 @@ def labelled_of(
     import datasets
 
     before = datasets.is_progress_bar_enabled()
+    hub = logging.getLogger("huggingface_hub")  # it warns of each try, and our one line says it all
+    level = hub.level
     datasets.disable_progress_bars()
+    hub.setLevel(logging.ERROR)
     try:
         loaded = load()
     except Exception as error:  # whatever its readers and its hub raise
         got = f"{name} cannot be loaded ({type(error).__name__}: {error})"
         raise BadData(got, "a data set of images", "check --data, and the network") from error
     finally:
+        hub.setLevel(level)
         if before:
             datasets.enable_progress_bars()
     sets = loaded if isinstance(loaded, Mapping) else {"train": loaded}

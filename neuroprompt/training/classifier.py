@@ -29,6 +29,8 @@ def read_classifier(file: Path) -> nn.Linear:
     `weight` (S, F) has a row for each class. With a number `scale` (CLIP's is 100) they are text embeddings, and
     logits_s = scale cos(features, row s); without, logits = weight features + `bias` (S,), 0 where there is none.
     """
+    if not file.is_file():
+        raise BadWeights(f"there is no classifier at {file}", "a safetensors file", FIX)
     tensors = read_weights(file)
     unknown = sorted(tensors.keys() - {"weight", "bias", "scale"})
     weight, bias, scale = (tensors.get(key) for key in ("weight", "bias", "scale"))

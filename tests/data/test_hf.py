@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import torch
 from PIL import Image
 
 from neuroprompt.contracts.learning import Preprocess
+from neuroprompt.data._hf import labelled_of
 from neuroprompt.errors import BadData
-from neuroprompt.progress import Progress
+from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.commands import data_path
 from neuroprompt.training.dataset import absolute, load_data
 
@@ -158,3 +160,18 @@ def test_the_hub_is_read_by_name_configuration_and_column(tmp_path: Path, monkey
     local(tmp_path, monkeypatch)
     labelled = load_data("hf:mine@default#label", HOW, 0)
     assert labelled.classes == ("cat", "dog", "owl")
+
+
+def test_the_hubs_tries_are_not_printed() -> None:
+    warnings = logging.getLogger("huggingface_hub.utils._http")
+    seen = []
+
+    def load() -> None:
+        seen.append(warnings.isEnabledFor(logging.WARNING))
+        raise ConnectionError("no network")
+
+    before = warnings.isEnabledFor(logging.WARNING)
+    with pytest.raises(BadData, match="no network"):
+        labelled_of(load, "hf:a/b", "", HOW, SILENT, seed=0, val="auto", limit=10)
+    assert seen == [False]
+    assert warnings.isEnabledFor(logging.WARNING) == before

@@ -72,6 +72,11 @@ def test_other_files_are_one_line(tensors: dict[str, Tensor], says: str, tmp_pat
         read_classifier(saved(tmp_path / "c.safetensors", **tensors))
 
 
+def test_a_file_that_is_not_there_is_called_a_classifier(tmp_path: Path) -> None:
+    with pytest.raises(BadWeights, match=r"^there is no classifier at .*none.safetensors"):
+        read_classifier(tmp_path / "none.safetensors")
+
+
 def test_a_classifier_of_other_features_or_classes_is_one_line(tmp_path: Path) -> None:
     for weight, head in ((rows(10, 7), "direct"), (rows(9), "direct")):
         spec = BackboneSpec(
