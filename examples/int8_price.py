@@ -4,9 +4,10 @@
     python examples/int8_price.py paired OUT --backbone NAME=WEIGHTS --data SET --image-size 96 [--seeds 5]
 
 `table` trains `linear` (or --method) on every backbone and data set, and measures the graph with 8-bit products, ranges
-calibrated or dynamic, on all test images. `paired` trains the prompts of --methods from the same seeds, and quantises
-the baked graph and the naive one, where the prompt's tokens pass through the 8-bit products as well. A row is written
-into OUT as soon as it is measured; the same line again goes on from there.
+calibrated or dynamic, on all test images, and on those training images that --limit left out. `paired` trains the
+prompts of --methods from the same seeds, and quantises the baked graph and the naive one, where the prompt's tokens
+pass through the 8-bit products as well. A row is written into OUT as soon as it is measured; the same line again goes
+on from there. Points lost have the 95 % interval of their mean over images, each right or wrong in both files.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from neuroprompt.training.dataset import as_floats, batches, load_data, size_of
 CALIBRATION = 64
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 """Student's t for 95 %, by the number of differences."""
+Z_95 = 1.96
+"""The same of thousands of images."""
 
 
 def main() -> None:
@@ -86,7 +89,7 @@ def kept(file: Path, key: list[Any], measure: Any) -> Any:
 
 
 def table(asked: argparse.Namespace) -> None:
-    print("| backbone | data | file | images | fp32 % | in 8 bits % | points lost | same class % | MB (fp32) |")
+    print("| backbone | data | file | images | fp32 % | in 8 bits % | points lost (95 %) | same class % | MB (fp32) |")
     print("|---|---|---|---|---|---|---|---|---|")
     for backbone, data in product(asked.backbone, asked.data):
         name, size = backbone.partition("=")[0], asked.image_size
@@ -94,14 +97,15 @@ def table(asked: argparse.Namespace) -> None:
         key = [name, data, asked.method, size, asked.limit, asked.epochs, asked.batch]
         files = kept(asked.out / "table.jsonl", key, lambda config=config: in_eight_bits(asked.out, config))
         for bits, row in files.items():
-            accuracies = f"{row['fp32']:.1f} | {row['fp32'] - row['drop']:.1f} | {row['drop']:.2f}"
+            lost = f"{row['drop']:.2f} ± {row['half']:.2f}"
+            accuracies = f"{row['fp32']:.1f} | {row['fp32'] - row['drop']:.1f} | {lost}"
             sizes = f"{row['bytes'] / 1e6:.1f} ({row['bytes_fp32'] / 1e6:.1f})"
             print(f"| {name} | {Path(data).name} | {bits} | {row['images']} | {accuracies} ", end="")
             print(f"| {100 - row['changed']:.1f} | {sizes} |", flush=True)
 
 
 def in_eight_bits(out: Path, config: npt.RunConfig) -> dict[str, Any]:
-    """What int8 and, where there are tokens, int8-dynamic cost one run, on all test images of the set."""
+    """What int8 and, where there are tokens, int8-dynamic cost one run, on all images that it was not trained on."""
     run = npt.train(config, out / f"{config.backbone.name}-{Path(config.data).name}-{config.digest()[:8]}")
     model = run.model.eval()
     tokens = model.prompt.tokens()
@@ -165,7 +169,7 @@ def interval(differences: list[float]) -> str:
 
 
 def losses(out: Path, config: npt.RunConfig) -> dict[str, Any]:
-    """What int8 costs the baked and the naive graph of one run, on all test images of the set."""
+    """What int8 costs the baked and the naive graph of one run, on all images that it was not trained on."""
     run = npt.train(config, out / f"{config.method}-{config.seed}-{config.digest()[:8]}")
     model = run.model.eval()
     tokens = model.prompt.tokens()
@@ -182,13 +186,21 @@ def losses(out: Path, config: npt.RunConfig) -> dict[str, Any]:
     return measured
 
 
-def images_of(run: npt.Run) -> tuple[Any, Any]:
-    """All test images of the run's data set, and normalised training images to calibrate on."""
+def images_of(run: npt.Run) -> tuple[list[tuple[Tensor, int]], Any]:
+    """All images that the run was not trained on, with labels, and normalised training images to calibrate on."""
     config, model = run.config, run.model.eval()
-    test = load_data(config.data, model.preprocess, config.seed, val=config.val).test
+    whole = load_data(config.data, model.preprocess, config.seed, val=config.val)
     train = load_data(config.data, model.preprocess, config.seed, config.limit, val=config.val).train
-    chosen = [i * size_of(train) // CALIBRATION for i in range(CALIBRATION)]
-    return test, torch.cat([images for images, _ in inputs(model, train, chosen)]).numpy()
+    seen = {image.numpy().tobytes() for image, _ in each(train)}
+    fresh = [(image, label) for image, label in each(whole.train) if image.numpy().tobytes() not in seen]
+    size = size_of(train)
+    chosen = [i * size // CALIBRATION for i in range(CALIBRATION)]
+    calibration = [images for images, _ in inputs(model, train, chosen)]
+    return [*each(whole.test), *fresh], torch.cat(calibration).numpy()
+
+
+def each(images: Any) -> Iterator[tuple[Tensor, int]]:
+    return (images[i] for i in range(size_of(images)))
 
 
 def inputs(model: Any, images: Any, places: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -206,10 +218,12 @@ def beside(model: Any, images: Any, whole: Path, eight: Path) -> dict[str, float
             part.append(torch.from_numpy(runtime.logits(file, batch.numpy())).double())
         parts[2].append(labels)
     full, reduced_, right = (torch.cat(part) for part in parts)
-    accuracies = [100 * float((logits.argmax(1) == right).double().mean()) for logits in (full, reduced_)]
+    is_right, stays_right = (100 * (logits.argmax(1) == right).double() for logits in (full, reduced_))
+    lost = is_right - stays_right
     return {
-        "fp32": accuracies[0],
-        "drop": accuracies[0] - accuracies[1],
+        "fp32": float(is_right.mean()),
+        "drop": float(lost.mean()),
+        "half": Z_95 * float(lost.std()) / math.sqrt(len(lost)),
         "images": len(right),
         "bytes": eight.stat().st_size,
         "bytes_fp32": whole.stat().st_size,
