@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["vpt-deep", "binary-vpt", "spike-nvpt"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--images", type=int, help="measure on so many images at most, spread evenly")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch", type=int, default=64)
     asked = parser.parse_args()
@@ -94,8 +95,10 @@ def table(asked: argparse.Namespace) -> None:
     for backbone, data in product(asked.backbone, asked.data):
         name, size = backbone.partition("=")[0], asked.image_size
         config = configured(asked, backbone, data, asked.method)
-        key = [name, data, asked.method, size, asked.limit, asked.epochs, asked.batch]
-        files = kept(asked.out / "table.jsonl", key, lambda config=config: in_eight_bits(asked.out, config))
+        key = [name, data, asked.method, size, asked.limit, asked.epochs, asked.batch, asked.images]
+        files = kept(
+            asked.out / "table.jsonl", key, lambda config=config: in_eight_bits(asked.out, config, asked.images)
+        )
         for bits, row in files.items():
             lost = f"{row['drop']:.2f} ± {row['half']:.2f}"
             accuracies = f"{row['fp32']:.1f} | {row['fp32'] - row['drop']:.1f} | {lost}"
@@ -104,7 +107,7 @@ def table(asked: argparse.Namespace) -> None:
             print(f"| {100 - row['changed']:.1f} | {sizes} |", flush=True)
 
 
-def in_eight_bits(out: Path, config: npt.RunConfig) -> dict[str, Any]:
+def in_eight_bits(out: Path, config: npt.RunConfig, images: int | None) -> dict[str, Any]:
     """What int8 and, where there are tokens, int8-dynamic cost one run, on all images that it was not trained on."""
     run = npt.train(config, out / f"{config.backbone.name}-{Path(config.data).name}-{config.digest()[:8]}")
     model = run.model.eval()
@@ -112,7 +115,7 @@ def in_eight_bits(out: Path, config: npt.RunConfig) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         whole, eight, dynamic = (Path(folder) / f"{name}.onnx" for name in ("fp32", "int8", "int8-dynamic"))
         to_onnx(deployed(model, None if tokens is None else tokens.detach()), model.backbone.site.image, whole)
-        test, calibration = images_of(run)
+        test, calibration = images_of(run, images)
         quantise(whole, eight, calibration)
         with contextlib.suppress(Unsupported):
             quantise_dynamic(whole, dynamic, calibration)
@@ -128,7 +131,9 @@ def paired(asked: argparse.Namespace) -> None:
     for seed, method in product(range(asked.seeds), asked.methods):
         config = configured(asked, backbone, data, method, seed)
         key = [method, seed, backbone.partition("=")[0], data, asked.image_size, asked.limit, asked.epochs, asked.batch]
-        rows[method].append(kept(asked.out / "paired.jsonl", key, lambda config=config: losses(asked.out, config)))
+        key.append(asked.images)
+        row = kept(asked.out / "paired.jsonl", key, lambda config=config: losses(asked.out, config, asked.images))
+        rows[method].append(row)
         print(method, f"seed {seed}", json.dumps(rows[method][-1]), flush=True)
     dense, *others = asked.methods
     print(f"\n| graph | measured | {dense} | " + " | ".join(f"{m} | {m} less {dense}" for m in others) + " |")
@@ -168,13 +173,13 @@ def interval(differences: list[float]) -> str:
     return f"{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})"
 
 
-def losses(out: Path, config: npt.RunConfig) -> dict[str, Any]:
+def losses(out: Path, config: npt.RunConfig, images: int | None) -> dict[str, Any]:
     """What int8 costs the baked and the naive graph of one run, on all images that it was not trained on."""
     run = npt.train(config, out / f"{config.method}-{config.seed}-{config.digest()[:8]}")
     model = run.model.eval()
     tokens = model.prompt.tokens()
     assert tokens is not None, f"{config.method} without static tokens"
-    test, calibration = images_of(run)
+    test, calibration = images_of(run, images)
     graphs = {"baked": deployed(model, tokens.detach()), "naive": Unbaked(model, tokens)}
     measured = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -186,8 +191,8 @@ def losses(out: Path, config: npt.RunConfig) -> dict[str, Any]:
     return measured
 
 
-def images_of(run: npt.Run) -> tuple[list[tuple[Tensor, int]], Any]:
-    """All images that the run was not trained on, with labels, and normalised training images to calibrate on."""
+def images_of(run: npt.Run, most: int | None = None) -> tuple[list[tuple[Tensor, int]], Any]:
+    """Images that the run was not trained on, all or `most`, with labels, and normalised ones to calibrate on."""
     config, model = run.config, run.model.eval()
     whole = load_data(config.data, model.preprocess, config.seed, val=config.val)
     train = load_data(config.data, model.preprocess, config.seed, config.limit, val=config.val).train
@@ -196,7 +201,9 @@ def images_of(run: npt.Run) -> tuple[list[tuple[Tensor, int]], Any]:
     size = size_of(train)
     chosen = [i * size // CALIBRATION for i in range(CALIBRATION)]
     calibration = [images for images, _ in inputs(model, train, chosen)]
-    return [*each(whole.test), *fresh], torch.cat(calibration).numpy()
+    untrained = [*each(whole.test), *fresh]
+    most = min(most or len(untrained), len(untrained))
+    return [untrained[i * len(untrained) // most] for i in range(most)], torch.cat(calibration).numpy()
 
 
 def each(images: Any) -> Iterator[tuple[Tensor, int]]:
