@@ -1,6 +1,6 @@
 """The main job in Python: train a spiking prompt, bake it, export it to Lava, verify it spike by spike, price it.
 
-python examples/quickstart.py [FOLDER]     (about two minutes on two cores)
+python examples/quickstart.py [FOLDER]     (about a minute on two cores)
 """
 
 import sys
@@ -10,9 +10,11 @@ import neuroprompt as npt
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "quickstart")
 
-run = npt.train(npt.configure(method="spike-nvpt", data="digits", settings={"tokens": 10, "steps": 4}), out / "run")
+config = npt.configure(method="spike-nvpt", data="digits", settings={"tokens": 10, "steps": 4}, epochs=6, batch=32)
+run = npt.train(config, out / "run")
 accuracy = npt.evaluate(run, ["gaussian:0.1", "jpeg:25"])
-print(f"accuracy: clean {accuracy.clean:.1%}, {dict(accuracy.noise)}")
+noisy = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.noise.items())
+print(f"accuracy: clean {accuracy.clean:.1%}, {noisy}")
 
 baked = npt.export(run, out / "onnx", target="onnx")
 print(f"ONNX Runtime against PyTorch: largest difference {baked.figures['max_abs_diff']:.1e}")
