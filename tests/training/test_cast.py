@@ -35,7 +35,7 @@ class Casts(TorchDispatchMode):
     """Notes where the tensors lie that are cast."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.places: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Sequence[Any], args: Any = (), kwargs: Any = None) -> Any:
