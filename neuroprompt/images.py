@@ -49,6 +49,8 @@ _TRANSPOSED = {
     8: Image.Transpose.ROTATE_90,
 }
 """What EXIF's orientation asks for."""
+_OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+"""Folders of archives, storage boxes and drives; those of the first two hold thumbnails and halves of images."""
 _BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError),
     *(OverflowError, Image.DecompressionBombError),
@@ -65,7 +67,10 @@ def read_rgb(file: Path, exif: bool = True) -> Image.Image:
     TIFF has a tag of its own for that, which always counts.
     """
     with readable(str(file)), Image.open(file) as image:
+        wide = image.mode == "RGB" and any("16B" in str(tile.args) for tile in image.tile)
         image.load()
+        if wide and isinstance(clear := image.info.get("transparency"), tuple):  # Pillow keeps it in 16 bits
+            image.info["transparency"] = tuple(value >> 8 for value in clear)
     return as_rgb(image, str(file), exif)
 
 
@@ -82,8 +87,11 @@ def readable(name: str) -> Iterator[None]:
 def as_rgb(image: Image.Image, name: str = "an image", exif: bool = True) -> Image.Image:
     """A Pillow image of any mode as 8-bit RGB; raises BadData, with `name`, where its range is not known."""
     turn = _TRANSPOSED.get(_orientation(image)) if exif else None
+    tags = getattr(image, "tag_v2", {})
     if image.mode == "F" or image.mode.startswith("I"):
         image = _scaled(image, name)
+    elif 2 in np.atleast_1d(tags.get(_FORMAT, 1)):
+        raise BadData(f"{name} holds integers with a sign", "numbers from 0", "scale it, and save it with 8 bits")
     elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         shown = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
@@ -148,7 +156,7 @@ def _covering(image: Image.Image, tall: int, wide: int) -> tuple[int, int]:
 def files_in(folder: Path) -> list[Path]:
     """All files in a folder and the folders in it, sorted; raises BadData where one cannot be read.
 
-    Names that begin with a dot and what is no file (a pipe, a socket) are passed over; a link to nowhere is not: its
+    Hidden names (`hidden`) and what is no file (a pipe, a socket) are passed over; a link to nowhere is not: its
     loss would pass unseen. Links to folders are followed, but no folder is entered twice, so that links in a circle
     end.
     """
@@ -163,9 +171,14 @@ def files_in(folder: Path) -> list[Path]:
             folders.clear()
             continue
         entered.add(os.path.realpath(here))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(here, name) for name in names if not name.startswith(".")]
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        files += [Path(here, name) for name in names if not hidden(name)]
     return sorted(file for file in files if file.is_file() or not file.exists())
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder is none that people see: its name begins with a dot, or a system put it there."""
+    return name.startswith(".") or name in _OF_SYSTEMS
 
 
 def images_of(files: Iterable[Path]) -> list[Path]:
@@ -204,5 +217,5 @@ def _scaled(image: Image.Image, name: str) -> Image.Image:
     return Image.fromarray(grey.astype(np.uint8))
 
 
-_BITS, _INTERPRETATION = 258, 262
+_BITS, _INTERPRETATION, _FORMAT = 258, 262, 339
 """Tags of TIFF."""

@@ -25,11 +25,14 @@ class Neurons:
 
     A graph in another convention has other time constants, shares and weights of x and i, each as it says; in one that
     holds, v of CubaLIF, and of neurons that drive themselves, also stays at v_reset in the step after a spike.
+
+    Where the reset subtracts, v <- v - v_threshold at a spike; where it does so late, v <- v - v_threshold in the next
+    step, behind the leak and the input and before it is compared.
     """
 
-    def __init__(self, node: Any, reading: Reading, recurrent: bool = False) -> None:
-        self.node, self.says, self.dt = node, reading.convention, reading.dt
-        self.holds = reading.convention.holds and (recurrent or isinstance(node, nir.CubaLIF))
+    def __init__(self, node: Any, reading: Reading, recurrent: bool = False, reset: str = "value") -> None:
+        self.node, self.says, self.dt, self.reset = node, reading.convention, reading.dt, reset
+        self.holds = reading.convention.holds and reset == "value" and (recurrent or isinstance(node, nir.CubaLIF))
         self.fired: Any = False
         self.i: Any = 0.0
         self.v: Any = 0.0
@@ -55,8 +58,13 @@ class Neurons:
             return np.asarray(self.v, np.float64)
         if self.holds:
             self.v = np.where(self.fired, node.v_reset, self.v)
+        if self.reset == "late":
+            self.v = self.v - np.where(self.fired, node.v_threshold, 0.0)
         self.fired = fired = self.v > node.v_threshold
-        self.v = np.where(fired, node.v_reset, self.v)
+        if self.reset == "subtract":
+            self.v = self.v - np.where(fired, node.v_threshold, 0.0)
+        elif self.reset == "value":
+            self.v = np.where(fired, node.v_reset, self.v)
         return np.where(fired, 1.0, 0.0)
 
     def _share(self, tau: Any) -> Any:

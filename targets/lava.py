@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.compiler.schedule import check_chip
+from neuroprompt.compiler.schedule import check_chip, check_reset
 from neuroprompt.contracts.deployment import Recording
 from neuroprompt.errors import Unsupported
 from neuroprompt.simulators.in_process import check_hold, recording
@@ -38,6 +38,7 @@ class Lava(OwnRuntimeTarget):
     def refuse(self, program: Program) -> None:
         """What Loihi's neurons, or Lava's of them, cannot do; raises Unsupported."""
         check_chip(program)
+        check_reset(program, "Lava's LIF")
         for p in program.populations:
             if p.hold and np.ndim(p.dv):
                 got = f"node {p.name!r} rests in the step after a spike, with leaks that differ from neuron to neuron"

@@ -25,7 +25,8 @@ class Norse(SpikingTarget):
 
     `li_box_feed_forward_step`: v = v + dv ((v_leak - v) + x); with x = v_leak = 0 the leak of v, and of u by du.
     `iaf_feed_forward_step`: v = v + x; z = v > v_th; v = v_reset where z; with x = u + bias.
-    What never fires has v_th = inf. Nothing is refused.
+    What never fires has v_th = inf. Where a reset subtracts, v_reset is what v is to become, in each step anew; where
+    it does so late it is v itself, and x is less by the threshold in the next step.
 
     `lif_feed_forward_step` is those two in one, but with the gain dv on its input: a / dv would have to be fed, which
     rounds, so that a potential that just meets its threshold might fire. Norse's own importer, which ignores r of IF
@@ -66,14 +67,22 @@ def _neurons(population: dict[str, Any]) -> Step:
     fires = population["emits"] == "spikes"
     current, membrane = (norse.LIBoxParameters(tau_mem_inv=decay, v_leak=rest) for decay in (du, dv))
     spiking = norse.IAFParameters(v_th=vth, v_reset=v_reset, method="heaviside")
+    reset = population["reset"] if fires else "value"
     u = v = rest
+    fired = rest
 
     def step(a: Any) -> tuple[Any, Any]:
-        nonlocal u, v
+        nonlocal u, v, fired
         u, _ = norse.li_box_feed_forward_step(rest, norse.LIBoxState(u), current, dt=1.0)
         u = u + torch.from_numpy(a)
         v, _ = norse.li_box_feed_forward_step(rest, norse.LIBoxState(v), membrane, dt=1.0)
-        fired, (v,) = norse.iaf_feed_forward_step(u + bias, norse.IAFFeedForwardState(v), spiking)
+        x, now = u + bias, spiking
+        if reset == "late":
+            x = x - fired * vth
+        if reset != "value":
+            before = v + x
+            now = spiking._replace(v_reset=before - vth if reset == "subtract" else before)
+        fired, (v,) = norse.iaf_feed_forward_step(x, norse.IAFFeedForwardState(v), now)
         return (fired if fires else v).numpy(), v.numpy()
 
     return step

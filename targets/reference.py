@@ -70,7 +70,9 @@ def _run(
     """What neurons and readouts gave, (T, n), and the potentials of neurons."""
     nodes = {visit.name: visit.node for visit in way.visits}
     neurons = {
-        name: Neurons(node, reading, name in way.recurrent) for name, node in nodes.items() if isinstance(node, NEURONS)
+        name: Neurons(node, reading, name in way.recurrent, reading.resets.get(name, "value"))
+        for name, node in nodes.items()
+        if isinstance(node, NEURONS)
     }
     delays = {
         name: Delay(np.rint(np.asarray(node.delay, np.float64) / reading.dt).astype(np.int64))

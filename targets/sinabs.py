@@ -15,8 +15,9 @@ class Sinabs(SidePackagesTarget):
 
     alpha_mem = 1 - dv is set in double precision: exp(-1/tau) comes from a tau in single. The threshold is the next
     number above vth. sinabs' MembraneReset adds reset_value to neurons that did not spike too, so the reset_fn
-    is ours: v = v_reset on spike. LIF's tau_syn is not used: it decays an input in its first step, so that a / (1 - du)
-    would have to be fed, which rounds. Nothing is refused.
+    is ours: v = v_reset on spike, or v less vth; where that comes late v stays, and the next input is less by vth.
+    LIF's tau_syn is not used: it decays an input in its first step, so that a / (1 - du) would have to be fed, which
+    rounds. Nothing is refused.
 
     Sinabs' own importer, which takes min_v_mem = -v_threshold for IF and ignores v_reset, is not used.
     """

@@ -26,7 +26,9 @@ class SnnTorch(SpikingTarget):
     """Leaky(beta = 1 - dv) where u has no memory, else Synaptic(alpha = 1 - du, beta = 1 - dv); reset "zero" at once.
 
     A bias beside a current with memory needs two Leaky in a row. What never fires has reset "none". What rests in the
-    step after a spike is Synaptic with reset_delay=True.
+    step after a spike is Synaptic with reset_delay=True. A reset that subtracts late is snnTorch's default, "subtract"
+    with reset_delay=True. One that subtracts at once is done from outside, beside "none": snnTorch's, with
+    reset_delay=False, takes the threshold off before the next comparison too where v is still above it.
     """
 
     about = "snnTorch neurons in float64"
@@ -63,11 +65,15 @@ def _neurons(population: dict[str, Any]) -> Step:
     import snntorch
     import torch
 
-    fires = population["emits"] == "spikes"
+    fires, reset = population["emits"] == "spikes", population["reset"]
     keys = ("du", "dv", "vth", "bias")
     du, dv, vth, bias = (torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
-    options = {"threshold": vth if fires else 1.0, "reset_mechanism": "zero" if fires else "none"}
-    options["reset_delay"] = hold = population["hold"]
+    vth = vth.broadcast_to(population["size"])  # its spikes are float32, and make that of a threshold of no dimension
+    mechanism = {"value": "zero", "subtract": "none", "late": "subtract"}[reset] if fires else "none"
+    options = {"threshold": vth if fires else 1.0, "reset_mechanism": mechanism}
+    hold = population["hold"]
+    options["reset_delay"] = hold or reset == "late"
+    subtracts = fires and reset == "subtract"
     mem = torch.zeros(population["size"], dtype=torch.float64)  # of every item: a step is of a whole batch
     memory = bool((du != 1).any())
     if hold or (memory and not bias.any()):
@@ -77,6 +83,7 @@ def _neurons(population: dict[str, Any]) -> Step:
         def step(a: Any) -> tuple[Any, Any]:
             nonlocal syn, mem
             fired, syn, mem = both(torch.from_numpy(a) + bias, syn, mem)
+            mem = mem - fired * vth if subtracts else mem
             return (fired if fires else mem).numpy(), mem.numpy()
 
         return step
@@ -91,6 +98,7 @@ def _neurons(population: dict[str, Any]) -> Step:
         else:
             _, u = current(torch.from_numpy(a), u)
         fired, mem = leaky(u + bias, mem)
+        mem = mem - fired * vth if subtracts else mem
         return (fired if fires else mem).numpy(), mem.numpy()
 
     return step_leaky

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neuroprompt.simulators.in_process import check_late
 from neuroprompt.simulators.runtime import WORKERS
 from neuroprompt.simulators.side_packages import SidePackages, SidePackagesTarget
 from neuroprompt.spiking.program import Population
@@ -13,7 +14,8 @@ class SpikingJelly(SidePackagesTarget):
     Spike if v >= v_threshold, which is therefore the next number above vth; v = v_reset on spike. It starts at v_reset;
     here at 0. IFNode and LIFNode without decay_input are its special cases c_decay = 0, but they take one threshold for
     a layer, LIFNode leaks towards v_reset, and its 1 / tau rounds. A bias is added to x; beside a current with memory,
-    that current is a node of its own with v_decay = 0. What never fires has v_threshold = inf. Nothing is refused.
+    that current is a node of its own with v_decay = 0. What never fires has v_threshold = inf. With v_reset = None it
+    subtracts v_threshold. Refused: a reset that subtracts in the next step.
 
     What else the package requires (torchaudio, tensorboard) serves no neuron and is not installed.
     """
@@ -23,4 +25,5 @@ class SpikingJelly(SidePackagesTarget):
     needs = ("torch",)
 
     def check(self, population: Population) -> None:
-        """SpikingJelly's neurons can do whatever a population does."""
+        """Raises Unsupported for a reset that subtracts in the next step."""
+        check_late(population, "SpikingJelly")

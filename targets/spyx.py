@@ -16,7 +16,8 @@ class Spyx(SidePackagesTarget):
     LIF: z = spike(v - threshold); v = beta v + x - z threshold: it fires a step late and subtracts after the leak, and
     spyx 1.0.0 has no other reset. So threshold is the largest number here, and when v comes out of the cell, spyx's own
     spike function axn.superspike gives z = v - vth > 0 in the same step, and v = v_reset where z. What runs is spyx's
-    leak and spike function, not its reset. IF: beta = 1. LI: what never fires, and a current with memory, with
+    leak and spike function, not its reset. A population that subtracts late has spyx's own reset, of which z is one
+    step ahead. IF: beta = 1. LI: what never fires, and a current with memory, with
     beta = 1 - du; x = u + bias.
 
     Refused: decays outside 0 to 1, to which spyx clips beta.

@@ -52,8 +52,7 @@ def bench_spiking(
     lanes      images side by side
     grid       as width and depth grow
     again      Lava as a target runs it: the first run of a program, and the second, by the worker of the first; on the
-               same net, and (again_mlp) on that of `batch`. What is left of a second run are Lava's steps: an integer
-               product of 2048 x 2048 takes milliseconds, so that large nets save a smaller share
+               same net, and (again_mlp) on that of `batch`; what is left of a second run are Lava's steps
     batch      items a second of a multilayer perceptron, one by one and as a batch (`neuroprompt.benchmarks.batched`)
     cnn        the same of a convolutional net
     rivals     items a second of other simulators, by name with their precision, on a net of the same sizes

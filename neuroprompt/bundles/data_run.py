@@ -26,7 +26,7 @@ from neuroprompt.bundles.shards import (
     write_arrays,
 )
 from neuroprompt.compiler.compile import model_of_items, tuned_model
-from neuroprompt.compiler.conventions import Reading
+from neuroprompt.compiler.conventions import UNSAID, Reading, Units
 from neuroprompt.compiler.flatten import Flat, flatten
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.read import read_graph
@@ -125,6 +125,7 @@ def run_items(
     steps: int | None = None,
     dt: float | None = None,
     library: str | None = None,
+    reset: str | None = None,
     out: Path | str | None = None,
     split: Split | None = None,
     progress: Progress = SILENT,
@@ -142,13 +143,14 @@ def run_items(
     if out is not None and out.suffix != ".csv":
         raise BadSetting(f"out {out}", "a file that ends in .csv, for the classes of items")
     labels = None if labels is None else Path(labels)
-    model, items, reading = opened(what, inputs, labels, steps, (dt, library), progress=progress)
+    model, items, reading = opened(what, inputs, labels, steps, (dt, library, reset), progress=progress)
     if split is None:
         counts = tally(machine, model, items, precision, decode, progress=progress)
     else:
         if not isinstance(what, Path | str):
             raise BadSetting("an opened bundle in shards", "its folder: each shard opens it")
         options = {"target": name, "precision": precision, "decode": decode, "steps": steps, "dt": dt, "from": library}
+        options |= {"reset": reset}
         words = words_of("run", what, inputs_and(inputs, labels, options))
         start = time.perf_counter()
         shards = split.run(words, reads_of(what, inputs, labels), len(items), progress)
@@ -169,7 +171,7 @@ def run_shard(
     precision: str,
     decode: str | None = None,
     steps: int | None = None,
-    units: tuple[float | None, str | None] = (None, None),
+    units: Units = UNSAID,
 ) -> None:
     """Run one shard of a data set and write its file; the integers are those that fit the whole."""
     model, items, _ = opened(what, inputs, labels, steps, units)
@@ -182,7 +184,7 @@ def opened(
     inputs: Path | str,
     labels: Path | None,
     steps: int | None,
-    units: tuple[float | None, str | None] = (None, None),
+    units: Units = UNSAID,
     *,
     split_signs: bool = False,
     wide: Wide | None = None,
@@ -191,15 +193,15 @@ def opened(
 ) -> tuple[SpikingModel, Items, Reading | None]:
     """The model of a bundle or of a NIR file, the items to run it on, and how the numbers of a file were read.
 
-    `units` are the dt and the library of a file. `inputs` are a file, recordings of tonic
+    `units` are the dt, the library and the reset of a file. `inputs` are a file, recordings of tonic
     (`neuroprompt.simulators.events`), or images of the bundle's own data set (`neuroprompt.bundles.image_items`).
     With `tuning` the integers of a file are those of `export --calibrate --tune` on the same items.
     """
     if isinstance(what, Bundle) or Path(what).is_dir():
         bundle = what if isinstance(what, Bundle) else Bundle.open(what)
         model = load_model(bundle)
-        if units != (None, None) or steps is not None or split_signs or (wide, tuning) != (None, None):
-            got = "--from, --dt, --split-signs, --weight-bits, --tune or --steps for a bundle"
+        if units != UNSAID or steps is not None or split_signs or (wide, tuning) != (None, None):
+            got = "--from, --dt, --reset, --split-signs, --weight-bits, --tune or --steps for a bundle"
             raise BadSetting(got, "a .nir file", "a bundle has its own")
         if is_split(inputs):
             if labels is not None:

@@ -15,7 +15,7 @@ from neuroprompt.bundles.results import Unread
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.contracts.padding import margins
 from neuroprompt.errors import BadData, BadSetting
-from neuroprompt.images import SUFFIXES, pixels, read_rgb
+from neuroprompt.images import SUFFIXES, hidden, pixels, read_rgb
 
 Pixels = NDArray[np.uint8]
 
@@ -74,7 +74,7 @@ def _inside(folder: Path, entered: set[str]) -> Iterator[Path]:
     entered.add(real)
     try:
         with os.scandir(folder) as entries:
-            shown = sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+            shown = sorted((e for e in entries if not hidden(e.name)), key=lambda entry: entry.name)
     except OSError as error:
         raise BadData(f"{folder} cannot be read ({error.strerror})", "a folder that you may read") from error
     for entry in shown:  # an entry knows what it is without being asked for, but for a link

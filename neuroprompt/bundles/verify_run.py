@@ -12,7 +12,7 @@ import numpy as np
 
 from neuroprompt.bundles.data_run import opened
 from neuroprompt.bundles.shards import Arrays, Shard, Split, inputs_and, reads_of, words_of, write_arrays
-from neuroprompt.compiler.conventions import Reading
+from neuroprompt.compiler.conventions import UNSAID, Reading, Units
 from neuroprompt.contracts.deployment import Recording
 from neuroprompt.contracts.tuning import Tuning
 from neuroprompt.contracts.wide import Wide
@@ -37,7 +37,7 @@ def verify_items(
     *,
     decode: str | None = None,
     steps: int | None = None,
-    units: tuple[float | None, str | None] = (None, None),
+    units: Units = UNSAID,
     split_signs: bool = False,
     wide: Wide | None = None,
     tuning: Tuning | None = None,
@@ -71,8 +71,9 @@ def verify_items(
             model,
             reading,
         )
-    dt, library = units
-    options = {"decode": decode, "steps": steps, "dt": dt, "from": library, "split-signs": split_signs}
+    dt, library, reset = units
+    options = {"decode": decode, "steps": steps, "dt": dt, "from": library, "reset": reset}
+    options |= {"split-signs": split_signs}
     if wide is not None:
         options |= {"weight-bits": wide.bits, "agreement": wide.agreement}
     options |= {"chip": chip, "targets": None if targets is None else ",".join(targets)}

@@ -11,7 +11,7 @@ import typer
 from neuroprompt.cli._output import TerminalProgress, notes
 
 if TYPE_CHECKING:
-    from neuroprompt.compiler.conventions import Reading
+    from neuroprompt.compiler.conventions import Reading, Units
     from neuroprompt.compiler.flatten import Flat
     from neuroprompt.contracts.deployment import Floats
 
@@ -68,10 +68,19 @@ Dt = Annotated[
     float | None,
     typer.Option(help="A graph's time step in seconds (default: its own, or its library's, or 1e-4)."),
 ]
+Reset = Annotated[
+    str | None,
+    typer.Option(
+        "--reset",
+        metavar="zero|subtract",
+        help="What a spike does to v in a .nir file: back to v_reset, or less by the threshold (default: as the file "
+        "says, else v_reset).",
+    ),
+]
 
 
 def graph_with_inputs(
-    file: Path, steps: int | None, stimulus: str | None, dt: float | None, seed: int, library: str | None
+    file: Path, steps: int | None, stimulus: str | None, units: Units, seed: int
 ) -> tuple[Flat, Floats]:
     """A checked graph in flat form, and inputs (T, n_in) for it; how its numbers are read goes to stderr.
 
@@ -79,8 +88,10 @@ def graph_with_inputs(
     """
     from neuroprompt.compiler.stimuli import flat_with_inputs
 
-    flat, inputs = flat_with_inputs(file, steps, stimulus or "poisson:0.5", dt, seed, convention=library)
-    print_reading(flat.reading)
+    dt, library, reset = units
+    spec = stimulus or "poisson:0.5"
+    flat, inputs = flat_with_inputs(file, steps, spec, dt, seed, convention=library, reset=reset)
+    print_reading(flat.reading, inputs)
     return flat, inputs
 
 
@@ -88,9 +99,8 @@ def graph_with_runs(
     file: Path,
     steps: int | None,
     stimulus: str | None,
-    dt: float | None,
+    units: Units,
     seed: int,
-    library: str | None,
     *,
     data_set: str = "--calibrate",
 ) -> tuple[Flat, Floats]:
@@ -106,14 +116,12 @@ def graph_with_runs(
     if stimulus is None or not stimulus.startswith(POISSON):
         got = "--tune without calibration inputs" if stimulus is None else f"--tune on the single run of {stimulus}"
         raise BadSetting(got, "several runs", f"{data_set} FILE, or --input poisson:RATE")
-    flat, first = graph_with_inputs(file, steps, stimulus, dt, seed, library)
+    flat, first = graph_with_inputs(file, steps, stimulus, units, seed)
     others = [inputs_of(stimulus, flat.lines, len(first), seed + i) for i in range(1, RUNS)]
     return flat, np.stack([first, *others])
 
 
-def graph_with_samples(
-    file: Path, steps: int | None, samples: Path, dt: float | None, library: str | None
-) -> tuple[Flat, Floats]:
+def graph_with_samples(file: Path, steps: int | None, samples: Path, units: Units) -> tuple[Flat, Floats]:
     """A checked graph in flat form, and the runs of a data set (B, T, n_in) to calibrate on, as `graph_with_inputs`."""
     from neuroprompt.bundles.data_run import calibration
     from neuroprompt.compiler.flatten import flatten
@@ -121,16 +129,21 @@ def graph_with_samples(
     from neuroprompt.simulators.events import items_of
     from neuroprompt.spiking.graph import steps_of
 
-    flat = flatten(read_graph(file, dt, library))
+    flat = flatten(read_graph(file, *units))
     its_own = steps_of(flat.graph) if "steps" in flat.graph.metadata else None
     items = items_of(flat, samples, None, steps=steps, its_own=its_own, progress=TerminalProgress())
-    print_reading(flat.reading)
-    return flat, calibration(flat, items, TerminalProgress())
+    inputs = calibration(flat, items, TerminalProgress())
+    print_reading(flat.reading, inputs)
+    return flat, inputs
 
 
-def print_reading(reading: Reading) -> None:
-    """What was assumed of a graph's numbers, and what looks like another library's, on stderr."""
+def print_reading(reading: Reading, inputs: Floats | None = None) -> None:
+    """What was assumed of a graph's numbers, and what looks like another library's, or of another range, on stderr."""
+    from neuroprompt.compiler.stimuli import input_hints
+
     if reading.assumed:
         notes.print(f"read as {reading.convention.name}, dt {reading.dt:g} s: {reading.assumed}", markup=False)
     for hint in reading.hints:
         notes.print(f"check: {hint}", markup=False)
+    for hint in () if inputs is None else input_hints(inputs):
+        notes.print(hint, markup=False)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Dt, From, print_reading
+from neuroprompt.cli._graphs import Dt, From, Reset, print_reading
 from neuroprompt.cli._output import Json, emit, examples, stdout_is_ours, table
 from neuroprompt.cli._panels import panels
 from neuroprompt.extras import need
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     cls=panels(
         prices="prices generator-prices backbone-prices",
         of_images="onnx images form measure seconds",
-        of_neurons="target precision steps input from dt by-node chip",
+        of_neurons="target precision steps input from dt reset by-node chip",
     ),
     epilog=examples(
         "energy out/lava",
@@ -73,6 +73,7 @@ def energy(
     ] = "poisson:0.5",
     library: From = None,
     dt: Dt = None,
+    reset: Reset = None,
     by_node: Annotated[bool, typer.Option("--by-node", help="Also show the generator's counts node by node.")] = False,
     chip: Annotated[
         Path | None, typer.Option(help="Draw the cores of a Loihi 1 and their load into a .png or .svg file.")
@@ -93,6 +94,7 @@ def energy(
             stimulus=stimulus,
             convention=library,
             dt=dt,
+            reset=reset,
             images=images or (),
             measure=measure,
             form=form,

@@ -13,6 +13,7 @@ from neuroprompt.cli._graphs import (
     Agreement,
     Dt,
     From,
+    Reset,
     SplitSigns,
     Tune,
     WeightBits,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @app.command(
     cls=panels(
         of_a_run="weights best precision calibration-images max-drop",
-        of_a_graph="steps input calibrate from dt seed encode split-signs weight-bits agreement dump",
+        of_a_graph="steps input calibrate from dt reset seed encode split-signs weight-bits agreement dump",
     ),
     epilog=examples(
         "export runs/digits --target onnx --out out/onnx",
@@ -102,6 +103,7 @@ def export(
     ] = None,
     library: From = None,
     dt: Dt = None,
+    reset: Reset = None,
     seed: Annotated[int, typer.Option(help="Seed of random input spikes, and of --tune.")] = 0,
     encode: Annotated[
         str | None,
@@ -133,7 +135,7 @@ def export(
     from neuroprompt.contracts.wide import Wide
     from neuroprompt.spiking.tuned import Tuned
 
-    wide, tuning = Wide.of(weight_bits, agreement), Tuning.of(tune, seed)
+    wide, tuning, units = Wide.of(weight_bits, agreement), Tuning.of(tune, seed), (dt, library, reset)
     exporter = Exporter.named(target, **Exporter.typed(target, settings(option or [], example="package=FILE.tgz")))
     out = out or Path("out") / target
     if precision == "fp32" and (calibration_images, max_drop) != (64, 1.0):
@@ -143,10 +145,10 @@ def export(
             raise BadSetting(f"--precision {precision} of a graph", "a run, with --target onnx")
         with stdout_is_ours():
             if calibrate is not None:
-                flat, inputs = graph_with_samples(what, steps, calibrate, dt, library)
+                flat, inputs = graph_with_samples(what, steps, calibrate, units)
             else:
                 read = graph_with_inputs if tuning is None else graph_with_runs
-                flat, inputs = read(what, steps, stimulus, dt, seed, library)
+                flat, inputs = read(what, steps, stimulus, units, seed)
             if not (stimulus is None and calibrate is None):
                 flat = replace(flat, graph=without_integers(flat.graph))
             inputs = inputs if encode is None else _encoded(inputs, encode, seed)
@@ -167,8 +169,7 @@ def export(
         if show:
             emit({"dump": text.splitlines()}, json, text)
             return
-        for line in result.about.get("placement", {}).get("too_large", ()):
-            notes.print(f"does not fit one chip: {line}", markup=False)
+        _tell(result, flat)
     else:
         of_graphs: dict[str, object] = {
             "--dump": show,
@@ -179,6 +180,7 @@ def export(
             "--calibrate": calibrate,
             "--from": library,
             "--dt": dt,
+            "--reset": reset,
         }
         if refused := [option for option, value in of_graphs.items() if value]:
             got = f"{refused[0]} of a run"
@@ -203,6 +205,20 @@ def export(
         *(Tuned(**result.figures["tuned"]).words() if "tuned" in result.figures else ()),
         *result.about.get("placement", {}).get("widths", ()),
     )
+
+
+def _tell(result: Exported, flat: Flat) -> None:
+    """What of a graph is too large for a chip, and that inputs on which nothing fires show nothing."""
+    from neuroprompt.compiler.check import FIRING
+
+    for line in result.about.get("placement", {}).get("too_large", ()):
+        notes.print(f"does not fit one chip: {line}", markup=False)
+    if result.figures.get("spikes") == 0 and any(isinstance(n.node, FIRING) for n in flat.nodes):
+        notes.print(
+            "check: no neuron fires on these inputs, in float either, so nothing was fitted or compared; "
+            "give inputs on which it fires: --input FILE.npy, or --calibrate FILE",
+            markup=False,
+        )
 
 
 def _of_run(exporter: Exporter, run: Run, out: Path, precision: Precision) -> Exported:

@@ -9,7 +9,7 @@ import typer
 
 from neuroprompt.cli import _data_set
 from neuroprompt.cli._app import app
-from neuroprompt.cli._graphs import Dt, From, print_reading
+from neuroprompt.cli._graphs import Dt, From, Reset, print_reading
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, notes, stdout_is_ours, table
 from neuroprompt.cli._panels import panels
 
@@ -17,7 +17,7 @@ from neuroprompt.cli._panels import panels
 @app.command(
     cls=panels(
         of_images="list threads batch-size provider graph-level form lanes",
-        of_a_data_set_on_neurons="inputs data labels decode steps prices figure from dt",
+        of_a_data_set_on_neurons="inputs data labels decode steps prices figure from dt reset",
         in_shards="engine engine-set shards work",
     ),
     epilog=examples(
@@ -89,6 +89,7 @@ def run(
     shard: _data_set.ShardWord = None,
     library: From = None,
     dt: Dt = None,
+    reset: Reset = None,
     figure: Annotated[Path | None, typer.Option(help="Draw the confusion matrix: a .png or .svg file.")] = None,
     json: Json = False,
 ) -> None:
@@ -107,6 +108,7 @@ def run(
         "steps": steps,
         "from": library,
         "dt": dt,
+        "reset": reset,
         "figure": figure,
     }
     of_data |= {"prices": prices, "engine": engine, "engine-set": engine_words, "shards": shards, "work": work}
@@ -127,7 +129,7 @@ def run(
                 precision=precision or "fixed",
                 decode=decode,
                 steps=steps,
-                units=(dt, library),
+                units=(dt, library, reset),
             )
             return
         split = _data_set.split_of(engine, engine_words, shards, work)
@@ -142,6 +144,7 @@ def run(
                 steps=steps,
                 dt=dt,
                 library=library,
+                reset=reset,
                 out=out,
                 split=split,
                 progress=TerminalProgress(),

@@ -16,6 +16,7 @@ from neuroprompt.cli._graphs import (
     Chip,
     Dt,
     From,
+    Reset,
     SplitSigns,
     Tune,
     WeightBits,
@@ -27,7 +28,7 @@ from neuroprompt.cli._panels import panels
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
-    from neuroprompt.compiler.conventions import Reading
+    from neuroprompt.compiler.conventions import Reading, Units
     from neuroprompt.contracts.deployment import Floats, Prices
     from neuroprompt.contracts.tuning import Tuning
     from neuroprompt.contracts.wide import Wide
@@ -42,7 +43,7 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
 
 @app.command(
     cls=panels(
-        of_a_graph="steps input from dt seed split-signs weight-bits agreement tune chip",
+        of_a_graph="steps input from dt reset seed split-signs weight-bits agreement tune chip",
         of_a_data_set="inputs data labels decode prices",
         in_shards="engine engine-set shards work",
     ),
@@ -50,9 +51,8 @@ ENTRIES = "entries: (step, neuron); the first mismatch is step, neuron"
         "verify out/lava",
         "verify out/lava --targets snntorch,lava --json",
         "verify graph.nir --steps 100 --input poisson:0.2",
-        "verify graph.nir --steps 100 --from spikingjelly --dt 1e-3",
-        "verify graph.nir --input spikes.npy --figure verify.png",
-        "verify graph.nir --input spikes.npy --weight-bits auto",
+        "verify graph.nir --steps 100 --from snntorch --reset subtract",
+        "verify graph.nir --input spikes.npy --weight-bits auto --figure verify.png",
         "verify graph.nir --inputs samples.npz --tune 20",
         "verify graph.nir --inputs test.npz --targets loihi,lava --json",
     ),
@@ -71,6 +71,7 @@ def verify(
     ] = None,
     library: From = None,
     dt: Dt = None,
+    reset: Reset = None,
     seed: Annotated[int, typer.Option(help="Seed of the random input spikes, and of --tune.")] = 0,
     split_signs: SplitSigns = False,
     weight_bits: WeightBits = "8",
@@ -118,7 +119,9 @@ def verify(
     with stdout_is_ours():
         names = [name.strip() for name in targets.split(",")] if targets else None
         if data is None:
-            model, inputs, reading = _model(what, steps, stimulus, (dt, library), seed, (split_signs, wide, tuning))
+            model, inputs, reading = _model(
+                what, steps, stimulus, (dt, library, reset), seed, (split_signs, wide, tuning)
+            )
             result = verify_model(model.on(chip.value), inputs, names, TerminalProgress())
             if wide and figure is not None and inputs is not None:
                 from neuroprompt.simulators.ways import jaccard_of_ways
@@ -133,7 +136,7 @@ def verify(
                 names,
                 decode=decode,
                 steps=steps,
-                units=(dt, library),
+                units=(dt, library, reset),
                 split_signs=split_signs,
                 wide=wide,
                 tuning=tuning,
@@ -158,6 +161,7 @@ def verify(
         *_classes(result),
         *_unlike_values(result.targets),
         *_of_the_chip(result.targets),
+        *result.reference.words(),
     ]
     lines += [f"skipped {name}: {why}" for name, why in result.skipped.items()]
     lines += [f"failed {name}: {why}" for name, why in result.failed.items()]
@@ -180,7 +184,7 @@ def _model(
     what: Path,
     steps: int | None,
     stimulus: str | None,
-    units: tuple[float | None, str | None],
+    units: Units,
     seed: int,
     integers: tuple[bool, Wide | None, Tuning | None],
 ) -> tuple[SpikingModel, Floats | None, Reading | None]:
@@ -195,19 +199,18 @@ def _model(
 
     split_signs, wide, tuning = integers
     if not what.is_dir() and tuning is not None:
-        flat, runs = graph_with_runs(what, steps, stimulus, units[0], seed, units[1], data_set="--inputs")
+        flat, runs = graph_with_runs(what, steps, stimulus, units, seed, data_set="--inputs")
         model = tuned_model(flat, runs, tuning, split_signs=split_signs, wide=wide, progress=TerminalProgress())
         return model, runs[tuning.split(RUNS)[1][0]], flat.reading
     if not what.is_dir():
-        flat, inputs = graph_with_inputs(what, steps, stimulus, units[0], seed, units[1])
-        return floats_of_graph(flat, inputs, split_signs=split_signs, wide=wide), inputs, flat.reading
-    if units != (None, None) or integers != (False, None, None) or (steps is not None and stimulus is None):
-        got = "--from, --dt, --split-signs, --weight-bits, --tune or --steps for a bundle"
+        flat, drive = graph_with_inputs(what, steps, stimulus, units, seed)
+        return floats_of_graph(flat, drive, split_signs=split_signs, wide=wide), drive, flat.reading
+    if units != (None, None, None) or integers != (False, None, None) or (steps is not None and stimulus is None):
+        got = "--from, --dt, --reset, --split-signs, --weight-bits, --tune or --steps for a bundle"
         raise BadSetting(got, "a .nir file", "a bundle has its own")
     model, own, _ = load_tried(Bundle.open(what))
-    if stimulus is None:
-        return model, own, None
-    return model, inputs_of(stimulus, model.float_program.inputs, model.steps, seed), None
+    inputs = own if stimulus is None else inputs_of(stimulus, model.float_program.inputs, model.steps, seed)
+    return model, inputs, None
 
 
 def _rows(target: str, agreement: TargetAgreement) -> list[tuple[object, ...]]:
@@ -293,6 +296,5 @@ def _of_the_chip(targets: Mapping[str, TargetAgreement]) -> list[str]:
 
 def _unlike_values(targets: Mapping[str, TargetAgreement]) -> list[str]:
     """What the numbers of nodes without spikes are."""
-    if not any(agreement.values for agreement in targets.values()):
-        return []
-    return ["values: of a node that never fires, the largest difference over the reference's largest value"]
+    words = "values: of a node that never fires, the largest difference over the reference's largest value"
+    return [words] if any(agreement.values for agreement in targets.values()) else []

@@ -69,6 +69,9 @@ def check_node(name: str, node: Any, reading: Reading) -> None:
 
 
 def _numbers(name: str, key: str, value: Any) -> None:
+    if not isinstance(value, (np.ndarray, np.generic, int, float)):
+        got = f"node {name!r} has {key} of type {type(value).__name__}"
+        raise BadGraph(got, "a numpy array", "of a torch tensor: .detach().numpy()")
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise BadGraph(f"node {name!r} has {key} of type {array.dtype}", "numbers")

@@ -156,6 +156,8 @@ def _flat_shape(name: str, node: Any, shape: Shape) -> Shape:
             raise BadGraph(f"node {name!r} declares the shape {sides.tolist()!r}", "whole numbers")
         shape = _same_size(name, tuple(int(n) for n in sides), shape)
     first, last = _integer(name, node.start_dim, -len(shape)), _integer(name, node.end_dim, -len(shape))
+    if first >= len(shape):
+        raise BadGraph(f"node {name!r} flattens from axis {first} on an input of shape {shape}", "one of its axes")
     first, last = first % len(shape), last % len(shape) if last < len(shape) else len(shape) - 1
     if first > last:  # one axis left of it: nothing to flatten
         return shape

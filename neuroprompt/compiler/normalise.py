@@ -82,7 +82,7 @@ def normalise(flat: Flat, steps: int) -> Program:
     CubaLIF, CubaLI   du = dt/tau_syn, dv = dt/tau_mem   a = r dv w_in du x,  bias = dv v_leak
     Threshold         dv = 1                          a = x              (du = 1, no memory, where not said)
 
-    Other conventions have other shares and gains (`neuroprompt.compiler.conventions`).
+    Other conventions have other shares and gains (`neuroprompt.compiler.conventions`), and other resets.
 
     I, LI and CubaLI never fire and emit their potential. An output that is no neuron's becomes a population without
     memory that never fires (v = x). Raises BadSetting, Unsupported.
@@ -102,9 +102,11 @@ def normalise(flat: Flat, steps: int) -> Program:
         arriving = signals.into(node)
         if node.name == INPUT:
             raise BadGraph(f"a node other than an Input is called {INPUT!r}", "another name")
-        population = _population(node, neurons, arriving)
+        population = _reset(_population(node, neurons, arriving), flat.reading)
         drives_itself = any(source == node.name for source, _ in arriving.terms)
-        if flat.reading.convention.holds and (isinstance(node.node, nir.CubaLIF) or (neurons.fires and drives_itself)):
+        holds = flat.reading.convention.holds and population.reset == "value"
+        keeps = neurons.fires and not isinstance(node.node, nir.Threshold)
+        if holds and keeps and (isinstance(node.node, nir.CubaLIF) or drives_itself):
             population = replace(population, hold=True)
         populations.append(population)
         for (source, lag), matrix in sorted(arriving.terms.items()):
@@ -190,6 +192,15 @@ def _population(node: FlatNode, neurons: _Neurons, arriving: Signal) -> Populati
         currents=tuple((onset, values) for onset, values in sorted(currents.items()) if values.any()),
         emits="spikes" if neurons.fires else "v",
     )
+
+
+def _reset(population: Population, reading: Reading) -> Population:
+    """With the reset of its node; raises Unsupported for v_reset beside one that subtracts."""
+    reset = reading.resets.get(population.name, "value")
+    if reset != "value" and np.any(np.asarray(population.v_reset) != 0):
+        got = f"node {population.name!r} subtracts its threshold, and has v_reset {np.max(population.v_reset):g}"
+        raise Unsupported(got, "v_reset = 0 beside a reset that subtracts", "set v_reset to 0, or use --reset zero")
+    return replace(population, reset=reset)
 
 
 class _Signals:

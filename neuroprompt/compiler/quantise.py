@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from neuroprompt.compiler.lists import ANY
 from neuroprompt.compiler.lower import stimulus
 from neuroprompt.compiler.measure import likeness, rounding_noise
 from neuroprompt.compiler.report import label, numbers_report, population_report, projection_report
-from neuroprompt.compiler.schedule import check_chip
+from neuroprompt.compiler.schedule import check_chip, check_reset
 from neuroprompt.compiler.search import search
 from neuroprompt.compiler.shares import Share, scale_of_lines
 from neuroprompt.compiler.split import split_signs
@@ -30,6 +31,9 @@ from neuroprompt.loihi.neurons import Trace
 from neuroprompt.loihi.ranges import check_range
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.spiking.program import Program, is_spikes
+
+FEWEST_SPIKES = 5
+"""Fewer spikes of the last neurons may be lost: a potential near its threshold is on the other side when rounded."""
 
 
 def quantise(
@@ -65,8 +69,8 @@ def quantise(
     they need (`neuroprompt.compiler.wide`). With `lessons` they are tuned (`neuroprompt.compiler.tune`).
 
     Raises Unsupported, naming the node, for what the chip's integers cannot hold, where the spikes of a node that
-    numbers reach agree with float in less than a Jaccard index of 0.97, and where a net that fires never does on the
-    chip.
+    numbers reach agree with float in less than a Jaccard index of 0.97, and where a net that fires, or the last
+    neurons of it, never do on the chip.
     """
     if program.precision != "float":
         raise BadSetting("a program that is fixed already", "a float program")
@@ -76,6 +80,7 @@ def quantise(
     if wide is not None and (split or scale is not None):
         raise BadSetting("--weight-bits beside --split-signs or a scale", "one of them", "--weight-bits splits signs")
     check_chip(program)
+    check_reset(program, "Loihi's neurons")
     inputs = stimulus(program) if inputs is None else inputs
     wanted = _simulated(program, inputs, runs)
     program = split_signs(program) if split else program
@@ -104,7 +109,7 @@ def quantise(
     fixed = assembled(program, fits, share.input_scale if share else 0.0)
     check_range(fixed)
     chip = _simulated(fixed, inputs, runs)
-    _check_alive(wanted, chip)
+    _check_alive(program, wanted, chip)
     firing = [p.name for p in program.populations if p.emits == "spikes"]
     entries = sum(wanted[name].spikes.size for name in firing)
     equal = sum(int((wanted[name].spikes == chip[name].spikes).sum()) for name in firing)
@@ -150,20 +155,23 @@ def _check_numbers(task: Task, fitted: Fitted) -> None:
     jaccard, noise = likeness(task, fitted), rounding_noise(task, fitted.lists, fitted.scale)
     if jaccard < LEAST_JACCARD:
         got = f"numbers reach node {task.population.name!r}, and rounding changes what arrives by {noise:.2%}"
-        got += f": its spikes have a Jaccard index of {jaccard:.2f} with those in float"
+        got += f": its spikes have a Jaccard index of {floor(jaccard * 1e4) / 1e4:g} with those in float"
         fix = "fewer lines or steps, inputs as spikes (--encode), or weights trained in the integers (loihi_aware)"
         raise Unsupported(got, f"at least {LEAST_JACCARD:g}", fix)
 
 
-def _check_alive(wanted: dict[str, Trace], chip: dict[str, Trace]) -> None:
-    """Raise Unsupported where a net fires in float and never on the chip."""
-    if any(trace.spikes.any() for trace in chip.values()):
-        return
-    for name, trace in wanted.items():
-        if trace.spikes.any():
-            got = f"node {name!r} fires {int(trace.spikes.sum())} times in float, and no node fires on the chip"
-            fix = "weights of more equal sizes, or a threshold that is nearer to them"
-            raise Unsupported(got, "spikes on the chip", fix)
+def _check_alive(program: Program, wanted: dict[str, Trace], chip: dict[str, Trace]) -> None:
+    """Raise Unsupported where a net fires in float and never on the chip, or neurons at its end do: names the first."""
+    firing = {p.name for p in program.populations if p.emits == "spikes"}
+    ends = firing - {q.source for q in program.projections if q.target in firing and q.target != q.source}
+    silent = not any(trace.spikes.any() for trace in chip.values())
+    fewest = 1 if silent else FEWEST_SPIKES
+    lost = [name for name, trace in wanted.items() if trace.spikes.sum() >= fewest and not chip[name].spikes.any()]
+    if lost and (silent or ends.intersection(lost)):
+        got = f"node {lost[0]!r} fires {int(wanted[lost[0]].spikes.sum())} times in float, and "
+        got += "no node fires on the chip" if silent else "never on the chip"
+        fix = "weights of more equal sizes, a threshold that is nearer to them, or --weight-bits auto"
+        raise Unsupported(got, "spikes on the chip", fix)
 
 
 def _projection_reports(task: Task, fitted: Fitted) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -26,10 +26,13 @@ PATIENCE = 10.0
 """So many times as long it may take by the clock, where other work has the machine."""
 
 
-def read_graph(path: Path | str, dt: float | None = None, convention: str | None = None) -> nir.NIRGraph:
+def read_graph(
+    path: Path | str, dt: float | None = None, convention: str | None = None, reset: str | None = None
+) -> nir.NIRGraph:
     """Read a NIR file; with `dt` the graph's time step becomes that, in seconds, and with `convention` it is of that.
 
-    `convention` is a name of `neuroprompt.compiler.conventions`. Raises BadGraph, BadSetting, UnknownName.
+    `convention` is a name of `neuroprompt.compiler.conventions`. With `reset` "subtract" a spike takes the threshold
+    off v, as that convention does it; with "zero" v becomes v_reset. Raises BadGraph, BadSetting, UnknownName.
 
     Rejected: arrays of more than 2 GiB in all, graphs nested deeper than 50, links to other files or to a group that
     holds them, and what cannot be read in 20 s. Nodes are not checked against each other here: `flatten` does.
@@ -50,7 +53,7 @@ def read_graph(path: Path | str, dt: float | None = None, convention: str | None
         raise BadGraph(f"{path} holds a single {type(graph).__name__}", "a graph")
     if dt is not None and not 0 < dt < np.inf:
         raise BadSetting(f"dt {dt}", "seconds above 0")
-    declare(graph, convention, dt)
+    declare(graph, convention, dt, reset)
     return graph
 
 

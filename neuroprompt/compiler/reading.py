@@ -10,8 +10,18 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.compiler.conventions import CONVENTIONS, DEFAULT, KEY, Reading, convention_called
-from neuroprompt.compiler.said import check_said
+from neuroprompt.compiler.conventions import (
+    CONVENTIONS,
+    DEFAULT,
+    KEY,
+    RESET,
+    RESETS,
+    Convention,
+    Reading,
+    Reset,
+    convention_called,
+)
+from neuroprompt.compiler.said import said_of_reset
 from neuroprompt.errors import BadGraph
 from neuroprompt.spiking.time_step import DT_SECONDS
 
@@ -28,18 +38,49 @@ def reading_of(graph: nir.NIRGraph, dt: float | None = None) -> Reading:
     `dt` overrides the time step of the metadata. Raises BadGraph, UnknownName, and Unsupported for another reset.
     """
     nodes = dict(_nodes(graph))
-    metadata = {"": graph.metadata} | {name: node.metadata for name, node in nodes.items()}
-    words = tuple(line for name, said in metadata.items() for line in check_said(name, said))
     said = _dt(graph) if dt is None else dt
     name = graph.metadata.get(KEY)
+    hints: tuple[str, ...] = ()
     if name is not None:
         convention = convention_called(str(name))
-        return Reading(convention, convention.dt if said is None else said, hints=words, declared=True)
-    with np.errstate(all="ignore"):  # numbers beyond float64 are near none of theirs
-        recognised = _recognise(nodes, said)
-        dt = DT_SECONDS if said is None else said
-        hints = () if recognised else tuple(_hints(nodes, dt))
-    return replace(recognised or Reading(DEFAULT, dt), hints=(*words, *hints))
+        reading = Reading(convention, convention.dt if said is None else said, declared=True)
+    else:
+        with np.errstate(all="ignore"):  # numbers beyond float64 are near none of theirs
+            recognised = _recognise(nodes, said)
+            dt = DT_SECONDS if said is None else said
+        reading = recognised or Reading(DEFAULT, dt)
+    resets, words = _resets(graph, nodes, reading.convention)
+    if name is None and not reading.assumed:
+        with np.errstate(all="ignore"):
+            hints = tuple(_hints(nodes, reading.dt, resets))
+    return replace(reading, hints=(*words, *hints), resets=resets)
+
+
+def _resets(
+    graph: nir.NIRGraph, nodes: Mapping[str, Any], convention: Convention
+) -> tuple[dict[str, Reset], tuple[str, ...]]:
+    """The resets of nodes that are none to v_reset, and words of the metadata that nothing here reads.
+
+    What the user declared holds for all; else a node's own word comes before the graph's.
+    """
+    declared = graph.metadata.get(RESET)
+    if declared is not None and declared not in RESETS:
+        raise BadGraph(f"the graph's {RESET} is {declared!r}", f"one of: {', '.join(RESETS)}")
+    firing = {name: n for name, n in nodes.items() if isinstance(n, (nir.IF, nir.LIF, nir.CubaLIF, nir.Threshold))}
+    whole = said_of_reset("", graph.metadata, declared is not None)
+    hints, resets = list(whole.hints), dict[str, Reset]()
+    for name, node in nodes.items():
+        own = said_of_reset(name, node.metadata, declared is not None)
+        hints += own.hints
+        word = declared or own.reset or whole.reset
+        # A Threshold keeps nothing, so that its reset is no matter.
+        if name in firing and word.startswith("subtract") and not isinstance(node, nir.Threshold):
+            late = convention.late == "all" or (convention.late == "IF, LIF" and not isinstance(node, nir.CubaLIF))
+            resets[name] = "late" if late or word == "subtract-late" else "subtract"
+    said = declared is not None or whole.reset or resets
+    if convention.name in ("rockpool", "spyx") and firing and not said:
+        hints.append(f"{convention.name}'s neurons subtract the threshold at a spike: --reset subtract")
+    return resets, tuple(hints)
 
 
 def activity_hints(reading: Reading, spikes: Mapping[str, NDArray[Any]]) -> list[str]:
@@ -150,6 +191,13 @@ def _gains_of_1(cuba: Any, dt: float) -> bool:
     )
 
 
+def _gain_of_1(node: Any, dt: float) -> bool:
+    """Whether an input of 1 adds 1 to a potential that leaks, as in snnTorch."""
+    if isinstance(node, nir.CubaLIF):
+        return _gains_of_1(node, dt)
+    return isinstance(node, nir.LIF) and _close(_of(node, "r") * dt / _of(node, "tau"), 1.0)
+
+
 def _leaky(node: Any) -> bool:
     return isinstance(node, (nir.LIF, nir.LI, nir.CubaLIF))
 
@@ -159,8 +207,14 @@ def _slow(cuba: Any, dt: float) -> bool:
     return bool(np.any(_of(cuba, "tau_syn") > 2 * dt))
 
 
-def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
+def _hints(nodes: Mapping[str, Any], dt: float, resets: Mapping[str, Reset]) -> Iterator[str]:
     """Numbers that are sound as they stand, and more likely another library's."""
+    at_once = [name for name, reset in resets.items() if reset == "subtract" and _gain_of_1(nodes[name], dt)]
+    if at_once:
+        yield (
+            f"node {at_once[0]!r} subtracts in the step of its spike; where snnTorch wrote it with reset_delay=True, "
+            "its default, it does so in the next, after the leak: --from snntorch"
+        )
     for name, node in sorted(nodes.items()):
         if isinstance(node, (nir.IF, nir.I)) and (r := float(np.max(np.abs(_of(node, "r")), initial=0))) >= 100:
             yield (
@@ -172,7 +226,9 @@ def _hints(nodes: Mapping[str, Any], dt: float) -> Iterator[str]:
                 f"node {name!r} has a time constant of {tau:g} s, {tau / dt:g} steps of {dt:g} s; "
                 "sinabs and Spyx write steps: --from sinabs, or spyx"
             )
-        elif f"{name.removesuffix('lif')}w_rec" in nodes or (isinstance(node, nir.CubaLIF) and _gains_of_1(node, dt)):
+        elif name not in resets and (
+            f"{name.removesuffix('lif')}w_rec" in nodes or (isinstance(node, nir.CubaLIF) and _gains_of_1(node, dt))
+        ):
             yield (
                 f"node {name!r}: if snnTorch wrote it with a reset to zero and reset_delay=True, its default, the "
                 "potential rests in the step after a spike: --from snntorch"

@@ -38,6 +38,14 @@ def schedule(program: Program) -> Program:
     return replace(program, populations=populations, projections=projections)
 
 
+def check_reset(program: Program, who: str) -> None:
+    """Raise Unsupported, naming the node, for a reset that subtracts, which the neurons of `who` do not have."""
+    for p in program.populations:
+        if p.reset != "value":
+            got = f"node {p.name!r} subtracts its threshold at a spike"
+            raise Unsupported(got, f"a reset to 0, the only one of {who}", "train with a reset to 0")
+
+
 def check_chip(program: Program) -> None:
     """Raise Unsupported, naming the node, where a program holds what neurons of Loihi cannot do, float or fixed."""
     no_memory = 1 if program.precision == "float" else 4095

@@ -74,9 +74,14 @@ class Prompt(nn.Module, Plugin, ABC):
     def pixels(self, images: Tensor) -> Tensor:
         """Prompted images (B, 3, H, W) for images (B, 3, *image_size) in [0, 1], before normalisation.
 
-        Unless `per_image`, it is the image in the middle of zeros, plus a constant: what baking relies on.
+        Unless `per_image`, it is the image in the middle of zeros (or as `resampling` says), plus a constant: what
+        baking relies on.
         """
         return images
+
+    def resampling(self) -> tuple[Tensor, Tensor] | None:
+        """R (H, h) and C (w, W) where `pixels` of images X (B, 3, h, w) is R X C plus a constant; None for padding."""
+        return None
 
     def weights(self, frozen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """New values of some of the backbone's parameters, by name, given all `frozen` ones; none by default.

@@ -205,7 +205,7 @@ def _step(
                 f"    sums[i] += from_step_{onset}_{name}[i];",
                 "}",
             ]
-        if p.hold and layout.slots[p.name] > 1:
+        if (p.hold or p.reset == "late") and layout.slots[p.name] > 1:
             lines.append(f"memcpy({spikes}, {layout.rows(p.name, 1)}, sizeof spikes_{name}[0]);")
         lines.append(f"step_{name}({'sums, ' if into or late else ''}{spikes});")
     lines.append("now++;")

@@ -15,7 +15,7 @@ def write_neurons(writer: Writer, population: Population, name: str, *, fixed: b
     """Write the state of a population and its function `step_NAME(a, spikes)`, by the rules of `Population`.
 
     `wide`: u may leave 32 bits. `heard`: projections or currents reach it, so that it has sums, a. Before the function
-    runs, `spikes` are to hold those of the step before where the population holds.
+    runs, `spikes` are to hold those of the step before where the population holds, or subtracts late.
     """
     writer.add(f"\n/* {name}: {population.size} neurons */")
     writer.state(f"v_{name}", "int32_t" if fixed else "float", population.size)
@@ -82,13 +82,15 @@ def _float(writer: Writer, p: Population, name: str, wide: bool, heard: bool) ->
     kept = f"v_{name}[i]"
     if np.any(keep_v != 1):
         kept += f" * {writer.number(f'keep_v_{name}', keep_v, 'float')}"
-    fires = "0" if np.all(np.isinf(p.vth)) else f"v > {writer.number(f'threshold_{name}', p.vth, 'float')}"
+    threshold = "" if np.all(np.isinf(p.vth)) else writer.number(f"threshold_{name}", p.vth, "float")
+    after = f"v - {threshold}" if p.reset == "subtract" else "v" if p.reset == "late" else "0.0f"
     return [
         f"float u = {_sum(terms, '0.0f')};",
         f"float v = {_sum([kept, 'u', _number(writer, f'bias_{name}', bias, 'float')])};",
         *_hold(p),
-        f"uint8_t fired = {fires};",
-        f"v_{name}[i] = fired ? 0.0f : v;",
+        *(["if (spikes[i]) {", f"    v -= {threshold};", "}"] if p.reset == "late" else []),
+        f"uint8_t fired = {f'v > {threshold}' if threshold else '0'};",
+        f"v_{name}[i] = {'v' if after == 'v' else f'fired ? {after} : v'};",
         *([f"u_{name}[i] = u;"] if keep_u.any() else []),
         "spikes[i] = fired;",
     ]

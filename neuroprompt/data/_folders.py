@@ -9,7 +9,7 @@ from pathlib import Path
 
 from neuroprompt.data._images import Files
 from neuroprompt.errors import BadData
-from neuroprompt.images import SUFFIXES, files_in, images_of
+from neuroprompt.images import SUFFIXES, files_in, hidden, images_of
 from neuroprompt.progress import Progress
 
 LAYOUT = "PATH/train/CLASS/*.jpg with PATH/val and PATH/test like it, or PATH/CLASS/*.jpg"
@@ -73,7 +73,7 @@ def split_files(folder: Path, classes: Sequence[str], progress: Progress) -> Fil
         return _annotated(folder, classes)
     folders = class_folders(folder)
     _known(folder, folders, classes)
-    loose = [file for file in images_of(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    loose = [file for file in images_of(folder.iterdir()) if file.is_file() and not hidden(file.name)]
     if loose:
         progress.say(f"{folder}: passed over {_files(len(loose))} outside its folders of classes")
     return _labelled(folders, classes, progress)
@@ -93,7 +93,7 @@ def _labelled(folders: Mapping[str, Path], classes: Sequence[str], progress: Pro
         images = images_of(inside)
         others = Counter(file.suffix.lower() for file in inside if file.suffix.lower() not in SUFFIXES)
         if not images:
-            held = f"{_files(len(inside))}: {', '.join(sorted(others))}" if inside else "it is empty"
+            held = f"{_files(len(inside))}: {', '.join(sorted(others))}" if inside else _empty(folders[name])
             got = f"class {name!r} has no images that can be read in {folders[name]} ({held})"
             raise BadData(got, f"files that end in {', '.join(sorted(SUFFIXES))}", "convert them, or move it away")
         for suffix, count in sorted(others.items()):
@@ -126,11 +126,16 @@ def _known(where: Path, names: Sequence[str] | Mapping[str, Path], classes: Sequ
 
 
 def _visible(folder: Path) -> list[Path]:
-    """The folders in `folder`, sorted; names that begin with a dot are passed over."""
+    """The folders in `folder`, sorted; hidden names are passed over."""
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not hidden(path.name))
     except OSError as error:
         raise BadData(f"{folder} cannot be read ({error.strerror})", "a folder that you may read") from error
+
+
+def _empty(folder: Path) -> str:
+    """A folder without a file that is seen, in words."""
+    return "only hidden files" if any(hidden(path.name) for path in folder.rglob("*")) else "it is empty"
 
 
 def _files(count: int) -> str:

@@ -33,6 +33,7 @@ def count(
     stimulus: str = "poisson:0.5",
     convention: str | None = None,
     dt: float | None = None,
+    reset: str | None = None,
     images: Sequence[Path | str] = (),
     measure: bool = False,
     form: str | None = None,
@@ -43,7 +44,8 @@ def count(
     target     what the spiking part runs on, in `precision`: by default our emulator in fixed, for a .nir file the
                reference in float
     stimulus   the input of a .nir file, for `steps` steps: poisson:RATE, or a .npy file (T, n_in)
-    convention whose numbers a .nir file holds, and `dt` its time step (`neuroprompt.compiler.read.read_graph`)
+    convention whose numbers a .nir file holds, `dt` its time step, and `reset` what a spike does to v
+               (`neuroprompt.compiler.read.read_graph`)
     images     image files and folders, to count the ONNX file's effective operations on
     measure    also run the ONNX files, and read this machine's energy counters
     form       which file of the ONNX bundle is counted: portable (the default), fused
@@ -55,7 +57,7 @@ def count(
     if not isinstance(what, Bundle) and not Path(what).is_dir():
         if onnx or images or measure or form:
             raise BadSetting(f"--onnx, --images, --measure or --form with {what}", "a bundle: a graph has no backbone")
-        flat, inputs = flat_with_inputs(Path(what), steps, stimulus, dt, convention=convention)
+        flat, inputs = flat_with_inputs(Path(what), steps, stimulus, dt, convention=convention, reset=reset)
         return _of_graph(flat, inputs, target or "reference", precision or "float")
     bundle = what if isinstance(what, Bundle) else Bundle.open(what)
     other = onnx if onnx is None or isinstance(onnx, Bundle) else Bundle.open(onnx, "onnx")

@@ -46,6 +46,7 @@ class Trace:
 class FloatNeurons:
     """u = u (1 - du) + a;  v = v (1 - dv) + u + bias;  spike if v > vth;  v <- 0, with a row for every step.
 
+    Or, as the population's reset says, v <- v - vth, or v = v (1 - dv) + u + bias - vth in the step after a spike.
     `items` is (B,) for a batch, whose rows are (B, T, n); u and v are kept where `states`.
     """
 
@@ -64,8 +65,13 @@ class FloatNeurons:
         self.v = self.v * (1 - p.dv) + self.u + (0.0 if late else p.bias)
         if p.hold and t:
             self.v[self.spikes[..., t - 1, :]] = 0
+        if p.reset == "late" and t:
+            self.v -= np.where(self.spikes[..., t - 1, :], p.vth, 0.0)
         fired = self.v > p.vth
-        self.v[fired] = 0
+        if p.reset == "value":
+            self.v[fired] = 0
+        elif p.reset == "subtract":
+            self.v -= np.where(fired, p.vth, 0.0)
         self.spikes[..., t, :] = fired
         if self.states:
             self.us[..., t, :], self.vs[..., t, :] = self.u, self.v

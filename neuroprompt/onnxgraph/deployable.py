@@ -41,6 +41,22 @@ class _PerImage(nn.Module):
         return self.model.prompted(inputs)
 
 
+class _Resampled(nn.Module):
+    """inputs (B, 3, H, W) -> R X C of their images X (B, 3, h, w), with the constant matrices of a static prompt."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, model: PromptedModel, rows: Tensor, columns: Tensor) -> None:
+        super().__init__()
+        self.off_canvas = model.off_canvas
+        self.register_buffer("rows", rows.detach().contiguous())
+        self.register_buffer("columns", columns.detach().contiguous())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.rows @ self.off_canvas(inputs) @ self.columns
+
+
 class _Streamed(nn.Module):
     """inputs (B, 3, H, W) -> logits (B, K), with prompt tokens that are made between the blocks of the baked form."""
 
@@ -57,7 +73,9 @@ def deployed(model: PromptedModel, tokens: Tensor | None = None) -> nn.Module:
     """The model as it is exported: a static prompt baked in (`tokens` as deployed), one per image in the graph."""
     prompt, backbone = model.eval().prompt, model.merged()
     if not prompt.per_image:
-        return nn.Sequential(backbone.baked(tokens, model.overlay(), prompt.keyed), model.head).eval()
+        baked, matrices = backbone.baked(tokens, model.overlay(), prompt.keyed), prompt.resampling()
+        first = [] if matrices is None else [_Resampled(model, *matrices)]
+        return nn.Sequential(*first, baked, model.head).eval()
     if prompt.enters == "pixels":
         return nn.Sequential(_PerImage(model), backbone.baked(), model.head).eval()
     if prompt.enters == "layers":  # a transformer's lean blocks have no layers that anything could stand beside

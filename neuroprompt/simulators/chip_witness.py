@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroprompt.compiler.schedule import check_chip
+from neuroprompt.compiler.schedule import check_chip, check_reset
 from neuroprompt.contracts.deployment import Floats, Recording
 from neuroprompt.errors import Unsupported
 from neuroprompt.loihi.loihi1 import simulate_loihi1
@@ -35,6 +35,7 @@ class ChipWitness(OwnRuntimeTarget):
     def refuse(self, program: Program) -> None:
         """What Loihi's neurons cannot do; raises Unsupported."""
         check_chip(program)
+        check_reset(program, "Loihi's neurons")
 
     def check(self, program: Program) -> None:
         """Raise Unsupported, naming the node, for what the emulator cannot do of a fixed program."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neuroprompt.contracts.deployment import Recording
 from neuroprompt.errors import Unsupported
-from neuroprompt.spiking.program import Program
+from neuroprompt.spiking.program import Population, Program
 from neuroprompt.workers import stepwise
 
 
@@ -20,6 +20,13 @@ def check_hold(program: Program) -> None:
         if p.hold:
             got = f"node {p.name!r} rests in the step after a spike (--from snntorch)"
             raise Unsupported(got, "neurons without a refractory period", "reset_delay=False in snnTorch")
+
+
+def check_late(population: Population, who: str) -> None:
+    """Raise Unsupported for a reset that subtracts in the next step, after the leak, which `who` does not have."""
+    if population.reset == "late":
+        got = f"node {population.name!r} subtracts its threshold in the step after a spike"
+        raise Unsupported(got, f"a reset in the step of the spike, as {who} has it", "reset_delay=False in snnTorch")
 
 
 def check_lines(program: Program, inputs: NDArray[Any]) -> None:

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.compiler.stimuli import LARGEST
 from neuroprompt.errors import BadData, BadSetting
 from neuroprompt.simulators.decode import OutputNeurons, Reader, output_node
 from neuroprompt.spiking.program import SpikingModel
@@ -145,9 +146,11 @@ def _largest(file: Path, stored: Any) -> float:
     for start in range(0, len(stored), many):
         rows = np.asarray(stored[start : start + many])
         most = max(float(rows.max()), -float(rows.min()))
-        if not np.isfinite(most):
-            bad = start + int(np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))[0])
-            raise BadData(f"{file} holds NaN or infinity in item {bad}", "finite numbers")
+        if not most <= LARGEST:
+            strange = ~(np.abs(rows.astype(np.float64)) <= LARGEST).reshape(len(rows), -1)
+            bad = start + int(np.flatnonzero(strange.any(axis=1))[0])
+            what = f"{most:g}" if np.isfinite(most) else "NaN or infinity"
+            raise BadData(f"{file} holds {what} in item {bad}", f"numbers up to {LARGEST:g}")
         largest = max(largest, most)
     return largest
 

@@ -64,13 +64,26 @@ class TargetAgreement(Agreement):
 
 @dataclass(frozen=True)
 class ReferenceRun:
-    """What the reference did, over all neurons; of a data set over all items, of `steps` steps each."""
+    """What the reference did, over all neurons; of a data set over all items, of `steps` steps each.
+
+    `several`: by node whose reset subtracts, in how many (step, neuron) entries v was two thresholds or more, and is
+    still one after its spike. A neuron here fires once a step.
+    """
 
     spikes: int
     steps: int
     neurons: int
     seconds: float | None = None
     accuracy: float | None = None
+    several: Mapping[str, int] = field(default_factory=dict)
+
+    def words(self) -> list[str]:
+        """What `several` means for the libraries that it may come from, a line a node."""
+        return [
+            f"check: node {name!r} reaches two thresholds in {count:,} entries and fires once there: sinabs and "
+            "Rockpool fire more often, and snnTorch with reset_delay=False subtracts again"
+            for name, count in self.several.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,8 @@ class Verification:
             del reference["accuracy"]
         if reference["seconds"] is None:
             del reference["seconds"]
+        if not self.reference.several:
+            del reference["several"]
         return {
             **({} if self.items is None else {"items": self.items}),
             "reference": reference,
@@ -180,7 +195,8 @@ def verify(
     steps, neurons = all_spikes(reference.recording).shape
     spikes = sum(int(fired.sum()) for fired in reference.recording.spikes.values())
     steps = steps if classes is None else inputs.shape[1]
-    run = ReferenceRun(spikes, steps, neurons, reference.recording.seconds, reference.accuracy)
+    several = _several(model, reference.recording)
+    run = ReferenceRun(spikes, steps, neurons, reference.recording.seconds, reference.accuracy, several)
     return Verification(run, agreements, skipped, failed, recordings, None if classes is None else len(inputs))
 
 
@@ -214,6 +230,12 @@ def _recorded(name: str, precision: str, model: SpikingModel, inputs: Floats, cl
     accuracy = None if classes.labels is None else float((predicted == classes.labels).mean())
     counts = PerItem.of(model.program(precision), recording, inputs)
     return _Recorded(recording.end_to_end(), predicted, accuracy, counts)
+
+
+def _several(model: SpikingModel, recording: Recording) -> dict[str, int]:
+    subtracting = [p for p in model.float_program.populations if p.reset == "subtract" and np.any(p.vth)]
+    counts = {p.name: int((recording.v[p.name] >= p.vth).sum()) for p in subtracting}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _agrees(target: TargetAgreement) -> bool:

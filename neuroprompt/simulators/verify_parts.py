@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from itertools import accumulate
@@ -32,6 +33,7 @@ def joined(parts: Sequence[Verification]) -> Verification:
         spikes=sum(part.reference.spikes for part in parts),
         seconds=_sum([part.reference.seconds for part in parts]),
         accuracy=_share([part.reference.accuracy for part in parts], sizes),
+        several=dict(sum((Counter(part.reference.several) for part in parts), Counter[str]())),
     )
     failed = {name: why for part in parts for name, why in part.failed.items()}
     skipped = {name: why for part in parts for name, why in part.skipped.items() if name not in failed}

@@ -29,6 +29,8 @@ def to_nir(generator: Generator) -> nir.NIRGraph:
     LIF        LIF(tau = tau dt, r = 1, v_leak = 0, v_threshold, v_reset = 0)
     Leaky      IF where beta = 1, else LIF(tau = dt / (1 - beta), r = 1 / (1 - beta)): its input has no gain
 
+    NIR cannot say that a Leaky's reset subtracts: the node's metadata do, `reset` = "subtract", or "subtract, late"
+    where reset_delay=True.
     Neurons may come first where the generator says for how many inputs, which then reach them one to one.
     All neuron parameters are vectors of the node's shape. Metadata: dt in seconds, steps, reset, format. Raises
     Unsupported, naming the module and the reason.
@@ -77,12 +79,19 @@ def _node(name: str, module: nn.Module, size: int) -> Any:
         check_convention(module, name)
         beta = np.broadcast_to(_array(module.beta).astype(np.float64).clip(0, 1), (size,))
         if np.all(beta == 1):
-            return _if(_array(module.threshold), size)
+            return _resetting(module, _if(_array(module.threshold), size))
         if np.any(beta == 1):
             raise Unsupported(f"{name} mixes beta = 1 with beta < 1", "one of them", "split the layer")
-        return _lif(DT_SECONDS / (1 - beta), 1 / (1 - beta), _array(module.threshold))
+        return _resetting(module, _lif(DT_SECONDS / (1 - beta), 1 / (1 - beta), _array(module.threshold)))
     got = f"{name} is a {type(module).__name__} (NIR has no such node, or it is not in our convention)"
     raise Unsupported(got, "Current, nn.Linear, IF, LIF or snntorch.Leaky")
+
+
+def _resetting(module: Any, node: Any) -> Any:
+    """The node with the module's reset in its metadata where that subtracts."""
+    if module.reset_mechanism == "subtract":
+        node.metadata = node.metadata | {"reset": "subtract, late" if module.reset_delay else "subtract"}
+    return node
 
 
 def _if(threshold: Vector, size: int) -> nir.IF:

@@ -82,12 +82,12 @@ def spike_train(neurons: IF | LIF, currents: Tensor) -> Tensor:
 
 
 def check_convention(neuron: snntorch.Leaky, name: str) -> None:
-    """Raise Unsupported where an snnTorch neuron does what NIR cannot say; `name` is the module's name."""
+    """Raise Unsupported where an snnTorch neuron does what neither NIR nor our metadata say; `name` is the module's."""
     wrong = ""
     if not isinstance(neuron, snntorch.Leaky) or type(neuron) is not snntorch.Leaky:
         wrong = f"a {type(neuron).__name__}"
-    elif neuron.reset_mechanism != "zero":
-        wrong = f'reset_mechanism="{neuron.reset_mechanism}" (NIR can only reset to a value)'
+    elif neuron.reset_mechanism not in ("zero", "subtract"):
+        wrong = f'reset_mechanism="{neuron.reset_mechanism}"'
     elif neuron.state_quant:
         wrong = "state_quant"
     elif neuron.inhibition:
@@ -95,7 +95,8 @@ def check_convention(neuron: snntorch.Leaky, name: str) -> None:
     elif float(torch.as_tensor(neuron.graded_spikes_factor)) != 1.0:
         wrong = "graded spikes"
     if wrong:
-        raise Unsupported(f"{name} has {wrong}", 'snntorch.Leaky(reset_mechanism="zero")', "retrain with it")
+        expected = 'snntorch.Leaky with reset_mechanism "zero" or "subtract"'
+        raise Unsupported(f"{name} has {wrong}", expected, "retrain with it")
 
 
 def _step(leaky: snntorch.Leaky, current: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

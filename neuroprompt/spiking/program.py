@@ -44,7 +44,8 @@ class Population:
     a is what projections deliver, plus `currents`: (onset, values (n,)), each from step `onset` of the graph on. Where
     `emits` is "v" the neurons never fire (vth is infinite, or the chip's largest) and give their potential instead: v
     over `unit`, the chip's units for one of the graph's. With `hold` v also stays at its reset value in the step after
-    a spike, whatever arrives: a refractory period of one step, in which u goes on.
+    a spike, whatever arrives: a refractory period of one step, in which u goes on. In float `reset` may also be
+    "subtract", v <- v - vth at a spike, or "late", in the next step and after the leak.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Population:
     emits: Literal["spikes", "v"] = "spikes"
     unit: float = 1.0
     hold: bool = False
+    reset: Literal["value", "subtract", "late"] = "value"
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Program:
             arrays |= {f"current.{i}.{onset}": values for onset, values in p.currents}
             plain = {"name": p.name, "size": int(p.size), "bias_exp": int(p.bias_exp), "depth": int(p.depth)}
             plain |= {"emits": p.emits, "unit": float(p.unit), "hold": bool(p.hold)}
+            plain |= {} if p.reset == "value" else {"reset": p.reset}  # else the bytes are those of older versions
             populations.append({**plain, "onsets": [int(onset) for onset, _ in p.currents]})
         for i, q in enumerate(self.projections):
             if q.weights.is_sparse:
@@ -164,8 +167,7 @@ class Program:
             else:
                 arrays[f"weights.{i}"] = q.weights.raw
             plain = {"source": q.source, "target": q.target, "lag": int(q.lag), "delay": int(q.delay)}
-            plain["exponent"] = int(q.exponent)
-            projections.append({**plain, "sparse": q.weights.is_sparse})
+            projections.append({**plain, "exponent": int(q.exponent), "sparse": q.weights.is_sparse})
         header = {
             "format": FORMAT,
             "precision": self.precision,

@@ -31,6 +31,7 @@ def _check_population(p: Population, precision: str) -> None:
     _need(isinstance(p.name, str), f"the name {p.name!r}")
     _need(_whole(p.size, 1) and _whole(p.depth, 0) and _whole(p.bias_exp, 0), f"size, depth or exponent of {p.name!r}")
     _need(p.emits in ("spikes", "v") and isinstance(p.hold, bool) and _real(p.unit), f"what {p.name!r} emits")
+    _need(p.reset in ("value", *(("subtract", "late") if precision == "float" else ())), f"the reset of {p.name!r}")
     for key in ("du", "dv", "vth", "v_reset", "bias"):
         values = np.asarray(getattr(p, key))
         _need(_numbers(values, precision) and values.shape in ((), (p.size,)), f"{key} of {p.name!r}")

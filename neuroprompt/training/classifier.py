@@ -36,6 +36,9 @@ def read_classifier(file: Path) -> nn.Linear:
         shape = tuple(weight.shape) if weight is not None else None
         got = f"{file} holds {', '.join(unknown)}" if unknown else f"{file} holds a weight of shape {shape}"
         raise BadWeights(got, "a matrix weight (classes, features), and perhaps bias or scale", FIX)
+    if not weight.is_floating_point():
+        got = f"{file} holds a weight of {str(weight.dtype).removeprefix('torch.')}"
+        raise BadWeights(got, "floats", "take the classifier from before quantisation")
     if not torch.isfinite(weight).all():
         raise BadWeights(f"{file} holds values that are not finite", "numbers", FIX)
     layer = (nn.Linear if scale is None else TextClassifier)(weight.shape[1], weight.shape[0])

@@ -157,9 +157,13 @@ class PromptedModel(nn.Module):
 
     def images(self, inputs: Tensor) -> Tensor:
         """The images in [0, 1] that `inputs` was made of."""
+        return self.off_canvas(inputs) * self.std + self.mean
+
+    def off_canvas(self, inputs: Tensor) -> Tensor:
+        """The image's part of `inputs`, without the canvas around it."""
         left, right, top, bottom = self._margins
         height, width = inputs.shape[-2:]
-        return inputs[..., top : height - bottom, left : width - right] * self.std + self.mean
+        return inputs[..., top : height - bottom, left : width - right]
 
     def prompted(self, inputs: Tensor) -> Tensor:
         """`inputs` with the pixel prompt in them, as the backbone takes them."""
@@ -169,8 +173,8 @@ class PromptedModel(nn.Module):
     def overlay(self) -> Tensor | None:
         """What a static pixel prompt adds to every input, (3, H, W); None where there is none.
 
-        pixels(X) is X in the middle of zeros, plus a constant. So the input of an image that is all mean, which is 0,
-        becomes that constant over std, and -mean / std beside it where the prompt's frame is.
+        pixels(X) is X in the middle of zeros, or R X C, plus a constant. So the input of an image that is all mean,
+        which is 0, becomes that constant over std, and what is left of -mean / std where the prompt's frame is.
         """
         if self.prompt.enters != "pixels" or self.prompt.per_image:
             return None

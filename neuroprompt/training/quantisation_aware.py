@@ -22,6 +22,7 @@ from neuroprompt.compiler.compile import model_of_graph
 from neuroprompt.compiler.fit import integer_decays
 from neuroprompt.compiler.lists import ANY, MIXED, ONE_SIGN, integer_lists
 from neuroprompt.compiler.lower import lower
+from neuroprompt.compiler.schedule import check_reset
 from neuroprompt.compiler.shares import Share, shares
 from neuroprompt.compiler.tasks import Tasks
 from neuroprompt.contracts.learning import Generator
@@ -181,6 +182,7 @@ def loihi_aware(
     Raises Unsupported, naming the module, for other chains, and OutOfRange for a scale at which something is clipped.
     """
     program = lower(to_nir(Generator(chain, 1)), 1)
+    check_reset(program, "Loihi's neurons")
     if scales is not None and len(scales) != len(program.populations):
         raise BadSetting(f"{len(scales)} scales", f"{len(program.populations)}, one for each layer of neurons")
     modules: OrderedDict[str, nn.Module] = OrderedDict()

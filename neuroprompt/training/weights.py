@@ -30,8 +30,12 @@ SPARE_BYTES = 4 * 2**30
 """Memory that its reader may take beside four times the file: torch itself, and copies."""
 
 
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""Names of modules in torch.compile, FSDP and activation checkpoints, which may wrap any layer."""
+
+
 def read_weights(file: Path) -> Weights:
-    """The tensors of a safetensors file or of a PyTorch checkpoint, in float32; raises BadWeights."""
+    """The tensors of a safetensors file or of a PyTorch checkpoint, floats in float32; raises BadWeights."""
     if not file.is_file():
         fix = "give --weights FILE.safetensors, or --random-weights"
         raise BadWeights(f"there are no weights at {file}", "a safetensors file", fix)
@@ -39,7 +43,7 @@ def read_weights(file: Path) -> Weights:
         with TemporaryDirectory() as folder:
             return read_weights(_converted(file, Path(folder) / "weights.safetensors"))
     try:
-        return {key: value.float() for key, value in load_file(file).items()}
+        return {key: value.float() if value.is_floating_point() else value for key, value in load_file(file).items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise BadWeights(f"{file} cannot be read ({error})", "a safetensors file") from error
 
@@ -65,8 +69,11 @@ def weights_for(model: nn.Module, file: Path, progress: Progress = SILENT) -> We
     A wrapper's prefix (`module.`, `backbone.`, `model_ema.`, ...) is left out, and `progress` says so. Then timm's own
     filter for checkpoints of other layouts renames and resamples.
     """
-    weights = read_weights(file)
-    prefix = wrapper(weights, model.state_dict().keys())
+    weights, names = read_weights(file), model.state_dict().keys()
+    prefix = wrapper(weights, names)
+    if not all(f"{prefix}{name}" in weights for name in names):
+        weights = unwrapped(weights, file, progress)
+        prefix = wrapper(weights, names)
     if prefix:
         under = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
         others = len(weights) - len(under)
@@ -79,12 +86,25 @@ def weights_for(model: nn.Module, file: Path, progress: Progress = SILENT) -> We
     if adapt is not None:
         with fits(file, "this model"):
             weights = adapt(weights, model)
+    floats = {key for key, value in model.state_dict().items() if value.is_floating_point()}
     for key, value in weights.items():
+        if key in floats and not value.is_floating_point():
+            got = f"{file} holds {key} as {str(value.dtype).removeprefix('torch.')}, without what it is to be scaled by"
+            raise BadWeights(got, "weights that are floats", "take the checkpoint from before quantisation")
         strange = int((~torch.isfinite(value)).sum()) if value.is_floating_point() else 0
         if strange:
             got = f"{file} holds {strange} of {value.numel()} values in {key} that are not finite (NaN or infinite)"
             raise BadWeights(got, "weights that are numbers", "take a checkpoint from before training diverged")
     return weights
+
+
+def unwrapped(weights: Weights, file: Path, progress: Progress = SILENT) -> Weights:
+    """The weights without the names that torch's wrappers of single layers put in the middle of others, saying so."""
+    inside = [name for name in WRAPPERS if any(f".{name}." in key for key in weights)]
+    if not inside:
+        return weights
+    progress.say(f"{file}: {' and '.join(inside)} left out of the names of weights")
+    return {".".join(part for part in key.split(".") if part not in inside): value for key, value in weights.items()}
 
 
 def wrapper(keys: Collection[str], names: Collection[str]) -> str:

@@ -110,6 +110,21 @@ class FromRest:
         super().run_spk()
 
 
+class ByColumns(FromRest):
+    """Mixed into Dense on integers: its weights, column by column in memory.
+
+    A step of spikes adds up the columns of the lines that fired. Lava keeps rows together, and so reads a cache line
+    for each number: 13 ms instead of .2 for 2048 x 2048 weights of which a tenth is read. Integers add up alike in any
+    order.
+    """
+
+    def run_spk(self) -> None:
+        """One step of the model, itself unchanged."""
+        super().run_spk()
+        if self.time_step == 1 and not self.num_message_bits.item():  # the first step clips them into a new array
+            self.weights = np.asfortranarray(self.weights)
+
+
 class Recorded(FromRest):
     """The same, and after each step a row of u and v (after reset) goes to the item's file."""
 
@@ -133,7 +148,10 @@ STOCK = {"float": PyLifModelFloat, "fixed": PyLifModelBitAcc, "refractory": PyLi
 LIF_MODEL = {key: mixed(FromRest, model) for key, model in STOCK.items()}
 RECORDED_MODEL = {key: mixed(Recorded, model) for key, model in STOCK.items()}
 SYNAPSES = {
-    precision: {process: mixed(FromRest, model) for process, model in models.items()}
+    precision: {
+        process: mixed(ByColumns if model is PyDenseModelBitAcc else FromRest, model)
+        for process, model in models.items()
+    }
     for precision, models in {
         "float": {
             Dense: PyDenseModelFloat,

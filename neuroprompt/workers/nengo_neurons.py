@@ -11,23 +11,31 @@ ALONE = True
 
 
 class Neurons(nengo.neurons.NeuronType):  # type: ignore[misc]  # nengo has no types
-    """The program's neurons: u = u (1 - du) + J; v = v (1 - dv) + u + bias; spike if v > vth; v = v_reset."""
+    """The program's neurons: u = u (1 - du) + J; v = v (1 - dv) + u + bias; spike if v > vth; v = v_reset.
 
-    state: ClassVar = {"u": Choice([0]), "v": Choice([0])}
+    Or v = v - vth, at a spike or in the next step, as the population says.
+    """
+
+    state: ClassVar = {"u": Choice([0]), "v": Choice([0]), "late": Choice([0])}
     spiking = True
 
     def __init__(self, population: dict[str, Any]) -> None:
         super().__init__()
         self.population = population
 
-    def step(self, dt: float, J: Any, output: Any, u: Any, v: Any) -> None:
+    def step(self, dt: float, J: Any, output: Any, u: Any, v: Any, *, late: Any) -> None:
         """One time step, in place."""
         of = self.population
         u[:] = u * (1 - of["du"]) + J
-        v[:] = v * (1 - of["dv"]) + u + of["bias"]
+        v[:] = v * (1 - of["dv"]) + u + of["bias"] - late
         fired = v > of["vth"]
         output[:] = fired / dt if of["emits"] == "spikes" else v
-        v[:] = np.where(fired, of["v_reset"], v)
+        if of["reset"] == "value":
+            v[:] = np.where(fired, of["v_reset"], v)
+        elif of["reset"] == "subtract":
+            v[:] = v - np.where(fired, of["vth"], 0)
+        else:
+            late[:] = np.where(fired, of["vth"], 0)
 
     def max_rates_intercepts(self, gain: Any, bias: Any) -> Any:
         """Nengo asks for them when it builds; they serve only what it fits, and nothing is fitted here."""

@@ -22,14 +22,15 @@ def read_program_file(file: Any) -> dict[str, Any]:
     """The program in an `.npz` (a path, or a file object) as plain values, as `neuroprompt.workers.stepwise` takes it.
 
     {"precision", "steps", "inputs", "input_scale", "populations", "projections"}. A population is {"name", "size",
-    "bias_exp", "depth", "emits", "unit", "hold", "currents": [(onset, (n,)), ...]} with VECTORS; a projection is
-    {"source", "target", "lag", "delay", "exponent", "weights"}, weights (n,), (out, in), or a csr_matrix.
+    "bias_exp", "depth", "emits", "unit", "hold", "reset", "currents": [(onset, (n,)), ...]} with VECTORS; a projection
+    is {"source", "target", "lag", "delay", "exponent", "weights"}, weights (n,), (out, in), or a csr_matrix.
     """
     with np.load(file, allow_pickle=False) as arrays:
         program: dict[str, Any] = json.loads(arrays["header"].tobytes())
         if program.pop("format") != FORMAT:
             raise ValueError(f"it is of another format than {FORMAT}")
         for i, population in enumerate(program["populations"]):
+            population.setdefault("reset", "value")
             population |= {key: arrays[f"{key}.{i}"] for key in VECTORS}
             population["currents"] = [(onset, arrays[f"current.{i}.{onset}"]) for onset in population.pop("onsets")]
         for i, projection in enumerate(program["projections"]):

@@ -4,11 +4,16 @@ A process of its own, with limits: torch.load(weights_only=True) runs no code of
 ask for any amount of memory or time. Needs torch and safetensors. Exit code 3: what is on stderr says why not.
 """
 
+import argparse
+import pathlib
 import pickle
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
+SETTINGS: list[Any] = [argparse.Namespace, pathlib.PosixPath, pathlib.WindowsPath, pathlib.Path]
+"""What training scripts store beside the tensors, and which runs nothing: timm too lets the first in."""
 MOST_DEPTH = 8
 """Mappings in mappings: state_dict, model, ..."""
 
@@ -41,6 +46,8 @@ def main(file: str, out: str, most_bytes: int, seconds: int) -> int:
     from safetensors.torch import save_file
 
     limit(most_bytes, seconds)
+    warnings.simplefilter("ignore")  # stderr is for the reason
+    torch.serialization.add_safe_globals(SETTINGS)
     try:
         loaded = torch.load(file, map_location="cpu", weights_only=True)
         plain = {name: value.detach().clone().contiguous() for name, value in tensors(loaded)}

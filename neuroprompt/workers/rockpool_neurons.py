@@ -18,7 +18,8 @@ def make(population: dict[str, Any]) -> Any:
     keys = ("du", "dv", "vth", "v_reset", "bias")
     values = [rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys]
     split = zip(*(v.split(TOGETHER) for v in values), strict=True)
-    parts = [_some(some, population["emits"] == "spikes") for some in split]
+    fires, subtracts = population["emits"] == "spikes", population["reset"] == "subtract"
+    parts = [_some(some, fires, subtracts) for some in split]
 
     def step(a: Any) -> tuple[Any, Any]:
         outputs = [part(some) for part, some in zip(parts, torch.from_numpy(a).split(TOGETHER), strict=True)]
@@ -27,7 +28,7 @@ def make(population: dict[str, Any]) -> Any:
     return step
 
 
-def _some(values: tuple[Any, ...], fires: bool) -> Any:
+def _some(values: tuple[Any, ...], fires: bool, subtracts: bool) -> Any:
     """The step of as many neurons as one LIFTorch holds."""
     du, dv, vth, v_reset, bias = values
     rest = torch.zeros_like(du)
@@ -35,6 +36,8 @@ def _some(values: tuple[Any, ...], fires: bool) -> Any:
     synapse = neurons(rest, 1 - du, rest, never) if bool((du != 1).any()) else None
     # It fires at v >= threshold.
     lif = neurons(1 - dv, rest + 1, bias, torch.nextafter(vth, never) if fires else never)
+    if subtracts:
+        lif.max_spikes_per_dt = torch.ones_like(lif.max_spikes_per_dt)
 
     @torch.no_grad()
     def step(u: Any) -> tuple[Any, Any]:
@@ -43,7 +46,8 @@ def _some(values: tuple[Any, ...], fires: bool) -> Any:
             synapse.forward(a[None, None])
         lif.isyn.zero_()
         fired = lif.forward(u[None, None])[0, 0] != 0
-        lif.vmem = torch.where(fired, v_reset, lif.vmem)
+        if not subtracts:
+            lif.vmem = torch.where(fired, v_reset, lif.vmem)
         return fired if fires else lif.vmem, lif.vmem
 
     return step

@@ -14,8 +14,13 @@ def make(population: dict[str, Any]) -> Any:
     keys = ("du", "dv", "vth", "v_reset", "bias")
     du, dv, vth, v_reset, bias = (rest + torch.from_numpy(np.asarray(population[key], np.float64)) for key in keys)
 
+    kind = population["reset"]
+
     def reset(spikes: Any, state: dict[str, Any], _threshold: Any) -> dict[str, Any]:
-        return state | {"v_mem": torch.where(spikes > 0, v_reset, state["v_mem"])}
+        v = state["v_mem"]
+        if kind == "value":
+            return state | {"v_mem": torch.where(spikes > 0, v_reset, v)}
+        return state | {"v_mem": v - spikes * vth} if kind == "subtract" else state
 
     # It fires at v >= threshold.
     spiking = {"spike_fn": SingleSpike, "reset_fn": reset, "spike_threshold": torch.nextafter(vth, rest + np.inf)}
@@ -28,9 +33,15 @@ def make(population: dict[str, Any]) -> Any:
         layer = IAF(**spiking)
     current = leaky(ExpLeak(tau_mem=1.0, train_alphas=True), 1 - du) if (du != 1).any() else torch.nn.Identity()
 
+    fired = rest[None, None]  # in the step before
+
     @torch.no_grad()
     def step(a: Any) -> tuple[Any, Any]:
-        out = layer(current(torch.from_numpy(a)[:, None]) + bias)  # (batch, T, n)
+        nonlocal fired
+        x = current(torch.from_numpy(a)[:, None]) + bias  # (batch, T, n)
+        late = fires and kind == "late"
+        out = layer(x - fired * vth if late else x)
+        fired = out if late else fired
         return out[:, 0].numpy(), layer.v_mem.numpy()
 
     return step

@@ -16,7 +16,8 @@ def make(population: dict[str, Any]) -> Any:
     # A bias is added behind the current: then a node that only keeps the current stands before.
     current = node(1 - du, rest, never, rest) if (du != 1).any() and bias.any() else None
     # It fires at v >= v_threshold.
-    neurons = node(rest if current else 1 - du, 1 - dv, torch.nextafter(vth, never), v_reset)
+    after = None if population["reset"] == "subtract" else v_reset
+    neurons = node(rest if current else 1 - du, 1 - dv, torch.nextafter(vth, never), after)
 
     @torch.no_grad()
     def step(a: Any) -> tuple[Any, Any]:

@@ -30,6 +30,7 @@ def server(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkS
     temporary = tmp_path_factory.mktemp("tmp")
     env = {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     env |= {"HF_HOME": str(temporary / "hub"), "TMPDIR": str(temporary), "HF_TOKEN": "hf_x"}
+    env["NEUROPROMPT_MODULES"] = f"small_demo {os.environ.get('NEUROPROMPT_MODULES', '')}"
     with ForkServer(f"kills-{os.getpid()}", env) as server:
         yield server
 
@@ -49,6 +50,7 @@ def base(server: ForkServer, hub: Hub, tmp_path_factory: pytest.TempPathFactory)
     for number in range(300):
         Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(base / "images" / f"{number:04}.png")
     np.save(base / "items.npy", rng.integers(0, 2, (400, 8, 6)).astype(np.float32))
+    np.save(base / "labels.npy", rng.integers(0, 5, 400))
     write_graph(_graph(rng), base / "graph.nir")
     preprocess = {"size": [8, 8], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
     means_bundle(base / "means", preprocess, ("r", "g", "b"))

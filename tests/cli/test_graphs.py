@@ -13,6 +13,7 @@ import pytest
 from random_graphs import random_graph
 
 from neuroprompt.compiler import flatten as compiler
+from neuroprompt.compiler.read import read_graph
 from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import WorkerFailed
 from neuroprompt.simulators.runtime import WORKERS, Runtime
@@ -159,7 +160,7 @@ def test_mistakes_are_one_line(command: Command, graph: Path, tmp_path: Path) ->
     refused(command("verify", graph, "--steps", 5, "--input", "none.npy"), "none.npy")
     refused(command("verify", graph, "--steps", 10**12), "at most")
     np.save(tmp_path / "x.npy", np.ones((4, 1)))
-    refused(command("verify", graph, "--input", tmp_path / "x.npy"), "finite numbers of shape")
+    refused(command("verify", graph, "--input", tmp_path / "x.npy"), "numbers of shape")
     assert not list(tmp_path.glob("out*"))
 
 
@@ -189,3 +190,37 @@ def test_verify_makes_a_graph_flat_once(command: Command, graph: Path, monkeypat
     done = command("verify", graph, "--steps", 9, "--targets", "loihi,snntorch")
     assert done.code == 0, done.err
     assert len(calls) == 1
+
+
+def test_a_reset_that_subtracts_from_the_command(command: Command, tmp_path: Path) -> None:
+    """verify, energy, run and export take --reset; what has integers only says what to change."""
+    file = tmp_path / "graph.nir"
+    write_graph(random_graph(3), file)
+    common = ("--steps", 40, "--reset", "subtract")
+    done = command("verify", file, *common, "--targets", "loihi,snntorch", "--json")
+    assert done.code == 0, done.err
+    assert set(done.json["reading"]["resets"].values()) == {"subtract"}
+    assert {name: target["spike_exact"] for name, target in done.json["targets"].items()} == {
+        "loihi-float": 1.0,
+        "snntorch": 1.0,
+    }
+    assert "subtracts its threshold" in done.json["skipped"]["loihi-fixed"]
+    plain = command("verify", file, "--steps", 40, "--targets", "loihi", "--json").json
+    assert plain["reading"]["resets"] == {}
+    assert plain["reference"]["spikes"] != done.json["reference"]["spikes"]
+    counted = command("energy", file, *common, "--json").json["generator"]["counts"]
+    assert counted["spikes"] == done.json["reference"]["spikes"]
+    refused(command("export", file, *common, "--target", "lava", "--out", tmp_path / "out"), "train with a reset to 0")
+    exported = command("export", file, *common, "--target", "c-float32", "--out", tmp_path / "c", "--json")
+    assert exported.code == 0, exported.err
+    assert exported.json["spikes"] == done.json["reference"]["spikes"]
+    items = np.random.default_rng(0).random((3, 40, plain_lines(file))) < 0.4
+    np.savez(tmp_path / "items.npz", inputs=items)
+    words = ("run", file, "--inputs", tmp_path / "items.npz", "--reset", "subtract", "--precision", "float", "--json")
+    assert command(*words).json["reading"]["resets"] == done.json["reading"]["resets"]
+    refused(command("verify", file, "--steps", 40, "--reset", "soft"), "one of: zero, subtract")
+    refused(command("run", tmp_path, "--reset", "subtract"), "--reset")
+
+
+def plain_lines(file: Path) -> int:
+    return compiler.flatten(read_graph(file)).lines

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from program_bounds import absolute, apart
 from random_graphs import random_graph
 
+from neuroprompt.compiler.conventions import declare
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.contracts.deployment import Recording, SpikingTarget
@@ -33,6 +34,36 @@ def assert_equal(right: Recording, other: Recording, bounds: dict[str, Floats]) 
     assert set(right.values) == set(other.values)
     for name, values in right.values.items():
         assert (np.abs(values - other.values[name]) <= bounds[name]).all(), name
+
+
+@pytest.mark.parametrize("convention", [None, "snntorch"], ids=["at once", "late"])
+def test_where_resets_subtract_all_agree_too(convention: str | None) -> None:
+    """At least 40 graphs that fire; a Threshold keeps nothing, and is as it was."""
+    fired = 0
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(0, 2**32 - 1))
+    def check(seed: int) -> None:
+        nonlocal fired
+        graph = random_graph(seed)
+        declare(graph, convention, reset="subtract")
+        program = Program.from_bytes(lower(graph, STEPS).to_bytes())
+        kinds = {p.reset for p in program.populations if p.emits == "spikes"} - {"value"}
+        assert kinds <= {"late" if convention else "subtract"}
+        inputs = (np.random.default_rng(seed).random((STEPS, program.inputs)) < 0.4).astype(np.float64)
+        model = SpikingModel(graph, program, program)
+        right = run("reference", model, inputs)
+        bounds = apart(lower(absolute(graph), STEPS), inputs, right.spikes)
+        assert_equal(right, run("snntorch", model, inputs), bounds)
+        try:
+            check_chip(program)
+        except Unsupported:
+            return
+        assert_equal(right, run("loihi", model, inputs), bounds)
+        fired += bool(kinds) and all(spikes.any() for spikes in right.spikes.values())
+
+    check()
+    assert fired >= 40
 
 
 @pytest.mark.parametrize("portable", [True, False], ids=["portable", "all"])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from random_graphs import random_graph
 
 from neuroprompt.compiler.compile import model_of_graph
+from neuroprompt.compiler.conventions import declare
 from neuroprompt.compiler.lower import lower
 from neuroprompt.compiler.schedule import check_chip
 from neuroprompt.csource.compiler import FLAGS, compiled, compiler
@@ -130,6 +131,27 @@ def test_generated_nets_are_the_emulators_bit_by_bit(cc: str, tmp_path: Path) ->
                 np.testing.assert_array_equal(v, trace.v, err_msg=name)
             spikes += int(fired.sum())
     assert spikes > 2000
+
+
+def test_resets_that_subtract_are_the_float_emulators(cc: str, tmp_path: Path) -> None:
+    """At once and late, in float32: the spikes of generated nets."""
+    cases, resets = list[Case](), set[str]()
+    for seed in (1, 2, 5):
+        for convention in (None, "snntorch"):
+            graph = random_graph(seed)
+            declare(graph, convention, reset="subtract")
+            program = lower(graph, STEPS)
+            check_chip(program)
+            inputs = (np.random.default_rng(seed).random((STEPS, program.inputs)) < 0.4).astype(np.float64)
+            cases.append(case(program, inputs, f"net{len(cases)}"))
+            resets |= {p.reset for p in program.populations}
+    assert {"late", "subtract"} <= resets
+    fired = 0
+    for each, ran in zip(cases, run_all(cc, cases, tmp_path), strict=True):
+        for name, (spikes, _) in ran.items():
+            np.testing.assert_array_equal(spikes, each.traces[name].spikes, err_msg=name)
+            fired += int(spikes.sum())
+    assert fired > 200
 
 
 def test_corners_of_the_integers(cc: str, tmp_path: Path) -> None:

@@ -22,9 +22,8 @@ from neuroprompt.spiking.graph import write_graph
 @pytest.mark.parametrize(
     ("metadata", "what"),
     [
-        ({"reset": "subtract"}, "reset = 'subtract'; expected a reset to v_reset"),
-        ({"reset_mechanism": "soft reset"}, "'soft reset'"),
-        ({"reset": "none"}, "'none'"),
+        ({"reset": "none"}, "reset = 'none'; expected a reset to v_reset, or one that subtracts the threshold"),
+        ({"reset_mechanism": "linear"}, "'linear'"),
         ({"refractory_period": 2e-3}, "refractory_period = 0.002; expected no refractory period"),
         ({"t_refrac": 1}, "t_refrac = 1"),
     ],

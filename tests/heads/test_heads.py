@@ -268,3 +268,23 @@ def test_the_linear_head_starts_as_asked() -> None:
     assert float(drawn("normal").bias.detach().abs().max()) == 0
     with pytest.raises(BadSetting, match="vpt"):
         drawn("zeros")
+
+
+def test_the_full_mapping_starts_at_the_source_classes_where_asked() -> None:
+    layer, features = classifier(), torch.randn(4, 5)
+    full = cast(Any, Head.named("full", features=5, classes=3, classifier=layer, init="identity"))
+    assert torch.equal(full(features), layer(features)[:, :3])  # products with 0 and 1
+    with pytest.raises(BadSetting, match=r"8 classes, with 7"):
+        head("full", classes=8, init="identity")
+    with pytest.raises(BadSetting, match="torch or identity"):
+        head("full", init="eye")
+    with pytest.raises(BadSetting, match="clip -1"):
+        head("full", clip=-1.0)
+
+
+def test_the_full_mappings_gradients_are_clipped_where_asked() -> None:
+    full, features = head("full", init="identity", clip=0.001), torch.randn(4, 5)
+    full(features).square().sum().backward()
+    most = torch.tensor(0.001)
+    assert full.weight.grad.abs().max() == most
+    assert full.bias.grad.abs().max() == most

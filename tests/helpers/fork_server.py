@@ -148,11 +148,13 @@ class ForkServer:
 
 def main() -> None:
     """Serve until stdin ends."""
-    sys.path.remove(str(Path(__file__).parent))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if gone := sys.argv[1:]:
         hide(gone)
-    for name in (*(BASE_MODULES if gone else MODULES), *os.environ.get("NEUROPROMPT_MODULES", "").split()):
+    for name in os.environ.get("NEUROPROMPT_MODULES", "").split():
+        importlib.import_module(name)
+    sys.path.remove(str(Path(__file__).parent))  # a command finds none of our helpers
+    for name in BASE_MODULES if gone else MODULES:
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)

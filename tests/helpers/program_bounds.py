@@ -7,7 +7,8 @@ recursion (Higham, section 3.3, running error analysis), with sums of absolute v
     E_u[t] = |1 - du| E_u[t-1] + gamma_n (|u[t-1]| + |a[t]|)
     E_v[t] = |1 - dv| E_v[t-1] + E_u[t] + gamma_n (|v[t-1]| + |u[t]| + |bias|)
 
-|u|, |v| and |a| being the recursion of absolute weights. A spike ends it: v is v_reset. Two simulators lie
+|u|, |v| and |a| being the recursion of absolute weights. A spike ends it: v is v_reset. Where it takes the threshold
+off instead, it goes on: |v| grows by vth, and E_v by gamma_n (|v| + vth). Two simulators lie
 apart by twice E at most.
 """
 
@@ -65,7 +66,10 @@ def apart(program: Program, inputs: Any, spikes: Mapping[str, Any]) -> dict[str,
                 sent[p.name][..., t, :], errors[p.name][..., t, :] = v, of_v
             else:
                 fired = sent[p.name][..., t, :] > 0
-                v, of_v = np.where(fired, np.abs(p.v_reset), v), np.where(fired, share * np.abs(p.v_reset), of_v)
+                if p.reset == "value":
+                    v, of_v = np.where(fired, np.abs(p.v_reset), v), np.where(fired, share * np.abs(p.v_reset), of_v)
+                else:  # one more rounding, of a difference whose terms are v and vth, and of vth itself
+                    v, of_v = v + fired * np.abs(p.vth), of_v + fired * share * (v + np.abs(p.vth))
                 errors[p.name][..., t, :] = of_v
             rest[p.name] = [u, v, of_u, of_v]
     return {name: 2 * error for name, error in errors.items()}

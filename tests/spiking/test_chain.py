@@ -16,11 +16,13 @@ from torch import nn
 
 from neuroprompt.compiler.flatten import flatten
 from neuroprompt.compiler.read import read_graph
+from neuroprompt.compiler.reading import reading_of
 from neuroprompt.contracts.learning import Generator
 from neuroprompt.errors import BadGraph, BadSetting, CannotWrite, Unsupported
 from neuroprompt.spiking.chain import to_nir
 from neuroprompt.spiking.graph import steps_of, write_graph
 from neuroprompt.spiking.neurons import IF, LIF, Current
+from neuroprompt.training.deploy import check_graph
 
 
 def a_graph() -> nir.NIRGraph:
@@ -88,12 +90,27 @@ def test_leaky_is_if_or_lif_without_gain() -> None:
     assert np.array_equal(node.r, np.full(3, 4.0))
 
 
+@pytest.mark.parametrize(("delay", "reset"), [(True, "late"), (False, "subtract")])
+def test_a_leaky_that_subtracts_says_so_in_the_nodes_metadata(delay: bool, reset: str, tmp_path: Path) -> None:
+    """Read back, the file runs as the modules do."""
+    torch.manual_seed(0)
+    options = {"reset_mechanism": "subtract", "reset_delay": delay}
+    layers = nn.Linear(3, 4), snntorch.Leaky(beta=0.75, **options), nn.Linear(4, 4), snntorch.Leaky(beta=1.0, **options)
+    for linear in (layers[0], layers[2]):
+        nn.init.uniform_(linear.weight, 0.05, 0.35)
+    generator = Generator(nn.Sequential(*layers), 40, inputs=3)
+    write_graph(to_nir(generator), tmp_path / "graph.nir")
+    graph = read_graph(tmp_path / "graph.nir")
+    assert reading_of(graph).resets == {"leaky1": reset, "leaky3": reset}
+    inputs = (np.random.default_rng(0).random((40, 3)) < 0.7).astype(np.float64)
+    assert check_graph(graph, generator, inputs)["spikes"] > 8
+
+
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
         (nn.LayerNorm(3), "LayerNorm"),
         (nn.ReLU(), "ReLU"),
-        (snntorch.Leaky(beta=0.5, reset_mechanism="subtract"), "subtract"),
         (snntorch.Leaky(beta=0.5, reset_mechanism="none"), "none"),
         (snntorch.Synaptic(alpha=0.5, beta=0.5), "Synaptic"),
         (Current(torch.zeros(3)), "Current"),

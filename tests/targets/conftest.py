@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from program_bounds import apart
 from scipy.sparse import csr_matrix
 
+from neuroprompt.compiler.conventions import Reset
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 from neuroprompt.spiking.weights import Weights
@@ -37,17 +38,26 @@ def define(program: Program, inputs: Floats) -> dict[str, tuple[Floats, Floats]]
                     a = a + q.weights.dense() @ out[q.source][t - q.lag]
             u[p.name][t] = u[p.name][t - 1] * (1 - p.du) + a
             potential = v[p.name][t - 1] * (1 - p.dv) + u[p.name][t] + p.bias
+            if p.reset == "late" and t:
+                potential = np.where(out[p.name][t - 1] > 0, potential - p.vth, potential)
             fired = potential > p.vth
-            v[p.name][t] = np.where(fired, p.v_reset, potential)
+            after = {"value": p.v_reset, "subtract": potential - p.vth, "late": potential}[p.reset]
+            v[p.name][t] = np.where(fired, after, potential)
             out[p.name][t] = fired if p.emits == "spikes" else potential
     return {p.name: (out[p.name], v[p.name][:-1]) for p in program.populations}
 
 
-def net(rng: np.random.Generator, kinds: tuple[str, ...], silent: tuple[str, ...], resets: bool) -> Program:
+def net(
+    rng: np.random.Generator,
+    kinds: tuple[str, ...],
+    silent: tuple[str, ...],
+    resets: bool,
+    subtracting: tuple[Reset, ...] = (),
+) -> Program:
     """One to three layers of `kinds`, the last perhaps of `silent`, which never fires.
 
-    `resets`: some reset to values other than 0. Its numbers are any, or quarters, with which v often equals vth; there
-    is one for a layer, or one for each neuron.
+    `resets`: some reset to values other than 0; with `subtracting` all that fire have a reset of these. Its numbers are
+    any, or quarters, with which v often equals vth; there is one for a layer, or one for each neuron.
     """
     quarters, each = rng.random(2) < 0.5
     sizes = rng.integers(2, 6, rng.choice((2, 2, 3, 4))).tolist()
@@ -60,6 +70,7 @@ def net(rng: np.random.Generator, kinds: tuple[str, ...], silent: tuple[str, ...
         name, before, shape = f"p{i}", f"p{i - 1}" if i > 1 else "input", n if each else ()
         kind = str(rng.choice((*kinds, *silent) if 1 < i == len(sizes) - 1 else kinds))
         fires, resets_here, biased, driven, recurrent = (kind not in silent, *(rng.random(4) < 0.5))
+        reset: Reset = subtracting[int(rng.integers(len(subtracting)))] if fires and subtracting else "value"
         populations.append(
             Population(
                 name,
@@ -67,7 +78,8 @@ def net(rng: np.random.Generator, kinds: tuple[str, ...], silent: tuple[str, ...
                 du=numbers(shape, 0.25, 0.75) if "Cuba" in kind else 1.0,
                 dv=numbers(shape, 0.25, 0.75) if "L" in kind else 0.0,
                 vth=numbers(shape, 0.5, 2) if fires else np.inf,
-                v_reset=numbers(shape, -1, 0.25) if fires and resets and resets_here else 0.0,
+                v_reset=numbers(shape, -1, 0.25) if fires and resets and resets_here and not subtracting else 0.0,
+                reset=reset,
                 bias=numbers(n, -0.25, 0.5) if biased else np.zeros(n),
                 currents=((int(rng.integers(9)), numbers(n, -0.25, 1)),) if driven else (),
                 emits="spikes" if fires else "v",
@@ -129,6 +141,7 @@ def agrees() -> Callable[..., tuple[int, int]]:
         kinds: tuple[str, ...] = ("IF", "LIF", "CubaLIF"),
         silent: tuple[str, ...] = ("I", "LI", "CubaLI"),
         resets: bool = True,
+        subtracting: tuple[Reset, ...] = (),
         runs: int = 40,
         together: int = 10,
     ) -> tuple[int, int]:
@@ -138,7 +151,7 @@ def agrees() -> Callable[..., tuple[int, int]]:
         @given(st.integers(0, 2**32 - 1))
         def compare(seed: int) -> None:
             rng = np.random.default_rng(seed)
-            program = side_by_side([net(rng, kinds, silent, resets) for _ in range(together)])
+            program = side_by_side([net(rng, kinds, silent, resets, subtracting) for _ in range(together)])
             shape = (STEPS, program.inputs)
             graded = rng.random(program.inputs) < 0.5
             inputs = np.where(graded, rng.normal(0.5, 1, shape), rng.random(shape) < 0.5)

@@ -40,6 +40,19 @@ def test_every_spike_is_that_of_the_definition(
 
 
 @pytest.mark.parametrize("name", VERSIONS)
+def test_a_reset_that_subtracts_is_that_of_the_definition(
+    name: str, overlaid: Callable[[str], SpikingTarget], agrees: Callable[..., tuple[int, int]]
+) -> None:
+    """At the spike, and in the step after it where the library can do that."""
+    late: tuple[str, ...] = () if name in ("rockpool", "spikingjelly") else ("late",)
+    target = overlaid(name)
+    kinds = ("IF", "LIF", "CubaLIF", "CubaIF")
+    nets, spikes = agrees(target, kinds=kinds, runs=1, together=80, subtracting=("subtract", *late))
+    assert nets >= 60
+    assert spikes > 4_000
+
+
+@pytest.mark.parametrize("name", VERSIONS)
 def test_it_is_there_with_its_version(name: str, overlaid: Callable[[str], SpikingTarget]) -> None:
     here = overlaid(name).available()
     assert here.ok

@@ -24,23 +24,28 @@ def net(make: Any) -> Any:
 
 @torch.no_grad()
 def main() -> None:
-    """Neurons as the library has them, which subtract, and with a threshold that is never met."""
+    """Neurons as the library has them, which subtract, with one spike a step, and with a threshold never met."""
     kinds = {
-        "lif": lambda n, th: LIFNeuronTorch(n, tau_mem=0.004, threshold=th, bias=0.0, noise_std=0.0, dt=DT),
-        "cuba": lambda n, th: LIFTorch(n, tau_mem=0.004, tau_syn=0.002, threshold=th, bias=0.0, noise_std=0.0, dt=DT),
+        "lif": lambda n, **o: LIFNeuronTorch(n, tau_mem=0.004, bias=0.0, noise_std=0.0, dt=DT, **o),
+        "cuba": lambda n, **o: LIFTorch(n, tau_mem=0.004, tau_syn=0.002, bias=0.0, noise_std=0.0, dt=DT, **o),
+    }
+    options: dict[str, dict[str, Any]] = {
+        "": {"threshold": 1.0},
+        "_single": {"threshold": 1.0, "max_spikes_per_dt": 1},
+        "_silent": {"threshold": 1e6},
     }
     for kind, make in kinds.items():
-        for name, threshold in (("", 1.0), ("_silent", 1e6)):
-            module, x = net(lambda n, make=make, th=threshold: make(n, th)), inputs()
+        for name, of in options.items():
+            module, x = net(lambda n, make=make, of=of: make(n, **of)), inputs()
             graph = to_nir(module)
             module.reset_state()
             one = module[0](torch.from_numpy(x)[None])[0]
             spikes, _, record = module[1](one, record=True)
-            if name:
+            if name == "_silent":
                 keep(kind + name, graph, x, potential1=record["vmem"][0].numpy())
                 continue
             two, _, _ = module[3](module[2](spikes)[0])
-            keep(kind, graph, x, layer1=spikes[0].numpy(), layer2=two[0].numpy())
+            keep(kind + name, graph, x, layer1=spikes[0].numpy(), layer2=two[0].numpy())
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def main() -> None:
     kinds = {
         "if": lambda n: sl.IAFSqueeze(**zero),
         "if_default": lambda n: sl.IAFSqueeze(**usual),
+        "if_single": lambda n: sl.IAFSqueeze(**usual, spike_fn=SingleSpike),
         "lif": lambda n: lif(n, 0.4, **zero),
         "lif_0d": lambda n: sl.LIFSqueeze(tau_mem=4.0, spike_threshold=torch.tensor(0.4), **zero),
         "lif_norm_input_false": lambda n: lif(n, 1.0, norm_input=False, **zero),

@@ -29,11 +29,11 @@ def rleaky(size: int, **options: Any) -> Any:
     return layer
 
 
-def net(make: Any, **options: Any) -> Any:
+def net(make: Any, strength: float = 1.0, **options: Any) -> Any:
     """Linear, neurons, Linear, neurons."""
     first, second = torch.nn.Linear(INPUTS, HIDDEN), torch.nn.Linear(HIDDEN, OUTPUTS)
     for layer, seed in ((first, 1), (second, 2)):
-        layer.weight.data = torch.from_numpy(weights(*layer.weight.shape, seed))
+        layer.weight.data = torch.from_numpy(weights(*layer.weight.shape, seed)) * strength
         layer.bias.data = torch.full_like(layer.bias, 0.02)
     return torch.nn.Sequential(first, make(HIDDEN, **options), second, make(OUTPUTS, **options))
 
@@ -41,11 +41,14 @@ def net(make: Any, **options: Any) -> Any:
 @torch.no_grad()
 def main() -> None:
     """Every kind of neurons, with each reset."""
+    at_once: dict[str, Any] = {"reset_mechanism": "subtract", "reset_delay": False}
     for kind, make in (("leaky", leaky), ("synaptic", synaptic), ("rleaky", rleaky)):
         for how, options in (
+            ("calm", at_once | {"strength": 0.45}),
             ("zero", {"reset_mechanism": "zero"}),
             ("zero_at_once", {"reset_mechanism": "zero", "reset_delay": False}),
             ("subtract", {"reset_mechanism": "subtract"}),
+            ("subtract_at_once", at_once),
         ):
             module, x = net(make, **options), inputs()
             graph = export_to_nir(module, torch.from_numpy(x[:1]), ignore_dims=[0])

@@ -13,13 +13,13 @@ from spyx.nir import to_nir
 jax.config.update("jax_platforms", "cpu")
 
 
-def net(make: Any) -> Any:
+def net(make: Any, bias: float) -> Any:
     """Linear, neurons, Linear, neurons."""
     parts = []
     for rows, columns, seed in ((HIDDEN, INPUTS, 1), (OUTPUTS, HIDDEN, 2)):
         linear = nnx.Linear(columns, rows, rngs=nnx.Rngs(0))
         linear.kernel = nnx.Param(jnp.asarray(weights(rows, columns, seed).T))
-        linear.bias = nnx.Param(jnp.full((rows,), 0.02))
+        linear.bias = nnx.Param(jnp.full((rows,), bias))
         parts += [linear, make(rows)]
     return nn.Sequential(*parts)
 
@@ -34,8 +34,8 @@ def main() -> None:
     }
     shapes = {"input": np.array([INPUTS])}, {"output": np.array([OUTPUTS])}
     for kind, make in kinds.items():
-        for name, threshold in (("", 1.0), ("_silent", 1e6)):
-            module, x = net(lambda n, make=make, th=threshold: make(n, th)), inputs()
+        for name, threshold, bias in (("", 1.0, 0.02), ("_unbiased", 1.0, 0.0), ("_silent", 1e6, 0.02)):
+            module, x = net(lambda n, make=make, th=threshold: make(n, th), bias), inputs()
             graph = to_nir(module, *shapes)
             layers = module.layers
             state: list[Any] = [layers[i].initial_state(1) for i in (1, 3)]
@@ -47,10 +47,10 @@ def main() -> None:
                 spikes[0].append(np.asarray(first[0]))
                 spikes[1].append(np.asarray(second[0]))
                 potentials.append(np.asarray(state[0][0][:HIDDEN]))
-            if name:
+            if name == "_silent":
                 keep(kind + name, graph, x, potential1=np.stack(potentials))
             else:
-                keep(kind, graph, x, layer1=np.stack(spikes[0]), layer2=np.stack(spikes[1]))
+                keep(kind + name, graph, x, layer1=np.stack(spikes[0]), layer2=np.stack(spikes[1]))
 
 
 if __name__ == "__main__":
