@@ -4,9 +4,10 @@
     python examples/int8_price.py paired OUT --backbone NAME=WEIGHTS --data SET --image-size 96 [--seeds 5]
 
 `table` trains `linear` (or --method) on every backbone and data set, and measures the graph with 8-bit products, ranges
-calibrated or dynamic, on all test images. `paired` trains the prompts of --methods from the same seeds, and quantises
-the baked graph and the naive one, where the prompt's tokens pass through the 8-bit products as well. A row is written
-into OUT as soon as it is measured; the same line again goes on from there.
+calibrated or dynamic, on all test images, and on those training images that --limit left out. `paired` trains the
+prompts of --methods from the same seeds, and quantises the baked graph and the naive one, where the prompt's tokens
+pass through the 8-bit products as well. A row is written into OUT as soon as it is measured; the same line again goes
+on from there. Points lost have the 95 % interval of their mean over images, each right or wrong in both files.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from neuroprompt.training.dataset import as_floats, batches, load_data, size_of
 CALIBRATION = 64
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 """Student's t for 95 %, by the number of differences."""
+Z_95 = 1.96
+"""The same of thousands of images."""
 
 
 def main() -> None:
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["vpt-deep", "binary-vpt", "spike-nvpt"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--images", type=int, help="measure on so many images at most, spread evenly")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch", type=int, default=64)
     asked = parser.parse_args()
@@ -86,29 +90,32 @@ def kept(file: Path, key: list[Any], measure: Any) -> Any:
 
 
 def table(asked: argparse.Namespace) -> None:
-    print("| backbone | data | file | images | fp32 % | in 8 bits % | points lost | same class % | MB (fp32) |")
+    print("| backbone | data | file | images | fp32 % | in 8 bits % | points lost (95 %) | same class % | MB (fp32) |")
     print("|---|---|---|---|---|---|---|---|---|")
     for backbone, data in product(asked.backbone, asked.data):
         name, size = backbone.partition("=")[0], asked.image_size
         config = configured(asked, backbone, data, asked.method)
-        key = [name, data, asked.method, size, asked.limit, asked.epochs, asked.batch]
-        files = kept(asked.out / "table.jsonl", key, lambda config=config: in_eight_bits(asked.out, config))
+        key = [name, data, asked.method, size, asked.limit, asked.epochs, asked.batch, asked.images]
+        files = kept(
+            asked.out / "table.jsonl", key, lambda config=config: in_eight_bits(asked.out, config, asked.images)
+        )
         for bits, row in files.items():
-            accuracies = f"{row['fp32']:.1f} | {row['fp32'] - row['drop']:.1f} | {row['drop']:.2f}"
+            lost = f"{row['drop']:.2f} ± {row['half']:.2f}"
+            accuracies = f"{row['fp32']:.1f} | {row['fp32'] - row['drop']:.1f} | {lost}"
             sizes = f"{row['bytes'] / 1e6:.1f} ({row['bytes_fp32'] / 1e6:.1f})"
             print(f"| {name} | {Path(data).name} | {bits} | {row['images']} | {accuracies} ", end="")
             print(f"| {100 - row['changed']:.1f} | {sizes} |", flush=True)
 
 
-def in_eight_bits(out: Path, config: npt.RunConfig) -> dict[str, Any]:
-    """What int8 and, where there are tokens, int8-dynamic cost one run, on all test images of the set."""
+def in_eight_bits(out: Path, config: npt.RunConfig, images: int | None) -> dict[str, Any]:
+    """What int8 and, where there are tokens, int8-dynamic cost one run, on all images that it was not trained on."""
     run = npt.train(config, out / f"{config.backbone.name}-{Path(config.data).name}-{config.digest()[:8]}")
     model = run.model.eval()
     tokens = model.prompt.tokens()
     with tempfile.TemporaryDirectory() as folder:
         whole, eight, dynamic = (Path(folder) / f"{name}.onnx" for name in ("fp32", "int8", "int8-dynamic"))
         to_onnx(deployed(model, None if tokens is None else tokens.detach()), model.backbone.site.image, whole)
-        test, calibration = images_of(run)
+        test, calibration = images_of(run, images)
         quantise(whole, eight, calibration)
         with contextlib.suppress(Unsupported):
             quantise_dynamic(whole, dynamic, calibration)
@@ -124,7 +131,9 @@ def paired(asked: argparse.Namespace) -> None:
     for seed, method in product(range(asked.seeds), asked.methods):
         config = configured(asked, backbone, data, method, seed)
         key = [method, seed, backbone.partition("=")[0], data, asked.image_size, asked.limit, asked.epochs, asked.batch]
-        rows[method].append(kept(asked.out / "paired.jsonl", key, lambda config=config: losses(asked.out, config)))
+        key.append(asked.images)
+        row = kept(asked.out / "paired.jsonl", key, lambda config=config: losses(asked.out, config, asked.images))
+        rows[method].append(row)
         print(method, f"seed {seed}", json.dumps(rows[method][-1]), flush=True)
     dense, *others = asked.methods
     print(f"\n| graph | measured | {dense} | " + " | ".join(f"{m} | {m} less {dense}" for m in others) + " |")
@@ -164,13 +173,13 @@ def interval(differences: list[float]) -> str:
     return f"{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})"
 
 
-def losses(out: Path, config: npt.RunConfig) -> dict[str, Any]:
-    """What int8 costs the baked and the naive graph of one run, on all test images of the set."""
+def losses(out: Path, config: npt.RunConfig, images: int | None) -> dict[str, Any]:
+    """What int8 costs the baked and the naive graph of one run, on all images that it was not trained on."""
     run = npt.train(config, out / f"{config.method}-{config.seed}-{config.digest()[:8]}")
     model = run.model.eval()
     tokens = model.prompt.tokens()
     assert tokens is not None, f"{config.method} without static tokens"
-    test, calibration = images_of(run)
+    test, calibration = images_of(run, images)
     graphs = {"baked": deployed(model, tokens.detach()), "naive": Unbaked(model, tokens)}
     measured = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -182,13 +191,23 @@ def losses(out: Path, config: npt.RunConfig) -> dict[str, Any]:
     return measured
 
 
-def images_of(run: npt.Run) -> tuple[Any, Any]:
-    """All test images of the run's data set, and normalised training images to calibrate on."""
+def images_of(run: npt.Run, most: int | None = None) -> tuple[list[tuple[Tensor, int]], Any]:
+    """Images that the run was not trained on, all or `most`, with labels, and normalised ones to calibrate on."""
     config, model = run.config, run.model.eval()
-    test = load_data(config.data, model.preprocess, config.seed, val=config.val).test
+    whole = load_data(config.data, model.preprocess, config.seed, val=config.val)
     train = load_data(config.data, model.preprocess, config.seed, config.limit, val=config.val).train
-    chosen = [i * size_of(train) // CALIBRATION for i in range(CALIBRATION)]
-    return test, torch.cat([images for images, _ in inputs(model, train, chosen)]).numpy()
+    seen = {image.numpy().tobytes() for image, _ in each(train)}
+    fresh = [(image, label) for image, label in each(whole.train) if image.numpy().tobytes() not in seen]
+    size = size_of(train)
+    chosen = [i * size // CALIBRATION for i in range(CALIBRATION)]
+    calibration = [images for images, _ in inputs(model, train, chosen)]
+    untrained = [*each(whole.test), *fresh]
+    most = min(most or len(untrained), len(untrained))
+    return [untrained[i * len(untrained) // most] for i in range(most)], torch.cat(calibration).numpy()
+
+
+def each(images: Any) -> Iterator[tuple[Tensor, int]]:
+    return (images[i] for i in range(size_of(images)))
 
 
 def inputs(model: Any, images: Any, places: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -206,10 +225,12 @@ def beside(model: Any, images: Any, whole: Path, eight: Path) -> dict[str, float
             part.append(torch.from_numpy(runtime.logits(file, batch.numpy())).double())
         parts[2].append(labels)
     full, reduced_, right = (torch.cat(part) for part in parts)
-    accuracies = [100 * float((logits.argmax(1) == right).double().mean()) for logits in (full, reduced_)]
+    is_right, stays_right = (100 * (logits.argmax(1) == right).double() for logits in (full, reduced_))
+    lost = is_right - stays_right
     return {
-        "fp32": accuracies[0],
-        "drop": accuracies[0] - accuracies[1],
+        "fp32": float(is_right.mean()),
+        "drop": float(lost.mean()),
+        "half": Z_95 * float(lost.std()) / math.sqrt(len(lost)),
         "images": len(right),
         "bytes": eight.stat().st_size,
         "bytes_fp32": whole.stat().st_size,

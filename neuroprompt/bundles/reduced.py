@@ -14,6 +14,7 @@ from torch import Tensor
 from neuroprompt.bundles.forms import DYNAMIC, FILES, FUSED, HALF, INT8, PORTABLE
 from neuroprompt.contracts.deployment import Floats, ImageTarget, Precision
 from neuroprompt.errors import BadData, BadSetting, ParityError
+from neuroprompt.onnxgraph.bytewise import join_biases
 from neuroprompt.onnxgraph.faster import Faster, faster
 from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.half import halve
@@ -141,6 +142,7 @@ def _write(whole: Path, file: Path, bits: str, calibration: Floats | None, progr
         plain.unlink()
     else:
         plain.rename(file)
+    join_biases(file)
     return count
 
 

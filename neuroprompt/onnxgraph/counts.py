@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 
 from neuroprompt.errors import BadBundle, Unsupported
-from neuroprompt.onnxgraph.shapes import FUSED, FUSED_DOMAIN, STANDARD, Shape, for_one, shapes_of
+from neuroprompt.onnxgraph.shapes import BYTEWISE, FUSED, FUSED_DOMAIN, STANDARD, Shape, for_one, shapes_of
 from neuroprompt.spiking.activity import Activity
 
 Attributes = Mapping[str, Any]
@@ -173,6 +173,6 @@ PRODUCTS: dict[str, Callable[[Shape, list[Shape], Attributes], int]] = {
     "Attention": _attention,
     FUSED: _fused_attention,
 }
-INTEGER = frozenset({"MatMulInteger", "QLinearMatMul", "ConvInteger", "QLinearConv"})
+INTEGER = frozenset({"MatMulInteger", "QLinearMatMul", "ConvInteger", "QLinearConv", BYTEWISE})
 HOLDERS = frozenset({"Loop", "Scan", "If", "LSTM", "GRU", "RNN"})
 """Operators that hold products of their own."""

@@ -28,7 +28,7 @@ from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import integer_products
 from neuroprompt.onnxgraph.rounding import round_weights
 from neuroprompt.onnxgraph.sensitive import sensitive
-from neuroprompt.onnxgraph.smooth import smooth
+from neuroprompt.onnxgraph.smooth import Scaled, scale_inputs, smooth, unscale
 from neuroprompt.progress import SILENT, Progress
 
 SHRINK = np.linspace(1.0, 0.3, 36)
@@ -50,14 +50,14 @@ def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True
 
     Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
     """
-    model = _named(file)
-    smooth(model, largest(model, _inputs(model, _chosen(model)), images))
+    model, scaled = _smoothed(file, images)
     chosen = _chosen(model)
     tensors = _inputs(model, chosen)
     tensors += [node.output[0] for node in chosen if node.op_type == "Conv"]
     ranges = _ranges(model, tensors, images)
     tokens = [node for node in chosen if node.op_type == "MatMul"]
     left = sensitive(model, tokens, ranges, images, progress) if tokens else frozenset[str]()
+    unscale(model, scaled, left)
     chosen = [node for node in chosen if node.name not in left]
     if left:
         progress.say(f"{len(left)} of {len(tokens)} products of tokens stay in 32 bits: 8 would hurt them most")
@@ -152,7 +152,8 @@ def quantise_dynamic(file: Path, out: Path, images: Floats | None = None) -> int
     if not any(node.op_type == "MatMul" for node in _chosen(model)):
         raise Unsupported(f"{file.name} without products of tokens and weights", "--precision int8 for convolutions")
     if images is not None:
-        smooth(model, largest(model, _inputs(model, _chosen(model)), images))
+        model, scaled = _smoothed(file, images)
+        unscale(model, scaled, ())
     chosen = [node for node in _chosen(model) if node.op_type == "MatMul"]
     with TemporaryDirectory() as folder, _quiet():
         plain = Path(folder) / "plain.onnx"
@@ -167,6 +168,14 @@ def quantise_dynamic(file: Path, out: Path, images: Floats | None = None) -> int
 
 
 # --- which products, and their ranges --------------------------------------------------------------------------------
+
+
+def _smoothed(file: Path, images: Floats) -> tuple[onnx.ModelProto, Scaled]:
+    """The model of `file` with the wide channels of tokens in the weights, and what `scale_inputs` changed."""
+    model = _named(file)
+    smooth(model, largest(model, _inputs(model, _chosen(model)), images))
+    tokens = [node for node in _chosen(model) if node.op_type == "MatMul"]
+    return model, scale_inputs(model, largest(model, _inputs(model, tokens), images)) if tokens else {}
 
 
 def _named(file: Path) -> onnx.ModelProto:

@@ -16,12 +16,17 @@ SMALL = 1024
 STANDARD = ("", "ai.onnx")
 FUSED, FUSED_DOMAIN = "MultiHeadAttention", "com.microsoft"
 """ONNX Runtime's fused attention: Q (B, n, h d), K and V (B, m, h d) -> (B, n, h d)."""
+BYTEWISE = "MatMulIntegerToFloat"
+"""ONNX Runtime's product of 8-bit integers, of the same domain, with scales and a bias: A, B, s_A, s_B, z_A, z_B, b."""
 
 Shape = tuple[int, ...]
 
 
 def for_one(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model for a batch of 1, its functions inlined; what it says of other shapes is forgotten, and its weights."""
+    """The model for a batch of 1, its functions inlined; what it says of other shapes is forgotten, and its weights.
+
+    Products that onnx does not know are replaced by those that it does.
+    """
     for tensor in model.graph.initializer:
         if prod(tensor.dims) > SMALL:
             tensor.ClearField("raw_data")
@@ -29,6 +34,7 @@ def for_one(model: onnx.ModelProto) -> onnx.ModelProto:
         from onnx import inliner
 
         model = inliner.inline_local_functions(model)
+    _split_products(model.graph)
     constants = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
         dims = value.type.tensor_type.shape.dim
@@ -38,6 +44,21 @@ def for_one(model: onnx.ModelProto) -> onnx.ModelProto:
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     return model
+
+
+def _split_products(graph: onnx.GraphProto) -> None:
+    """Put ONNX's own product of integers in place of ONNX Runtime's, whose shape onnx does not know."""
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type != BYTEWISE or node.domain != FUSED_DOMAIN:
+            nodes.append(node)
+            continue
+        (out,), whole = node.output, f"{node.output[0]}_whole"
+        operands = [*node.input[:2], *node.input[4:6]]
+        nodes.append(helper.make_node("MatMulInteger", operands, [whole], name=node.name))
+        nodes.append(helper.make_node("Cast", [whole], [out], to=onnx.TensorProto.FLOAT))
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def shapes_of(model: onnx.ModelProto, wanted: Container[str]) -> dict[str, Shape]:

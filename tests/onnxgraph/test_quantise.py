@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.energy.estimate import estimate
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.onnxgraph import quantise as quantising
+from neuroprompt.onnxgraph.bytewise import join_biases
 from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import count_graph, integer_products
-from neuroprompt.onnxgraph.file import to_onnx
+from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.half import halve
 from neuroprompt.onnxgraph.quantise import quantise, quantise_dynamic
 from neuroprompt.onnxgraph.rounding import rounded
 from neuroprompt.onnxgraph.sensitive import sensitive
-from neuroprompt.onnxgraph.smooth import smooth
+from neuroprompt.onnxgraph.smooth import drop_unused, scale_inputs, smooth, unscale
 from neuroprompt.training.backbone import EMBEDDED, load_backbone
 
 DEPTH, TOKENS = 2, 4
@@ -80,6 +82,23 @@ def test_8_bit_products_have_a_price_of_their_own(whole: Path, images: NDArray[n
     counted = count_graph(tmp_path / "int8.onnx").total
     terms = {term.event: term.count for term in estimate(counted, Prices.named("horowitz-45nm-fp32")).terms}
     assert terms == {"macs": counted.macs - counted.macs_int8, "macs_int8": counted.macs_int8}
+
+
+def test_a_bias_joins_the_8_bit_product_before_it(whole: Path, images: NDArray[np.float32], tmp_path: Path) -> None:
+    """The same integers; only the order of the last sums differs."""
+    portable, joined = tmp_path / "portable.onnx", tmp_path / "joined.onnx"
+    quantise(whole, portable, images)
+    shutil.copy(portable, joined)
+    assert join_biases(joined) == 4 * DEPTH, "queries, the projection and the MLP's two; keys and values have none"
+    assert operators(joined)["MatMulIntegerToFloat"] == 4 * DEPTH
+    before, after = count_graph(portable), count_graph(joined)
+    assert (after.total.macs, after.total.macs_int8) == (before.total.macs, before.total.macs_int8)
+    assert before.total.macs_int8 > 0
+    assert after.footprint == before.footprint
+    exact, near = logits(portable, images), logits(joined, images)
+    step = np.abs(logits(whole, images) - exact).max()  # what 8 bits cost
+    assert np.abs(near - exact).max() < step / 10
+    assert join_biases(joined) == 0
 
 
 def test_a_product_that_was_left_out_is_an_error(
@@ -178,6 +197,33 @@ def test_smoothing_moves_a_wide_channel_and_changes_no_result() -> None:
     np.testing.assert_array_equal(new[product.input[1]], weight * scale[:, None])
     assert new.keys() == {norm.input[1], norm.input[2], product.input[1]}
     onnx.checker.check_model(model)
+
+
+def test_what_no_norm_makes_is_divided_by_a_constant_and_can_be_given_back() -> None:
+    """Powers of two and of four, as above; without its scale the model is the old one."""
+    weight = np.array([[0.25], [1], [1], [1]], np.float32)
+    value = helper.make_tensor_value_info
+    ends = [value("x", TensorProto.FLOAT, ["n", 4])], [value("z", TensorProto.FLOAT, ["n", 1])]
+    nodes = [
+        helper.make_node("Relu", ["x"], ["y"], name="relu"),
+        helper.make_node("MatMul", ["y", "w"], ["z"], name="product"),
+    ]
+    graph = helper.make_graph(nodes, "g", *ends, [numpy_helper.from_array(weight, "w")])
+    model = helper.make_model(graph)
+    usual = model.SerializeToString(deterministic=True)
+    wide = {"y": np.array([4, 1, 1, 1], np.float32)}
+    scaled = scale_inputs(model, wide, alpha=0.5)
+    assert set(scaled) == {"product"}
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    drop_unused(model)
+    onnx.checker.check_model(model, full_check=True)
+    new = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    _, mul, product = model.graph.node
+    np.testing.assert_array_equal(new[mul.input[1]], [0.25, 1, 1, 1])
+    np.testing.assert_array_equal(new[product.input[1]], weight * np.array([[4], [1], [1], [1]], np.float32))
+    unscale(other, scaled, {"product"})
+    assert other.SerializeToString(deterministic=True) == usual
 
 
 def test_weights_of_inputs_that_go_apart_are_rounded_to_the_nearest() -> None:
