@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,7 +127,7 @@ def test_weights_that_do_not_fit(command: Command, tmp_path: Path) -> None:
 
 
 def test_pickled_weights_that_are_more_than_tensors(command: Command, tmp_path: Path) -> None:
-    torch.save({"x": tmp_path}, tmp_path / "w.pth")
+    torch.save({"x": Fraction(1, 2)}, tmp_path / "w.pth")
     words = ("train", "--backbone", "vit_tiny_patch16_224", "--weights", tmp_path / "w.pth")
     refused(command(*words, "--out", tmp_path / "run"), "more than tensors", "safetensors")
 
