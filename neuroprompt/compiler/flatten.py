@@ -131,7 +131,7 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
     nodes: dict[str, Any] = {}
     edges: set[tuple[str, str]] = set()
     # What an edge to, or from, the graph of that name means: its one Input, or Output.
-    doors: dict[str, tuple[list[str], list[str]]] = {}
+    doors: dict[str, tuple[str, str]] = {}
     raw: list[tuple[str, str]] = []
     stack = [("", graph, 0)]
     while stack:
@@ -144,9 +144,7 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
             if full in nodes or full in doors:
                 raise BadGraph(f"two nodes are called {full!r}", "names that differ")
             if isinstance(node, nir.NIRGraph):
-                ends = ([n for n, v in node.nodes.items() if isinstance(v, kind)] for kind in (nir.Input, nir.Output))
-                starts, stops = ([f"{full}.{n}" for n in names] for names in ends)
-                doors[full] = starts, stops
+                doors[full] = _door(full, node, nir.Input), _door(full, node, nir.Output)
                 stack.append((f"{full}.", node, depth + 1))
             else:
                 nodes[full] = node
@@ -157,21 +155,19 @@ def _unnested(graph: nir.NIRGraph) -> tuple[dict[str, Any], set[tuple[str, str]]
                     raise BadGraph(f"an edge joins {source!r} to {target!r}", "edges between nodes of the graph")
             raw.append((f"{prefix}{source}", f"{prefix}{target}"))
     for source, target in raw:
-        edges.add((_door(source, doors, 1), _door(target, doors, 0)))
+        edges.add((doors.get(source, (source,) * 2)[1], doors.get(target, (target,) * 2)[0]))
     for name, node in nodes.items():
         if isinstance(node, nir.Output) and "." not in name and any(source == name for source, _ in edges):
             raise BadGraph(f"output {name!r} leads on to another node", "an Output at the end")
     return nodes, edges
 
 
-def _door(name: str, doors: dict[str, tuple[list[str], list[str]]], side: int) -> str:
-    if name not in doors:
-        return name
-    inner = doors[name][side]
-    if len(inner) != 1:
-        kind = ("Inputs", "Outputs")[side]
-        raise Unsupported(f"the inner graph {name!r} has {len(inner)} {kind}", "exactly one")
-    return inner[0]
+def _door(name: str, graph: nir.NIRGraph, kind: type) -> str:
+    """The one Input, or Output, of the inner graph of that name; raises Unsupported where there is not one."""
+    ends = [f"{name}.{n}" for n, node in graph.nodes.items() if isinstance(node, kind)]
+    if len(ends) != 1:
+        raise Unsupported(f"the inner graph {name!r} has {len(ends)} {kind.__name__}s", "exactly one")
+    return ends[0]
 
 
 def _delay_steps(name: str, node: Any, dt: float) -> Any:

@@ -173,3 +173,16 @@ def test_tensors_and_axes_that_are_not_there_are_named() -> None:
         spikes_of(graph)
     with pytest.raises(BadGraph, match="'flat' flattens from axis 5"):
         spikes_of(unusual("float64", start=5))
+
+
+@pytest.mark.parametrize("ends", [(0, 0), (0, 1), (1, 0), (2, 1)])
+def test_a_graph_in_a_graph_has_one_input_and_one_output(ends: tuple[int, int]) -> None:
+    """Also where no edge touches it, as in a damaged file that nested empty graphs."""
+    shape, (inputs, outputs) = np.array([1]), ends
+    inner: dict[str, nir.NIRNode] = {f"in{i}": nir.Input({"input": shape}) for i in range(inputs)}
+    inner |= {f"out{i}": nir.Output({"output": shape}) for i in range(outputs)}
+    graph = chain(if_node(1.0))
+    graph.nodes["inner"] = nir.NIRGraph(inner, [], type_check=False)
+    wrong = f"{inputs} Inputs" if inputs != 1 else f"{outputs} Outputs"
+    with pytest.raises(Unsupported, match=f"the inner graph 'inner' has {wrong}; expected exactly one"):
+        floats_of_graph(graph, np.ones((3, 1)))
