@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from PIL import Image
 
 from neuroprompt.benchmarks.decoding import bench_decoding
 from neuroprompt.benchmarks.memory import peak_bytes
@@ -86,6 +89,23 @@ def test_decoding_is_timed_for_each_number_of_workers() -> None:
     assert result.decoded["0"] > 0
     with pytest.raises(BadSetting, match="workers -1"):
         bench_training(SPEC, ["linear"], batch=2, rounds=1, workers=[-1])
+
+
+def test_every_image_is_decoded_in_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set that fits in memory stays there decoded, and then nothing would be timed but its copies."""
+    opened = 0
+    reads = Image.open
+
+    def counted(file: Any) -> Image.Image:
+        nonlocal opened
+        opened += 1
+        return reads(file)
+
+    monkeypatch.setattr(Image, "open", counted)
+    bench_decoding(Preprocess((16, 16)), [], batch=4, images=8)
+    before = opened  # to know of broken ones before work begins
+    bench_decoding(Preprocess((16, 16)), [0], batch=4, images=8)
+    assert opened - 2 * before == 2 * 8  # an epoch that is not timed, and one that is
 
 
 @pytest.mark.slow
