@@ -21,7 +21,6 @@ from neuroprompt.compiler.read import read_graph
 from neuroprompt.compiler.reading import reading_of
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.simulators.own_runtime import OwnRuntimeTarget
-from neuroprompt.simulators.side_packages import SidePackages
 from neuroprompt.simulators.verify import verify
 from neuroprompt.spiking.program import SpikingModel
 
@@ -125,18 +124,12 @@ class Row:
 
 
 def packages_of(library: str) -> str:
-    """The folders of a library's own packages, built where they are not, for PYTHONPATH; "" where they are ours."""
+    """The folder of a library's own packages, built where it is not, for PYTHONPATH; "" where they are ours."""
     part = SpikingTarget.part(library)
     if not issubclass(part, OwnRuntimeTarget):
         return ""
     part.install()
-    folders = [str(part.runtime.folder)]
-    extra = SCRIPTS / f"{library}_nirtorch.txt"
-    if extra.is_file():
-        nirtorch = SidePackages(f"{library}-nirtorch", extra)
-        nirtorch.build()
-        folders.append(str(nirtorch.folder))
-    return os.pathsep.join(folders)
+    return str(part.runtime.folder)
 
 
 def python_of(library: str) -> str:
