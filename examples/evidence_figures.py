@@ -87,14 +87,18 @@ def parameters(results: Results) -> Figure:
         axes.set_xscale("symlog", linthresh=1000)
         axes.set_xlim(-200, 2e5)
         axes.set_xticks([0, 1e3, 1e4, 1e5], ["0", "1,000", "10,000", "100,000"])
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("learned numbers of the prompt", fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#dddddd")
+        _label(axes, title, "learned numbers of the prompt")
     panels[0].set_ylabel("accuracy (%)", fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
     return figure
+
+
+def _label(axes: Axes, title: str, below: str) -> None:
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(below, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dddddd")
 
 
 def joules(results: Results) -> Figure:
@@ -117,10 +121,7 @@ def joules(results: Results) -> Figure:
         axes.set_xlim(0.4, 8)
         axes.set_xticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"], minor=False)
         axes.set_xticks([], minor=True)
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("mJ an image (estimated, not measured)", fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#dddddd")
+        _label(axes, title, "mJ an image (estimated, not measured)")
     panels[0].set_ylabel("accuracy (%)", fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)

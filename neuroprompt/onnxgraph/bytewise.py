@@ -13,8 +13,8 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
+from neuroprompt.onnxgraph.prune import keep_needed
 from neuroprompt.onnxgraph.shapes import BYTEWISE, FUSED_DOMAIN
-from neuroprompt.onnxgraph.smooth import drop_unused
 
 
 def join_biases(file: Path) -> int:
@@ -44,15 +44,7 @@ def join_biases(file: Path) -> int:
         by_sum[total] = helper.make_node(BYTEWISE, joined, [total], name=node.name, domain=FUSED_DOMAIN)
     if not by_sum:
         return 0
-    nodes = [by_sum.get(node.output[0], node) for node in graph.node]
-    needed, kept = set(outputs), list[onnx.NodeProto]()
-    for node in reversed(nodes):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    drop_unused(model)
+    keep_needed(graph, [by_sum.get(node.output[0], node) for node in graph.node])
     if all(entry.domain != FUSED_DOMAIN for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(FUSED_DOMAIN, 1))
     onnx.save(model, str(file))

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from neuroprompt.onnxgraph.smooth import drop_unused
+from neuroprompt.onnxgraph.prune import drop_unused
 
 
 def correct_biases(model: onnx.ModelProto, rounded: onnx.ModelProto, means: Mapping[str, NDArray[Any]]) -> int:
@@ -41,7 +41,7 @@ def correct_biases(model: onnx.ModelProto, rounded: onnx.ModelProto, means: Mapp
         model.graph.initializer.append(numpy_helper.from_array(values, name))
         node.input[2] = name
         changed += 1
-    drop_unused(model)
+    drop_unused(model.graph)
     return changed
 
 

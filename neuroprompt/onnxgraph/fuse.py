@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from neuroprompt.errors import BadBundle
+from neuroprompt.onnxgraph.prune import keep_needed
 from neuroprompt.onnxgraph.shapes import FUSED, FUSED_DOMAIN
 
 HEADS_FIRST, KEYS_LAST = [0, 2, 1, 3], [0, 2, 3, 1]
@@ -175,17 +176,7 @@ def _rewrite(graph: onnx.GraphProto, attentions: Sequence[_Attention]) -> None:
     for node in graph.node:
         attention = by_result.get(node.output[0])
         nodes += [node] if attention is None else _fused(graph, attention)
-    taken = {value.name for value in graph.output}
-    kept: list[onnx.NodeProto] = []
-    for node in reversed(nodes):
-        if taken & set(node.output):
-            kept.append(node)
-            taken |= set(node.input)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    constants = [tensor for tensor in graph.initializer if tensor.name in taken]
-    del graph.initializer[:]
-    graph.initializer.extend(constants)
+    keep_needed(graph, nodes)
     del graph.value_info[:]
 
 

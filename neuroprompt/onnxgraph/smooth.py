@@ -18,6 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from neuroprompt.onnxgraph.prune import drop_unused
+
 ALPHA = 0.7
 """How much of the width goes into the weights."""
 LEAST = 1e-5
@@ -44,7 +46,7 @@ def smooth(model: onnx.ModelProto, largest: Mapping[str, NDArray[Any]], alpha: f
         for node, weight in zip(products, weights, strict=True):
             _replace(model, node, 1, weight * scale[:, None])
         changed += 1
-    drop_unused(model)
+    drop_unused(model.graph)
     return changed
 
 
@@ -88,7 +90,7 @@ def unscale(model: onnx.ModelProto, scaled: Scaled, names: Collection[str]) -> N
     for node in [node for node in model.graph.node if node.op_type == "Mul"]:
         if node.output[0].endswith("_smooth") and node.output[0] not in used:
             model.graph.node.remove(node)
-    drop_unused(model)
+    drop_unused(model.graph)
 
 
 def _scale(wide: NDArray[Any], weights: list[NDArray[Any]], alpha: float) -> NDArray[np.float32]:
@@ -97,14 +99,6 @@ def _scale(wide: NDArray[Any], weights: list[NDArray[Any]], alpha: float) -> NDA
     high, heavy = (np.maximum(values, LEAST).astype(np.float64) for values in (wide, rows))
     scale: NDArray[np.float32] = (high**alpha / heavy ** (1 - alpha)).astype(np.float32)
     return scale
-
-
-def drop_unused(model: onnx.ModelProto) -> None:
-    """Drop the constants that no node takes."""
-    used = {name for node in model.graph.node for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
 
 
 def _replace(model: onnx.ModelProto, node: onnx.NodeProto, place: int, values: NDArray[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nir
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -36,6 +37,21 @@ def assert_equal(right: Recording, other: Recording, bounds: dict[str, Floats]) 
         assert (np.abs(values - other.values[name]) <= bounds[name]).all(), name
 
 
+def agreed(graph: nir.NIRGraph, program: Program, inputs: Floats) -> tuple[bool, bool]:
+    """Compare snnTorch and, where a chip can run it, the emulator; whether all neurons fire, and whether one can."""
+    model = SpikingModel(graph, program, program)
+    right = run("reference", model, inputs)
+    bounds = apart(lower(absolute(graph), STEPS), inputs, right.spikes)
+    assert_equal(right, run("snntorch", model, inputs), bounds)
+    all_fire = all(spikes.any() for spikes in right.spikes.values())
+    try:
+        check_chip(program)
+    except Unsupported:
+        return all_fire, False
+    assert_equal(right, run("loihi", model, inputs), bounds)
+    return all_fire, True
+
+
 @pytest.mark.parametrize("convention", [None, "snntorch"], ids=["at once", "late"])
 def test_where_resets_subtract_all_agree_too(convention: str | None) -> None:
     """At least 40 graphs that fire; a Threshold keeps nothing, and is as it was."""
@@ -51,16 +67,8 @@ def test_where_resets_subtract_all_agree_too(convention: str | None) -> None:
         kinds = {p.reset for p in program.populations if p.emits == "spikes"} - {"value"}
         assert kinds <= {"late" if convention else "subtract"}
         inputs = (np.random.default_rng(seed).random((STEPS, program.inputs)) < 0.4).astype(np.float64)
-        model = SpikingModel(graph, program, program)
-        right = run("reference", model, inputs)
-        bounds = apart(lower(absolute(graph), STEPS), inputs, right.spikes)
-        assert_equal(right, run("snntorch", model, inputs), bounds)
-        try:
-            check_chip(program)
-        except Unsupported:
-            return
-        assert_equal(right, run("loihi", model, inputs), bounds)
-        fired += bool(kinds) and all(spikes.any() for spikes in right.spikes.values())
+        all_fire, on_chip = agreed(graph, program, inputs)
+        fired += bool(kinds) and on_chip and all_fire
 
     check()
     assert fired >= 40
@@ -81,17 +89,9 @@ def test_on_generated_graphs_all_agree(portable: bool) -> None:
         rng = np.random.default_rng(seed)
         shape = (STEPS, program.inputs)
         inputs = rng.normal(0.4, 0.5, shape) if numbers else (rng.random(shape) < 0.4).astype(np.float64)
-        model = SpikingModel(graph, program, program)
-        right = run("reference", model, inputs)
-        bounds = apart(lower(absolute(graph), STEPS), inputs, right.spikes)
-        assert_equal(right, run("snntorch", model, inputs), bounds)
-        try:
-            check_chip(program)
-        except Unsupported:
-            return
-        assert_equal(right, run("loihi", model, inputs), bounds)
-        on_chip += 1
-        fired += all(spikes.any() for spikes in right.spikes.values())
+        all_fire, runs_there = agreed(graph, program, inputs)
+        on_chip += runs_there
+        fired += runs_there and all_fire
 
     check()
     assert fired >= 200

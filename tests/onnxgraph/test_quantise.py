@@ -24,10 +24,11 @@ from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import count_graph, integer_products
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.half import halve
+from neuroprompt.onnxgraph.prune import drop_unused
 from neuroprompt.onnxgraph.quantise import quantise, quantise_dynamic
 from neuroprompt.onnxgraph.rounding import rounded
 from neuroprompt.onnxgraph.sensitive import sensitive
-from neuroprompt.onnxgraph.smooth import drop_unused, scale_inputs, smooth, unscale
+from neuroprompt.onnxgraph.smooth import scale_inputs, smooth, unscale
 from neuroprompt.training.backbone import EMBEDDED, load_backbone
 
 DEPTH, TOKENS = 2, 4
@@ -216,7 +217,7 @@ def test_what_no_norm_makes_is_divided_by_a_constant_and_can_be_given_back() -> 
     assert set(scaled) == {"product"}
     other = onnx.ModelProto()
     other.CopyFrom(model)
-    drop_unused(model)
+    drop_unused(model.graph)
     onnx.checker.check_model(model, full_check=True)
     new = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     _, mul, product = model.graph.node
