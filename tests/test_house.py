@@ -20,7 +20,7 @@ LAYERS = (
     ("workers",),
     ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras", "processes", "interrupts"),
     ("contracts", "spiking"),
-    ("loihi", "robustness", "prompts", "heads", "backbones", "data", "prices", "engines", "compiler", "recipes"),
+    ("loihi", "xylo", "compiler", "robustness", "prompts", "heads", "backbones", "data", "prices", "engines", "recipes"),
     ("training", "simulators", "onnxgraph", "csource"),
     ("targets",),
     ("bundles",),

@@ -132,8 +132,8 @@ def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "referenc
 
 
 def placed(program: Program, recording: Recording, inputs: Floats) -> OnChip | str:
-    """The run on a Loihi 1, or why there is none; "" for a program of floats, which is no chip's."""
-    if program.precision != "fixed":
+    """The run on a Loihi 1, or why there is none; "" for a program of floats, or another chip's."""
+    if program.precision != "fixed" or program.chip == "xylo":
         return ""
     try:
         return on_chip(program, recording, program.encode(inputs))
