@@ -75,9 +75,9 @@ def layered(seed: int, lines: int = 8) -> nir.NIRGraph:
     taus = 2.0 ** rng.integers(1, 5, 4)
     graph = chain(
         nir.Linear(rng.normal(0.1, 0.4, (hidden, lines))),
-        halving(hidden, *taus[:2], vth=float(rng.uniform(1, 3))),
+        halving(hidden, taus[0], taus[1], vth=float(rng.uniform(1, 3))),
         nir.Linear(rng.normal(0.1, 0.4, (last, hidden))),
-        halving(last, *taus[2:], vth=float(rng.uniform(1, 4))),
+        halving(last, taus[2], taus[3], vth=float(rng.uniform(1, 4))),
         lines=lines,
     )
     if rng.random() < 0.5:
