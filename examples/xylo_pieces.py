@@ -21,6 +21,13 @@ SITE = PromptSite(depth=12, width=384, image=(3, 224, 224), patch=16)
 CHIP = 1000
 
 
+def generator(method: str) -> SpikingModel:
+    """Of that method, as it begins."""
+    chain = Prompt.named(method, site=SITE).generator()
+    assert chain is not None
+    return spiking_model(chain)
+
+
 def piece(model: SpikingModel, start: int) -> SpikingModel:
     """The neurons of a chip, from `start` on, of a generator in which none hears another."""
     (population,) = model.float_program.populations
@@ -33,7 +40,7 @@ def piece(model: SpikingModel, start: int) -> SpikingModel:
 def main(name: str) -> None:
     torch.manual_seed(0)
     target, float_target = SpikingTarget.named(name), SpikingTarget.named("loihi")
-    model = spiking_model(Prompt.named("spike-nvpt", site=SITE).generator())
+    model = generator("spike-nvpt")
     program = model.float_program
     (population,) = program.populations
     inputs, spikes, wrong = stimulus(program), 0, 0
@@ -46,7 +53,7 @@ def main(name: str) -> None:
     print(f"spike-nvpt on {name}: {population.size:,} neurons, {program.steps} steps, {len(starts)} chips of {CHIP:,}")
     print(f"{spikes:,} spikes; {wrong:,} entries are not those of float")
     try:
-        target.refuse(spiking_model(Prompt.named("lorsp", site=SITE).generator()).float_program)
+        target.refuse(generator("lorsp").float_program)
     except Unsupported as reason:
         print(f"lorsp: {reason}")
 

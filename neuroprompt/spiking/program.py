@@ -84,9 +84,8 @@ class Projection:
 class Program:
     """Populations in topological order, projections between them, for `steps` steps of `inputs` input lines.
 
-    Lines may carry spikes, 0 and 1, or any number. In a fixed program a number x
-    of such a line is the whole number round(x input_scale), and times its weight must lie within GRADED; where
-    input_scale is 0 it takes spikes only.
+    Lines may carry spikes, 0 and 1, or any number. In a fixed program a number x of such a line is the whole number
+    round(x input_scale), and times its weight must lie within GRADED; where input_scale is 0 it takes spikes only.
 
     `chip` says whose rules integers follow where the chips differ: Loihi 2's, as Lava has them, or Loihi 1's, as
     nengo-loihi has them (`neuroprompt.loihi.loihi1`). Those of "xylo" are in `neuroprompt.xylo.arithmetic`.
@@ -205,8 +204,8 @@ class Program:
 class SpikingModel:
     """One spiking model in the forms that targets run: the NIR graph, its float program, its integer program.
 
-    `quantisation_error` says why no integers could be fitted; then `fixed_program` is the float one, and asking for
-    "fixed" raises. `tuned` says what tuning changed; `fitted_on` (R, T, n_in) are what integers are fitted on.
+    `quantisation_error` says why no integers fit; then `fixed_program` is the float one, and asking for "fixed" raises.
+    `tuned` says what tuning changed; `fitted_on` (R, T, n_in) is what integers are fitted on.
     """
 
     graph: nir.NIRGraph
