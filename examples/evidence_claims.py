@@ -140,6 +140,10 @@ CLAIMS = (
         "pixels/linear", "eurosat/logistic", "clean", OURS, "nothing likely; it checks the training", bound=NO_WORSE,
     ),
     Claim(
+        "VPT-deep at 112 px is above a converged logistic regression at 224 px on clean images",
+        "vpt-deep", "logistic-224", "clean", OURS, "both at 224 px: `large/`",
+    ),
+    Claim(
         "LSPT is above VPT-deep on clean images",
         "memory/lstm", "eurosat/vpt-deep", "clean", f"no figure known to us; {LSPT}", MAE,
     ),
