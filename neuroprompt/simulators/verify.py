@@ -20,8 +20,6 @@ from neuroprompt.simulators.per_item import PerItem, Spread
 from neuroprompt.spiking.program import SpikingModel
 
 REFERENCE = "reference"
-LOIHI = "loihi"
-"""The target whose integers a SpikingModel has itself."""
 TOLERANCE = 1e-4
 """How far values of nodes that never fire may be off, of the largest: some simulators compute in float32."""
 
@@ -205,7 +203,7 @@ def verify(
             elif target.integers not in emulated:
                 emulator = SpikingTarget.named(target.integers)
                 emulated[target.integers] = _recorded(emulator, "fixed", model, inputs, classes).recording
-            own = None if target.integers == LOIHI else report
+            own = None if target.integers == SpikingTarget.integers else report  # a model has Loihi's itself
             several = {node: int(count) for node, count in recording.several.items() if count}
             agreement = replace(agreement, integers=target.integers, scale_report=own, several=several)
             agreement = _as_integers(agreement, emulated[target.integers], recording)
