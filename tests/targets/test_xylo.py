@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import nir
@@ -27,7 +30,7 @@ from neuroprompt.spiking.time_step import DT_SECONDS
 from neuroprompt.xylo.arithmetic import Trace, readouts, simulate
 from neuroprompt.xylo.mapping import dashes
 
-GRAPHS = int(os.environ.get("NEUROPROMPT_XYLO_NETS", "30"))
+GRAPHS = int(os.environ.get("NEUROPROMPT_XYLO_NETS", "20"))
 """How many random nets the slow test shows to xylosim: a third of a second each."""
 
 
@@ -65,6 +68,19 @@ def test_ours_is_xylosim_on_many_nets(overlaid: Callable[[str], SpikingTarget]) 
     """NEUROPROMPT_XYLO_NETS says how many."""
     seen = compared(overlaid("xylosim"), range(1000, 1000 + GRAPHS))
     assert all(count > GRAPHS / 2 for count in seen.values()), seen
+
+
+@pytest.mark.slow
+def test_a_generator_runs_in_pieces_as_the_page_says() -> None:
+    """examples/xylo_pieces.py, on our emulator: its lines stand in docs/explain/simulators.md."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, str(root / "examples" / "xylo_pieces.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
+    pieces, spikes, lorsp = done.stdout.splitlines()
+    page = (root / "docs" / "explain" / "simulators.md").read_text()
+    assert pieces.replace("on xylo:", "on xylosim:") in page
+    assert spikes in page
+    assert lorsp.startswith("lorsp: node 'lif2' resets to a value")
 
 
 def test_items_of_a_batch_are_those_alone() -> None:
