@@ -84,7 +84,7 @@ class DataRun(Ran):
 
     def json(self) -> dict[str, Any]:
         """The figures; spikes and synaptic operations by item, as mean, standard deviation and range."""
-        confusion = self.confusion
+        confusion, several = self.confusion, int(self.tally.counts.several.sum())
         return {
             "items": self.items,
             "accuracy": self.accuracy,
@@ -95,6 +95,7 @@ class DataRun(Ran):
             "precision": self.precision,
             "decode": self.tally.decode,
             "confusion": None if confusion is None else confusion.tolist(),
+            **({"several": several} if several else {}),
             **({} if self.reading is None else {"reading": self.reading.json()}),
         }
 
@@ -110,8 +111,10 @@ class DataRun(Ran):
         return [("items", f"{self.items:,}"), *accuracy, *counted, ("items a second", speed), *decode]
 
     def notes(self) -> list[str]:
-        """Where the classes are."""
-        return [f"classes in {self.out}"] if self.out else []
+        """Where the classes are, and that neurons fired more than once a step."""
+        several = int(self.tally.counts.several.sum())
+        check = f"check: neurons fire more than once a step in {several:,} entries, each one spike here"
+        return [*([f"classes in {self.out}"] if self.out else []), *([check] if several else [])]
 
 
 def run_items(

@@ -21,7 +21,7 @@ from neuroprompt.errors import BadData, BadSetting, WorkerFailed
 from neuroprompt.files import write_whole
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.simulators.events import EventSet, is_events
-from neuroprompt.simulators.per_item import PerItem
+from neuroprompt.simulators.per_item import COUNTS, PerItem
 from neuroprompt.simulators.tally import Tally
 from neuroprompt.spiking.activity import Activity
 from neuroprompt.workers.program_file import UNREADABLE
@@ -165,7 +165,7 @@ def _digest(file: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
 
 def tally_arrays(tally: Tally) -> Arrays:
     """A tally as arrays."""
-    counts = {name: getattr(tally.counts, name) for name in ("spikes", "synops", "graded")}
+    counts = {name: getattr(tally.counts, name) for name in COUNTS}
     same = np.array(list(tally.counts.same.json().values()), np.int64)
     about = {"classes": np.array(tally.classes), "decode": np.array(tally.decode), "same": same}
     return {"predicted": tally.predicted, **counts, **about}
@@ -175,6 +175,6 @@ def tally_of(shards: Sequence[Arrays], seconds: float) -> Tally:
     """The tally of all items, of what `tally_arrays` gave of each shard."""
     first = shards[0]
     same = Activity(**dict(zip((f.name for f in fields(Activity)), first["same"].tolist(), strict=True)))
-    counts = PerItem.joined([PerItem(s["spikes"], s["synops"], s["graded"], same) for s in shards])
+    counts = PerItem.joined([PerItem(**{name: s[name] for name in COUNTS}, same=same) for s in shards])
     predicted = np.concatenate([s["predicted"] for s in shards])
     return Tally(predicted, counts, int(first["classes"]), str(first["decode"]), seconds)

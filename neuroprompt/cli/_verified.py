@@ -23,6 +23,10 @@ def of_the_chips(targets: Mapping[str, TargetAgreement]) -> list[str]:
             )
         elif agreement.scale_report is not None:
             lines += _scales(name, agreement)
+        lines += [
+            f"check: on {name} node {node!r} fires more than once a step in {count:,} entries, each one spike here"
+            for node, count in agreement.several.items()
+        ]
         steps = {node: count for node, count in agreement.delay.items() if count}
         if steps:
             late.setdefault((agreement.integers or "loihi").capitalize(), {}).update(steps)

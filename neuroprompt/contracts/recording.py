@@ -22,6 +22,8 @@ class Recording:
     reference's steps: a delay that the target adds is already taken out and stands in `delay`. `sent` is what
     Program.encode made of the inputs, where the target kept it. `cost` is what a simulator with a model of its chip
     says of the run: "joules.PART", of which "joules.total" is the sum, and "seconds" on that chip; a number, or (B,).
+    `several` counts the (step, neuron) entries, by node, in which a chip's neuron fired more than once: they are one
+    spike in `spikes`; a number, or (B,).
     """
 
     spikes: Mapping[str, Spikes]
@@ -32,6 +34,7 @@ class Recording:
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     sent: NDArray[Any] | None = None
     cost: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    several: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def item(self, i: int) -> Recording:
         """Run `i` of a batch by itself, with its share of the seconds."""
@@ -64,7 +67,8 @@ class Recording:
         def rows(array: NDArray[Any]) -> NDArray[Any]:
             return array.reshape(-1, array.shape[-1])
 
-        parts = {key: {name: rows(array) for name, array in getattr(self, key).items()} for key in _ARRAYS[:-1]}
+        parts = {key: {name: rows(array) for name, array in getattr(self, key).items()} for key in _ROWS}
+        parts["several"] = {name: np.sum(counts) for name, counts in self.several.items()}
         sent = None if self.sent is None else rows(self.sent)
         return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
 
@@ -75,4 +79,5 @@ class Recording:
         return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
 
 
-_ARRAYS = ("spikes", "v", "u", "values", "cost")
+_ROWS = ("spikes", "v", "u", "values")
+_ARRAYS = (*_ROWS, "cost", "several")

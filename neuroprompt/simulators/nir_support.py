@@ -17,8 +17,6 @@ from neuroprompt.errors import Unsupported
 from neuroprompt.spiking.time_step import DT_SECONDS
 
 STEPS = 6
-LOIHI = "loihi"
-"""Of other integers a target's `refuse` says all."""
 
 
 def features() -> dict[str, nir.NIRGraph]:
@@ -83,7 +81,7 @@ def supported(target: SpikingTarget) -> Support:
         program = lower(graph, STEPS)
         try:
             target.refuse(program)
-            if "fixed" in target.precisions and target.integers == LOIHI:
+            if "fixed" in target.precisions and target.integers == SpikingTarget.integers:  # else `refuse` said all
                 quantise(program)
             reasons[name] = ""
         except Unsupported as reason:

@@ -16,6 +16,10 @@ from neuroprompt.spiking.program import Program
 Counts = NDArray[np.int64]
 
 
+COUNTS = ("spikes", "synops", "graded", "several")
+"""The fields of PerItem that are arrays."""
+
+
 @dataclass(frozen=True)
 class Spread:
     """Mean, standard deviation and range of a count, or of joules, over items."""
@@ -46,12 +50,14 @@ class PerItem:
     synops   synaptic operations: for every event that arrives, one for each weight that it meets and that is not 0
     graded   the part of them that multiplies: its event carries a number
     same     what is the same for every item: updates, states, and as `reads` those of biases alone
+    several  entries in which a chip's neuron fired more than once, which are one spike in `spikes` and `synops`
     """
 
     spikes: Counts
     synops: Counts
     graded: Counts
     same: Activity
+    several: Counts
 
     @classmethod
     def of(cls, program: Program, recording: Recording, inputs: NDArray[Any]) -> PerItem:
@@ -68,15 +74,14 @@ class PerItem:
             if arriving.dtype != bool:
                 numbers = (arriving.max(axis=2, initial=0) > 1) | (arriving.min(axis=2, initial=0) < -1)
                 graded += _events(np.where(numbers[:, :, None], arriving, 0)) @ fan
-        return cls(spikes, synops, graded, _same(program))
+        several = sum(recording.several.values(), none)
+        return cls(spikes, synops, graded, _same(program), several)
 
     @classmethod
     def joined(cls, parts: Sequence[PerItem]) -> PerItem:
         """Those of batches one after the other."""
-        spikes, synops, graded = (
-            np.concatenate([getattr(p, name) for p in parts]) for name in ("spikes", "synops", "graded")
-        )
-        return cls(spikes, synops, graded, parts[0].same)
+        arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in COUNTS}
+        return cls(**arrays, same=parts[0].same)
 
     def activities(self) -> list[Activity]:
         """What each item did."""

@@ -20,8 +20,6 @@ from neuroprompt.simulators.per_item import PerItem, Spread
 from neuroprompt.spiking.program import SpikingModel
 
 REFERENCE = "reference"
-LOIHI = "loihi"
-"""The target whose integers a SpikingModel has itself."""
 TOLERANCE = 1e-4
 """How far values of nodes that never fire may be off, of the largest: some simulators compute in float32."""
 
@@ -33,6 +31,7 @@ class TargetAgreement(Agreement):
     cause                       why spikes differ, where it is known (`neuroprompt.simulators.compare.known_cause`)
     integers                    of integers, the target that defines them (`SpikingTarget.integers`); None of floats
     scale_report                of integers that are not Loihi's, what they changed, with the scales
+    several                     by node, entries in which its neurons fired more than once, counted as one spike
     delay                       the chip's steps, by node, already taken out
     accuracy, changed           of a data set: the share of items whose class is their label, None without labels; and
                                 the items whose class is not the reference's
@@ -46,6 +45,7 @@ class TargetAgreement(Agreement):
     delay: Mapping[str, int] = field(default_factory=dict)
     integers: str | None = None
     scale_report: Mapping[str, Any] | None = None
+    several: Mapping[str, int] = field(default_factory=dict)
     exact_with_emulator: float | None = None
     states_exact_with_emulator: bool | None = None
     accuracy: float | None = None
@@ -63,6 +63,8 @@ class TargetAgreement(Agreement):
             result["synops_per_item"] = Spread.of(self.counts.synops).json()
         if self.integers is None:
             del result["integers"]
+        if not self.several:
+            del result["several"]
         if self.scale_report is None:
             del result["scale_report"]
         if self.exact_with_emulator is None:
@@ -201,8 +203,9 @@ def verify(
             elif target.integers not in emulated:
                 emulator = SpikingTarget.named(target.integers)
                 emulated[target.integers] = _recorded(emulator, "fixed", model, inputs, classes).recording
-            own = None if target.integers == LOIHI else report
-            agreement = replace(agreement, integers=target.integers, scale_report=own)
+            own = None if target.integers == SpikingTarget.integers else report  # a model has Loihi's itself
+            several = {node: int(count) for node, count in recording.several.items() if count}
+            agreement = replace(agreement, integers=target.integers, scale_report=own, several=several)
             agreement = _as_integers(agreement, emulated[target.integers], recording)
         agreements[key] = agreement
     steps, neurons = all_spikes(reference.recording).shape

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from neuroprompt.simulators.compare import Matches, Mismatch, NodeAgreement, ValueAgreement
-from neuroprompt.simulators.per_item import PerItem
+from neuroprompt.simulators.per_item import COUNTS, PerItem
 from neuroprompt.simulators.verify import ReferenceRun, TargetAgreement, Verification
 from neuroprompt.spiking.activity import Activity
 
 JSON = dict[str, Any]
-COUNTS = ("spikes", "synops", "graded")
 
 
 def joined(parts: Sequence[Verification]) -> Verification:
@@ -60,6 +59,7 @@ def _target(parts: Sequence[TargetAgreement], sizes: Sequence[int]) -> TargetAgr
         seconds=_sum([part.seconds for part in parts]),
         exact_with_emulator=_share([part.exact_with_emulator for part in parts], entries),
         states_exact_with_emulator=None if None in states else all(states),
+        several=dict(sum((Counter(part.several) for part in parts), Counter[str]())),
         accuracy=_share([part.accuracy for part in parts], sizes),
         changed=_sum([part.changed for part in parts]),
         counts=PerItem.joined(counts) if counts else None,
@@ -115,7 +115,7 @@ def of_json(values: JSON) -> Verification:
 
 PLAIN = (
     *("seconds", "cause", "integers", "scale_report", "delay", "exact_with_emulator", "states_exact_with_emulator"),
-    *("accuracy", "changed"),
+    *("several", "accuracy", "changed"),
 )
 """Fields of a target that are JSON already."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ class XyloTarget(SpikingTarget):
     """Fits the float program to Xylo's integers (`neuroprompt.xylo.fit`) and runs those.
 
     They are fitted on the inputs that the model's own were fitted on, or on seeded spikes where it has none, and kept
-    as searches are (`neuroprompt.compiler.kept`). A neuron that fires several times in a step is rejected.
+    as searches are (`neuroprompt.compiler.kept`). Where a neuron fires several times in a step, the recording has one
+    spike, and counts it as `several`.
     """
 
     precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("fixed",)
@@ -52,16 +54,11 @@ class XyloTarget(SpikingTarget):
         sent = program.encode(inputs)
         start = time.perf_counter()
         traces = self.traces(program, sent)
-        for name, trace in traces.items():
-            most = int(trace.counts.max(initial=0))
-            if most > 1:
-                got = f"node {name!r} fires {most} times in a step"
-                fix = "smaller weights before it, or a higher threshold: v must stay below two thresholds"
-                raise Unsupported(got, "once a step, as in the graph", fix)
         arrays = {f"spikes.{name}": trace.counts > 0 for name, trace in traces.items()}
         arrays |= {f"u.{name}": trace.i for name, trace in traces.items()}
         arrays |= {f"v.{name}": trace.v for name, trace in traces.items()}
-        return recording(program, arrays, time.perf_counter() - start, states)
+        several = {name: (trace.counts > 1).sum(axis=(1, 2)) for name, trace in traces.items()}
+        return replace(recording(program, arrays, time.perf_counter() - start, states), several=several)
 
     def _fitted(self, model: SpikingModel, precision: str) -> tuple[Program, dict[str, Any]]:
         if precision != "fixed":

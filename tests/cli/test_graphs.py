@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 from random_graphs import random_graph
+from xylo_nets import layered
 
 from neuroprompt.compiler import flatten as compiler
 from neuroprompt.compiler.read import read_graph
@@ -18,6 +20,7 @@ from neuroprompt.contracts.deployment import SpikingTarget, Target
 from neuroprompt.errors import WorkerFailed
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 from neuroprompt.spiking.graph import write_graph
+from neuroprompt.spiking.time_step import DT_SECONDS
 
 Command = Callable[..., Any]
 
@@ -224,3 +227,19 @@ def test_a_reset_that_subtracts_from_the_command(command: Command, tmp_path: Pat
 
 def plain_lines(file: Path) -> int:
     return compiler.flatten(read_graph(file)).lines
+
+
+def test_xylo_from_the_command(command: Command, tmp_path: Path) -> None:
+    """What fits runs with its scales; what does not is one line with the node."""
+    file, data = tmp_path / "graph.nir", tmp_path / "data.npz"
+    graph = layered(0)
+    write_graph(nir.NIRGraph(graph.nodes, graph.edges, metadata={"dt": DT_SECONDS}, type_check=False), file)
+    np.savez(data, inputs=(np.random.default_rng(0).random((3, 20, 8)) < 0.2).astype(float))
+    done = command("verify", file, "--steps", 20, "--reset", "subtract", "--targets", "xylo", "--json")
+    assert done.code == 0, done.err
+    assert set(done.json["targets"]["xylo"]["scale_report"]["populations"]) == {"n1", "n3"}
+    printed = command("verify", file, "--steps", 20, "--reset", "subtract", "--targets", "xylo")
+    assert "xylo: scales, in its units for one of the graph's: n1" in " ".join(printed.out.split())
+    ran = command("run", file, "--inputs", data, "--reset", "subtract", "--target", "xylo", "--json")
+    assert (ran.code, ran.json["items"], ran.json["target"]) == (0, 3, "xylo")
+    refused(command("run", file, "--inputs", data, "--target", "xylo"), "node 'n1' resets to a value")

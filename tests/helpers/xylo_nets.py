@@ -63,7 +63,7 @@ def chain(*nodes: Any, lines: int = 4, reset: str = "subtract") -> nir.NIRGraph:
     """The nodes n0, n1, ... behind `lines` input lines."""
     named: dict[str, Any] = {"input": nir.Input({"input": np.array([lines])})}
     named |= {f"n{i}": node for i, node in enumerate(nodes)}
-    named["output"] = nir.Output({"output": None})
+    named["output"] = nir.Output({"output": np.array([nodes[-1].r.size])})
     metadata = {"dt": DT_SECONDS, "reset": reset}
     return nir.NIRGraph(named, list(pairwise(named)), metadata=metadata, type_check=False)
 
