@@ -10,9 +10,9 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from neuroprompt.contracts.tensor_files import read_tensors
 from neuroprompt.errors import BadCheckpoint
 from neuroprompt.files import beside, json_of, write_whole
 from neuroprompt.training.config import RunConfig
@@ -100,8 +100,7 @@ def _bytes_of(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
 
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        with safe_open(file, framework="pt") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+        return read_tensors(file)
+    except ValueError as error:
         got = f"{file} is truncated or no safetensors file ({error})"
         raise BadCheckpoint(got, "a whole file", "train again, or put the run's own file back") from error

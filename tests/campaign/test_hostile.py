@@ -57,6 +57,9 @@ FOUND: dict[str, tuple[int, ...]] = {
     "several forms": (20022,),
     "states": (149,),
     "measurements": (30004,),
+    "accuracies": (30098,),
+    "classifiers and embeddings": (30123,),
+    "searches": (30062,),
 }
 """Numbers of files that once gave a traceback, a hang or too much memory."""
 IN_CAMPAIGN = ("several forms", "web folders", "hostile names", "checkpoints", "measurements", "searches")
