@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neuroprompt.contracts.tensor_files import read_tensors
 from neuroprompt.errors import BadCheckpoint
-from neuroprompt.files import beside, json_of, write_whole
+from neuroprompt.files import beside, json_of, remove, write_whole
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.run_files import PROMPT, RUN, STATE
@@ -63,7 +63,7 @@ def load_state(folder: Path, config: RunConfig) -> tuple[dict[str, Tensor], dict
 def drop_state(folder: Path) -> None:
     """Remove state.safetensors, where training has ended."""
     for file in (folder / STATE, beside(folder / STATE)):
-        file.unlink(missing_ok=True)
+        remove(file)
 
 
 def load_tensors(model: PromptedModel, tensors: Mapping[str, Tensor], file: Path) -> None:
