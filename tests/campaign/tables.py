@@ -83,7 +83,7 @@ def damaged(lines: list[dict[str, Any]], first: int) -> Iterator[tuple[str, list
         before, number = line, (line["name"], line["number"])
         if line["number"] >= first and number not in seen:
             seen.add(number)
-            yield FILES.get(line["name"], line["name"]), [*tried, line["last"]]
+            yield FILES.get(line["name"], line["name"]), [*tried, line["seconds"]]
 
 
 def added(text: str, head: str, rows: Iterator[tuple[str, list[float]]]) -> str:
