@@ -91,6 +91,14 @@ def _check_there(folder: Path, out: Path, error: Exception | None = None) -> Non
         raise CannotWrite(got, "a folder that stays", "type the same command again") from error
 
 
+def remove(file: Path) -> None:
+    """Remove a file, if it is there; raises CannotWrite, as where a folder stands in its place."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{file} cannot be removed ({error.strerror})", "a file of ours, or none") from error
+
+
 def json_of(text: str | bytes) -> Any:
     """The values of a JSON text that anybody may have written; raises ValueError, also where it is too deep."""
     try:

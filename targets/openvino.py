@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata, util
 from pathlib import Path
 from threading import Lock
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -79,6 +80,8 @@ class OpenVino(ImageTarget):
         return self._compiled[1]
 
     def _compile(self, file: Path) -> Any:
+        # Its import sends an event to Google Analytics, unless the package that does so is missing.
+        sys.modules.setdefault("openvino_telemetry", cast(Any, None))
         import openvino
 
         core = openvino.Core()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import os
 import shutil
@@ -34,6 +35,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The same examples every time, so that a run says something of the change. `--hypothesis-profile default` draws others.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
+
+
+def pytest_configure() -> None:
+    """A process that something ends by SIGTERM says where it was; pytest's own faulthandler knows faults alone."""
+    faulthandler.register(signal.SIGTERM, file=os.dup(2), chain=True)
 
 
 @pytest.fixture(scope="session")

@@ -78,9 +78,13 @@ def _inside(folder: Path, entered: set[str]) -> Iterator[Path]:
     except OSError as error:
         raise BadData(f"{folder} cannot be read ({error.strerror})", "a folder that you may read") from error
     for entry in shown:  # an entry knows what it is without being asked for, but for a link
-        if entry.is_dir():
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError:  # a link to itself, which reading it will say
+            is_folder, is_file = False, True
+        if is_folder:
             yield from _inside(folder / entry.name, entered)
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and (entry.is_file() or not os.path.exists(entry)):
+        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and (is_file or not os.path.exists(entry)):
             yield folder / entry.name
 
 

@@ -21,7 +21,7 @@ from neuroprompt.bundles.image_files import ImageFiles
 from neuroprompt.bundles.label_formats import check_form, convert
 from neuroprompt.bundles.results import Labels, Unread
 from neuroprompt.errors import BadCheckpoint, CannotWrite
-from neuroprompt.files import json_of
+from neuroprompt.files import json_of, remove
 from neuroprompt.progress import Progress
 
 FORMAT = "neuroprompt-labels-1"
@@ -54,7 +54,7 @@ def write_labels(classify: Classify, files: ImageFiles, out: Path, of: dict[str,
         stream.seek(0)
         stream.readline()
         convert(map(json.loads, stream), out)
-    part_of(out).unlink(missing_ok=True)
+    remove(part_of(out))
     return Labels(out, count, failed, (count - done) / seconds if count > done else 0.0)
 
 

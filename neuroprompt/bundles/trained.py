@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.provenance import config_of
+from neuroprompt.contracts.tensor_files import read_tensors
 from neuroprompt.errors import BadBundle
 from neuroprompt.training.assemble import build
 from neuroprompt.training.checkpoint import load_tensors
@@ -37,8 +36,8 @@ def trained_model(bundle: Bundle, weights: Path | None = None) -> TrainedModel:
     file = bundle.folder / PROMPT
     config = config_of(bundle)
     try:
-        learned = load_file(file)
-    except (OSError, SafetensorError) as error:
+        learned, _ = read_tensors(file)
+    except ValueError as error:
         got = f"{bundle.folder} does not say what it was made of ({error})"
         raise BadBundle(got, "a bundle of 'neuroprompt export --target onnx'", "export it again") from error
     tokens = learned.pop(TOKENS, None)

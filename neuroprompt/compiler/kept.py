@@ -49,18 +49,24 @@ def once(search: Search, find: Callable[[], tuple[Program, dict[str, Any]]]) -> 
     A damaged file is searched for again, and a cache that cannot be written keeps nothing: both are no errors.
     """
     files = [folder() / f"{search.name}{ending}" for ending in (".npz", ".json")]
-    with suppress(OSError, ValueError, BadBundle):
-        report = json_of(files[1].read_bytes())
-        if isinstance(report, dict) and {"populations", "projections", "spike_match"} <= report.keys():
-            return Program.from_bytes(files[0].read_bytes()), report, True
+    with suppress(OSError, ValueError, KeyError, TypeError, BadBundle):
+        written, about = files[0].read_bytes(), json_of(files[1].read_bytes())
+        if about["sha256"] == _digest(written, about["report"]):
+            return Program.from_bytes(written), about["report"], True
     program, report = find()
     with suppress(CannotWrite, OSError):
-        write_whole(files[0], program.to_bytes())
-        write_whole(files[1], json.dumps(report).encode())
+        written = program.to_bytes()
+        write_whole(files[0], written)
+        write_whole(files[1], json.dumps({"sha256": _digest(written, report), "report": report}).encode())
         for old in sorted(folder().glob("*.json"), key=lambda file: file.stat().st_mtime)[:-MOST]:
             old.unlink(missing_ok=True)
             old.with_suffix(".npz").unlink(missing_ok=True)
     return program, report, False
+
+
+def _digest(program: bytes, report: object) -> str:
+    """The SHA-256 of both, in hex, by which damage to either is seen."""
+    return sha256(program + json.dumps(report).encode()).hexdigest()
 
 
 def folder() -> Path:

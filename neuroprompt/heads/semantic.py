@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neuroprompt.contracts.tensor_files import read_tensors
 from neuroprompt.errors import BadSetting
 from neuroprompt.heads._mapping import FrequencyHead
 
@@ -50,8 +49,8 @@ class Semantic(FrequencyHead):
     def _embeddings(self) -> tuple[Tensor, Tensor]:
         """Embeddings (K, E) and (S, E), in float64."""
         try:
-            tensors = load_file(self.file)
-        except (SafetensorError, OSError, ValueError) as error:
+            tensors, _ = read_tensors(self.file)
+        except ValueError as error:
             raise BadSetting(f"{self.file} cannot be read ({error})", "a safetensors file", FIX) from error
         target, source = (self._checked(tensors, *each) for each in self._rows().items())
         if target.shape[1] != source.shape[1]:

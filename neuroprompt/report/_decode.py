@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -36,7 +37,7 @@ def _plain(kind: Any, value: Any) -> Any:
     if is_dataclass(kind):
         hints, there = get_type_hints(kind), [f.name for f in fields(kind) if f.name in value]
         return cast(Any, kind)(**{name: _decode(hints[name], value[name]) for name in there})
-    if kind is float and isinstance(value, int):
+    if kind is float and isinstance(value, int) and abs(value) <= sys.float_info.max:
         return float(value)
     if not isinstance(value, kind):
         raise TypeError(f"{value!r} is no {kind}")

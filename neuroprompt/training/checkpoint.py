@@ -10,11 +10,11 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from neuroprompt.contracts.tensor_files import read_tensors
 from neuroprompt.errors import BadCheckpoint
-from neuroprompt.files import beside, json_of, write_whole
+from neuroprompt.files import beside, json_of, remove, write_whole
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.run_files import PROMPT, RUN, STATE
@@ -63,7 +63,7 @@ def load_state(folder: Path, config: RunConfig) -> tuple[dict[str, Tensor], dict
 def drop_state(folder: Path) -> None:
     """Remove state.safetensors, where training has ended."""
     for file in (folder / STATE, beside(folder / STATE)):
-        file.unlink(missing_ok=True)
+        remove(file)
 
 
 def load_tensors(model: PromptedModel, tensors: Mapping[str, Tensor], file: Path) -> None:
@@ -100,8 +100,7 @@ def _bytes_of(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
 
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        with safe_open(file, framework="pt") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+        return read_tensors(file)
+    except ValueError as error:
         got = f"{file} is truncated or no safetensors file ({error})"
         raise BadCheckpoint(got, "a whole file", "train again, or put the run's own file back") from error

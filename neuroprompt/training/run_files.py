@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroprompt.errors import BadCheckpoint, BadSetting, CannotWrite
-from neuroprompt.files import beside, json_of, write_whole
+from neuroprompt.files import beside, json_of, remove, write_whole
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import TrainingMetrics
 
@@ -31,7 +31,7 @@ def begin(folder: Path, config: RunConfig) -> None:
     if folder.exists() and not (folder / RUN).is_file() and foreign:
         raise CannotWrite(f"{folder} exists and is no run", "a new or empty folder", "choose another --out")
     for name in (PROMPT, BEST, METRICS, STATE):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
     write_whole(folder / RUN, _json({"format": FORMAT, "config": config.json()}))
 
 

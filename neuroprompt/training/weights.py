@@ -12,10 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from neuroprompt.contracts.tensor_files import read_tensors
 from neuroprompt.errors import BadWeights
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.workers import read_pickle
@@ -43,8 +42,10 @@ def read_weights(file: Path) -> Weights:
         with TemporaryDirectory() as folder:
             return read_weights(_converted(file, Path(folder) / "weights.safetensors"))
     try:
-        return {key: value.float() if value.is_floating_point() else value for key, value in load_file(file).items()}
-    except (SafetensorError, OSError, ValueError) as error:
+        return {
+            key: value.float() if value.is_floating_point() else value for key, value in read_tensors(file)[0].items()
+        }
+    except ValueError as error:
         raise BadWeights(f"{file} cannot be read ({error})", "a safetensors file") from error
 
 

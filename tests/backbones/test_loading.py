@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -82,9 +84,17 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
 def test_weights_that_cannot_be_read(tmp_path: Path) -> None:
     noise = tmp_path / "w.safetensors"
     noise.write_bytes(b"not a safetensors file")
-    for file, words in ((noise, "cannot be read"), (tmp_path / "none", "there are no weights")):
-        with pytest.raises(BadWeights, match=words):
+    header = json.dumps({"w": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}).encode()
+    huge = tmp_path / "huge.safetensors"
+    huge.write_bytes(struct.pack("<Q", len(header)) + header)  # torch has no such shape
+    for file, words in (
+        (noise, "cannot be read"),
+        (huge, "cannot be read"),
+        (tmp_path / "none", "there are no weights"),
+    ):
+        with pytest.raises(BadWeights, match=words) as caught:
             load_backbone(BackboneSpec("vit_tiny_patch16_224", str(file)))
+        assert "\n" not in str(caught.value)
 
 
 def test_no_hub_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

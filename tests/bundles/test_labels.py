@@ -101,8 +101,11 @@ def test_a_list_of_files(folder: Path, tmp_path: Path) -> None:
 
 def test_links_in_a_circle_end(folder: Path) -> None:
     (folder / "again").symlink_to(folder)
+    for name in ("circle", "circle.png"):
+        (folder / name).symlink_to(name)
     (folder / "x.png").mkdir()
-    assert len(list(ImageFiles([folder]))) == 30
+    assert len(files := list(ImageFiles([folder]))) == 31
+    assert [isinstance(error, Unread) for error in read_batch(files[-1:], PREPROCESS)[1]] == [True]
 
 
 def test_a_batch_is_read_as_its_images_are(folder: Path) -> None:

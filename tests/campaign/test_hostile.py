@@ -48,7 +48,7 @@ FOUND: dict[str, tuple[int, ...]] = {
     "bundle manifest": (5,),
     "files of a bundle": (5064, 5065, 5097),
     "hub": (1,),
-    "links and pipes": (7004, 7017),
+    "links and pipes": (7004, 7017, 30033, 30160),
     "recipes of hostile values": (1007, 1029, 1080, 1124),
     "tonic files": (1015, 1116),
     "shards": (1, 2, 4),
@@ -57,6 +57,9 @@ FOUND: dict[str, tuple[int, ...]] = {
     "several forms": (20022,),
     "states": (149,),
     "measurements": (30004,),
+    "accuracies": (30098,),
+    "classifiers and embeddings": (30123,),
+    "searches": (30062,),
 }
 """Numbers of files that once gave a traceback, a hang or too much memory."""
 IN_CAMPAIGN = ("several forms", "web folders", "hostile names", "checkpoints", "measurements", "searches")

@@ -25,6 +25,8 @@ COMMANDS = {
     "eval": "eval BASE/run --csv deep/a.csv",
     "export nir": "export BASE/run --target nir --out deep/out",
     "export lava": "export BASE/run --target lava --out deep/out",
+    "export onnx": "export BASE/run --target onnx --out deep/out",
+    "export web": "export BASE/run --target web --out deep/out",
     "export c": "export BASE/run --target c --out deep/out",
     "graph netx": "export BASE/graph.nir --target netx --steps 10 --out deep/out",
     "graph tuned": "export BASE/graph.nir --target lava --steps 10 --input poisson:0.5 --tune 2 --out deep/out",

@@ -76,27 +76,33 @@ def number(cell: str) -> float:
     return float(cell.replace(",", "").removesuffix(" s"))
 
 
+def added_up(first: str) -> tuple[list[list[str]], list[str]]:
+    """The rows and the last one, which is their sum by column, and in the last column the most."""
+    *rows, total = table_under(first)
+    assert total[0] == "all"
+    for column in range(1, len(total) - 1):
+        assert sum(number(row[column]) for row in rows) == number(total[column])
+    assert max(number(row[-1]) for row in rows) == number(total[-1])
+    return rows, total
+
+
 def test_the_kills_of_security_md_add_up() -> None:
     """By column over the commands, and by row over the ways; each row is at most as much hit as killed."""
-    *rows, total = table_under("command")
-    assert total[0] == "all"
-    for column in range(1, 9):
-        assert sum(number(row[column]) for row in rows) == number(total[column])
+    rows, total = added_up("command")
     for row in (*rows, total):
         assert sum(map(number, row[3:8])) == number(row[1])
         assert number(row[2]) <= number(row[1])
-    assert max(number(row[9]) for row in rows) == number(total[9])
     full = sum(number(row[1]) >= 100 for row in rows)
     assert f"{full} of {len(rows)} rows" in SECURITY
 
 
-@pytest.mark.parametrize("first", ["file", "newer file", "newest file"])
-def test_the_damaged_files_of_security_md_add_up(first: str) -> None:
-    """By column; and no row has more results than files (one command was typed wrong by the test itself)."""
-    *rows, total = table_under(first)
-    assert total[0] == "all"
-    for column in range(1, len(total)):
-        if total[column]:
-            assert sum(number(row[column]) for row in rows) == number(total[column])
-    for row in rows if first != "file" else ():
-        assert number(row[1]) - 1 <= sum(map(number, row[2:-1])) <= number(row[1]), row[0]
+def test_the_damaged_files_of_security_md_add_up() -> None:
+    """By column over the kinds, and by row over what became of them."""
+    rows, total = added_up("file")
+    for row in (*rows, total):
+        assert sum(map(number, row[2:-1])) == number(row[1]), row[0]
+    (images,) = (number(row[1]) for row in rows if row[0].startswith("images"))
+    assert f"{total[1]} damaged files" in SECURITY
+    assert f"{number(total[1]) - images:,.0f} are no images" in SECURITY
+    many = sum(number(row[1]) >= 500 for row in rows)
+    assert f"{many} of the {len(rows)} kinds" in SECURITY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,18 @@ def test_a_damaged_file_is_searched_for_again(damage: bytes, ending: str) -> Non
     assert not before
     assert again.fixed_program.to_bytes() == first.fixed_program.to_bytes()
     assert fit()[1]
+
+
+@pytest.mark.parametrize("key", ["populations", "projections", "spike_match"])
+def test_a_report_of_other_values_is_searched_for_again(key: str) -> None:
+    first, _ = fit()
+    (file,) = kept.folder().glob("*.json")
+    about = json.loads(file.read_text())
+    about["report"][key] = {"x": 1}
+    file.write_text(json.dumps(about))
+    again, before = fit()
+    assert not before
+    assert again.scale_report == first.scale_report
 
 
 def test_other_code_and_another_number_of_runs_search_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ number alone, so that a campaign which is itself interrupted goes on where it wa
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -24,7 +25,9 @@ import re
 import shutil
 import signal
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -241,7 +244,7 @@ def half_written(files: Files, expected: Files, case: Case) -> dict[str, str]:
     """What has appeared and is not what the undisturbed run wrote, nor whole by its format."""
     faults = {}
     for name, data in files.items():
-        of_each_run = case.differs(name) and not (case.grows(name) and name.endswith(".json"))
+        of_each_run = case.differs(name) and not (case.grows(name) and name.endswith((".json", ".npz")))
         if of_each_run or data in (expected.get(name), case.given.get(name)):
             continue
         words = broken(Path(name).suffix, data) if case.grows(name) else "bytes of no undisturbed run"
@@ -258,6 +261,10 @@ def broken(suffix: str, data: bytes) -> str:
         except ValueError as error:
             return str(error)
         return ""
+    if suffix == ".npz":
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return archive.testzip() or ""
+        return "no whole archive"
     if suffix == ".safetensors":
         return _broken_tensors(data)
     return "" if data else "empty"

@@ -21,6 +21,16 @@ def log(name: str) -> bool:
     return name.endswith("log.txt")
 
 
+def shard(name: str) -> bool:
+    """What a shard found, whole once it is there."""
+    return name.endswith("shard.npz")
+
+
+def verified(name: str) -> bool:
+    """What shards of `verify` keep: a log, and what they found, with the seconds that it took."""
+    return log(name) or shard(name)
+
+
 def timed(name: str) -> bool:
     """What holds times of this machine."""
     return name.startswith("cache/") or "/latency-" in name or name.endswith((".html", ".svg", ".json"))
@@ -28,6 +38,7 @@ def timed(name: str) -> bool:
 
 DATA = "BASE/graph.nir --inputs BASE/items.npy --steps 8"
 ITEMS = f"run {DATA}"
+SHARDS = "--targets loihi --engine local --shards 2 --work work"
 SWEEP = f"sweep {TINY} --limit 20 --epochs 1 --grid method=linear"
 CACHE = {"NEUROPROMPT_CACHE": "cache"}
 COMMANDS: tuple[Case, ...] = (
@@ -48,7 +59,7 @@ COMMANDS: tuple[Case, ...] = (
     Case("run shards", f"{ITEMS} --engine local --shards 2 --work work --out l.csv", differs=log),
     Case("run figure", f"{ITEMS} --labels BASE/labels.npy --figure f.png"),
     Case("verify figure", "verify BASE/graph.nir --steps 5 --targets reference,loihi --figure v.svg"),
-    Case("verify shards", f"verify {DATA} --targets loihi --engine local --shards 2 --work work", differs=log),
+    Case("verify shards", f"verify {DATA} {SHARDS}", grows=shard, differs=verified),
     Case("energy chip", "energy BASE/graph.nir --steps 5 --target loihi --precision fixed --chip c.svg"),
     Case("run spikes", "run BASE/lava --target loihi --out s.npz"),
     Case("card", "card lava --license mit"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from neuroprompt.energy.measured import MeasuredEnergy
 from neuroprompt.energy.rapl import Measurement
 from neuroprompt.report._decode import decode
+from neuroprompt.report._measured import Kept
+from neuroprompt.report._subject import Subject
 from neuroprompt.simulators.compare import Mismatch, NodeAgreement, ValueAgreement
 from neuroprompt.simulators.verify import ReferenceRun, TargetAgreement, Verification
 from neuroprompt.training.accuracy import Accuracy, Corruption, Elsewhere
@@ -49,8 +53,24 @@ def test_what_was_kept_is_read_back(result: Verification | Accuracy | MeasuredEn
 
 
 @pytest.mark.parametrize(
-    "wrong", [[], {}, {"clean": "high", "noise": {}, "images": 3}, {"clean": 0.5, "noise": [], "images": 3}]
+    "wrong",
+    [
+        *([], {}, {"clean": "high", "noise": {}, "images": 3}, {"clean": 0.5, "noise": [], "images": 3}),
+        {"clean": 10**400, "noise": {}, "images": 3},
+    ],
 )
 def test_what_is_no_result_is_an_error(wrong: Any) -> None:
     with pytest.raises((KeyError, TypeError, AttributeError)):
         decode(Accuracy, wrong)
+
+
+@pytest.mark.parametrize("values", [[1], 5, {"digest": 3}, {"digest": {"verify": 7}}, {"digest": [1]}])
+def test_kept_values_of_other_kinds_are_measured_again(values: Any, tmp_path: Path) -> None:
+    file = tmp_path / "measured.json"
+    file.write_text(json.dumps(values))
+    kept, subject = Kept(file), cast(Subject, SimpleNamespace(digest="digest"))
+    accuracy = Accuracy(0.5, {}, 3)
+    assert kept.get(subject, "accuracy", Accuracy) is None
+    assert kept.get(subject, "verify", Verification) is None
+    kept.put(subject, "accuracy", accuracy)
+    assert Kept(file).get(subject, "accuracy", Accuracy) == accuracy

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from label_images import means_bundle
 from net_bounds import rounding
 from torch import nn
 
@@ -109,3 +112,34 @@ def test_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (there.ok, there.fix) == (False, 'pip install "neuroprompt-toolkit[openvino]"')
     with pytest.raises(RuntimeMissing, match="openvino is not installed"):
         ImageTarget.named("openvino")
+
+
+SENDS_NOTHING = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from neuroprompt.contracts.deployment import ImageTarget
+
+asked = []
+sys.addaudithook(lambda event, words: asked.append(words) if event.startswith("socket.") else None)
+logits = ImageTarget.named("openvino", threads=1).logits(Path(sys.argv[1]), np.ones((2, 3, 4, 4), np.float32))
+assert logits.tolist() == [[1, 1, 1], [1, 1, 1]], logits
+assert asked == [], asked
+assert not any(name.startswith("openvino_telemetry.") for name in sys.modules)
+"""
+
+
+def test_its_import_asks_nobody_for_anything(tmp_path: Path) -> None:
+    """OpenVINO's package sends an event to Google Analytics as it is imported, by a file that it makes at home."""
+    size = {"size": [4, 4], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
+    bundle = means_bundle(tmp_path / "means", size, ("r", "g", "b"))
+    home = tmp_path / "home"
+    home.mkdir()
+    command = [sys.executable, "-c", SENDS_NOTHING, str(bundle.folder / "model.onnx")]
+    done = subprocess.run(
+        command, env={**os.environ, "HOME": str(home)}, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (home / "intel").exists()

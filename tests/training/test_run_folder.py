@@ -199,6 +199,16 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["thesis.txt"]
 
 
+def test_a_folder_in_place_of_a_file_is_one_line(run: Path) -> None:
+    config = load_config(run)
+    assert config is not None
+    (run / "metrics.json").unlink(missing_ok=True)
+    (run / "metrics.json").mkdir()
+    with pytest.raises(CannotWrite, match=r"metrics\.json cannot be removed") as caught:
+        begin(run, config)
+    assert "\n" not in str(caught.value)
+
+
 def test_state_is_read_back_and_belongs_to_its_run(tmp_path: Path) -> None:
     config = RunConfig()
     assert load_state(tmp_path, config) is None
