@@ -47,6 +47,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """At its own end Python clears everything, or extension modules complain of leaks."""
+    gc.unfreeze()
+
+
 def pytest_xdist_auto_num_workers() -> int | None:
     """One process more than cores: many tests wait for processes that they start."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
