@@ -167,12 +167,15 @@ def _commands(block: Block) -> list[str]:
     return [step.partition(" > ")[0] for step in steps if step.startswith("neuroprompt ")]
 
 
-def prepare(needs: list[str], materials: Path) -> None:
-    """Make what is needed in the folder `materials`, unless it is there."""
+def prepare(needs: list[str], materials: Path, *, short: bool = False) -> None:
+    """Make what is needed in the folder `materials`, unless it is there.
+
+    `short` trains for one epoch: enough for pages that do not go on from the run.
+    """
     for need, command in MATERIALS.items():
         if need in needs and not (materials / command.split()[-1]).is_dir():
             with contextlib.chdir(materials):
-                printed, code = run_command(command)
+                printed, code = run_command(re.sub(r"--epochs \d+", "--epochs 1", command) if short else command)
             assert code == 0, printed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import itertools
 import os
 import shutil
@@ -22,7 +23,7 @@ from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 
-# One process a core (pytest-xdist), one thread a process, or as many as are asked for; children read the variable.
+# One thread a process (pytest-xdist), or as many as are asked for; children read the variable.
 THREADS = os.environ.get("NEUROPROMPT_TEST_THREADS", "1")
 os.environ["OMP_NUM_THREADS"] = THREADS
 torch.set_num_threads(int(THREADS))
@@ -40,6 +41,42 @@ settings.load_profile("same")
 def pytest_configure() -> None:
     """A process that something ends by SIGTERM says where it was; pytest's own faulthandler knows faults alone."""
     faulthandler.register(signal.SIGTERM, file=os.dup(2), chain=True)
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    gc.disable()  # importing everything makes no garbage, but has Python look for it again and again
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: Python need not look through it whenever it looks for garbage of a test."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """At its own end Python clears everything, or extension modules complain of leaks."""
+    gc.unfreeze()
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process more than cores: many tests wait for processes that they start."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # pytest-xdist's own
+    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)  # behind the choice by marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each process gets one part of the list (pytest-xdist): deal the longest tests to their beginnings.
+
+    So that no process is left alone with one of them at the end.
+    """
+    processes: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    longest = [item for item in items if item.get_closest_marker("longest")]
+    others = [item for item in items if not item.get_closest_marker("longest")]
+    share = -(-len(others) // processes)
+    parts = ((*longest[k::processes], *others[k * share :][:share]) for k in range(processes))
+    items[:] = itertools.chain.from_iterable(parts)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 import neuroprompt as npt
+from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.files import sha256
+from neuroprompt.training.backbone import EMBEDDED
 from neuroprompt.training.config import configure
 
 
@@ -21,10 +23,12 @@ def files_of(folder: Path) -> dict[str, str]:
 def test_all_that_is_written_has_the_same_bytes_twice(
     method: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(EMBEDDED, "depth", 3)  # the exporter takes a second a block
     for time in ("once", "again"):
         (tmp_path / time).mkdir()
         monkeypatch.chdir(tmp_path / time)
-        config = configure(method=method, settings=settings, limit=40, epochs=1, batch=16)
+        backbone = BackboneSpec(random=True)
+        config = configure(method=method, settings=settings, backbone=backbone, limit=40, epochs=1, batch=16)
         npt.train(config, "run", accelerator="cpu")
         for target in ("lava", "nir", *(() if method == "lorsp" else ("onnx",))):
             npt.export("run", target, target=target)

@@ -246,6 +246,7 @@ def test_doctor_redoes_the_comparison_of_a_bundle(command: Command, onnx_bundle:
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_the_demo_ends_with_a_report(command: Command, lava: SpikingTarget, tmp_path: Path) -> None:
     result = command("demo", "--out", tmp_path / "demo", "--json")
     assert result.code == 0

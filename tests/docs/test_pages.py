@@ -19,8 +19,9 @@ from neuroprompt import errors
 from neuroprompt.cli._app import VERBS, app
 
 ROOT = Path(__file__).resolve().parents[2]
-SLOW = {"README", "how-to/cluster", "how-to/report", "tutorials/deploy", "tutorials/loihi"}
-"""Pages that run many simulators, time graphs, start more processes, or write a report."""
+SLOW = {"README", "how-to/cluster", "how-to/python", "how-to/report", "tutorials/deploy", "tutorials/loihi"}
+"""Pages that run many simulators, time graphs, start more processes, write a report, or go on from README's own run."""
+LONGEST = {"README", "how-to/cluster", "tutorials/loihi"}
 
 
 verbs_page = cache(generated.verbs)
@@ -32,19 +33,31 @@ def named(page: Path) -> str:
 
 @pytest.fixture(scope="session")
 def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What pages need: one run and its bundles, made by whichever process comes first."""
+    """What slow pages need: one run and its bundles, made by whichever process comes first."""
+    return made_once(tmp_path_factory, "materials", lambda folder: blocks.prepare(list(blocks.MATERIALS), folder))
+
+
+@pytest.fixture(scope="session")
+def short_materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a run of one epoch: enough for what the other pages print, where numbers may differ."""
     needs = list(blocks.MATERIALS)
-    return made_once(tmp_path_factory, "materials", lambda folder: blocks.prepare(needs, folder))
+    return made_once(tmp_path_factory, "short", lambda folder: blocks.prepare(needs, folder, short=True))
 
 
 def pages() -> list[object]:
-    marks = {page: [pytest.mark.slow] if named(page) in SLOW else [] for page in blocks.PAGES}
-    return [pytest.param(page, id=named(page), marks=marks[page]) for page in blocks.PAGES if blocks.blocks_of(page)]
+    def marks(name: str) -> list[pytest.MarkDecorator]:
+        return [mark for mark, names in ((pytest.mark.slow, SLOW), (pytest.mark.longest, LONGEST)) if name in names]
+
+    shown = {named(page): page for page in blocks.PAGES if blocks.blocks_of(page)}
+    return [pytest.param(page, id=name, marks=marks(name)) for name, page in shown.items()]
 
 
 @pytest.mark.parametrize("page", pages())
-def test_the_blocks_of_a_page_run_and_print_what_it_shows(page: Path, materials: Path) -> None:
-    blocks.run_page(page, materials)
+def test_the_blocks_of_a_page_run_and_print_what_it_shows(
+    page: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    made = "materials" if named(page) in SLOW else "short_materials"
+    blocks.run_page(page, request.getfixturevalue(made) if blocks.needs_of(page) else tmp_path)
 
 
 @pytest.mark.parametrize(

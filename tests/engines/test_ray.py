@@ -110,6 +110,7 @@ def cluster() -> Iterator[Callable[..., Nodes]]:
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_a_sweep_survives_a_killed_node_and_equals_the_local_one(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
     """One core a node, so that both work; the killed node's run goes on at the other, to the same bits."""
     nodes = cluster(1, 1)

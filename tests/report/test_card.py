@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from neuroprompt.errors import BadBundle, BadData, UnknownName
 from neuroprompt.report.card import card as write_card
 from neuroprompt.report.card import read_accuracy
 from neuroprompt.training.accuracy import Accuracy
+from neuroprompt.training.backbone import EMBEDDED
 from neuroprompt.training.config import configure
 from neuroprompt.training.dataset import load_data
 from neuroprompt.training.loop import train
@@ -44,6 +45,14 @@ HEADINGS = [
 ]
 FEW: dict[str, Any] = {"limit": 30, "epochs": 1, "batch": 10, "backbone": BackboneSpec(random=True)}
 Exported = Callable[[str], Bundle]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_blocks() -> Iterator[None]:
+    """Exporting takes about a second a block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EMBEDDED, "depth", 3)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import importlib
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, BadSetting, CannotWrite
 from neuroprompt.report.write import Report
 from neuroprompt.report.write import report as write_report
+from neuroprompt.training.backbone import EMBEDDED
 from neuroprompt.training.config import configure
 from neuroprompt.training.loop import train
 
@@ -40,7 +41,15 @@ def trained(folder: Path, method: str, **more: Any) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def _few_blocks() -> Iterator[None]:
+    """Exporting takes about a second a block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EMBEDDED, "depth", 3)
+        yield
+
+
+@pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run with its bundles, and a linear probe beside it."""
     from neuroprompt.training.run_folder import Run
@@ -52,7 +61,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"run": run, "onnx": place / "onnx", "lava": place / "lava", "linear": trained(place / "linear", "linear")}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def report(chain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     out = tmp_path_factory.mktemp("report") / "r.html"
     return out, write_report(list(chain.values()), out, command=["neuroprompt", "report", "<b>"], **QUICK)
