@@ -26,9 +26,10 @@ from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.onnxgraph.activations import activations, largest, means, powers
 from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import integer_products
+from neuroprompt.onnxgraph.rotate import rotate
 from neuroprompt.onnxgraph.rounding import round_weights
 from neuroprompt.onnxgraph.sensitive import sensitive
-from neuroprompt.onnxgraph.smooth import Scaled, scale_inputs, smooth, unscale
+from neuroprompt.onnxgraph.smooth import Scaled, scale_inputs, scale_values, smooth, unscale
 from neuroprompt.progress import SILENT, Progress
 
 SHRINK = np.linspace(1.0, 0.3, 36)
@@ -171,11 +172,16 @@ def quantise_dynamic(file: Path, out: Path, images: Floats | None = None) -> int
 
 
 def _smoothed(file: Path, images: Floats) -> tuple[onnx.ModelProto, Scaled]:
-    """The model of `file` with the wide channels of tokens in the weights, and what `scale_inputs` changed."""
+    """The model of `file`, tokens rotated and their wide channels in the weights; and what `scale_inputs` changed."""
     model = _named(file)
+    rotate(model)
     smooth(model, largest(model, _inputs(model, _chosen(model)), images))
     tokens = [node for node in _chosen(model) if node.op_type == "MatMul"]
-    return model, scale_inputs(model, largest(model, _inputs(model, tokens), images)) if tokens else {}
+    if not tokens:
+        return model, {}
+    wide = largest(model, _inputs(model, tokens), images)
+    smoothed = scale_values(model, wide)
+    return model, scale_inputs(model, {name: peaks for name, peaks in wide.items() if name not in smoothed})
 
 
 def _named(file: Path) -> onnx.ModelProto:
