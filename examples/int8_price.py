@@ -138,7 +138,8 @@ def paired(asked: argparse.Namespace) -> None:
     dense, *others = asked.methods
     print(f"\n| graph | measured | {dense} | " + " | ".join(f"{m} | {m} less {dense}" for m in others) + " |")
     print("|---|---|---|" + "---|---|" * len(others))
-    for graph, what in product(("baked", "naive"), ("fp32", "drop", "changed", "error")):
+    measured = [*product(("baked", "naive"), NAMES), *product((PROMPT,), ("drop", "error"))]
+    for graph, what in measured:
         cells = [of(rows[dense], graph, what)]
         columns = [f"{mean(cells[0]):.2f}"]
         for method in others:
@@ -147,6 +148,8 @@ def paired(asked: argparse.Namespace) -> None:
         print(f"| {graph} | {NAMES[what]} | " + " | ".join(columns) + " |")
 
 
+PROMPT = "naive less baked"
+"""What rounding the prompt costs: only the naive graph rounds it."""
 NAMES = {
     "fp32": "accuracy in 32 bits, %",
     "drop": "points lost in int8",
@@ -156,7 +159,8 @@ NAMES = {
 
 
 def of(rows: list[dict[str, Any]], graph: str, what: str) -> list[float]:
-    return [row[graph][what] for row in rows]
+    first, _, less = graph.partition(" less ")
+    return [row[first][what] - (row[less][what] if less else 0.0) for row in rows]
 
 
 def mean(values: list[float]) -> float:

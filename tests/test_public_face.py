@@ -23,7 +23,7 @@ VERBS = {
     "run": "bundle images target precision lanes listed out threads batch_size provider graph_level form progress",
     "verify": "model inputs targets progress labels decode reader first",
     "energy": "what generator_prices backbone_prices onnx seconds",
-    "bench": "what weights tokens batch rounds threads progress",
+    "bench": "what weights tokens batch rounds threads cpu_time progress",
     "report": "what out noises rounds prices beside neurons skip weights known fresh command progress",
     "card": "bundle accuracy prices licence",
     "push": "bundle repo private progress",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -54,6 +55,7 @@ def bench(
     batch: int = 1,
     rounds: int = 20,
     threads: int | None = None,
+    cpu_time: bool = False,
     progress: Progress = SILENT,
 ) -> LatencyBenchmark:
     """`bench_model` of an ONNX bundle, or of a backbone with a random head and `tokens` tokens of random bits a block.
@@ -61,7 +63,7 @@ def bench(
     `weights` where the file of a bundle's backbone has moved. Which of a bundle's two 32-bit files was faster is kept
     for `run` (`neuroprompt.bundles.choice`). Raises BadBundle, BadCheckpoint, BadSetting, BadWeights.
     """
-    timing = partial(bench_model, batch=batch, rounds=rounds, threads=threads, progress=progress)
+    timing = partial(bench_model, batch=batch, rounds=rounds, threads=threads, cpu_time=cpu_time, progress=progress)
     if isinstance(what, BackboneSpec):
         return timing(*_random(what, tokens))
     bundle = what if isinstance(what, Bundle) else Bundle.open(what, "onnx")
@@ -80,6 +82,7 @@ def bench_model(
     batch: int = 1,
     rounds: int = 20,
     threads: int | None = None,
+    cpu_time: bool = False,
     progress: Progress = SILENT,
     baked_files: Mapping[str, Path] | None = None,
 ) -> LatencyBenchmark:
@@ -97,10 +100,14 @@ def bench_model(
     at hand. pytorch: the unbaked model in PyTorch. Every round runs all, in an order drawn anew, and a ratio is of two
     times of one round: what else the machine does meets all alike.
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
+    `cpu_time`: by the processor time of one thread, which hardly depends on what else the machine does. A browser is
+    another process, and is left out.
 
     Raises BadSetting, ParityError where a baked form and PyTorch differ, Unsupported where a graph is not countable.
     """
-    threads = torch.get_num_threads() if threads is None else threads
+    threads = (1 if cpu_time else torch.get_num_threads()) if threads is None else threads
+    if cpu_time and threads != 1:
+        raise BadSetting(f"processor time of {threads} threads", "that of one", "--cpu-time without --threads")
     if batch < 1 or rounds < 1 or threads < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}, threads {threads}", "each at least 1")
     shape = model.backbone.site.image
@@ -135,8 +142,11 @@ def bench_model(
         counted = {name: count_graph(file).total for name, file in files.items()}
         sizes = {name: file.stat().st_size for name, file in files.items()}
         with ExitStack() as stack:
-            web, missing = _web(stack, files, images, expected, progress)
-            seconds = in_turn({**runs, **web}, rounds, progress)
+            web, missing = dict[str, Callable[[], Took]](), {WEB: "a browser's processor time is not ours to read"}
+            if not cpu_time:
+                web, missing = _web(stack, files, images, expected, progress)
+            clock = time.process_time if cpu_time else time.perf_counter
+            seconds = in_turn({**runs, **web}, rounds, progress, clock)
         joules = _measured({name: runs[name] for name in ("bare", "baked")}, batch)
     return LatencyBenchmark(
         ms={name: middle([1e3 * s for s in times]) for name, times in seconds.items()},
@@ -153,6 +163,7 @@ def bench_model(
         batch=batch,
         rounds=rounds,
         threads=threads,
+        cpu_time=cpu_time,
     )
 
 

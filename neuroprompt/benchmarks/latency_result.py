@@ -28,6 +28,7 @@ class LatencyBenchmark:
     max_abs_diff    largest difference of the baked graph's logits from PyTorch's; max_rel_diff: of the logits' range
     top1_agreement  share of images whose class is the same
     missing         runtimes that were not at hand, with the reason
+    cpu_time        whether `ms` and `ratio` are processor time, and not that of a clock on the wall
     """
 
     ms: Middles
@@ -45,6 +46,7 @@ class LatencyBenchmark:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    cpu_time: bool = False
 
     @property
     def energy_delay(self) -> dict[str, float]:
@@ -101,6 +103,7 @@ class LatencyBenchmark:
             "energy_delay_measured_js": self.energy_delay_measured,
             "fastest": self.fastest,
             "note": self.note,
+            "cpu_time": self.cpu_time,
         }
 
     @classmethod
@@ -109,4 +112,7 @@ class LatencyBenchmark:
         times = from_json(values["ms"], values["ms_quartiles"])
         ratios = from_json(values["ratio"], values["ratio_quartiles"])
         more = {key: values.get(key, {}) for key in ("macs_int8", "bytes", "accuracy", "measured", "missing")}
-        return cls(times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN}, **more)
+        cpu = bool(values.get("cpu_time", False))
+        return cls(
+            times, ratios, values["nodes"], values["macs"], **{key: values[key] for key in PLAIN}, **more, cpu_time=cpu
+        )

@@ -65,16 +65,21 @@ def from_json(medians: Mapping[str, float], quartiles: Mapping[str, Sequence[flo
     return {name: Middle(median, *quartiles[name]) for name, median in medians.items()}
 
 
-def in_turn(runs: Mapping[str, Callable[[], object]], rounds: int, progress: Progress) -> dict[str, list[float]]:
-    """Seconds of every run in every round; the first rounds warm up and are not kept."""
+def in_turn(
+    runs: Mapping[str, Callable[[], object]],
+    rounds: int,
+    progress: Progress,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds of every run in every round, by `clock`; the first rounds warm up and are not kept."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     order, draw = list(runs), random.Random(0)
     for i in progress.track(range(WARM_UP + rounds), "timing"):
         draw.shuffle(order)
         for name in order:
-            start = time.perf_counter()
+            start = clock()
             result = runs[name]()
-            elapsed = time.perf_counter() - start
+            elapsed = clock() - start
             if i >= WARM_UP:
                 seconds[name].append(float(result) if isinstance(result, Took) else elapsed)
     return seconds

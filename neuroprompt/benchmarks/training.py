@@ -18,7 +18,7 @@ from neuroprompt.errors import BadSetting, Unsupported
 from neuroprompt.progress import SILENT, Progress
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.cast import KINDS
-from neuroprompt.training.devices import launch
+from neuroprompt.training.devices import launch, warn_of_bf16
 from neuroprompt.training.model import PromptedModel
 
 BASE, GENERATOR, PLAIN, CLASSES = "linear", " generator", " plain", 100
@@ -103,6 +103,7 @@ def bench_training(
     if batch < 1 or rounds < 1:
         raise BadSetting(f"batch {batch}, rounds {rounds}", "each at least 1")
     fabric = launch(device, 1, "auto", precision)
+    warn_of_bf16(fabric, progress)
     backbone = load_backbone(spec)
     runs: dict[str, Callable[[], None]] = {}
     peaks: dict[str, int] = {}

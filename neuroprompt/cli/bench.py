@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "bench out/onnx",
         "bench --backbone vit_base_patch16_224 --tokens 50 --random-weights",
         "bench out/onnx --batch 8 --json",
+        "bench out/onnx --cpu-time",
         "bench --training --backbone vit_small_patch16_224 --random-weights --method vpt-deep --tokens 50",
         "bench --spiking --width 2048 --layers 3 --steps 100",
         "bench --startup out/onnx",
@@ -74,6 +75,9 @@ def bench(
     threads: Annotated[
         int | None, typer.Option(help="Threads of each (default: torch's); 1 is steadier on a busy machine.")
     ] = None,
+    cpu_time: Annotated[
+        bool, typer.Option("--cpu-time", help="Compare processor time of one thread: steady on a busy machine.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Time the baked graph beside others of the same model; only ratios within one run count.
@@ -94,6 +98,8 @@ def bench(
         raise BadSetting("--training with --threads", "--training --backbone NAME")
     if (device, precision) != ("cpu", "auto") and not training:
         raise BadSetting("--device or --precision without --training", "--training --backbone NAME --device cuda")
+    if cpu_time and (training or spiking or startup or bulk is not None):
+        raise BadSetting("--cpu-time with another benchmark", "bench BUNDLE --cpu-time")
     if workers and not training:
         raise BadSetting("--workers without --training", "--training --backbone NAME --workers N")
     rounds = (5 if bulk is not None else 3 if spiking or startup else 20) if rounds is None else rounds
@@ -154,6 +160,7 @@ def bench(
                 batch=1 if batch is None else batch,
                 rounds=rounds,
                 threads=threads,
+                cpu_time=cpu_time,
                 progress=progress,
             )
         _show_latency(timed, json)
@@ -197,7 +204,8 @@ def _show_latency(result: LatencyBenchmark, json: bool) -> None:
         )
         for name, ms in result.ms.items()
     ]
-    title = f"median of {result.rounds} rounds, batch {result.batch}, {result.threads} threads"
+    what = "processor time, " if result.cpu_time else ""
+    title = f"{what}median of {result.rounds} rounds, batch {result.batch}, {result.threads} threads"
     columns = ("graph", "ms", "over bare", "middle half", "nodes", "energy", "MB")
     emit(
         result.json(),

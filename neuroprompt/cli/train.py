@@ -182,7 +182,9 @@ def train(
         int, typer.Option(help="How many machines; torchrun or srun starts the same command on each.")
     ] = 1,
     strategy: Annotated[str, typer.Option(help="auto or ddp.")] = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed.")] = "32-true",
+    precision: Annotated[
+        str, typer.Option(help="32-true, bf16-mixed, 16-mixed, or auto (on a GPU bf16-mixed).")
+    ] = "32-true",
     workers: Annotated[int, typer.Option(help="Processes that decode training images (0: threads).")] = 0,
     log: Annotated[str | None, typer.Option(help="Log every epoch into --out/logs: csv or tensorboard.")] = None,
     json: Json = False,
@@ -192,15 +194,17 @@ def train(
     Ctrl-C leaves a checkpoint; the same command goes on from it and ends with the same result.
     """
     from neuroprompt.contracts.learning import Head, Prompt
-    from neuroprompt.report.course import COURSE, draw_course
-    from neuroprompt.training.devices import is_first
-    from neuroprompt.training.loop import train as train_run
 
     if help_settings:
         _list_settings(Prompt.part(method), Head.part(head), json)
         return
     options = completed(ctx)
     config = config_of(options)
+    # Settings and mistakes are answered before Fabric and Matplotlib are imported, which takes longer than torch.
+    from neuroprompt.report.course import COURSE, draw_course
+    from neuroprompt.training.devices import is_first
+    from neuroprompt.training.loop import train as train_run
+
     with stdout_is_ours():
         run = train_run(
             config,

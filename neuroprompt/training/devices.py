@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from neuroprompt.errors import BadSetting
+from neuroprompt.progress import Progress
 from neuroprompt.training.config import PRECISIONS
 
 LAUNCHED = ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR")
@@ -54,8 +55,15 @@ def launch(accelerator: str, devices: int | str, strategy: str, precision: str, 
     return fabric
 
 
+def warn_of_bf16(fabric: Fabric, progress: Progress) -> None:
+    """Say that bf16-mixed is many times slower than 32 bits, where a processor without instructions for it trains."""
+    mixed = str(fabric.strategy.precision.precision) == "bf16-mixed"
+    if mixed and fabric.device.type == "cpu" and not has_bf16():
+        progress.say("this processor has no bf16 instructions, so that bf16-mixed is slow: leave out --precision")
+
+
 def has_bf16() -> bool:
-    """Whether the processor has instructions for bf16; without them bf16-mixed is many times slower than 32 bits."""
+    """Whether the processor has instructions for bf16."""
     try:
         words = Path("/proc/cpuinfo").read_text().split()
     except OSError:  # macOS: every Apple processor since the M2 has them

@@ -22,7 +22,7 @@ from neuroprompt.training.checkpoint import drop_state, load_state
 from neuroprompt.training.classifier import read_classifier
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
-from neuroprompt.training.devices import has_bf16, launch
+from neuroprompt.training.devices import launch, warn_of_bf16
 from neuroprompt.training.logs import check_log
 from neuroprompt.training.model import PromptedModel, preprocess_for
 from neuroprompt.training.run_files import is_finished, load_config
@@ -116,8 +116,7 @@ def _train(
     state = load_state(out, config) if earlier is not None else None
     if checkpointing:
         model.backbone.checkpoint()
-    if fabric.device.type == "cpu" and config.precision == "bf16-mixed" and not has_bf16():
-        progress.say("this processor has no bf16 instructions, so that bf16-mixed is slow: leave out --precision")
+    warn_of_bf16(fabric, progress)
     with torch.random.fork_rng(devices=[]):
         saver = Saver(fabric, config, model, out, every)
         if state is None:

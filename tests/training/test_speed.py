@@ -104,7 +104,7 @@ def test_bf16_without_instructions_for_it_is_named(tmp_path: Path, monkeypatch: 
             self.lines.append(line)
 
     for has, folder in ((False, "slow"), (True, "fast")):
-        monkeypatch.setattr("neuroprompt.training.loop.has_bf16", lambda has=has: has)
+        monkeypatch.setattr("neuroprompt.training.devices.has_bf16", lambda has=has: has)
         progress = Lines()
         train(config(epochs=1), tmp_path / folder, progress, accelerator="cpu", precision="bf16-mixed")
         assert any("no bf16 instructions" in line for line in progress.lines) is not has
