@@ -279,7 +279,7 @@ def test_what_8_bits_hurt_most_stays_in_32() -> None:
     fine, coarse = (-4.0, 4.0), (-1000.0, 1000.0)
     assert sensitive(model, nodes, {"x": fine, "y": fine}, images) == frozenset()
     assert sensitive(model, nodes, {"x": coarse, "y": fine}, images) == {"y"}
-    assert "z" not in sensitive(model, nodes, {"x": fine, "y": coarse}, images), "more than a quarter of the weights"
+    assert "z" not in sensitive(model, nodes, {"x": fine, "y": coarse}, images), "more than a fifth of the weights"
 
 
 def test_16_bits(whole: Path, images: NDArray[np.float32], tmp_path: Path) -> None:
