@@ -109,5 +109,5 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def look(browser: Browser) -> Look:
-    """What the browser sees of a file: `look(file, width, height, dark=...)`."""
+    """What the browser sees of a file: `look(file, width, height, dark=..., screenshot=...)`."""
     return browser.look

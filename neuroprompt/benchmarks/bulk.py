@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from neuroprompt.benchmarks.rounds import Middle, in_turn, middle, ratio
 from neuroprompt.bundles.artefact import run
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.classify import workers_for
-from neuroprompt.bundles.forms import forms_of
-from neuroprompt.bundles.image_files import read_batch
+from neuroprompt.bundles.forms import PORTABLE, forms_of
+from neuroprompt.bundles.image_files import read_batch, read_image
 from neuroprompt.bundles.image_settings import preprocess_of
 from neuroprompt.bundles.predict import BATCH
 from neuroprompt.bundles.results import Labels
@@ -34,8 +34,9 @@ class BulkBenchmark:
     run            `neuroprompt.run` of the folder with its labels in a CSV file: decoding, and loading the model, too
     alone          ONNX Runtime on the same batches, decoded before: one after the other, all threads inside each
     alone_at_once  the same, a thread for each of several batches, as `run` does it
+    one_by_one     the loop that people write: read an image, ask ONNX Runtime, in one thread, with the 32-bit file
 
-    The ratios are `run` over the others, in images a second, of the same round.
+    The ratios are `run` over the others, in images a second, of the same round. `form` is the file of all but the last.
     """
 
     images: int
@@ -105,6 +106,7 @@ def bench_bulk(
             "run": whole,
             "alone": _alone(model, decoded, 1, threads),
             "alone_at_once": _alone(model, decoded, workers, inside),
+            "one_by_one": _one_by_one(forms_of(bundle)[PORTABLE], there, preprocess),
         }
         seconds = in_turn(runs, rounds, progress)
     return BulkBenchmark(
@@ -115,23 +117,13 @@ def bench_bulk(
         size=(width, height),
         form=how.form,
         images_per_second={name: images / middle(times).median for name, times in seconds.items()},
-        ratio={f"run_over_{name}": ratio(seconds[name], seconds["run"]) for name in ("alone", "alone_at_once")},
+        ratio={f"run_over_{name}": ratio(times, seconds["run"]) for name, times in seconds.items() if name != "run"},
     )
 
 
 def _alone(model: Path, batches: list[Floats], workers: int, threads: int) -> Callable[[], object]:
     """A session of ONNX Runtime on all batches, so many at a time; it is opened before, and not timed."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # as in `run`
-    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-
-    def logits(images: Floats) -> Any:
-        return session.run(None, {name: images})
+    logits = _session(model, threads)
 
     def all_batches() -> object:
         if workers == 1:
@@ -140,6 +132,25 @@ def _alone(model: Path, batches: list[Floats], workers: int, threads: int) -> Ca
             return list(pool.map(logits, batches))
 
     return all_batches
+
+
+def _one_by_one(model: Path, files: list[Path], preprocess: Mapping[str, Any]) -> Callable[[], object]:
+    """Every image read and classified by itself, in this thread; the session is opened before, and not timed."""
+    logits = _session(model, 1)
+    return lambda: [int(np.argmax(logits(read_image(file, preprocess)[None])[0])) for file in files]
+
+
+def _session(model: Path, threads: int) -> Callable[[Floats], Any]:
+    """The outputs of an ONNX file for a batch, by ONNX Runtime's own interface."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # as in `run`
+    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})
 
 
 def _write(folder: Path, images: int, size: tuple[int, int]) -> Path:

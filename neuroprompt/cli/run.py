@@ -64,7 +64,7 @@ def run(
         ),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="fixed (Loihi's integers) or float, of neurons (default: fixed).")
+        str | None, typer.Option(help="fixed (the chip's integers) or float, of neurons (default: fixed).")
     ] = None,
     target: Annotated[
         str | None,

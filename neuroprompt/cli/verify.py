@@ -25,6 +25,7 @@ from neuroprompt.cli._graphs import (
 )
 from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
 from neuroprompt.cli._panels import panels
+from neuroprompt.cli._verified import of_the_chips, unlike_values
 from neuroprompt.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def verify(
 ) -> None:
     """Run every target at hand and compare it with the reference, spike by spike and node by node.
 
-    Exit code 1 where a float target differs from the reference, Lava's integers from our emulator's, or a target broke.
+    Exit code 1 where a float target differs from the reference, integers from our emulator's, or a target broke.
     """
     from neuroprompt.bundles.shards import Shard
     from neuroprompt.bundles.verify_run import verify_items
@@ -159,8 +160,8 @@ def verify(
         *(width_words(model) if wide else ()),
         *(model.tuned.words() if model.tuned else ()),
         *_classes(result),
-        *_unlike_values(result.targets),
-        *_of_the_chip(result.targets),
+        *unlike_values(result.targets),
+        *of_the_chips(result.targets),
         *result.reference.words(),
     ]
     lines += [f"skipped {name}: {why}" for name, why in result.skipped.items()]
@@ -274,27 +275,3 @@ def _costs_in_words(result: Verification, costs: Mapping[str, ItemEnergy]) -> li
         spikes, operations = Spread.of(counts.spikes), Spread.of(counts.synops)
         words.append((name, f"an item has {spikes} spikes, {operations} operations, {energy}"))
     return words
-
-
-def _of_the_chip(targets: Mapping[str, TargetAgreement]) -> list[str]:
-    """How integers agree with the emulator's, and the delays that were taken out before spikes were compared."""
-    lines = []
-    for name, agreement in targets.items():
-        exact = agreement.exact_with_emulator
-        if exact is not None:
-            equal = {True: "spikes, u and v", False: "spikes, but not all states", None: "spikes"}
-            what = equal[agreement.states_exact_with_emulator]
-            lines.append(
-                f"{name}: {what} equal the emulator's" if exact == 1.0 else f"{name}: {exact:.4%} match the emulator's"
-            )
-    late = {node: steps for agreement in targets.values() for node, steps in agreement.delay.items() if steps}
-    if late:
-        nodes = ", ".join(f"{node} {steps}" for node, steps in late.items())
-        lines.append(f"delays taken out of Loihi's targets, in steps (a layer of synapses costs one): {nodes}")
-    return lines
-
-
-def _unlike_values(targets: Mapping[str, TargetAgreement]) -> list[str]:
-    """What the numbers of nodes without spikes are."""
-    words = "values: of a node that never fires, the largest difference over the reference's largest value"
-    return [words] if any(agreement.values for agreement in targets.values()) else []

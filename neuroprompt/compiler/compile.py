@@ -52,14 +52,14 @@ def model_of_graph(
     program = lower(graph, steps_of(graph) if steps is None else steps)
     free = scale is None and input_scale is None and not largest and not split_signs and wide is None
     if free and (own := carried(graph, program, inputs)) is not None:
-        return SpikingModel(graph, program, own.program, own.report)
+        return SpikingModel(graph, program, own.program, own.report, fitted_on=_batch(inputs, 1))
     if wide is not None and scale is None and input_scale is None and not split_signs:
         fixed, report = _wide(program, inputs, wide, progress, largest=largest, runs=1)
     else:
         fixed, report = quantise(
             program, inputs, scale, largest, progress, split=split_signs, wide=wide, input_scale=input_scale
         )
-    return SpikingModel(graph, program, fixed, report)
+    return SpikingModel(graph, program, fixed, report, fitted_on=_batch(inputs, 1))
 
 
 def calibrated(
@@ -169,7 +169,7 @@ def floats_of_graph(
     program = lower(graph, len(inputs))
     graph = graph.graph if isinstance(graph, Flat) else graph
     if not split_signs and wide is None and (own := carried(graph, program, inputs)) is not None:
-        return SpikingModel(graph, program, own.program, own.report)
+        return SpikingModel(graph, program, own.program, own.report, fitted_on=_batch(inputs, runs))
     try:
         if wide is not None and not split_signs:
             fixed, report = _wide(program, inputs, wide, progress, largest=largest, runs=runs)
@@ -178,8 +178,15 @@ def floats_of_graph(
                 program, inputs, largest=largest, progress=progress, split=split_signs, wide=wide, runs=runs
             )
     except Unsupported as quantisation_error:
-        return SpikingModel(graph, program, program, quantisation_error=quantisation_error)
-    return SpikingModel(graph, program, fixed, report)
+        return SpikingModel(
+            graph, program, program, quantisation_error=quantisation_error, fitted_on=_batch(inputs, runs)
+        )
+    return SpikingModel(graph, program, fixed, report, fitted_on=_batch(inputs, runs))
+
+
+def _batch(inputs: Floats | None, runs: int) -> NDArray[Any] | None:
+    """Inputs (R T, n_in) as (R, T, n_in)."""
+    return None if inputs is None else inputs.reshape(runs, -1, inputs.shape[-1])
 
 
 def _wide(

@@ -19,7 +19,7 @@ from neuroprompt.spiking.program import Program
 
 MOST = 64
 """How many searches are kept; the oldest goes."""
-CODE = ("compiler", "loihi", "spiking")
+CODE = ("compiler", "loihi", "spiking", "xylo")
 """The rooms whose code says what a search gives."""
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -12,6 +12,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroprompt.contracts.recording import Recording, Spikes
 from neuroprompt.errors import Unsupported
 from neuroprompt.plugin import Plugin
 from neuroprompt.progress import SILENT, Progress
@@ -24,74 +25,22 @@ if TYPE_CHECKING:
     from neuroprompt.spiking.program import Program, SpikingModel
     from neuroprompt.training.run_folder import Run
 
+__all__ = [
+    "Availability",
+    "Exported",
+    "Exporter",
+    "Floats",
+    "ImageTarget",
+    "Precision",
+    "Price",
+    "Prices",
+    "Recording",
+    "Spikes",
+    "SpikingTarget",
+    "Target",
+]
+
 Floats = NDArray[np.floating[Any]]
-Spikes = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What a target did: spikes (T, n) of every neuron node, potentials where asked for, and the seconds it took.
-
-    Of a batch of B runs every array has the runs as its first axis: (B, T, n).
-
-    `values` (T, n) are what nodes give that never fire (LI, CubaLI, I, linear outputs): their potentials. Steps are the
-    reference's steps: a delay that the target adds is already taken out and stands in `delay`. `sent` is what
-    Program.encode made of the inputs, where the target kept it. `cost` is what a simulator with a model of its chip
-    says of the run: "joules.PART", of which "joules.total" is the sum, and "seconds" on that chip; a number, or (B,).
-    """
-
-    spikes: Mapping[str, Spikes]
-    seconds: float
-    v: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    u: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    delay: Mapping[str, int] = field(default_factory=dict)
-    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    sent: NDArray[Any] | None = None
-    cost: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-
-    def item(self, i: int) -> Recording:
-        """Run `i` of a batch by itself, with its share of the seconds."""
-        parts = {key: {name: array[i] for name, array in getattr(self, key).items()} for key in _ARRAYS}
-        runs = len(next(iter((self.spikes or self.values).values())))
-        sent = None if self.sent is None else self.sent[i]
-        return Recording(**parts, seconds=self.seconds / runs, delay=self.delay, sent=sent)
-
-    @classmethod
-    def joined(cls, batches: Sequence[Recording]) -> Recording:
-        """Batches of the same model one after the other, as one."""
-        first = batches[0]
-        if len(batches) == 1:
-            return first
-        parts = {
-            key: {name: np.concatenate([getattr(b, key)[name] for b in batches]) for name in getattr(first, key)}
-            for key in _ARRAYS
-        }
-        sent = None if first.sent is None else np.concatenate([b.sent for b in batches if b.sent is not None])
-        return cls(**parts, seconds=sum(b.seconds for b in batches), delay=first.delay, sent=sent)
-
-    @classmethod
-    def stacked(cls, runs: Sequence[Recording]) -> Recording:
-        """Single runs of the same model as a batch."""
-        return cls.joined([run.as_batch() for run in runs])
-
-    def end_to_end(self) -> Recording:
-        """All runs of a batch one after the other, as a single run of B T steps."""
-
-        def rows(array: NDArray[Any]) -> NDArray[Any]:
-            return array.reshape(-1, array.shape[-1])
-
-        parts = {key: {name: rows(array) for name, array in getattr(self, key).items()} for key in _ARRAYS[:-1]}
-        sent = None if self.sent is None else rows(self.sent)
-        return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
-
-    def as_batch(self) -> Recording:
-        """A single run as a batch of one."""
-        parts = {key: {name: array[None] for name, array in getattr(self, key).items()} for key in _ARRAYS}
-        sent = None if self.sent is None else self.sent[None]
-        return Recording(**parts, seconds=self.seconds, delay=self.delay, sent=sent)
-
-
-_ARRAYS = ("spikes", "v", "u", "values", "cost")
 
 
 @dataclass(frozen=True)
@@ -122,16 +71,30 @@ class Target(Plugin, ABC):
 
 
 class SpikingTarget(Target):
-    """A target that runs spiking models; `precisions` are those of SpikingModel.program that it can run."""
+    """A target that runs spiking models.
+
+    precisions  of "float" and "fixed", those that it can run
+    integers    of which chip its "fixed" are: the name of the target that defines them, which may be itself. Only
+                targets with the same integers are compared as integers
+    """
 
     kind = "spiking target"
     precisions: ClassVar[tuple[Literal["float", "fixed"], ...]] = ("float",)
+    integers: ClassVar[str] = "loihi"
 
     def refuse(self, program: Program) -> None:
         """Raise Unsupported, naming the node, for what this target cannot run of a float program; quick, runs nothing.
 
         A run raises the same; `neuroprompt.simulators.nir_support` asks it for what a target supports.
         """
+
+    def program(self, model: SpikingModel, precision: str) -> Program:
+        """What it runs of `model` in "float" or "fixed"; raises Unsupported where there are no integers."""
+        return model.program(precision)
+
+    def scale_report(self, model: SpikingModel) -> Mapping[str, Any]:
+        """What its integers changed of `model`, as `neuroprompt.compiler.report` has it."""
+        return model.scale_report
 
     def run(
         self, model: SpikingModel, inputs: NDArray[Any], precision: str | None = None, states: bool = False

@@ -106,8 +106,9 @@ def counts(
     baked, tried = bool(backbone.macs) and not opened.per_image, opened.tried()
     if tried is None:
         return Counts(Activity(), backbone, baked, graphs=graphs)
-    program = load_model(bundle).program(precision)  # of one lane
-    recording = recorded(tried.model, tried.inputs, target, precision)
+    machine = target_of(target, precision)
+    program = machine.program(load_model(bundle), precision)  # of one lane
+    recording = machine.run(tried.model, tried.inputs, precision, states=True)
     images = tuple(by_image(program, recording, tried.inputs, tried.images))
     generator = reduce(add, (image.total for image in images)).over(len(images))
     first = np.split(tried.inputs, tried.images, axis=1)[0]
@@ -120,8 +121,9 @@ def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "referenc
 
     Raises what the target raises.
     """
-    program = model.program(precision)
-    recording = recorded(model, inputs, target, precision)
+    machine = target_of(target, precision)
+    program = machine.program(model, precision)
+    recording = machine.run(model, inputs, precision, states=True)
     image = count(program, recording, inputs)
     simulated = {key: float(value) for key, value in recording.cost.items()}
     chip = placed(program, recording, inputs)
@@ -130,8 +132,8 @@ def counts_of_model(model: SpikingModel, inputs: Floats, target: str = "referenc
 
 
 def placed(program: Program, recording: Recording, inputs: Floats) -> OnChip | str:
-    """The run on a Loihi 1, or why there is none; "" for a program of floats, which is no chip's."""
-    if program.precision != "fixed":
+    """The run on a Loihi 1, or why there is none; "" for a program of floats, or another chip's."""
+    if program.precision != "fixed" or program.chip == "xylo":
         return ""
     try:
         return on_chip(program, recording, program.encode(inputs))
@@ -139,15 +141,15 @@ def placed(program: Program, recording: Recording, inputs: Floats) -> OnChip | s
         return str(error)
 
 
-def recorded(model: SpikingModel, inputs: Floats, target: str, precision: str) -> Recording:
-    """One run on the spiking target of that name, potentials included; raises what the target raises.
+def target_of(name: str, precision: str) -> SpikingTarget:
+    """The spiking target of that name.
 
     Raises UnknownName where it is no spiking target, BadSetting where it has not that precision.
     """
-    part = SpikingTarget.named(target)
-    if precision not in part.precisions:
-        raise BadSetting(f"{precision} on target {target!r}", f"one of: {', '.join(part.precisions)}")
-    return part.run(model, inputs, precision, states=True)
+    target = SpikingTarget.named(name)
+    if precision not in target.precisions:
+        raise BadSetting(f"{precision} on target {name!r}", f"one of: {', '.join(target.precisions)}")
+    return target
 
 
 def _file_json(graph: GraphCounts) -> dict[str, object]:

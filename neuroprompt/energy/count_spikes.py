@@ -15,8 +15,8 @@ from neuroprompt.contracts.deployment import Floats, Recording
 from neuroprompt.spiking.activity import Activity
 from neuroprompt.spiking.program import Population, Program, Projection, SpikingModel
 
-WIDTHS = {"float": (4, 4), "fixed": (1, 3)}
-"""Bytes of a weight, and of any other number: float32; on the chip 8-bit weights, states of 24 bits."""
+WIDTHS = {"float": (4, 4), "loihi1": (1, 3), "loihi2": (1, 3), "xylo": (1, 2)}
+"""Bytes of a weight, and of any other number: float32; on a chip 8-bit weights, states of 24 bits, or 16 on Xylo."""
 
 Array = NDArray[Any]
 
@@ -128,6 +128,7 @@ def lane_of(recording: Recording, images: int, i: int) -> Recording:
 
 def _node(program: Program, population: Population, recording: Recording, emitted: dict[str, Array]) -> Node:
     name, size = population.name, population.size
+    kind = "float" if program.precision == "float" else program.chip
     into = program.into(name)
     synops = graded = dense = 0
     for projection in into:
@@ -138,9 +139,10 @@ def _node(program: Program, population: Population, recording: Recording, emitte
     spikes = events if name in recording.spikes else 0
     updates = size * program.steps
     biases = int(np.count_nonzero(population.bias))
-    states = 2 if np.any(np.asarray(population.du) != (1 if program.precision == "float" else 4095)) else 1
+    memoryless = {"float": 1, "xylo": -1}.get(kind, 4095)  # every current of Xylo has a memory
+    states = 2 if np.any(np.asarray(population.du) != memoryless) else 1
     stored = sum(projection.weights.values.size for projection in into)
-    wide, other = WIDTHS[program.precision]
+    wide, other = WIDTHS[kind]
     return Node(
         name,
         Activity(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -44,16 +45,14 @@ class Kept:
         self.file = file
         self.values: dict[str, dict[str, Any]] = {}
         if not fresh and file.is_file():
-            try:
-                self.values = dict(json_of(file.read_bytes()))
-            except ValueError:
-                self.values = {}  # it can be measured again
+            with suppress(ValueError):  # it can be measured again
+                self.values = _kept_in(json_of(file.read_bytes()))
 
     def get(self, subject: Subject, key: str, kind: type[T]) -> T | None:
         """What is kept of a subject; None where nothing is that can be read."""
         try:
             return decode(kind, self.values[subject.digest][key])
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
             return None
 
     def put(self, subject: Subject, key: str, result: Result) -> None:
@@ -152,6 +151,12 @@ class Measuring:
 
     def _verification(self, subject: Subject) -> Verification:
         return verify(subject.spiking.model, subject.spiking.inputs, progress=self.progress).untimed()
+
+
+def _kept_in(values: Any) -> dict[str, dict[str, Any]]:
+    """What of a file's values is results by the subject's digest."""
+    subjects = values.items() if isinstance(values, dict) else ()
+    return {digest: results for digest, results in subjects if isinstance(results, dict)}
 
 
 def plain_noises(noises: Sequence[str]) -> list[str]:

@@ -45,7 +45,7 @@ def spike_counts(
     if inputs.ndim != 3 or not len(inputs):
         raise Unsupported(f"inputs of shape {inputs.shape}", "(runs, steps, lines) of 1 run or more")
     precision = target.precisions[0] if precision is None else precision
-    widest = max(inputs.shape[2], *(p.size for p in model.program(precision).populations))
+    widest = max(inputs.shape[2], *(p.size for p in target.program(model, precision).populations))
     each = max(1, CELLS // (inputs.shape[1] * widest))
     starts = range(0, len(inputs), each)
     parts = [

@@ -17,6 +17,8 @@ from neuroprompt.errors import Unsupported
 from neuroprompt.spiking.time_step import DT_SECONDS
 
 STEPS = 6
+LOIHI = "loihi"
+"""Of other integers a target's `refuse` says all."""
 
 
 def features() -> dict[str, nir.NIRGraph]:
@@ -31,6 +33,8 @@ def features() -> dict[str, nir.NIRGraph]:
     flat = nir.Flatten({"input": np.array([1, 2])}, 0, -1)
     inner = _row(two, nir.Linear(w))
     leaky = nir.LIF(tau=tau, r=np.ones(2), v_leak=np.full(2, 0.1), v_threshold=np.full(2, 0.2))
+    slow = {"tau_syn": np.full(2, 2 * DT_SECONDS), "tau_mem": np.full(2, 4 * DT_SECONDS)}
+    halving = nir.CubaLIF(**cuba | slow, v_threshold=np.full(2, 0.5))
     back = _row(two, nir.Linear(w), _if(2))
     back.nodes["rec"] = nir.Affine(w * 0.1, b * 0.1)
     back.edges += [("n1", "rec"), ("rec", "n1")]
@@ -57,6 +61,7 @@ def features() -> dict[str, nir.NIRGraph]:
         "v_leak": _row(two, nir.Linear(w), leaky),
         "v_reset": _row(two, nir.Linear(w), _if(2, v_reset=low)),
         "own parameters": _row(two, nir.Linear(w), own),
+        "CubaLIF, its reset subtracts": _row(two, nir.Linear(w), halving, reset="subtract"),
     }
 
 
@@ -78,7 +83,7 @@ def supported(target: SpikingTarget) -> Support:
         program = lower(graph, STEPS)
         try:
             target.refuse(program)
-            if "fixed" in target.precisions:
+            if "fixed" in target.precisions and target.integers == LOIHI:
                 quantise(program)
             reasons[name] = ""
         except Unsupported as reason:
@@ -86,11 +91,11 @@ def supported(target: SpikingTarget) -> Support:
     return Support(reasons)
 
 
-def _row(shape: tuple[int, ...], *nodes: Any) -> nir.NIRGraph:
+def _row(shape: tuple[int, ...], *nodes: Any, **metadata: str) -> nir.NIRGraph:
     named: dict[str, Any] = {"input": nir.Input({"input": np.array(shape)})}
     named |= {f"n{i}": node for i, node in enumerate(nodes)}
     named["output"] = nir.Output({"output": None})
-    return nir.NIRGraph(named, list(pairwise(named)), type_check=False)
+    return nir.NIRGraph(named, list(pairwise(named)), metadata=dict(metadata), type_check=False)
 
 
 def _if(*shape: int, **other: Any) -> nir.IF:

@@ -55,7 +55,7 @@ def tally(
 
     Raises BadData where a label is no class of the model, and what the target raises.
     """
-    program, reader = model.program(precision), items.reader(model, decode)
+    program, reader = target.program(model, precision), items.reader(model, decode)
     neurons = max((p.size for p in program.populations), default=0)
     predicted: list[Counts] = []
     counts: list[PerItem] = []

@@ -20,7 +20,8 @@ from neuroprompt.simulators.per_item import PerItem, Spread
 from neuroprompt.spiking.program import SpikingModel
 
 REFERENCE = "reference"
-EMULATOR = "loihi"
+LOIHI = "loihi"
+"""The target whose integers a SpikingModel has itself."""
 TOLERANCE = 1e-4
 """How far values of nodes that never fire may be off, of the largest: some simulators compute in float32."""
 
@@ -30,16 +31,21 @@ class TargetAgreement(Agreement):
     """How a target agrees with the reference.
 
     cause                       why spikes differ, where it is known (`neuroprompt.simulators.compare.known_cause`)
+    integers                    of integers, the target that defines them (`SpikingTarget.integers`); None of floats
+    scale_report                of integers that are not Loihi's, what they changed, with the scales
     delay                       the chip's steps, by node, already taken out
     accuracy, changed           of a data set: the share of items whose class is their label, None without labels; and
                                 the items whose class is not the reference's
     counts                      of each item of a data set
-    exact_with_emulator         share of entries that match our emulator's; None of float targets, and of the emulator
+    exact_with_emulator         share of entries that match those of the target that defines these integers; None of
+                                float targets, and of that target itself
     states_exact_with_emulator  whether u and v do, integer by integer; None where the target does not give them
     """
 
     cause: str | None = None
     delay: Mapping[str, int] = field(default_factory=dict)
+    integers: str | None = None
+    scale_report: Mapping[str, Any] | None = None
     exact_with_emulator: float | None = None
     states_exact_with_emulator: bool | None = None
     accuracy: float | None = None
@@ -55,6 +61,10 @@ class TargetAgreement(Agreement):
         if self.counts is not None:
             result["spikes_per_item"] = Spread.of(self.counts.spikes).json()
             result["synops_per_item"] = Spread.of(self.counts.synops).json()
+        if self.integers is None:
+            del result["integers"]
+        if self.scale_report is None:
+            del result["scale_report"]
         if self.exact_with_emulator is None:
             del result["exact_with_emulator"], result["states_exact_with_emulator"]
         if self.seconds is None:
@@ -104,10 +114,8 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether float targets match the reference, and integers our emulator, which alone may differ from it."""
-        return not self.failed and all(
-            _agrees(target) for name, target in self.targets.items() if name != f"{EMULATOR}-fixed"
-        )
+        """Whether float targets match the reference, and integers their emulator, which alone may differ from it."""
+        return not self.failed and all(map(_agrees, self.targets.values()))
 
     def rates(self) -> dict[str, NDArray[Any]]:
         """Spikes a step of each neuron of the reference, by node."""
@@ -160,16 +168,17 @@ def verify(
     classes = None
     if inputs.ndim == 3:
         classes = Classes(reader or OutputNeurons(output_node(model.graph), decode), labels, first)
-    reference = _recorded(REFERENCE, "float", model, inputs, classes)
+    reference = _recorded(SpikingTarget.named(REFERENCE), "float", model, inputs, classes)
     thresholds = {p.name: p.vth for p in model.float_program.populations if p.emits == "spikes"}
     runs, skipped = _runs(SpikingTarget.names() if targets is None else targets)
     agreements: dict[str, TargetAgreement] = {}
     failed: dict[str, str] = {}
     recordings = {REFERENCE: reference.recording}
-    emulated: Recording | None = None
+    emulated: dict[str, Recording] = {}
     for key, name, precision in progress.track(runs, "verifying"):
         try:
-            recorded = _recorded(name, precision, model, inputs, classes)
+            target = SpikingTarget.named(name)
+            recorded = _recorded(target, precision, model, inputs, classes)
         except Unsupported as error:
             skipped[key] = str(error)
             continue
@@ -177,8 +186,8 @@ def verify(
             failed[key] = str(error)
             continue
         recording = recordings[key] = recorded.recording
-        rounding = rounding_words(model.scale_report)
-        cause = known_cause(reference.recording, recording, precision, thresholds, rounding)
+        report = target.scale_report(model) if precision == "fixed" else {}
+        cause = known_cause(reference.recording, recording, precision, thresholds, rounding_words(report))
         compared = compare(reference.recording, recording)
         if classes is not None:
             compared = by_item(compared, inputs.shape[-2])
@@ -186,11 +195,15 @@ def verify(
         if recorded.predicted is not None and reference.predicted is not None:
             changed = int((recorded.predicted != reference.predicted).sum())
             agreement = replace(agreement, accuracy=recorded.accuracy, changed=changed, counts=recorded.counts)
-        if precision == "fixed" and name != EMULATOR:
-            if emulated is None:
-                emulated = _recorded(EMULATOR, "fixed", model, inputs, classes).recording
-            exact, states = compare(emulated, recording).spike_exact, _same_states(emulated, recording)
-            agreement = replace(agreement, exact_with_emulator=exact, states_exact_with_emulator=states)
+        if precision == "fixed":
+            if name == target.integers:
+                emulated[name] = recording
+            elif target.integers not in emulated:
+                emulator = SpikingTarget.named(target.integers)
+                emulated[target.integers] = _recorded(emulator, "fixed", model, inputs, classes).recording
+            own = None if target.integers == LOIHI else report
+            agreement = replace(agreement, integers=target.integers, scale_report=own)
+            agreement = _as_integers(agreement, emulated[target.integers], recording)
         agreements[key] = agreement
     steps, neurons = all_spikes(reference.recording).shape
     spikes = sum(int(fired.sum()) for fired in reference.recording.spikes.values())
@@ -219,16 +232,18 @@ class _Recorded:
     counts: PerItem | None = None
 
 
-def _recorded(name: str, precision: str, model: SpikingModel, inputs: Floats, classes: Classes | None) -> _Recorded:
+def _recorded(
+    target: SpikingTarget, precision: str, model: SpikingModel, inputs: Floats, classes: Classes | None
+) -> _Recorded:
     """What a target does, potentials too."""
-    recording = SpikingTarget.named(name).run(model, inputs, precision, states=True)
+    recording = target.run(model, inputs, precision, states=True)
     if classes is None:
         return _Recorded(recording)
     if classes.labels is not None:
         check_labels(classes.labels, classes.reader.count(recording))
     predicted = classes.reader.classes(recording, inputs, classes.first)
     accuracy = None if classes.labels is None else float((predicted == classes.labels).mean())
-    counts = PerItem.of(model.program(precision), recording, inputs)
+    counts = PerItem.of(target.program(model, precision), recording, inputs)
     return _Recorded(recording.end_to_end(), predicted, accuracy, counts)
 
 
@@ -239,9 +254,17 @@ def _several(model: SpikingModel, recording: Recording) -> dict[str, int]:
 
 
 def _agrees(target: TargetAgreement) -> bool:
-    if target.exact_with_emulator is not None:
-        return target.exact_with_emulator == 1.0
+    if target.integers is not None:
+        return target.exact_with_emulator in (None, 1.0)
     return target.spike_exact == 1.0 and all(value.max_rel_diff < TOLERANCE for value in target.values.values())
+
+
+def _as_integers(agreement: TargetAgreement, emulated: Recording, recording: Recording) -> TargetAgreement:
+    """The agreement, with that of the integers; as it is where the recording is the emulator's own."""
+    if recording is emulated:
+        return agreement
+    exact, states = compare(emulated, recording).spike_exact, _same_states(emulated, recording)
+    return replace(agreement, exact_with_emulator=exact, states_exact_with_emulator=states)
 
 
 def _same_states(emulated: Recording, other: Recording) -> bool | None:

@@ -113,7 +113,10 @@ def of_json(values: JSON) -> Verification:
     return Verification(ReferenceRun(**values["reference"]), targets, *about, items=values["items"])
 
 
-PLAIN = ("seconds", "cause", "delay", "exact_with_emulator", "states_exact_with_emulator", "accuracy", "changed")
+PLAIN = (
+    *("seconds", "cause", "integers", "scale_report", "delay", "exact_with_emulator", "states_exact_with_emulator"),
+    *("accuracy", "changed"),
+)
 """Fields of a target that are JSON already."""
 
 

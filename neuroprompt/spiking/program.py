@@ -84,12 +84,11 @@ class Projection:
 class Program:
     """Populations in topological order, projections between them, for `steps` steps of `inputs` input lines.
 
-    Lines may carry spikes, 0 and 1, or any number. In a fixed program a number x
-    of such a line is the whole number round(x input_scale), and times its weight must lie within GRADED; where
-    input_scale is 0 it takes spikes only.
+    Lines may carry spikes, 0 and 1, or any number. In a fixed program a number x of such a line is the whole number
+    round(x input_scale), and times its weight must lie within GRADED; where input_scale is 0 it takes spikes only.
 
     `chip` says whose rules integers follow where the chips differ: Loihi 2's, as Lava has them, or Loihi 1's, as
-    nengo-loihi has them (`neuroprompt.loihi.loihi1`).
+    nengo-loihi has them (`neuroprompt.loihi.loihi1`). Those of "xylo" are in `neuroprompt.xylo.arithmetic`.
     """
 
     precision: Literal["float", "fixed"]
@@ -98,7 +97,7 @@ class Program:
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
     input_scale: float = 0.0
-    chip: Literal["loihi1", "loihi2"] = "loihi2"
+    chip: Literal["loihi1", "loihi2", "xylo"] = "loihi2"
 
     def encode(self, inputs: Array) -> Array:
         """What is sent for `inputs` (T, n_in), or a batch (B, T, n_in): themselves in float.
@@ -205,8 +204,8 @@ class Program:
 class SpikingModel:
     """One spiking model in the forms that targets run: the NIR graph, its float program, its integer program.
 
-    `quantisation_error` says why no integers could be fitted; then `fixed_program` is the float one, and asking for
-    "fixed" raises. `tuned` says what tuning changed, where it was asked for.
+    `quantisation_error` says why no integers fit; then `fixed_program` is the float one, and asking for "fixed" raises.
+    `tuned` says what tuning changed; `fitted_on` (R, T, n_in) is what integers are fitted on.
     """
 
     graph: nir.NIRGraph
@@ -215,6 +214,7 @@ class SpikingModel:
     scale_report: dict[str, Any] = field(default_factory=dict)
     quantisation_error: Unsupported | None = None
     tuned: Tuned | None = None
+    fitted_on: Array | None = field(default=None, repr=False, compare=False)
 
     @property
     def steps(self) -> int:
@@ -244,7 +244,7 @@ class SpikingModel:
             metadata=self.graph.metadata,
         )
         floats, fixed = (_wide(program, count) for program in (self.float_program, self.fixed_program))
-        return replace(self, graph=graph, float_program=floats, fixed_program=fixed)
+        return replace(self, graph=graph, float_program=floats, fixed_program=fixed, fitted_on=None)
 
 
 def is_spikes(inputs: Array) -> bool:

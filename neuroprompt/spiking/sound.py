@@ -14,24 +14,25 @@ if TYPE_CHECKING:
 def check_sound(program: Program) -> None:
     """Raises ValueError, which names the part, where a type or a shape is not what a program has."""
     _need(program.precision in ("float", "fixed"), f"precision {program.precision!r}")
-    _need(program.chip in ("loihi1", "loihi2"), f"chip {program.chip!r}")
+    _need(program.chip in ("loihi1", "loihi2", "xylo"), f"chip {program.chip!r}")
     of_input = f"{program.steps!r} steps of {program.inputs!r} lines"
     _need(_whole(program.steps, 1) and _whole(program.inputs, 0), of_input)
     _need(_real(program.input_scale), f"input scale {program.input_scale!r}")
     sizes = {"input": program.inputs}
     for p in program.populations:
-        _check_population(p, program.precision)
+        _check_population(p, program)
         _need(p.name not in sizes, f"two nodes with the name {p.name!r}")
         sizes[p.name] = p.size
     for q in program.projections:
         _check_projection(q, sizes, program.precision)
 
 
-def _check_population(p: Population, precision: str) -> None:
+def _check_population(p: Population, program: Program) -> None:
+    precision, own = program.precision, program.precision == "float" or program.chip == "xylo"
     _need(isinstance(p.name, str), f"the name {p.name!r}")
     _need(_whole(p.size, 1) and _whole(p.depth, 0) and _whole(p.bias_exp, 0), f"size, depth or exponent of {p.name!r}")
     _need(p.emits in ("spikes", "v") and isinstance(p.hold, bool) and _real(p.unit), f"what {p.name!r} emits")
-    _need(p.reset in ("value", *(("subtract", "late") if precision == "float" else ())), f"the reset of {p.name!r}")
+    _need(p.reset in ("value", *(("subtract", "late") if own else ())), f"the reset of {p.name!r}")
     for key in ("du", "dv", "vth", "v_reset", "bias"):
         values = np.asarray(getattr(p, key))
         _need(_numbers(values, precision) and values.shape in ((), (p.size,)), f"{key} of {p.name!r}")

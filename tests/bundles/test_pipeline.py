@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,13 +14,17 @@ import numpy as np
 import pytest
 import torch
 from float_bounds import U32, near
+from label_images import images
 from net_bounds import rounding
 from PIL import Image
 
+import neuroprompt as npt
 from neuroprompt.bundles.bundle import Bundle
 from neuroprompt.bundles.contents import load_model, load_tried, read_model
 from neuroprompt.bundles.data_run import opened, run_items
+from neuroprompt.bundles.labels import part_of
 from neuroprompt.bundles.pipeline import Pipeline
+from neuroprompt.bundles.results import Labels
 from neuroprompt.cli import main
 from neuroprompt.contracts.deployment import Exported, Exporter, ImageTarget, SpikingTarget
 from neuroprompt.contracts.learning import BackboneSpec
@@ -191,6 +198,28 @@ def test_the_command_runs_verifies_and_prices_it(
     assert code_of("run", str(out)) == 2
     assert capsys.readouterr().err.startswith("error: no images; expected at least one")
     assert code_of("run", str(out), str(tmp_path), "--out", "spikes.npz") == 2
+
+
+def test_a_killed_run_of_a_folder_goes_on_with_the_same_bytes(
+    exported: tuple[Run, Path, Exported], tmp_path: Path
+) -> None:
+    _, bundle, _ = exported
+    folder, out, whole = images(tmp_path / "images", 60, broken=(5,)), tmp_path / "l.jsonl", tmp_path / "whole.jsonl"
+    words = ["run", str(bundle), str(folder), "--target", "loihi", "--lanes", "2", "--out"]
+    with subprocess.Popen([sys.executable, "-m", "neuroprompt", *words, str(out)]) as child:
+        until = time.monotonic() + 300
+        while child.poll() is None and not (part_of(out).exists() and part_of(out).stat().st_size > 2_000):
+            assert time.monotonic() < until
+            time.sleep(0.002)
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
+    assert not out.exists()
+    assert part_of(out).exists()
+    for file in (out, whole):
+        ran = npt.run(bundle, [folder], target="loihi", lanes=2, out=file)
+        assert isinstance(ran, Labels)
+        assert (ran.count, ran.failed) == (60, 1)
+    assert out.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.slow

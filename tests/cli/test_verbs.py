@@ -162,8 +162,10 @@ def test_bench_of_a_folder_compares_with_the_model_alone(command: Command, onnx_
     result = command("bench", onnx_bundle, "--bulk", "11", "--batch", "4", "--threads", "2", "--rounds", "1", "--json")
     assert result.code == 0
     speeds = result.json["images_per_second"]
-    assert set(speeds) == {"run", "alone", "alone_at_once"}
-    assert result.json["ratio"]["run_over_alone"] == near(speeds["run"] / speeds["alone"])
+    assert set(speeds) == {"run", "alone", "alone_at_once", "one_by_one"}
+    assert result.json["ratio"] == {
+        f"run_over_{name}": near(speeds["run"] / speeds[name]) for name in {*speeds} - {"run"}
+    }
     assert (result.json["images"], result.json["batch"], result.json["threads"]) == (11, 4, 2)
 
 

@@ -47,7 +47,7 @@ def test_pages_fit_the_screen_and_need_no_network(width: int, site: Path, look: 
     for page in sorted(site.rglob("*.html")):
         if "_static" in page.parts:  # the theme's own
             continue
-        seen = look(page, width)
+        seen = look(page, width, screenshot=False)
         assert [words for words in seen.complaints if not THEME.search(words)] == [], page.name
         assert [address for address in seen.addresses if not address.startswith(("file:", "data:"))] == [], page.name
         assert seen.page["width"] <= width, f"{page.name} is {seen.page['width']} wide"

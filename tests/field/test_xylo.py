@@ -1,44 +1,17 @@
-"""Why there is no target for Xylo: its neuron in integers, equal to xylosim's, beside the reset of NIR.
-
-xylosim 0.1.3 states no licence, so nothing here installs it. With a folder of your own it is asked too:
-
-    pip install --no-deps --target FOLDER xylosim==0.1.3
-    NEUROPROMPT_XYLOSIM=FOLDER pytest tests/field/test_xylo.py
-"""
+"""Xylo's neuron in ten lines of plain Python: our emulator's, bit by bit, and how it differs from NIR's."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
-import pytest
+
+from neuroprompt.spiking.program import Population, Program, Projection
+from neuroprompt.spiking.weights import Weights
+from neuroprompt.xylo.arithmetic import simulate
 
 Reset = Callable[[int, int], tuple[int, int]]
-ITS_OWN = """
-import json, os, sys
-from xylosim.v2 import XyloLayer, XyloSynapse
-answers = []
-for n in json.load(sys.stdin):
-    lines, hidden, readouts = 16, 4, 8
-    parts = (
-        [[XyloSynapse(0, 0, w)] for w in n["weights"]] + [[] for _ in range(lines - len(n["weights"]))],
-        [[] for _ in range(hidden)], [[] for _ in range(hidden)], [[] for _ in range(hidden)],
-        [n["threshold"]] * hidden, [1000] * readouts, False, [0] * hidden, [0] * readouts, 0, 0, 0,
-        [n["dash_mem"]] * hidden, [1] * readouts, [[n["dash_syn"], 1] for _ in range(hidden)],
-        [[1] for _ in range(readouts)], "layer",
-    )
-    layer = XyloLayer(*parts)
-    layer.evolve([row + [0] * (lines - len(row)) for row in n["inputs"]])
-    fired = [row[0] for row in layer.rec_recurrent_spikes]
-    answers.append([list(layer.rec_i_syn[0]), list(layer.rec_v_mem[0]), fired])
-print(json.dumps(answers), flush=True)
-os._exit(0)  # its destructor fails
-"""
 
 
 @dataclass(frozen=True)
@@ -97,21 +70,16 @@ def generated(count: int, steps: int = 40) -> Sequence[Neuron]:
     ]
 
 
-def test_this_is_xylosims_neuron() -> None:
-    folder = os.environ.get("NEUROPROMPT_XYLOSIM")
-    if not folder:
-        pytest.skip("needs xylosim 0.1.3 in the folder that NEUROPROMPT_XYLOSIM names")
-    neurons = generated(200)
-    done = subprocess.run(
-        [sys.executable, "-c", ITS_OWN],
-        input=json.dumps([asdict(neuron) for neuron in neurons]),
-        env=os.environ | {"PYTHONPATH": folder},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    assert json.loads(done.stdout) == [run(neuron) for neuron in neurons]
+def test_this_is_our_emulators_neuron() -> None:
+    """Which is xylosim's: tests/targets/test_xylo.py."""
+    for neuron in generated(200):
+        lines = len(neuron.weights)
+        numbers = {"du": neuron.dash_syn, "dv": neuron.dash_mem, "vth": neuron.threshold, "bias": np.zeros(1, np.int32)}
+        population = Population("p", 1, **numbers, reset="subtract")  # type: ignore[arg-type]
+        into = Projection("input", "p", Weights(np.array([neuron.weights])))
+        program = Program("fixed", len(neuron.inputs), lines, (population,), (into,), chip="xylo")
+        trace = simulate(program, np.array(neuron.inputs))["p"]
+        assert [rows.reshape(-1).tolist() for rows in (trace.i, trace.v, trace.counts)] == run(neuron)
 
 
 def test_a_current_has_memory_or_is_lost() -> None:

@@ -64,8 +64,10 @@ class Browser:
         self._process.kill()
         self._process.wait()
 
-    def look(self, file: Path, width: int = 1280, height: int = 900, *, dark: bool = False) -> Seen:
-        """Open `file` on a screen of that size; a narrow one is a phone."""
+    def look(
+        self, file: Path, width: int = 1280, height: int = 900, *, dark: bool = False, screenshot: bool = True
+    ) -> Seen:
+        """Open `file` on a screen of that size; a narrow one is a phone. A screenshot is of the whole page."""
         target = self._call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self._call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
 
@@ -82,8 +84,8 @@ class Browser:
         ask("Page.navigate", url=file.resolve().as_uri())
         self._wait("Page.loadEventFired")
         seen = Seen(json.loads(ask("Runtime.evaluate", expression=LOOK)["result"]["value"]))
-        shot = ask("Page.captureScreenshot", captureBeyondViewport=True)
-        seen.screenshot = base64.b64decode(shot["data"])
+        if screenshot:
+            seen.screenshot = base64.b64decode(ask("Page.captureScreenshot", captureBeyondViewport=True)["data"])
         self._note(seen)
         self._call("Target.closeTarget", {"targetId": target})
         return seen
@@ -148,4 +150,4 @@ class Browser:
 
 
 Look = Callable[..., Seen]
-"""What the browser sees of a file: `look(file, width, height, dark=...)`."""
+"""What the browser sees of a file: `look(file, width, height, dark=..., screenshot=...)`."""

@@ -8,6 +8,7 @@ that its commands do not find.
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -41,7 +42,14 @@ MODULES = (
         "onnxscript",
         "torchvision",
     ),
-    *("sklearn.datasets", "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"),
+    *(
+        "pydantic",
+        "snntorch",
+        "sklearn.datasets",
+        "matplotlib.figure",
+        "matplotlib.backends.backend_agg",
+        "matplotlib.backends.backend_svg",
+    ),
 )
 
 
@@ -156,6 +164,8 @@ def main() -> None:
     sys.path.remove(str(Path(__file__).parent))  # a command finds none of our helpers
     for name in BASE_MODULES if gone else MODULES:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a command's own collections leave the pages of all this shared
     answers = os.fdopen(os.dup(1), "w")
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

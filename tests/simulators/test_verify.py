@@ -172,7 +172,9 @@ def test_the_json_has_the_keys_that_scripts_rely_on() -> None:
     plain = json.loads(json.dumps(found.json()))
     assert list(plain) == ["reference", "targets", "skipped", "failed"]
     assert list(plain["reference"]) == ["spikes", "steps", "neurons", "seconds"]
-    assert {name: list(target) for name, target in plain["targets"].items()} == dict.fromkeys(found.targets, OF_ALL)
+    expected = dict.fromkeys(found.targets, OF_ALL) | {"loihi-fixed": [*OF_ALL, "integers"]}
+    assert {name: list(target) for name, target in plain["targets"].items()} == expected
+    assert plain["targets"]["loihi-fixed"]["integers"] == "loihi"
     assert list(plain["targets"]["snntorch"]["nodes"]["if1"]) == AGREEMENT
     wrong = replace(found.targets["snntorch"], first_mismatch=Mismatch("if1", 1, 0, 0.5, 0.25), exact_with_emulator=0.5)
     assert wrong.json()["first_mismatch"] == {"node": "if1", "step": 1, "neuron": 0, "reference_v": 0.5, "v": 0.25}
