@@ -116,7 +116,7 @@ def redo(bundle: Bundle) -> list[Redone]:
     return results
 
 
-NO_VNNI = "no VNNI here: weights of 7 bits keep sums of 16 bits from saturating, and 8 bits gain less"
+NO_VNNI = "no VNNI here: weights are such that sums of 16 bits do not saturate, and 8 bits gain less"
 
 
 def _apart(got: Floats, expected: Floats) -> float:

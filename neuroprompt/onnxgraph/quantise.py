@@ -1,6 +1,6 @@
 """Writes an ONNX file with 8-bit products: calibrated on images, or with ranges that each run finds anew (dynamic).
 
-    x ~ s_x (q_x - z_x), q_x in 0..255;   W_j ~ s_j q_j, q_j in -127..127 (a reduced range: -64..63), by channel j
+    x ~ s_x (q_x - z_x), q_x in 0..255;   W_j ~ s_j q_j, q_j in -127..127 (of convolutions -64..63), by channel j
 
 Products of tokens with weights, and convolutions, take 8 bits. The first convolution, the products of attention with
 its constant prompt keys and values, and the head stay as they are: few of the operations, and most of the damage.
@@ -43,11 +43,12 @@ MOST_POWERS = 10**8
 def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True, progress: Progress = SILENT) -> int:
     """Write `file` with 8-bit products to `out`, calibrated on normalised images (B, C, H, W); how many there are.
 
-    Products of tokens whose activations 8 bits hurt most stay in 32 bits (`sensitive`), with at most a quarter of all
+    Products of tokens whose activations 8 bits hurt most stay in 32 bits (`sensitive`), with at most a fifth of all
     weights; `progress` says how many.
 
-    reduce_range: 7 bits for weights. Where a processor adds two 8-bit products in 16 bits (AVX2 and AVX-512 without
-    VNNI), sums of full-range weights saturate, and the same file answers otherwise there.
+    reduce_range: 7 bits for weights of convolutions. Where a processor adds two 8-bit products in 16 bits (AVX2 and
+    AVX-512 without VNNI), sums of full-range weights saturate, and the same file answers otherwise there. Weights of
+    tokens' products have 8 bits and do not saturate (`rounding`).
 
     Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
     """

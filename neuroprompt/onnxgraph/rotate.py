@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, shape_inference
 
 from neuroprompt.onnxgraph.prune import drop_unused
 
@@ -42,12 +42,12 @@ def rotate(model: onnx.ModelProto) -> int:
 
     A stream that an operator makes or takes in another way is left as it is.
     """
-    count = 0
+    count, ranks = 0, _ranks(model)
     done: set[str] = set()
     for norm in [node for node in model.graph.node if node.op_type == "LayerNormalization"]:
         if norm.input[0] in done:
             continue
-        stream = _Stream(model.graph)
+        stream = _Stream(model.graph, ranks)
         if stream.grow(norm.input[0]):
             stream.turn()
             count += len(stream.norms)
@@ -71,6 +71,12 @@ def works_on_channels(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorP
     return axes != [1]
 
 
+def _ranks(model: onnx.ModelProto) -> dict[str, int]:
+    """How many axes each value has, as far as it can be known."""
+    values = shape_inference.infer_shapes(model).graph.value_info
+    return {v.name: len(v.type.tensor_type.shape.dim) for v in values if v.type.tensor_type.HasField("shape")}
+
+
 @dataclass
 class _Stream:
     """Values (..., d) that are turned together, and the nodes between them and everything else.
@@ -81,6 +87,7 @@ class _Stream:
     """
 
     graph: onnx.GraphProto
+    ranks: Mapping[str, int]
     values: set[str] = field(default_factory=set)
     constant: list[tuple[onnx.NodeProto, int]] = field(default_factory=list)
     products: list[onnx.NodeProto] = field(default_factory=list)
@@ -114,16 +121,17 @@ class _Stream:
             if before is None or after is None:
                 return False
             left += [*before, *after]
-        widths = {self._array(norm.input[1]).shape for norm in self.norms}
-        return len(widths) == 1 and all(len(norm.input) > 2 for norm in self.norms)
+        shapes = [self.constants[name].dims for norm in self.norms for name in norm.input[1:]]
+        widths = {dims[-1] for dims in shapes} | {self.constants[node.input[1]].dims[1] for node in self.products}
+        widths |= {self.constants[node.input[place]].dims[-1] for node, place in self.constant}
+        widths |= {self.constants[conv.input[1]].dims[0] for conv in self.convs}
+        return len(widths) == 1 and all(len(dims) == 1 for dims in shapes) and len(shapes) == 2 * len(self.norms)
 
     def _made(self, node: onnx.NodeProto, name: str) -> list[str] | None:
         """The values of the stream that `node` makes `name` of; None where it is no part of a stream."""
-        if node.op_type in ("Add", "Concat") and not (
-            node.op_type == "Concat" and works_on_channels(node, self.constants)
-        ):
+        if node.op_type == "Add" or (node.op_type == "Concat" and self._along(node, name)):
             return self._parts(node, range(len(node.input)))
-        if node.op_type == "Expand" or (node.op_type in ALONG and not works_on_channels(node, self.constants)):
+        if node.op_type == "Expand" or (node.op_type in ALONG and self._along(node, node.input[0])):
             return self._parts(node, range(1))
         if node.op_type == "MatMul" and self._rank(node.input[1]) == 2:
             self.products.append(node)
@@ -175,7 +183,7 @@ class _Stream:
         if name in self.outputs or len(norm.output) != 1:
             return False
         for node in self.takers.get(name, []):
-            if node.op_type in ALONG and not works_on_channels(node, self.constants):
+            if node.op_type in ALONG and self._along(node, name):
                 if not self._read(norm, node.output[0]):
                     return False
             elif self._is_product(node) and node.input[0] == name:
@@ -188,6 +196,10 @@ class _Stream:
         settings = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         plain = settings.get("alpha", 1) == 1 and settings.get("beta", 1) == 1 and not settings.get("transA")
         return (node.op_type == "MatMul" or (node.op_type == "Gemm" and plain)) and self._rank(node.input[1]) == 2
+
+    def _along(self, node: onnx.NodeProto, tokens: str) -> bool:
+        """Whether the node works along `tokens` (B, n, d), and leaves the channels as they are."""
+        return self.ranks.get(tokens) == 3 and not works_on_channels(node, self.constants)
 
     def _rank(self, name: str) -> int:
         """Of a constant its axes, where the last is no single number; else 0."""

@@ -21,7 +21,7 @@ from neuroprompt.progress import SILENT, Progress
 
 ENOUGH = 0.03
 """The error that all activations in 8 bits may make together."""
-MOST = 0.25
+MOST = 0.2
 """The largest share of weights that stays in 32 bits."""
 IMAGES, BATCH = 16, 4
 """Images on which errors are measured, and how many of them at a time."""
