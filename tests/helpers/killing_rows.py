@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
+
+import numpy as np
 from hub_stand_in import TOKEN
 from killing import TINY, TRAIN, Case
 
@@ -21,14 +26,16 @@ def log(name: str) -> bool:
     return name.endswith("log.txt")
 
 
-def shard(name: str) -> bool:
-    """What a shard found, whole once it is there."""
-    return name.endswith("shard.npz")
-
-
-def verified(name: str) -> bool:
-    """What shards of `verify` keep: a log, and what they found, with the seconds that it took."""
-    return log(name) or shard(name)
+def untimed(name: str, data: bytes) -> bytes:
+    """What a shard of `verify` found, without the seconds that it took and the digest that covers them."""
+    if not name.endswith("shard.npz"):
+        return data
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            kept = {key: archive[key].tobytes() for key in sorted(archive) if key != "digest"}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return data
+    return re.sub(rb'"seconds": [-+.e0-9]+', b"", b"".join(kept.values()))
 
 
 def timed(name: str) -> bool:
@@ -59,7 +66,7 @@ COMMANDS: tuple[Case, ...] = (
     Case("run shards", f"{ITEMS} --engine local --shards 2 --work work --out l.csv", differs=log),
     Case("run figure", f"{ITEMS} --labels BASE/labels.npy --figure f.png"),
     Case("verify figure", "verify BASE/graph.nir --steps 5 --targets reference,loihi --figure v.svg"),
-    Case("verify shards", f"verify {DATA} {SHARDS}", grows=shard, differs=verified),
+    Case("verify shards", f"verify {DATA} {SHARDS}", differs=log, counts=untimed),
     Case("energy chip", "energy BASE/graph.nir --steps 5 --target loihi --precision fixed --chip c.svg"),
     Case("run spikes", "run BASE/lava --target loihi --out s.npz"),
     Case("card", "card lava --license mit"),
