@@ -34,6 +34,9 @@ COMMANDS = {
     "run images": "run BASE/means BASE/images --out deep/l.csv --threads 1",
     "run items": "run BASE/graph.nir --inputs BASE/items.npy --steps 8 --out deep/l.csv",
     "run spikes": "run BASE/lava --target loihi --out deep/s.npz",
+    "run figure": "run BASE/graph.nir --inputs BASE/items.npy --labels BASE/labels.npy --steps 8 --figure deep/f.png",
+    "verify figure": "verify BASE/graph.nir --steps 5 --targets reference,loihi --figure deep/v.svg",
+    "energy chip": "energy BASE/graph.nir --steps 5 --target loihi --precision fixed --chip deep/c.svg",
     "pull": "pull me/digits --out deep/out",
     "report": "report BASE/run BASE/lava --skip latency --skip verify --skip measure --skip accuracy --out deep/r.html",
     "install nengo": "targets install nengo",
@@ -48,8 +51,8 @@ each_command = pytest.mark.parametrize("name", COMMANDS)
 
 @pytest.fixture(autouse=True)
 def _bounded(request: pytest.FixtureRequest) -> None:
-    name = request.node.callspec.params.get("name", "")
-    if name not in ("", *IN_CI) and "NEUROPROMPT_PLACES" not in os.environ:
+    name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name")
+    if name not in (None, *IN_CI) and "NEUROPROMPT_PLACES" not in os.environ:
         pytest.skip("in a campaign only: set NEUROPROMPT_PLACES")
 
 
@@ -62,7 +65,7 @@ class Typed:
         (self.place / "deep").mkdir()
 
     def start(self, name: str, limits: dict[str, int] | None = None) -> int:
-        words = COMMANDS[name].replace("BASE", str(self.base)).split()
+        words = {**COMMANDS, "card": "card deep/lava --license mit"}[name].replace("BASE", str(self.base)).split()
         return self.server.start(words, self.place, self.said, ENV, limits)
 
     def run(self, name: str, limits: dict[str, int] | None = None) -> int:
@@ -110,6 +113,23 @@ def test_a_full_disk(name: str, typed: Typed) -> None:
         assert again.keys() == expected.keys()
         if "install" not in name:
             assert again == expected
+
+
+@pytest.mark.slow
+def test_a_card_where_its_bundle_has_no_room(typed: Typed, base: Path) -> None:
+    """The one command that changes what is there: the bundle stays what it was."""
+    deep = typed.place / "deep"
+    with mounted(deep, "size=900M"):
+        shutil.copytree(base / "lava", deep / "lava")
+        before = files_in(deep)
+        full = sum(-(-len(data) // 4096) * 4096 for data in before.values()) + 4096  # and its folder
+        for options in (f"size={full}", "size=900M,ro"):
+            subprocess.run(["mount", "-o", f"remount,{options}", str(deep)], check=True)
+            typed.one_line(typed.run("card"))
+            assert files_in(deep) == before
+        subprocess.run(["mount", "-o", "remount,size=900M,rw", str(deep)], check=True)
+        assert typed.run("card") == 0, typed.words
+        assert files_in(deep).keys() == {*before, "lava/README.md"}
 
 
 @pytest.mark.slow
