@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +14,7 @@ class Parts:
     """Files that pages write, and the registries that see them as long as the page runs."""
 
     def __init__(self) -> None:
-        self.shown: list[tuple[ModuleType, str]] = []
+        self.shown: list[tuple[ModuleType, str, str]] = []
 
     def write(self, file: Path, text: str) -> None:
         """Write a file into the page's folder; one in a registry's folder becomes a part."""
@@ -28,13 +27,13 @@ class Parts:
         place = str(file.parent.resolve())
         if place not in package.__path__:
             package.__path__.append(place)
-        self.shown.append((package, file.stem))
+        self.shown.append((package, file.stem, place))
         importlib.invalidate_caches()
 
     def forget(self) -> None:
         """Take the parts out of their registries."""
-        for package, name in self.shown:
-            package.__path__[:] = [place for place in package.__path__ if not place.startswith(tempfile.gettempdir())]
+        for package, name, of_the_page in self.shown:
+            package.__path__[:] = [place for place in package.__path__ if place != of_the_page]
             sys.modules.pop(f"{package.__name__}.{name}", None)
             vars(package).pop(name, None)
 
