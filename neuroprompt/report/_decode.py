@@ -32,6 +32,8 @@ def _decode(kind: Any, value: Any) -> Any:
 
 
 def _plain(kind: Any, value: Any) -> Any:
+    if kind is Any:
+        return value
     if hasattr(kind, "from_json"):
         return kind.from_json(value)
     if is_dataclass(kind):
