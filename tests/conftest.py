@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
-import gc
 import itertools
 import os
 import shutil
@@ -36,33 +34,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The same examples every time, so that a run says something of the change. `--hypothesis-profile default` draws others.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
-
-
-def pytest_configure() -> None:
-    """A process that something ends by SIGTERM says where it was; pytest's own faulthandler knows faults alone."""
-    faulthandler.register(signal.SIGTERM, file=os.dup(2), chain=True)
-
-
-if "PYTEST_XDIST_WORKER" in os.environ:
-    gc.disable()  # importing everything makes no garbage, but has Python look for it again and again
-
-
-def pytest_collection_finish() -> None:
-    """What is imported stays: Python need not look through it whenever it looks for garbage of a test."""
-    gc.freeze()
-    gc.enable()
-
-
-def pytest_unconfigure() -> None:
-    """At its own end Python clears everything, or extension modules complain of leaks."""
-    gc.unfreeze()
-
-
-def pytest_xdist_auto_num_workers() -> int | None:
-    """One process more than cores: many tests wait for processes that they start."""
-    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
-        return None  # pytest-xdist's own
-    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @pytest.hookimpl(trylast=True)  # behind the choice by marks
