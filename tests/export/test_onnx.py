@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from few_blocks import few_blocks
 from net_bounds import rounding
 from onnx import numpy_helper
 from PIL import Image
@@ -35,7 +35,7 @@ from neuroprompt.onnxgraph.deployable import Unbaked, deployed, held_bytes
 from neuroprompt.onnxgraph.file import metadata, operators
 from neuroprompt.onnxgraph.parity import TOLERANCE, check_file, compare
 from neuroprompt.training.assemble import assemble
-from neuroprompt.training.backbone import EMBEDDED, load_backbone
+from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import load_data
 from neuroprompt.training.deploy import deployed_tokens
@@ -46,12 +46,7 @@ from neuroprompt.training.run_folder import Run
 CLASSES = tuple("0123456789")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_blocks() -> Iterator[None]:
-    """Exporting takes about a second a block."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EMBEDDED, "depth", 2)
-        yield
+_few_blocks = few_blocks(2)
 
 
 def untrained(method: str, data: str = "digits", image_size: int = 16, **settings: Any) -> Run:

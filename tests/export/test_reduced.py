@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from few_blocks import few_blocks
 from PIL import Image
 from torch import nn
 
@@ -23,7 +23,7 @@ from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.energy.energy import count
 from neuroprompt.errors import BadSetting, ParityError, Unsupported
 from neuroprompt.training.assemble import assemble
-from neuroprompt.training.backbone import EMBEDDED, load_backbone
+from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import TrainingMetrics
 from neuroprompt.training.run_folder import Run
@@ -33,11 +33,7 @@ ANY = 100.0
 """Points that an untrained network may lose: all."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_blocks() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EMBEDDED, "depth", 2)
-        yield
+_few_blocks = few_blocks(2)
 
 
 @pytest.fixture(scope="module")

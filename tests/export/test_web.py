@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from browser import Browser
+from few_blocks import few_blocks
 from PIL import Image
 from torch import nn
 
@@ -35,7 +36,7 @@ from neuroprompt.errors import BadData, BadSetting, RuntimeMissing
 from neuroprompt.images import FILTERS, pixels
 from neuroprompt.onnxgraph.parity import TOLERANCE
 from neuroprompt.training.assemble import assemble
-from neuroprompt.training.backbone import EMBEDDED, load_backbone
+from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import TrainingMetrics
 from neuroprompt.training.run_folder import Run
@@ -45,11 +46,7 @@ CLASSES = (HOSTILE, "<img src=x onerror='window.hostile = 1'>", "$title", "a & b
 FILE = "document.getElementById('file').files[0]"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_blocks() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EMBEDDED, "depth", 2)
-        yield
+_few_blocks = few_blocks(2)
 
 
 @pytest.fixture(scope="module")

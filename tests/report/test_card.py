@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from few_blocks import few_blocks
 from huggingface_hub import ModelCard
 from PIL import Image
 
@@ -25,7 +26,6 @@ from neuroprompt.errors import BadBundle, BadData, UnknownName
 from neuroprompt.report.card import card as write_card
 from neuroprompt.report.card import read_accuracy
 from neuroprompt.training.accuracy import Accuracy
-from neuroprompt.training.backbone import EMBEDDED
 from neuroprompt.training.config import configure
 from neuroprompt.training.dataset import load_data
 from neuroprompt.training.loop import train
@@ -47,12 +47,7 @@ FEW: dict[str, Any] = {"limit": 30, "epochs": 1, "batch": 10, "backbone": Backbo
 Exported = Callable[[str], Bundle]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_blocks() -> Iterator[None]:
-    """Exporting takes about a second a block."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EMBEDDED, "depth", 3)
-        yield
+_few_blocks = few_blocks(3)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import importlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from few_blocks import few_blocks
 from PIL import Image
 
 from neuroprompt.bundles.bundle import MANIFEST, Bundle, put_file
@@ -23,7 +24,6 @@ from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, BadSetting, CannotWrite
 from neuroprompt.report.write import Report
 from neuroprompt.report.write import report as write_report
-from neuroprompt.training.backbone import EMBEDDED
 from neuroprompt.training.config import configure
 from neuroprompt.training.loop import train
 
@@ -41,12 +41,7 @@ def trained(folder: Path, method: str, **more: Any) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_blocks() -> Iterator[None]:
-    """Exporting takes about a second a block."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EMBEDDED, "depth", 3)
-        yield
+_few_blocks = few_blocks(3)
 
 
 @pytest.fixture(scope="module")
