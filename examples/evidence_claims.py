@@ -12,6 +12,7 @@ ABLATION = "ViT-B/32 at 224 px (arXiv 2606.01945)"
 BOTH = "other sets, a larger backbone, rates chosen by more seeds"
 LSPT = "more than VPT with MAE and MoCo is claimed (arXiv 2402.17406)"
 MAE = "backbones trained by MAE or MoCo"
+RATES = "other sets: `rates-cifar10/`, `rates-caltech101/`"
 PARAMETERS = "as many parameters on both sides: here 80,448 against 1,920"
 
 CLAIMS = (
@@ -166,6 +167,47 @@ CLAIMS = (
     Claim(
         "LSPT's spatial coding helps in the mean under noise",
         "memory/lstm", "memory/no-coding", "noise", "none", "other sets, a larger backbone",
+    ),
+    Claim(
+        "LSPT is above GateVPT (gates at 1/2 to begin with) on clean images",
+        "memory/lstm", "memory/gates-open", "clean", f"no figure known to us; {LSPT}", MAE,
+    ),
+    Claim(
+        "LSPT is above GateVPT (gates at 1/2 to begin with) in the mean under noise",
+        "memory/lstm", "memory/gates-open", "noise", "none", MAE,
+    ),
+    Claim(
+        "GateVPT gains from gates that begin at 1/2 and not nearly shut, on clean images",
+        "memory/gates-open", "memory/gates-closed", "clean", OURS, "MAE or MoCo, where blocks differ more",
+    ),
+    Claim(
+        "SPT is above VPT-deep on clean images",
+        "memory/spt", "eurosat/vpt-deep", "clean",
+        "67.2 against 36.0, VTAB-Natural, ViT-B/16 trained by MAE (arXiv 2402.02382)", MAE,
+    ),
+    Claim(
+        "SPT is above VPT-deep in the mean under noise",
+        "memory/spt", "eurosat/vpt-deep", "noise", "none", MAE,
+    ),
+    Claim(
+        "LSPT is above SPT on clean images",
+        "memory/lstm", "memory/spt", "clean", OURS, MAE,
+    ),
+    Claim(
+        "Two rates, searched, help Spike-NVPT on clean images: above 0.01 for both",
+        "eurosat/spike-nvpt", "rates-eurosat/spike-nvpt", "clean", OURS, RATES,
+    ),
+    Claim(
+        "Two rates, searched, help bits of -1 and 1 on clean images: above 0.01 for both",
+        "eurosat/sign", "rates-eurosat/sign", "clean", OURS, RATES,
+    ),
+    Claim(
+        "Two rates, searched, help bits of -1 and 1 in the mean under noise: above 0.01 for both",
+        "eurosat/sign", "rates-eurosat/sign", "noise", OURS, RATES,
+    ),
+    Claim(
+        "Two rates, searched, help Spike-NVPT in the mean under noise: above 0.01 for both",
+        "eurosat/spike-nvpt", "rates-eurosat/spike-nvpt", "noise", OURS, RATES,
     ),
 )  # fmt: skip
 

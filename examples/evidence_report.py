@@ -39,6 +39,15 @@ WORDS = {
     "signs_spike_clean": ("Signs help: bits of -1 and 1, without neurons, are above Spike", "clean", "all three"),
     "topk_noise": ("Spikes are better than the largest", "noise", "both"),
     "dropout_noise": ("Spikes are better than dropout", "noise", "both"),
+    "spt_clean": ("SPT is above VPT-deep", "clean", "EuroSAT"),
+    "spt_noise": ("SPT is above VPT-deep", "noise", "EuroSAT"),
+    "lspt_spt": ("LSPT is above SPT", "clean", "EuroSAT"),
+    "lspt_gates": ("LSPT is above GateVPT", "clean", "EuroSAT"),
+    "gates": ("GateVPT gains", "clean", "EuroSAT"),
+    "rates_signs": ("Two rates, searched, help bits", "clean", "EuroSAT"),
+    "rates_signs_noise": ("Two rates, searched, help bits", "noise", "EuroSAT"),
+    "rates_spike": ("Two rates, searched, help Spike-NVPT", "clean", "EuroSAT"),
+    "rates_spike_noise": ("Two rates, searched, help Spike-NVPT", "noise", "EuroSAT"),
 }
 """The differences that evidence_report.md names in its text: the claim's first words, on what, and where."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,13 +29,14 @@ def bench_decoding(
 ) -> dict[str, float]:
     """Images a second from JPEG files of SIZE to augmented batches, by the number of workers ("0", ...).
 
-    The files are smooth noise of quality 90. Each feed gives one epoch that is not timed, in which its processes start,
-    and one that is. 0: threads of this process, as in `train`. Raises BadSetting.
+    The files are smooth noise of quality 90: at least `images`, and two batches for each worker. Each feed gives one
+    epoch that is not timed, in which its processes start, and one that is. 0: threads of this process, as in `train`.
+    Raises BadSetting.
     """
     if any(count < 0 for count in workers):
         raise BadSetting(f"workers {min(workers)}", "at least 0")
     with tempfile.TemporaryDirectory() as folder:
-        _write(Path(folder), images)
+        _write(Path(folder), max(images, 2 * batch * max(workers, default=0)), images)
         files = load_data(f"folder:{folder}", preprocess, 0, val="none").train
         indices = list(range(size_of(files)))
         rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
@@ -57,11 +59,16 @@ def _seconds(feed: Feed, rows: Sequence[Sequence[int]]) -> float:
         feed.close()
 
 
-def _write(folder: Path, images: int) -> None:
-    """So many training files of two classes, and a test file of each."""
+def _write(folder: Path, images: int, different: int) -> None:
+    """So many training files of two classes, of which `different` differ, and a test file of each class."""
     generator = np.random.default_rng(0)
+    encoded: list[bytes] = []
     for i in range(images + 2):
-        small = Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        if len(encoded) < different:
+            small = Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+            file = io.BytesIO()
+            small.resize(SIZE, Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
+            encoded.append(file.getvalue())
         place = folder / ("train" if i < images else "test") / f"class{i % 2}"
         place.mkdir(parents=True, exist_ok=True)
-        small.resize(SIZE, Image.Resampling.BICUBIC).save(place / f"{i}.jpg", quality=90)
+        (place / f"{i}.jpg").write_bytes(encoded[i % different])
