@@ -90,7 +90,7 @@ def parameters(results: Results) -> Figure:
         _label(axes, title, "learned numbers of the prompt")
     panels[0].set_ylabel("accuracy (%)", fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
 
 
