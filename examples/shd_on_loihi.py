@@ -27,8 +27,10 @@ LEAK, SYNAPSE = 1 - np.exp(-1 / 20), 1 - np.exp(-1 / 5)
 
 def weights(folder: Path, name: str, sources: int) -> nir.Linear:
     """A connection's weights, which mlGeNN keeps as (sources, targets) in a row."""
-    (file,) = folder.glob(f"*-Conn_{name}-g.npy")
-    return nir.Linear(np.load(file, allow_pickle=False).reshape(sources, -1).T)
+    files = list(folder.glob(f"*-Conn_{name}-g.npy"))
+    if len(files) != 1:
+        sys.exit(f"error: {len(files)} files *-Conn_{name}-g.npy in {folder}; expected one; name a checkpoint's folder")
+    return nir.Linear(np.load(files[0], allow_pickle=False).reshape(sources, -1).T)
 
 
 def graph(folder: Path) -> nir.NIRGraph:

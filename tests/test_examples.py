@@ -94,6 +94,17 @@ def test_the_quantisation_aware_example_fires_as_the_chip() -> None:
     assert "Loihi's integers: 100.00% of the counts as trained" in done.stdout
 
 
+@pytest.mark.slow
+def test_generators_run_on_a_small_chip_in_pieces_as_the_page_says() -> None:
+    script = FOLDER / "xylo_pieces.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (FOLDER.parent / "docs" / "explain" / "simulators.md").read_text()
+    assert len(done.stdout.splitlines()) == 10
+    for line in done.stdout.splitlines():
+        assert " ".join(line.split()) in " ".join(page.split())
+
+
 def test_a_published_net_becomes_a_graph_that_the_chip_runs(tmp_path: Path) -> None:
     """Checkpoints as mlGeNN writes them, with weights of the test's own: the equations of the example's docstring."""
     rng, hidden, steps = np.random.default_rng(0), 12, 60

@@ -98,7 +98,8 @@ def verify(
 ) -> None:
     """Run every target at hand and compare it with the reference, spike by spike and node by node.
 
-    Exit code 1 where a float target differs from the reference, integers from our emulator's, or a target broke.
+    Exit code 1 where a float target differs from the reference, integers from our emulator's, a target broke, or
+    none of --targets ran.
     """
     from neuroprompt.bundles.shards import Shard
     from neuroprompt.bundles.verify_run import verify_items
@@ -166,6 +167,8 @@ def verify(
     ]
     lines += [f"skipped {name}: {why}" for name, why in result.skipped.items()]
     lines += [f"failed {name}: {why}" for name, why in result.failed.items()]
+    nothing = names is not None and bool(result.skipped) and not result.targets
+    lines += ["nothing was compared: none of --targets ran"] if nothing else []
     lines += [f"figure in {figure}"] if figure is not None else []
     of = "" if result.items is None else f"{result.items} items of "
     title = f"against the reference ({result.reference.spikes} spikes in {of}{result.reference.steps} steps)"
@@ -177,7 +180,7 @@ def verify(
     for name, energy in costs.items():
         values["targets"][name]["energy_per_item"] = energy.json()
     emit(values, json, table(title, COLUMNS, rows), ENTRIES, *lines, *suspicious)
-    if not result.agrees:
+    if nothing or not result.agrees:
         raise typer.Exit(1)
 
 
@@ -239,7 +242,8 @@ def _differences(target: str, agreement: TargetAgreement) -> list[str]:
     line, first = f"{target}: {agreement.cause or 'differs for no known cause'}", agreement.first_mismatch
     if first is not None and first.v is not None and first.reference_v is not None:
         where = f"{first.node} step {first.step} neuron {first.neuron}"
-        line += f" (at {where}: potential {first.v:g}, the reference's {first.reference_v:g})"
+        unit = " in integers" if agreement.integers is not None and first.v else ""
+        line += f" (at {where}: potential {first.v:g}{unit}, the reference's {first.reference_v:g})"
     return [line]
 
 

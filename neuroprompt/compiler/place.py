@@ -19,16 +19,18 @@ A_CORE = NEURONS // CORES
 def place(program: Program) -> dict[str, Any]:
     """Neurons, synapses and the least cores of every population, their sums, and what of it is too large.
 
-    cores of a population = max(neurons / 8192, bytes of incoming weights / 192 KiB), rounded up
+    least cores = max(neurons / 8192, bytes of incoming weights / 192 KiB), rounded up
 
-    with one byte a weight and nothing for indices, axons and states, whose sizes are not published, and no core shared:
-    so the real number is larger where synapses decide. Weights of a convolution count once, as axons of a Loihi 1 can
-    share them ("stored"); how Loihi 2 keeps a convolution is not published. "too_large" names what does not fit one
-    chip, and what would have to change; "left" is what it leaves of one (below 0: what is missing). "profiles" counts
-    pairs of decays in a population: Lava's documented LIF has one, its simulator takes many.
+    of a population, and of their sums: populations may share a core. That is with one byte a weight and nothing for
+    indices, axons and states, whose sizes are not published: so the real number is larger where synapses decide.
+    Weights of a convolution count once, as axons of a Loihi 1 can share them ("stored"); how Loihi 2 keeps a
+    convolution is not published. "too_large" names what does not fit one chip, and what would have to change; "left"
+    is what it leaves of one (below 0: what is missing). "profiles" counts pairs of decays in a population: Lava's
+    documented LIF has one, its simulator takes many.
     """
     parts = {p.name: _part(program, p) for p in program.populations}
-    total = {key: sum(part[key] for part in parts.values()) for key in ("neurons", "synapses", "cores")}
+    total = {key: sum(part[key] for part in parts.values()) for key in ("neurons", "synapses")}
+    total["cores"] = _cores(total["neurons"], sum(part["stored"] for part in parts.values()))
     return {
         "populations": parts,
         **total,
@@ -48,9 +50,13 @@ def _part(program: Program, population: Population) -> dict[str, int]:
         "neurons": population.size,
         "synapses": synapses,
         "stored": kept,
-        "cores": max(ceil(population.size / A_CORE), ceil(kept / CORE_BYTES)),
+        "cores": _cores(population.size, kept),
         "profiles": len(np.unique(np.stack(decays), axis=1).T),
     }
+
+
+def _cores(neurons: int, weight_bytes: int) -> int:
+    return max(ceil(neurons / A_CORE), ceil(weight_bytes / CORE_BYTES))
 
 
 def _too_large(parts: dict[str, dict[str, int]], total: dict[str, int]) -> list[str]:

@@ -156,7 +156,9 @@ def _check_numbers(task: Task, fitted: Fitted) -> None:
     if jaccard < LEAST_JACCARD:
         got = f"numbers reach node {task.population.name!r}, and rounding changes what arrives by {noise:.2%}"
         got += f": its spikes have a Jaccard index of {floor(jaccard * 1e4) / 1e4:g} with those in float"
-        fix = "fewer lines or steps, inputs as spikes (--encode), or weights trained in the integers (loihi_aware)"
+        fix = (
+            "fewer lines or steps, inputs as spikes (export --encode), or weights trained in the integers (loihi_aware)"
+        )
         raise Unsupported(got, f"at least {LEAST_JACCARD:g}", fix)
 
 

@@ -24,13 +24,13 @@ def c_readme(
 ) -> str:
     """The text, in Markdown; `checked` are lines on what was compared before the files appeared."""
     fixed = program.precision == "fixed"
-    neurons = sum(p.size for p in program.populations)
+    neurons = f"{sum(p.size for p in program.populations):,}"
     last = program.populations[-1]
     ran = f"`{CHECK}` ran here: {built.said}." if built else "There was no C compiler here: run the self-test below."
     lines = [
         f"# {title} in C",
         "",
-        f"A spiking net of {neurons} neurons and {program.inputs} input lines as one C99 file without a library.",
+        f"A spiking net of {neurons} neurons and {_lines(program)} as one C99 file without a library.",
         FIXED if fixed else FLOAT,
         "",
         "## Check it",
@@ -91,11 +91,11 @@ def _example(program: Program, name: str, last: Population) -> list[str]:
     return [
         '#include "net.h"',
         "",
-        "net_input input[NET_INPUTS];",
+        "net_input input[NET_INPUTS];" if _hears(program) else "static const net_input input[NET_INPUTS]; /* 0 */",
         "",
         "net_reset();",
         f"for (int t = 0; t < {program.steps}; t++) {{",
-        "    read_sensor(input, t); /* yours */",
+        *(["    read_sensor(input, t); /* yours */"] if _hears(program) else []),
         "    net_step(input);",
         f"    {get}",
         f"    for (int i = 0; i < NET_{name.upper()}_SIZE; i++) {{",
@@ -105,7 +105,19 @@ def _example(program: Program, name: str, last: Population) -> list[str]:
     ]
 
 
+def _hears(program: Program) -> bool:
+    return any(q.source == "input" for q in program.projections)
+
+
+def _lines(program: Program) -> str:
+    if not _hears(program):
+        return "no inputs"
+    return "1 input line" if program.inputs == 1 else f"{program.inputs:,} input lines"
+
+
 def _lines_words(program: Program) -> list[str]:
+    if not _hears(program):
+        return ["Constant currents drive it, so `input` says nothing."]
     if program.precision == "float":
         return ["An input line carries a number."]
     if not program.input_scale:

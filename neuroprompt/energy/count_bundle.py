@@ -148,7 +148,8 @@ def target_of(name: str, precision: str) -> SpikingTarget:
     """
     target = SpikingTarget.named(name)
     if precision not in target.precisions:
-        raise BadSetting(f"{precision} on target {name!r}", f"one of: {', '.join(target.precisions)}")
+        fix = "--target loihi" if precision == "fixed" else f"--precision {target.precisions[0]}"
+        raise BadSetting(f"{precision} on target {name!r}", f"one of: {', '.join(target.precisions)}", fix)
     return target
 
 

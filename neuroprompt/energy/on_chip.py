@@ -101,7 +101,9 @@ def on_chip(program: Program, recording: Recording, sent: NDArray[Any]) -> OnChi
     """
     if program.precision != "fixed" or program.input_scale:
         got = "a program of floats" if program.precision != "fixed" else "numbers on the input lines"
-        raise Unsupported(f"{got}, which a Loihi 1 does not have", "integers and spikes", "--precision fixed, --encode")
+        raise Unsupported(
+            f"{got}, which a Loihi 1 does not have", "integers and spikes", "--precision fixed, export --encode"
+        )
     silent = {name: np.zeros(values.shape, bool) for name, values in recording.values.items()}
     emitted = {"input": sent, **recording.spikes, **silent}
     potentials = {**recording.v, **recording.values}

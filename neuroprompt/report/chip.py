@@ -42,7 +42,11 @@ def plot(name: str, chip: OnChip) -> Plot:
     places = [(core.tile, str(i)) for i, core in enumerate(placement.cores)] + [
         (tile, "in") for tile in placement.lines
     ]
+    sends = False
     for (tile, label), busy in zip(places, share, strict=False):
+        if label == "in" and not busy:  # neurons with currents alone: SANA-FE's net has lines, and they send nothing
+            continue
+        sends |= label == "in"
         column, row = tile
         within = used[tile]
         used[tile] += 1
@@ -64,14 +68,18 @@ def plot(name: str, chip: OnChip) -> Plot:
     axes.tick_params(length=0)
     axes.set_title(words(f"{len(placement.cores)} of {CORES} cores; {NOTE.lower()}"), fontsize=11)
     figure.colorbar(shown, ax=axes, shrink=0.7, label="share of the run at work")
-    caption = f'{name}: cores of a Loihi 1, {WIDTH} x {ROWS} tiles of {IN_A_TILE}; "in" sends the input lines.'
+    caption = f"{name}: cores of a Loihi 1, {WIDTH} x {ROWS} tiles of {IN_A_TILE}" + (
+        '; "in" sends the input lines.' if sends else "."
+    )
     return Plot(f"chip-{slug(name)}", figure, caption, COLUMNS, rows)
 
 
 def draw(chip: OnChip | str, file: Path, name: str = "") -> None:
     """Write the figure as a .png or .svg; raises Unsupported where there is no such run, BadSetting, CannotWrite."""
     if isinstance(chip, str):
-        raise Unsupported(chip or "a program of floats, which is no chip's", "a run on a Loihi 1", "--precision fixed")
+        raise Unsupported(
+            chip or "a program of floats, which is no chip's", "a run on a Loihi 1", "--target loihi --precision fixed"
+        )
     if file.suffix not in (".png", ".svg"):
         raise BadSetting(f"--chip {file}", "a name that ends in .png or .svg")
     figure = plot(name or file.stem, chip).figure

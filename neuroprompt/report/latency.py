@@ -86,8 +86,7 @@ def _energy_delay(name: str, timed: LatencyBenchmark) -> Table:
         )
         for form, product in ours.items()
     ]
-    title = (
-        f"{name}: energy-delay product of an image; energy is {NOTE.lower()}, {PRICES} for all forms, time is measured"
-    )
+    prices = f"{PRICES} for all forms (products of 8 bits at its price for those)"
+    title = f"{name}: energy-delay product of an image; energy is {NOTE.lower()}, {prices}, time is measured"
     columns = ("graph", "energy (estimated)", "time", "energy-delay", "over bare", "with energy measured (RAPL)")
     return Table(title, columns, rows)

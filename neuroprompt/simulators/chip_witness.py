@@ -41,7 +41,9 @@ class ChipWitness(OwnRuntimeTarget):
         """Raise Unsupported, naming the node, for what the emulator cannot do of a fixed program."""
         if program.input_scale:
             got = "numbers on the input lines"
-            raise Unsupported(got, f"spikes, the only input of {self.runtime.name}", "send them as spikes (--encode)")
+            raise Unsupported(
+                got, f"spikes, the only input of {self.runtime.name}", "send them as spikes (export --encode)"
+            )
 
     def check_rules(self, program: Program, sent: Floats) -> None:
         """Raise Unsupported, naming the node, where spikes `sent` (T, n_in) lead to what it computes by other rules."""

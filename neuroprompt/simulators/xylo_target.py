@@ -51,6 +51,7 @@ class XyloTarget(SpikingTarget):
     def run_batch(self, model: SpikingModel, inputs: NDArray[Any], precision: str, states: bool) -> Recording:
         """Run the integers on `inputs` (B, T, n_in); raises Unsupported, and what a child process raises."""
         program = self.program(model, precision)
+        _check_spikes(inputs)
         sent = program.encode(inputs)
         start = time.perf_counter()
         traces = self.traces(program, sent)
@@ -67,8 +68,12 @@ class XyloTarget(SpikingTarget):
         self.refuse(program)
         if inputs is None or inputs.shape[1:] != (program.steps, program.inputs):
             inputs = stimulus(program)[None]
-        if not is_spikes(inputs):
-            got = "numbers on the input lines"
-            raise Unsupported(got, "spikes, Xylo's only input", "send them as spikes (--encode)")
+        _check_spikes(inputs)
         fixed, report, _ = once(Search(program, inputs, (("chip", "xylo"),)), lambda: fitted(program, inputs))
         return fixed, report
+
+
+def _check_spikes(inputs: NDArray[Any]) -> None:
+    if not is_spikes(inputs):
+        fix = "send 0 or 1 in each step, for example at a rate"
+        raise Unsupported("numbers on the input lines", "spikes, Xylo's only input", fix)

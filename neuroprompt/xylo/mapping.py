@@ -118,7 +118,7 @@ def _check_neurons(p: Population, hears: bool) -> None:
     fires = p.emits == "spikes"
     subtracts = "a reset that subtracts the threshold in the step of the spike, as Xylo's does"
     resets = "resets to a value" if p.reset == "value" else "subtracts its threshold in the step after a spike"
-    _need(not fires or p.reset == "subtract", p, resets, subtracts, "train with it (--reset subtract)")
+    _need(not fires or p.reset == "subtract", p, resets, subtracts, "train with such a reset, and say --reset subtract")
     _need(not p.hold, p, "rests in the step after a spike", "neurons without a refractory period", "leave it out")
     _need(
         not fires or bool(np.all(np.asarray(p.vth) > 0)), p, "has a threshold of 0 or less", "one above 0", "raise it"

@@ -94,7 +94,7 @@ def test_a_graph_of_anyones(command: Any, tmp_path: Path) -> None:
         assert command(*words, "--target", target).json["generator"]["counts"] == counts
     refused(command("energy", tmp_path / "a.nir", "--steps", "20", "--measure"), "--measure", "bundle")
     refused(command(*words, "--target", "onnxruntime"), "onnxruntime")
-    refused(command(*words, "--target", "reference", "--precision", "fixed"), "fixed", "reference")
+    refused(command(*words, "--target", "reference", "--precision", "fixed"), "fixed", "reference", "--target loihi")
 
 
 def test_effective_operations_on_images(command: Any, lava_bundle: Path, onnx_bundle: Path, tmp_path: Path) -> None:

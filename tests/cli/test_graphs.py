@@ -243,3 +243,6 @@ def test_xylo_from_the_command(command: Command, tmp_path: Path) -> None:
     ran = command("run", file, "--inputs", data, "--reset", "subtract", "--target", "xylo", "--json")
     assert (ran.code, ran.json["items"], ran.json["target"]) == (0, 3, "xylo")
     refused(command("run", file, "--inputs", data, "--target", "xylo"), "node 'n1' resets to a value")
+    skipped = command("verify", file, "--steps", 20, "--targets", "xylo")
+    assert skipped.code == 1
+    assert "nothing was compared: none of --targets ran" in skipped.out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from random_graphs import random_graph
@@ -26,6 +28,16 @@ def test_cores_are_the_larger_of_what_neurons_and_weights_need() -> None:
     many = place(program(1000, 1_000_000))  # a million bytes of 192 KiB each
     assert (many["cores"], many["synapses"], many["neurons"]) == (6, 1_000_000, 1000)
     assert many["too_large"] == []
+
+
+def test_populations_may_share_a_core() -> None:
+    """8,192 neurons in two populations fill one, and another neuron needs a second."""
+    parts = [program(size, size).populations[0] for size in (8000, 192, 1)]
+    two, three = (
+        Program("fixed", 3, 1, tuple(replace(p, name=f"p{i}") for i, p in enumerate(parts[:count])), ())
+        for count in (2, 3)
+    )
+    assert (place(two)["cores"], place(three)["cores"]) == (1, 2)
 
 
 def test_what_is_too_large_is_named_with_what_would_have_to_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,6 +142,23 @@ def test_a_run_becomes_one_too(cc: str, tmp_path: Path) -> None:
     assert about["method"] == "spike-nvpt"
     assert about["cost"]["updates"] == 6 * 10 * 64
     assert about["compiled"]["said"].endswith("all as in the emulator")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "A spiking net of 3,840 neurons and no inputs" in text
+    head, body = text.split("```c\n")[1].split("```")[0].split("net_reset();")
+    main = f"""#include <stdio.h>
+static int counts[3840];
+int main(void) {{
+    int sum = 0;
+    net_reset(); {body}
+    for (int i = 0; i < 3840; i++) sum += counts[i];
+    printf("%d", sum);
+    return 0;
+}}"""
+    (tmp_path / "main.c").write_text(head + main)
+    command = [cc, "-std=c99", "-Wall", "-Wextra", "-Werror", "-I", "out", "main.c", "out/net.c", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=100)
+    ran = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, check=True, timeout=100)
+    assert int(ran.stdout) == about["spikes"]
 
 
 @pytest.mark.parametrize("method", ["vpt-deep", "lorsp"])

@@ -21,7 +21,8 @@ def fetched(name: str, *packages: str) -> None:
 
     A plain installation of neurobench brings torchaudio, numba, librosa and 18 more, none of which its metrics import.
     """
-    folder = cache_folder() / "tests" / name
+    python = f"py{sys.version_info.major}.{sys.version_info.minor}"  # compiled packages are of one version of it
+    folder = cache_folder() / "tests" / f"{name}-{python}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))

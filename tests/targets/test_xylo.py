@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import nir
@@ -68,19 +65,6 @@ def test_ours_is_xylosim_on_many_nets(overlaid: Callable[[str], SpikingTarget]) 
     """NEUROPROMPT_XYLO_NETS says how many."""
     seen = compared(overlaid("xylosim"), range(1000, 1000 + GRAPHS))
     assert all(count > GRAPHS / 2 for count in seen.values()), seen
-
-
-@pytest.mark.slow
-def test_a_generator_runs_in_pieces_as_the_page_says() -> None:
-    """examples/xylo_pieces.py, on our emulator: its lines stand in docs/explain/simulators.md."""
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, str(root / "examples" / "xylo_pieces.py")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True)
-    pieces, spikes, lorsp = done.stdout.splitlines()
-    page = (root / "docs" / "explain" / "simulators.md").read_text()
-    assert pieces.replace("on xylo:", "on xylosim:") in page
-    assert spikes in page
-    assert lorsp.startswith("lorsp: node 'lif2' resets to a value")
 
 
 def test_items_of_a_batch_are_those_alone() -> None:
@@ -238,8 +222,9 @@ def test_floats_and_numbers_are_one_line(name: str) -> None:
     model = floats_of_graph(chain(W, halving(3)), numbers)
     with pytest.raises(Unsupported, match="precision 'float'"):
         SpikingTarget.named(name).run(model, numbers, "float")
-    with pytest.raises(Unsupported, match=r"numbers on the input lines; .* \(--encode\)"):
-        SpikingTarget.named(name).run(model, numbers)
+    for fitted_on in (numbers[None], None):
+        with pytest.raises(Unsupported, match=r"numbers on the input lines; .* send 0 or 1 in each step"):
+            SpikingTarget.named(name).run(replace(model, fitted_on=fitted_on), numbers)
 
 
 def test_shifts_are_those_of_eulers_decays_and_of_exact_ones() -> None:
