@@ -15,6 +15,7 @@ and nowhere else; they are imported at their first use, because torch takes seco
 
 from __future__ import annotations
 
+import os
 import sys
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,9 @@ from typing import Any
 import lazy_loader
 
 __version__ = "0.1.0"
+
+# From 1.29 on ONNX Runtime reports to Microsoft what it runs, from threads that begin with its import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__.append("__version__")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 SNIPPET = """
 import json
+import os
 import sys
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else ONNX Runtime 1.29 and later reports to Microsoft
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps

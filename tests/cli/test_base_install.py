@@ -172,10 +172,12 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
         "sys.argv = ['neuroprompt', '--help']\n"
         "from neuroprompt.cli import main\nmain()"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    assert done.stderr == "imported []\n"
-    assert "doctor" in done.stdout
-    assert seconds < HELP_SECONDS
+    took = []
+    for _ in range(3):  # the least of three: what else the machine does makes it more, never less
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        assert done.stderr == "imported []\n"
+        assert "doctor" in done.stdout
+    assert min(took) < HELP_SECONDS

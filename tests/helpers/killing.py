@@ -17,7 +17,6 @@ number alone, so that a campaign which is itself interrupted goes on where it wa
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import random
@@ -25,13 +24,11 @@ import re
 import shutil
 import signal
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+from broken_files import FORMATS, broken
 from fork_server import ForkServer
 from process_times import alive, command_of, family, processor_seconds, sent
 
@@ -247,7 +244,7 @@ def half_written(files: Files, expected: Files, case: Case) -> dict[str, str]:
     """What has appeared and is not what the undisturbed run wrote, nor whole by its format."""
     faults = {}
     for name, data in files.items():
-        of_each_run = case.differs(name) and not (case.grows(name) and name.endswith((".json", ".npz")))
+        of_each_run = case.differs(name) and not (case.grows(name) and name.endswith(tuple(FORMATS)))
         counts = case.counts(name, data)
         before = [case.counts(name, known[name]) for known in (expected, case.given) if name in known]
         if of_each_run or counts in before:
@@ -256,29 +253,3 @@ def half_written(files: Files, expected: Files, case: Case) -> dict[str, str]:
         if words:
             faults[name] = words
     return faults
-
-
-def broken(suffix: str, data: bytes) -> str:
-    """What is wrong with a file of that suffix; an empty text where it is whole."""
-    if suffix == ".json":
-        try:
-            json.loads(data)
-        except ValueError as error:
-            return str(error)
-        return ""
-    if suffix == ".npz":
-        with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return archive.testzip() or ""
-        return "no whole archive"
-    if suffix == ".safetensors":
-        return _broken_tensors(data)
-    return "" if data else "empty"
-
-
-def _broken_tensors(data: bytes) -> str:
-    length = int(np.frombuffer(data[:8], "<u8")[0]) if len(data) >= 8 else -1
-    if length < 0 or len(data) < 8 + length:
-        return "truncated header"
-    header = json.loads(data[8 : 8 + length])
-    end = max((of["data_offsets"][1] for name, of in header.items() if name != "__metadata__"), default=0)
-    return "" if len(data) == 8 + length + end else "truncated tensors"
