@@ -231,7 +231,8 @@ def _show_bulk(result: BulkBenchmark, json: bool) -> None:
     ]
     size = f"{result.size[0]} x {result.size[1]}"
     title = f"{result.images} files of {size}, batch {result.batch}, {result.threads} threads, {result.rounds} rounds"
-    emit(result.json(), json, table(title, ("what", "images/s", "run over it", "middle half"), speeds))
+    bound = f"without any reading, over one_by_one: {result.ratio['alone_at_once_over_one_by_one']}"
+    emit(result.json(), json, table(title, ("what", "images/s", "run over it", "middle half"), speeds), bound)
 
 
 def _show_training(result: TrainingBenchmark, json: bool) -> None:

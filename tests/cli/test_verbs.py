@@ -164,7 +164,8 @@ def test_bench_of_a_folder_compares_with_the_model_alone(command: Command, onnx_
     speeds = result.json["images_per_second"]
     assert set(speeds) == {"run", "alone", "alone_at_once", "one_by_one"}
     assert result.json["ratio"] == {
-        f"run_over_{name}": near(speeds["run"] / speeds[name]) for name in {*speeds} - {"run"}
+        **{f"run_over_{name}": near(speeds["run"] / speeds[name]) for name in {*speeds} - {"run"}},
+        "alone_at_once_over_one_by_one": near(speeds["alone_at_once"] / speeds["one_by_one"]),
     }
     assert (result.json["images"], result.json["batch"], result.json["threads"]) == (11, 4, 2)
 
