@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ class BulkBenchmark:
                    one thread, with the 32-bit file
 
     The ratios are `run` over the others, in images a second, of the same round; and `alone_at_once` over `one_by_one`,
-    which is what `run` would reach if reading took no time. `form` is the file of all but the last.
+    which is what `run` would reach if reading took no time. `form` is the file of all but the last. With `cpu_time` a
+    second is one of processor time, of all threads together, and `alone` is missing: its threads spin as they wait.
     """
 
     images: int
@@ -50,6 +52,7 @@ class BulkBenchmark:
     form: str
     images_per_second: dict[str, float]
     ratio: dict[str, Middle]
+    cpu_time: bool = False
 
     def json(self) -> dict[str, object]:
         """The figures, quartiles beside medians."""
@@ -63,6 +66,7 @@ class BulkBenchmark:
             "images_per_second": self.images_per_second,
             "ratio": {name: value.median for name, value in self.ratio.items()},
             "quartiles": {name: value.quartiles for name, value in self.ratio.items()},
+            "cpu_time": self.cpu_time,
         }
 
 
@@ -73,6 +77,7 @@ def bench_bulk(
     batch: int = BATCH,
     threads: int | None = None,
     rounds: int = 5,
+    cpu_time: bool = False,
     progress: Progress = SILENT,
 ) -> BulkBenchmark:
     """An ONNX bundle on `images` files of the model's own size, smooth noise as JPEG of quality 90.
@@ -111,7 +116,9 @@ def bench_bulk(
             "alone_at_once": _alone(model, decoded, workers, inside),
             "one_by_one": _one_by_one(forms_of(bundle)[PORTABLE], there, preprocess),
         }
-        seconds = in_turn(runs, rounds, progress)
+        if cpu_time:
+            del runs["alone"]
+        seconds = in_turn(runs, rounds, progress, time.process_time if cpu_time else time.perf_counter)
     over = {f"run_over_{name}": ratio(times, seconds["run"]) for name, times in seconds.items() if name != "run"}
     return BulkBenchmark(
         images=images,
@@ -121,6 +128,7 @@ def bench_bulk(
         size=(width, height),
         form=how.form,
         images_per_second={name: images / middle(times).median for name, times in seconds.items()},
+        cpu_time=cpu_time,
         ratio={**over, "alone_at_once_over_one_by_one": ratio(seconds["one_by_one"], seconds["alone_at_once"])},
     )
 
