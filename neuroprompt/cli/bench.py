@@ -91,7 +91,7 @@ def bench(
     that of a plain loop with prompts as ordinary tokens, and the most memory that each holds. With --spiking: our Lava
     run beside that of a plain converter, our emulator beside Lava, batches of images, growing nets, and sparse spikes.
     With --startup: the processor time in which a new process of each verb starts. With --bulk: images a second of a
-    folder, beside those of ONNX Runtime on the same images decoded before.
+    folder, beside those of ONNX Runtime on the same images decoded before, and of a loop that takes one at a time.
     """
     _check_together(bundle, backbone, bulk, training=training, spiking=spiking, startup=startup)
     if training and threads is not None:
