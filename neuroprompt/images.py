@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from neuroprompt.errors import BadData, BadSetting
+from neuroprompt.jpegs import read_plain
 
 SUFFIXES = frozenset(
     {
@@ -66,6 +67,8 @@ def read_rgb(file: Path, exif: bool = True) -> Image.Image:
 
     TIFF has a tag of its own for that, which always counts.
     """
+    if (plain := read_plain(file)) is not None:
+        return plain
     with readable(str(file)), Image.open(file) as image:
         wide = image.mode == "RGB" and any("16B" in str(tile.args) for tile in image.tile)
         image.load()
@@ -90,7 +93,7 @@ def as_rgb(image: Image.Image, name: str = "an image", exif: bool = True) -> Ima
     tags = getattr(image, "tag_v2", {})
     if image.mode == "F" or image.mode.startswith("I"):
         image = _scaled(image, name)
-    elif 2 in np.atleast_1d(tags.get(_FORMAT, 1)):
+    elif tags and 2 in np.atleast_1d(tags.get(_FORMAT, 1)):
         raise BadData(f"{name} holds integers with a sign", "numbers from 0", "scale it, and save it with 8 bits")
     elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         shown = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")

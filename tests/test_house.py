@@ -18,7 +18,8 @@ FILES = sorted(p for top in ("neuroprompt", "export", "targets") for p in (ROOT 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LAYERS = (
     ("workers",),
-    ("errors", "plugin", "progress", "files", "locks", "scratch", "images", "extras", "processes", "interrupts"),
+    ("errors", "plugin", "progress", "files", "locks", "scratch", "extras", "processes", "interrupts"),
+    ("images", "jpegs"),
     ("contracts", "spiking"),
     ("loihi", "compiler", "xylo", "robustness", "recipes"),
     ("prompts", "heads", "backbones", "data", "prices", "engines"),

@@ -19,7 +19,7 @@ from neuroprompt.contracts.deployment import Floats
 from neuroprompt.errors import BadBundle
 
 AHEAD = 2
-"""Batches that wait for a worker, so that none waits for them."""
+"""Batches that are read before a worker asks for them, so that none waits."""
 
 Results = list[Prediction | Unread]
 
@@ -32,7 +32,7 @@ class Classify:
     classes     the names of the model's outputs
     infer       logits (B, K) of inputs (B, 3, H, W), and the spike density of each image where neurons ran
     batch       images in one call of `infer`
-    workers     batches at a time; each is read and classified by one thread, so `infer` must be safe for so many
+    workers     batches at a time, each in a thread, so `infer` must be safe for so many; as many threads read ahead
     """
 
     preprocess: Mapping[str, Any]
@@ -44,23 +44,26 @@ class Classify:
     def results(self, files: Iterable[Path]) -> Iterator[Results]:
         """The results of `files` in order, a batch at a time; an image that cannot be read is an `Unread` in its place.
 
-        Only a few batches are read ahead: any number of files takes the memory of a few.
+        A batch is read while those before it are in the model, whose threads so never wait for Python or the disk.
+        Only a few are read ahead: any number of files takes the memory of a few.
         """
         left, waiting = iter(files), deque[Future[Results]]()
-        with ThreadPoolExecutor(self.workers) as pool:
+        with ThreadPoolExecutor(self.workers) as readers, ThreadPoolExecutor(self.workers) as models:
             try:
                 while True:
                     while len(waiting) < self.workers + AHEAD and (some := list(islice(left, self.batch))):
-                        waiting.append(pool.submit(self.of_batch, some))
+                        reading = readers.submit(read_batch, some, self.preprocess)
+                        waiting.append(models.submit(self._of_batch, some, reading))
                     if not waiting:
                         return
                     yield waiting.popleft().result()
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                for pool in (readers, models):
+                    pool.shutdown(wait=True, cancel_futures=True)
 
-    def of_batch(self, files: Sequence[Path]) -> Results:
-        """The results of at most `batch` files."""
-        images, errors = read_batch(files, self.preprocess)
+    def _of_batch(self, files: Sequence[Path], reading: Future[tuple[Floats, list[Unread | None]]]) -> Results:
+        """The results of at most `batch` files that are being read."""
+        images, errors = reading.result()
         predictions: Iterator[Prediction] = iter(())
         if len(images):
             logits, densities = self.infer(images)

@@ -39,13 +39,16 @@ class ImageFiles:
         self.paths, self.listed = tuple(map(Path, paths)), listed
 
     def __iter__(self) -> Iterator[Path]:
+        return map(Path, self._names())
+
+    def _names(self) -> Iterator[Path | str]:
         if self.listed is not None:
             yield from _lines(self.listed)
         for path in self.paths:
             if not path.is_dir():
                 yield path
                 continue
-            inside = _inside(path, set())
+            inside = _inside(str(path), set())
             first = next(inside, None)
             if first is None:
                 raise BadData(f"{path} holds no images", f"files that end in {', '.join(sorted(SUFFIXES))}")
@@ -55,19 +58,19 @@ class ImageFiles:
     @cached_property
     def count(self) -> int:
         """How many there are, by one pass."""
-        return sum(1 for _ in self)
+        return sum(1 for _ in self._names())
 
 
-def _lines(file: Path) -> Iterator[Path]:
+def _lines(file: Path) -> Iterator[str]:
     try:
         with file.open(encoding="utf-8", errors="surrogateescape") as stream:
-            yield from (Path(line) for line in map(str.strip, stream) if line)
+            yield from filter(None, map(str.strip, stream))
     except OSError as error:
         raise BadData(f"{file} cannot be read ({error.strerror})", "a text file with a path a line") from error
 
 
-def _inside(folder: Path, entered: set[str]) -> Iterator[Path]:
-    """The image files below a folder; links to folders are followed, but none is entered twice, as in a circle."""
+def _inside(folder: str, entered: set[str]) -> Iterator[str]:
+    """Names of image files below a folder; links to folders are followed, but none is entered twice, as in a circle."""
     real = os.path.realpath(folder)
     if real in entered:
         return
@@ -83,9 +86,9 @@ def _inside(folder: Path, entered: set[str]) -> Iterator[Path]:
         except OSError:  # a link to itself, which reading it will say
             is_folder, is_file = False, True
         if is_folder:
-            yield from _inside(folder / entry.name, entered)
+            yield from _inside(entry.path, entered)
         elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and (is_file or not os.path.exists(entry)):
-            yield folder / entry.name
+            yield entry.path
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -38,10 +38,9 @@ def convert(rows: Iterable[Row], out: Path) -> None:
 
 def _csv(rows: Iterable[Row], stream: IO[bytes]) -> None:
     text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=True)
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({**row, "file": _utf8(row["file"])})
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows((_utf8(row["file"]), *map(row.get, COLUMNS[1:])) for row in rows)
     text.detach()
 
 

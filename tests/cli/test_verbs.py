@@ -164,9 +164,13 @@ def test_bench_of_a_folder_compares_with_the_model_alone(command: Command, onnx_
     speeds = result.json["images_per_second"]
     assert set(speeds) == {"run", "alone", "alone_at_once", "one_by_one"}
     assert result.json["ratio"] == {
-        f"run_over_{name}": near(speeds["run"] / speeds[name]) for name in {*speeds} - {"run"}
+        **{f"run_over_{name}": near(speeds["run"] / speeds[name]) for name in {*speeds} - {"run"}},
+        "alone_at_once_over_one_by_one": near(speeds["alone_at_once"] / speeds["one_by_one"]),
     }
     assert (result.json["images"], result.json["batch"], result.json["threads"]) == (11, 4, 2)
+    busy = command("bench", onnx_bundle, "--bulk", "11", "--threads", "2", "--rounds", "1", "--cpu-time", "--json")
+    assert set(busy.json["images_per_second"]) == set(speeds) - {"alone"}
+    assert (busy.json["cpu_time"], result.json["cpu_time"]) == (True, False)
 
 
 def test_a_card_and_a_report(command: Command, trained: Path, lava_bundle: Path, tmp_path: Path) -> None:
