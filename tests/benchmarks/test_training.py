@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from neuroprompt.benchmarks.memory import peak_bytes
 from neuroprompt.benchmarks.training import bench_training
 from neuroprompt.contracts.learning import BackboneSpec, Preprocess, Prompt
 from neuroprompt.errors import BadSetting, UnknownName
+from neuroprompt.images import read_rgb
 from neuroprompt.training.backbone import EMBEDDED
 
 SPEC = BackboneSpec("embedded", image_size=16, random=True)
@@ -94,14 +95,13 @@ def test_decoding_is_timed_for_each_number_of_workers() -> None:
 def test_every_image_is_decoded_in_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A set that fits in memory stays there decoded, and then nothing would be timed but its copies."""
     opened = 0
-    reads = Image.open
 
-    def counted(file: Any) -> Image.Image:
+    def counted(file: Path, exif: bool) -> Image.Image:
         nonlocal opened
         opened += 1
-        return reads(file)
+        return read_rgb(file, exif)
 
-    monkeypatch.setattr(Image, "open", counted)
+    monkeypatch.setattr("neuroprompt.data._images.read_rgb", counted)
     bench_decoding(Preprocess((16, 16)), [], batch=4, images=8)
     before = opened  # to know of broken ones before work begins
     bench_decoding(Preprocess((16, 16)), [0], batch=4, images=8)
