@@ -15,6 +15,8 @@ MAE = "backbones trained by MAE or MoCo"
 RATES = "other sets: `rates-cifar10/`, `rates-caltech101/`"
 PARAMETERS = "as many parameters on both sides: here 80,448 against 1,920"
 
+ON = (("clean", "on clean images"), ("noise", "in the mean under noise"))
+
 CLAIMS = (
     Claim(
         "Spike-NVPT is no worse than VPT-deep on clean images",
@@ -193,21 +195,13 @@ CLAIMS = (
         "LSPT is above SPT on clean images",
         "memory/lstm", "memory/spt", "clean", OURS, MAE,
     ),
-    Claim(
-        "Two rates, searched, help Spike-NVPT on clean images: above 0.01 for both",
-        "eurosat/spike-nvpt", "rates-eurosat/spike-nvpt", "clean", OURS, RATES,
-    ),
-    Claim(
-        "Two rates, searched, help bits of -1 and 1 on clean images: above 0.01 for both",
-        "eurosat/sign", "rates-eurosat/sign", "clean", OURS, RATES,
-    ),
-    Claim(
-        "Two rates, searched, help bits of -1 and 1 in the mean under noise: above 0.01 for both",
-        "eurosat/sign", "rates-eurosat/sign", "noise", OURS, RATES,
-    ),
-    Claim(
-        "Two rates, searched, help Spike-NVPT in the mean under noise: above 0.01 for both",
-        "eurosat/spike-nvpt", "rates-eurosat/spike-nvpt", "noise", OURS, RATES,
+    *(
+        Claim(
+            f"Two rates, searched, help {what} {on_text}: above 0.01 for both",
+            f"eurosat/{study}", f"rates-eurosat/{study}", on, OURS, RATES,
+        )
+        for study, what in (("spike-nvpt", "Spike-NVPT"), ("sign", "bits of -1 and 1"))
+        for on, on_text in ON
     ),
 )  # fmt: skip
 
@@ -222,6 +216,6 @@ SETTINGS = tuple(
         ("spike/warm", "eurosat/spike-nvpt", "A start from trained VPT-deep prompts helps Spike-NVPT"),
         ("pixels/threshold", "pixels/lorsp", "A threshold of 0.05 helps LoRSP"),
     )
-    for on, on_text in (("clean", "on clean images"), ("noise", "in the mean under noise"))
+    for on, on_text in ON
 )  # fmt: skip
 """Would another setting be a better default? It becomes one if its interval on noise is above 0."""
