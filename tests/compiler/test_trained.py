@@ -132,7 +132,7 @@ def kept(reference: Recording, other: Recording) -> float:
 @pytest.mark.parametrize(
     ("code", "beta", "norm", "least"),
     [
-        ("latency", 0.9, None, (0.995, 0.94, 0.97)),
+        pytest.param("latency", 0.9, None, (0.995, 0.94, 0.97), marks=pytest.mark.slow),
         pytest.param("rate", 0.9, None, (0.99, 0.92, 0.96), marks=pytest.mark.slow),
         ("dense", 0.25, 0.06, (0.995, 0.995, 0.995)),
     ],

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from in_turn import exit_code
 
 from neuroprompt.errors import CannotWrite
 from neuroprompt.locks import one_writer
@@ -98,19 +99,17 @@ def test_where_nothing_may_be_written_beside_it_the_folder_itself_is_locked(tmp_
         tmp_path.chmod(0o700)
 
 
-def test_two_trainings_into_one_folder(tmp_path: Path) -> None:
+def test_two_trainings_into_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The second is one line with exit code 2, and the first ends as if alone."""
     out = tmp_path / "run"
     words = "train --random-weights --image-size 16 --limit 20 --epochs 2 --batch 8 --tokens 2 --device cpu --out"
-    command = [str(Path(sys.executable).with_name("neuroprompt")), *words.split(), str(out)]
+    command = [*words.split(), str(out)]
     with held(out) as child:
-        second = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert second.returncode == 2
-        (line,) = [line for line in second.stderr.splitlines() if line.startswith("error:")]
+        assert exit_code(*command) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
         assert f"another process ({child.pid}) writes to {out}" in line
         assert not out.exists()
-    first = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert first.returncode == 0, first.stderr
+    assert exit_code(*command) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "learning-curve.svg",
         "metrics.json",

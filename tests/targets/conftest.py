@@ -129,10 +129,12 @@ def model_of() -> Callable[..., SpikingModel]:
 
 
 @pytest.fixture(scope="session")
-def agrees() -> Callable[..., tuple[int, int]]:
+def agrees() -> Callable[..., tuple[int, ...]]:
     """Runs a target on random nets against the definition, and gives how many nets fired and all their spikes.
 
     `runs` runs of `together` nets each; of their input lines half carry spikes, half numbers. All spikes must be equal.
+    With `subtracting` resets all that fire have one of these; `beside` so many nets without them are in the same run,
+    and their two figures come behind those of the others.
     """
 
     def check(
@@ -144,14 +146,17 @@ def agrees() -> Callable[..., tuple[int, int]]:
         subtracting: tuple[Reset, ...] = (),
         runs: int = 40,
         together: int = 10,
-    ) -> tuple[int, int]:
-        counts: list[int] = []
+        beside: int = 0,
+    ) -> tuple[int, ...]:
+        counts: tuple[list[int], list[int]] = ([], [])
 
         @settings(max_examples=runs, deadline=None, database=None, phases=[Phase.generate])  # a seed does not shrink
         @given(st.integers(0, 2**32 - 1))
         def compare(seed: int) -> None:
             rng = np.random.default_rng(seed)
-            program = side_by_side([net(rng, kinds, silent, resets, subtracting) for _ in range(together)])
+            nets = [net(rng, kinds, silent, resets, subtracting) for _ in range(together)]
+            nets += [net(rng, kinds, silent, resets) for _ in range(beside)]
+            program = side_by_side(nets)
             shape = (STEPS, program.inputs)
             graded = rng.random(program.inputs) < 0.5
             inputs = np.where(graded, rng.normal(0.5, 1, shape), rng.random(shape) < 0.5)
@@ -166,9 +171,11 @@ def agrees() -> Callable[..., tuple[int, int]]:
                 np.testing.assert_array_equal(found.spikes[name], out, err_msg=name)
                 assert (np.abs(found.v[name] - v) <= bounds[name]).all(), name
                 fired[name.split(".")[0]] = fired.get(name.split(".")[0], 0) + int(out.sum())
-            counts.extend(spikes for spikes in fired.values() if spikes)
+            for name, spikes in fired.items():
+                if spikes:
+                    counts[int(name.removeprefix("net")) >= together].append(spikes)
 
         compare()
-        return len(counts), sum(counts)
+        return tuple(figure for group in counts[: 2 if beside else 1] for figure in (len(group), sum(group)))
 
     return check
