@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from neuroprompt.contracts.learning import Data, Labelled, Preprocess
 from neuroprompt.data._images import ImageList, labelled
@@ -38,26 +37,10 @@ class Digits(Data):
 
     def load(self, preprocess: Preprocess, seed: int, progress: Progress = SILENT, *, val: str = "auto") -> Labelled:
         """The digits, resized as `preprocess` says."""
-        grey, labels = _digits()
+        grey, labels = load_digits(return_X_y=True)
         images = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
         whole = ImageList(_Opened(images), labels, preprocess)
         classes = [str(digit) for digit in range(10)]
         return labelled(
             {"train": whole}, classes, seed=seed, val=val, limit=self.limit, progress=progress, test_share=0.25
         )
-
-
-def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """What `sklearn.datasets.load_digits` gives, read from its file: to import scikit-learn, pandas and all, takes seconds.
-
-    Where the file is not in its place, by that function.
-    """
-    package = find_spec("sklearn")
-    file = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package else Path()
-    if not file.is_file():
-        from sklearn.datasets import load_digits
-
-        images, labels = load_digits(return_X_y=True)
-        return images, labels
-    rows = np.loadtxt(file, delimiter=",")
-    return rows[:, :-1], rows[:, -1].astype(np.int64)

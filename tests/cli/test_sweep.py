@@ -20,7 +20,13 @@ Command = Callable[..., Any]
 SMALL = ("--random-weights", "--image-size", "16", "--limit", "30", "--epochs", "1", "--batch", "10", "--device", "cpu")
 
 
-def test_a_sweep_compares_and_the_same_line_again_runs_nothing(command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_turn", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_sweep_compares_and_the_same_line_again_runs_nothing(
+    in_turn: bool, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`in_turn`: without the start of a child for each task, which takes longer than what it does."""
+    if in_turn:
+        monkeypatch.setattr("neuroprompt.sweeps.sweep.Engine.named", lambda *_, **__: InTurn())
     words = ["sweep", *SMALL, "--grid", "method=linear,evp", "--seeds", "1", "--out", tmp_path / "x", "--json"]
     first = command(*words)
     assert first.code == 0, first.err
@@ -34,11 +40,15 @@ def test_a_sweep_compares_and_the_same_line_again_runs_nothing(command: Command,
         **{"low": None, "high": None, "n": 1},
     }
     assert json.loads((tmp_path / "x" / "sweep.json").read_text()) == result
-    logs = [(tmp_path / "x" / "logs" / f"method={method},seed=0.log") for method in ("linear", "evp")]
-    before = [log.read_text() for log in logs]
-    assert [text.count("$ neuroprompt") for text in before] == [2, 2]  # train and eval
+    logs = {file: file.read_text() for file in (tmp_path / "x" / "logs").glob("*")}
+    if not in_turn:
+        assert {file.name for file in logs} == {f"method={method},seed=0.log" for method in ("linear", "evp")}
+        assert [text.count("$ neuroprompt") for text in logs.values()] == [2, 2]  # train and eval
+    runs = {file: file.stat().st_mtime_ns for file in (tmp_path / "x").rglob("prompt.safetensors")}
+    assert len(runs) == 2
     assert command(*words).json == result
-    assert [log.read_text() for log in logs] == before
+    assert {file: file.read_text() for file in (tmp_path / "x" / "logs").glob("*")} == logs
+    assert {file: file.stat().st_mtime_ns for file in runs} == runs
 
 
 def test_a_run_that_fails_is_listed_with_its_log(command: Command, tmp_path: Path) -> None:
