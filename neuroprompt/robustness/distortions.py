@@ -13,7 +13,6 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.signal import fftconvolve
 
 Image = NDArray[np.float64]
 Draw = np.random.Generator
@@ -46,6 +45,8 @@ def defocus_blur(x: Image, draw: Draw, level: tuple[float, float]) -> Image:
     for axis in (0, 1):
         disk = ndimage.correlate1d(disk / disk.sum(), taps / taps.sum(), axis=axis, mode="mirror")
     padded = np.pad(x, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    from scipy.signal import fftconvolve  # with half of SciPy, which a training does not need
+
     return np.asarray(fftconvolve(padded, disk[..., None], mode="valid", axes=(0, 1)))
 
 

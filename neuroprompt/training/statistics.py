@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import t as student
+from scipy.special import stdtrit as student  # of scipy.stats, whose import takes a second
 
 from neuroprompt.errors import BadData, BadSetting
 
@@ -41,7 +41,7 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
     if len(values) < 2 or not all(map(math.isfinite, values)):
         raise BadData(f"{len(values)} values {list(values)[:3]}", "at least two finite values for an interval")
     mean, deviation, n = statistics.fmean(values), statistics.stdev(values), len(values)
-    half = float(student.ppf((1 + level) / 2, n - 1)) * deviation / math.sqrt(n)
+    half = float(student(n - 1, (1 + level) / 2)) * deviation / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n, deviation, level)
 
 
@@ -56,6 +56,6 @@ def runs_to_resolve(difference: float, deviation: float, level: float = 0.95, mo
     A guide to how many seeds a verdict needs, where mean and deviation stay as they are.
     """
     for n in range(2, most + 1):
-        if float(student.ppf((1 + level) / 2, n - 1)) * deviation < abs(difference) * math.sqrt(n):
+        if float(student(n - 1, (1 + level) / 2)) * deviation < abs(difference) * math.sqrt(n):
             return n
     return None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import struct
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from neuroprompt.contracts.learning import Images, Labelled
 from neuroprompt.contracts.specs import Preprocess
+from neuroprompt.data import digits
 from neuroprompt.errors import BadData, BadSetting, NeuropromptError, UnknownName
 from neuroprompt.training.dataset import absolute, batches, load_data
 
@@ -50,6 +53,28 @@ def test_digits() -> None:
     assert torch.equal(image[0], image[2])
     assert image.max() > 200
     assert label in range(10)
+
+
+@pytest.mark.parametrize("place", [None, "elsewhere"])
+def test_digits_are_read_as_scikit_learn_reads_them(
+    place: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the package's file, and by scikit-learn where a version keeps the file elsewhere."""
+    if place:
+        spec = ModuleSpec("sklearn", None, is_package=True)
+        spec.submodule_search_locations = [str(tmp_path / place)]
+        monkeypatch.setattr(digits, "find_spec", lambda _: spec)
+    grey, labels = digits.read_digits()
+    theirs = load_digits()
+    np.testing.assert_array_equal(grey, theirs.data)
+    np.testing.assert_array_equal(labels, theirs.target)
+
+
+def test_digits_without_scikit_learn_name_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError) as missing:
+        digits.read_digits()
+    assert missing.value.name == "sklearn"
 
 
 def test_seed_draws_validation_and_never_test(folder: Path) -> None:

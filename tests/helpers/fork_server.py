@@ -45,7 +45,6 @@ MODULES = (
     *(
         "pydantic",
         "snntorch",
-        "sklearn.datasets",
         "matplotlib.figure",
         "matplotlib.backends.backend_agg",
         "matplotlib.backends.backend_svg",
