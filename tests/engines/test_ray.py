@@ -77,7 +77,8 @@ class Nodes:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+            # Five checks a node misses before it is dead, three seconds apart by default; each waits as long as before.
+            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_health_check_period_ms": "500"},
         )
         self.address = self._said("address").split()[1]
 
@@ -110,7 +111,7 @@ def cluster() -> Iterator[Callable[..., Nodes]]:
 
 
 @pytest.mark.slow
-@pytest.mark.longest
+@pytest.mark.longest(180)
 def test_a_sweep_survives_a_killed_node_and_equals_the_local_one(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
     """One core a node, so that both work; the killed node's run goes on at the other, to the same bits."""
     nodes = cluster(1, 1)
@@ -118,11 +119,11 @@ def test_a_sweep_survives_a_killed_node_and_equals_the_local_one(cluster: Callab
     runs = [tmp_path / "ray" / "runs" / f"method={method},seed=0" for method in ("linear", "evp")]
     until(lambda: any((run / "state.safetensors").exists() for run in runs) or sweep.poll() is not None)
     nodes.kill_one()
-    result = ended(sweep)
+    beside = started(tmp_path / "local")  # Ray takes a while to see it
+    result, local = ended(sweep), ended(beside)
     assert (result["cells"], result["done"], result["failed"]) == (2, 2, [])
     logs = [file.read_text() for file in (tmp_path / "ray" / "logs").iterdir()]
     assert sum(text.count("$ neuroprompt train") for text in logs) == 3  # one of them twice
-    local = ended(started(tmp_path / "local"))
     assert result["table"] == local["table"]
     assert result["pairs"] == local["pairs"]
     tables = [(tmp_path / name / "accuracies.csv").read_text() for name in ("ray", "local")]
@@ -184,6 +185,7 @@ def test_what_would_fail_every_task_is_one_line_before_the_first(cluster: Callab
 
 
 @pytest.mark.slow
+@pytest.mark.longest(95)
 def test_a_data_set_in_shards_on_two_nodes_is_that_of_one_run(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
     """`run`, `verify` and `eval`, a shard a node; the driver is a process of its own, as Ray stays in it.
 
