@@ -77,8 +77,7 @@ class Nodes:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            # Five checks a node misses before it is dead, three seconds apart by default; each waits as long as before.
-            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_health_check_period_ms": "500"},
+            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
         )
         self.address = self._said("address").split()[1]
 
