@@ -12,9 +12,10 @@ A page is one story: its blocks share a folder, and its Python blocks share thei
     ```toml ...    a block whose first line is a comment with a file's name (`# mine.toml`) becomes that file; a part
                    (`# neuroprompt/prompts/sine.py`) can be named from then on.
 
-What a page needs stands in its front matter: `needs: digits` is the run that README trains, in runs/digits. A block
-behind `<!-- not run: REASON -->` is not run, but its neuroprompt commands must parse. Behind `<!-- at hand -->` the
-output may have lines that this machine does not print: simulators that are not installed.
+What a page needs stands in its front matter: `needs: digits` is the run that README trains, in runs/digits. README's
+command makes it, once for all pages. A block behind `<!-- not run: REASON -->` is not run, but its neuroprompt commands
+must parse. Behind `<!-- at hand -->` the output may have lines that this machine does not print: simulators that are
+not installed.
 """
 
 from __future__ import annotations
@@ -91,9 +92,15 @@ def body_of(page: Path) -> str:
 
 
 def needs_of(page: Path) -> list[str]:
-    """What the front matter of a page says it needs."""
-    front = re.match(r"---\nneeds: (.+)\n---\n", page.read_text())
-    return front[1].replace(",", " ").split() if front else []
+    """What the front matter of a page says it needs; README, which has none, trains the run itself.
+
+    Its command is the one that made the run: it finds it finished, and the page goes on from there.
+    """
+    text = page.read_text()
+    front = re.match(r"---\nneeds: (.+)\n---\n", text)
+    if front:
+        return front[1].replace(",", " ").split()
+    return ["digits"] if f"$ {MATERIALS['digits']}\n" in text else []
 
 
 def run_page(page: Path, materials: Path, *, write: bool = False) -> str:

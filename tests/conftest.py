@@ -43,8 +43,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     So that no process is left alone with one of them at the end.
     """
     processes: int = getattr(config, "workerinput", {}).get("workercount", 1)
-    longest = [item for item in items if item.get_closest_marker("longest")]
-    others = [item for item in items if not item.get_closest_marker("longest")]
+
+    def seconds(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("longest")
+        return mark.args[0] if mark else 0
+
+    longest = sorted(filter(seconds, items), key=seconds, reverse=True)
+    others = [item for item in items if not seconds(item)]
     share = -(-len(others) // processes)
     parts = ((*longest[k::processes], *others[k * share :][:share]) for k in range(processes))
     items[:] = itertools.chain.from_iterable(parts)

@@ -78,7 +78,7 @@ def test_a_notebook_is_stripped_and_its_images_are_there(notebook: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.longest
+@pytest.mark.longest(90)
 def test_the_quickstart_runs(tmp_path: Path) -> None:
     script = FOLDER / "quickstart.py"
     done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=900, check=False)

@@ -61,7 +61,7 @@ class Digits(Data):
         """The digits, resized as `preprocess` says."""
         grey, labels = read_digits()
         images = np.rint(grey.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-        whole = ImageList(_Opened(images), labels, preprocess)
+        whole = ImageList(_Opened(images), labels.tolist(), preprocess)
         classes = [str(digit) for digit in range(10)]
         return labelled(
             {"train": whole}, classes, seed=seed, val=val, limit=self.limit, progress=progress, test_share=0.25

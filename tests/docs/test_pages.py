@@ -12,6 +12,7 @@ import page_commands
 import pytest
 import typer.main
 import yaml
+from materials import materials_of
 from one_maker import made_once
 
 import neuroprompt
@@ -21,7 +22,8 @@ from neuroprompt.cli._app import VERBS, app
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = {"README", "how-to/cluster", "how-to/python", "how-to/report", "tutorials/deploy", "tutorials/loihi"}
 """Pages that run many simulators, time graphs, start more processes, write a report, or go on from README's own run."""
-LONGEST = {"README", "how-to/cluster", "tutorials/loihi"}
+LONGEST = {"how-to/cluster": 150, "tutorials/loihi": 130}
+"""Seconds. The tutorial makes what pages need, for which others would wait if they began with it."""
 
 
 verbs_page = cache(generated.verbs)
@@ -34,7 +36,7 @@ def named(page: Path) -> str:
 @pytest.fixture(scope="session")
 def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What slow pages need: one run and its bundles, made by whichever process comes first."""
-    return made_once(tmp_path_factory, "materials", lambda folder: blocks.prepare(list(blocks.MATERIALS), folder))
+    return materials_of(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,8 @@ def short_materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pages() -> list[object]:
     def marks(name: str) -> list[pytest.MarkDecorator]:
-        return [mark for mark, names in ((pytest.mark.slow, SLOW), (pytest.mark.longest, LONGEST)) if name in names]
+        longest = [pytest.mark.longest(LONGEST[name])] if name in LONGEST else []
+        return [*([pytest.mark.slow] if name in SLOW else []), *longest]
 
     shown = {named(page): page for page in blocks.PAGES if blocks.blocks_of(page)}
     return [pytest.param(page, id=name, marks=marks(name)) for name, page in shown.items()]

@@ -31,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.longest
+@pytest.mark.longest(260)
 @pytest.mark.timeout(1800)
 def test_notebooks_ran_and_show_their_figures(site: Path) -> None:
     for notebook in NOTEBOOKS:

@@ -110,7 +110,7 @@ def cluster() -> Iterator[Callable[..., Nodes]]:
 
 
 @pytest.mark.slow
-@pytest.mark.longest
+@pytest.mark.longest(180)
 def test_a_sweep_survives_a_killed_node_and_equals_the_local_one(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
     """One core a node, so that both work; the killed node's run goes on at the other, to the same bits."""
     nodes = cluster(1, 1)
@@ -184,6 +184,7 @@ def test_what_would_fail_every_task_is_one_line_before_the_first(cluster: Callab
 
 
 @pytest.mark.slow
+@pytest.mark.longest(95)
 def test_a_data_set_in_shards_on_two_nodes_is_that_of_one_run(cluster: Callable[..., Nodes], tmp_path: Path) -> None:
     """`run`, `verify` and `eval`, a shard a node; the driver is a process of its own, as Ray stays in it.
 
