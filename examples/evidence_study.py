@@ -60,7 +60,7 @@ def logistic(features: Tensor, labels: Tensor, classes: int, c: float) -> tuple[
 
 def _newton_step(rows: Tensor, shares: Tensor, decay: Tensor, gradient: Tensor) -> Tensor:
     """What the Hessian takes to -gradient, but for a hundredth of it or less."""
-    n, width = rows.shape
+    n = len(rows)
     ridge = decay.clamp(min=1e-12).diag()
     each = torch.stack([torch.linalg.cholesky((rows * (p * (1 - p) / n)[:, None]).T @ rows + ridge) for p in shares.T])
     step, left, along, square = torch.zeros_like(gradient), -gradient, torch.zeros_like(gradient), 1.0

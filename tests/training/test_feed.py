@@ -198,12 +198,16 @@ def test_workers_import_torch_once_and_end_with_the_process_that_trains(
     """Ended by any signal, the process leaves no worker and no server of workers; Ctrl-C reaches them all at once."""
     script = tmp_path / "trains.py"
     script.write_text(TRAINS)
+    other = tmp_path / "cwd" / "neuroprompt"  # the server must not take what it happens to stand beside
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise SystemExit('another neuroprompt')")
     trains = subprocess.Popen(
         [sys.executable, "-W", "ignore", script, photos],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        cwd=other.parent,
     )
     assert trains.stdout is not None
     assert trains.stderr is not None
