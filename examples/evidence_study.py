@@ -23,8 +23,8 @@ def logistic(features: Tensor, labels: Tensor, classes: int, c: float) -> tuple[
     """Weights and bias that minimise c sum of losses + |W|^2 / 2 (scikit-learn's objective), and the gradient's norm.
 
     Newton's method in float64 on the objective over c n; the norm is that of its gradient. A step is found by conjugate
-    gradients with each class's own block of the Hessian as their preconditioner. L-BFGS, which only knows the Hessian
-    at equal probabilities, does not arrive in 3,000 steps where there are 1,280 features.
+    gradients with the mean of the classes' own blocks of the Hessian as their preconditioner. L-BFGS, which only knew
+    the Hessian at equal probabilities, did not arrive in 3,000 steps where there are 1,280 features.
     """
     x = features.double()
     n, width = x.shape
@@ -61,11 +61,11 @@ def logistic(features: Tensor, labels: Tensor, classes: int, c: float) -> tuple[
 def _newton_step(rows: Tensor, shares: Tensor, decay: Tensor, gradient: Tensor) -> Tensor:
     """What the Hessian takes to -gradient, but for a hundredth of it or less."""
     n = len(rows)
-    ridge = decay.clamp(min=1e-12).diag()
-    each = torch.stack([torch.linalg.cholesky((rows * (p * (1 - p) / n)[:, None]).T @ rows + ridge) for p in shares.T])
+    weights = (shares * (1 - shares)).mean(1, keepdim=True) / n
+    block = torch.linalg.cholesky((rows * weights).T @ rows + decay.clamp(min=1e-12).diag())
     step, left, along, square = torch.zeros_like(gradient), -gradient, torch.zeros_like(gradient), 1.0
     for _ in range(500):
-        better = torch.cholesky_solve(left[..., None], each)[..., 0]
+        better = torch.cholesky_solve(left.T, block).T
         before, square = square, float((left * better).sum())
         along = better + square / before * along
         moved = rows @ along.T
