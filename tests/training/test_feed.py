@@ -201,37 +201,27 @@ def test_workers_import_torch_once_and_end_with_the_process_that_trains(
     other = tmp_path / "cwd" / "neuroprompt"  # the server must not take what it happens to stand beside
     other.mkdir(parents=True)
     (other / "__init__.py").write_text("raise SystemExit('another neuroprompt')")
-    trains = subprocess.Popen(
-        [sys.executable, "-W", "ignore", script, photos],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        cwd=other.parent,
-    )
-    assert trains.stdout is not None
-    assert trains.stderr is not None
-    workers = [int(word) for word in trains.stdout.readline().split()]
-    assert len(workers) == 3
-    (server,) = {_parent(pid) for pid in workers}
-    assert server != trains.pid  # all forked from one process, which has imported torch
-    if ended_by == signal.SIGINT:
-        os.killpg(trains.pid, ended_by)
-    else:
-        trains.send_signal(ended_by)
-    text = trains.stderr.read().decode()  # to its end: no process is left that could write there
-    trains.wait()
-    assert not [pid for pid in (*workers, server) if Path(f"/proc/{pid}").exists() and _state(pid) != "Z"]
+    words = [sys.executable, "-W", "ignore", script, photos]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(words, cwd=other.parent, start_new_session=True, **pipes) as trains:
+        assert trains.stdout is not None
+        assert trains.stderr is not None
+        workers = [int(word) for word in trains.stdout.readline().split()]
+        assert len(workers) == 3
+        (server,) = {int(_stat(pid)[1]) for pid in workers}
+        assert server != trains.pid  # all forked from one process, which has imported torch
+        if ended_by == signal.SIGINT:
+            os.killpg(trains.pid, ended_by)
+        else:
+            trains.send_signal(ended_by)
+        text = trains.stderr.read().decode()  # to its end: no process is left that could write there
+    assert [_stat(pid)[0] for pid in (*workers, server)] == ["Z"] * 4
     assert text.count("Traceback") <= 1, text  # the trainer's own, of KeyboardInterrupt
 
 
 def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _parent(pid: int) -> int:
-    return int(_stat(pid)[1])
-
-
-def _state(pid: int) -> str:
-    return _stat(pid)[0]
+    """State and parent first; one that has ended and is forgotten is a zombie, too."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ["Z"]
