@@ -202,8 +202,10 @@ def test_workers_import_torch_once_and_end_with_the_process_that_trains(
     other.mkdir(parents=True)
     (other / "__init__.py").write_text("raise SystemExit('another neuroprompt')")
     words = [sys.executable, "-W", "ignore", script, photos]
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(words, cwd=other.parent, start_new_session=True, **pipes) as trains:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, stdin=pipe, stdout=pipe, stderr=pipe, cwd=other.parent, start_new_session=True
+    ) as trains:
         assert trains.stdout is not None
         assert trains.stderr is not None
         workers = [int(word) for word in trains.stdout.readline().split()]
