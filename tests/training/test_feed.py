@@ -201,7 +201,7 @@ def test_workers_import_torch_once_and_end_with_the_process_that_trains(
     other = tmp_path / "cwd" / "neuroprompt"  # the server must not take what it happens to stand beside
     other.mkdir(parents=True)
     (other / "__init__.py").write_text("raise SystemExit('another neuroprompt')")
-    words = [sys.executable, "-W", "ignore", script, photos]
+    words = [sys.executable, "-W", "ignore", str(script), str(photos)]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         words, stdin=pipe, stdout=pipe, stderr=pipe, cwd=other.parent, start_new_session=True
