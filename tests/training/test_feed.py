@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -217,6 +218,9 @@ def test_workers_import_torch_once_and_end_with_the_process_that_trains(
         else:
             trains.send_signal(ended_by)
         text = trains.stderr.read().decode()  # to its end: no process is left that could write there
+    deadline = time.monotonic() + 30  # the kernel still takes its memory away from a process that has closed its files
+    while {_stat(pid)[0] for pid in (*workers, server)} != {"Z"} and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert [_stat(pid)[0] for pid in (*workers, server)] == ["Z"] * 4
     assert text.count("Traceback") <= 1, text  # the trainer's own, of KeyboardInterrupt
 
