@@ -6,6 +6,7 @@ import io
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,22 @@ AUGMENT = "resized-crop+flip"
 """As recipes have it. An augmented image is decoded in every epoch; plain ones of so small a set stay in memory."""
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """How long a feed takes to its first batch, in which its processes start, and its images a second after that."""
+
+    first_seconds: float
+    images_per_second: float
+
+
 def bench_decoding(
     preprocess: Preprocess, workers: Sequence[int], *, batch: int, images: int = 128, progress: Progress = SILENT
-) -> dict[str, float]:
-    """Images a second from JPEG files of SIZE to augmented batches, by the number of workers ("0", ...).
+) -> dict[str, Decoding]:
+    """From JPEG files of SIZE to augmented batches, by the number of workers ("0", ...).
 
     The files are smooth noise of quality 90: at least `images`, and two batches for each worker. Each feed gives one
-    epoch that is not timed, in which its processes start, and one that is. 0: threads of this process, as in `train`.
-    Raises BadSetting.
+    epoch in which its processes start, and one whose images a second are timed. 0: threads of this process, as in
+    `train`. Raises BadSetting.
     """
     if any(count < 0 for count in workers):
         raise BadSetting(f"workers {min(workers)}", "at least 0")
@@ -40,21 +49,27 @@ def bench_decoding(
         files = load_data(f"folder:{folder}", preprocess, 0, val="none").train
         indices = list(range(size_of(files)))
         rows = [indices[i : i + batch] for i in range(0, len(indices), batch)]
-        return {
-            str(count): len(indices) / _seconds(Feed(files, RunConfig(augment=AUGMENT), count), rows)
-            for count in progress.track(list(dict.fromkeys(workers)), "decoding")
-        }
+        timed = {}
+        for count in dict.fromkeys(workers):
+            mine = rows[: max(2 * count, 8, -(-images // batch))]  # few workers need not decode what many need
+            progress.say(f"decoding {2 * sum(map(len, mine)):,} images with {count} workers")
+            timed[str(count)] = _timed(Feed(files, RunConfig(augment=AUGMENT), count), mine)
+        return timed
 
 
-def _seconds(feed: Feed, rows: Sequence[Sequence[int]]) -> float:
-    """Of the second epoch."""
+def _timed(feed: Feed, rows: Sequence[Sequence[int]]) -> Decoding:
+    """The first batch, and the whole of the second epoch."""
     try:
-        for _ in feed.batches(0, rows):
+        began = time.perf_counter()
+        untimed = feed.batches(0, rows)
+        next(untimed)
+        first = time.perf_counter() - began
+        for _ in untimed:
             pass
         began = time.perf_counter()
         for _ in feed.batches(1, rows):
             pass
-        return time.perf_counter() - began
+        return Decoding(first, sum(map(len, rows)) / (time.perf_counter() - began))
     finally:
         feed.close()
 

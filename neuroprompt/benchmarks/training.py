@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from neuroprompt.benchmarks.decoding import bench_decoding
+from neuroprompt.benchmarks.decoding import Decoding, bench_decoding
 from neuroprompt.benchmarks.memory import peak_bytes
 from neuroprompt.benchmarks.rounds import Middles, in_turn, medians, middle, quartiles, ratio
 from neuroprompt.contracts.learning import BackboneSpec, Head, Prompt
@@ -35,7 +36,7 @@ class TrainingBenchmark:
     peak_bytes         the most memory that a step holds at once, weights and optimiser included, by method
     generator_share    the time of the generator alone over that of the step, where neurons make the prompt
     refused            methods that do not fit the backbone, with the reason
-    decoded            images a second from JPEG files to batches, by the number of worker processes, where asked for
+    decoded            from JPEG files to batches, by the number of worker processes, where asked for
     device, precision  where the steps ran, and in which precision; "32-true" is all of 32 bits
 
     `plain_images_per_second` and `plain_peak_bytes` are the plain loop's, on the same device and always in 32 bits.
@@ -52,9 +53,15 @@ class TrainingBenchmark:
     batch: int
     rounds: int
     threads: int
-    decoded: Mapping[str, float] = field(default_factory=dict)
+    decoded: Mapping[str, Decoding] = field(default_factory=dict)
     device: str = "cpu"
     precision: str = "32-true"
+
+    @property
+    def workers_needed(self) -> dict[str, int]:
+        """Workers that decode as fast as each method's step learns, as the fastest worker timed here does."""
+        each = max((timed.images_per_second / int(n) for n, timed in self.decoded.items() if n != "0"), default=0.0)
+        return {name: math.ceil(speed / each) for name, speed in self.images_per_second.items()} if each else {}
 
     def json(self) -> dict[str, object]:
         """The figures, quartiles beside medians."""
@@ -74,7 +81,9 @@ class TrainingBenchmark:
             "threads": self.threads,
             "device": self.device,
             "precision": self.precision,
-            "decoded_images_per_second": dict(self.decoded),
+            "decoded_images_per_second": {n: timed.images_per_second for n, timed in self.decoded.items()},
+            "first_batch_seconds": {n: timed.first_seconds for n, timed in self.decoded.items()},
+            "workers_needed": self.workers_needed,
         }
 
 

@@ -59,7 +59,7 @@ def bench(
     ] = "auto",
     workers: Annotated[
         list[int] | None,
-        typer.Option(help="Also time decoding by so many worker processes (0: threads), with --training; repeatable."),
+        typer.Option(help="Also time decoding by so many worker processes, some 10 s (0: threads); repeatable."),
     ] = None,
     startup: Annotated[
         bool,
@@ -249,8 +249,13 @@ def _show_training(result: TrainingBenchmark, json: bool) -> None:
     title = f"training steps of {result.batch} images, median of {result.rounds} rounds, {where}, {result.precision}"
     columns = ("method", "images/s", "over plain", "middle half", "MiB (plain)", "over linear", "generator")
     refused = [f"{name}: {why}" for name, why in result.refused.items()]
-    decoded = [f"decoding with {count} workers: {speed:.1f} images/s" for count, speed in result.decoded.items()]
-    emit(result.json(), json, table(title, columns, rows), *refused, *decoded)
+    decoded = [
+        f"decoding with {n} workers: {timed.images_per_second:.1f} images/s, first batch in {timed.first_seconds:.1f} s"
+        for n, timed in result.decoded.items()
+    ]
+    needed = ", ".join(f"{name} {count}" for name, count in result.workers_needed.items())
+    feeds = [f"workers that would feed it: {needed}"] if needed else []
+    emit(result.json(), json, table(title, columns, rows), *refused, *decoded, *feeds)
 
 
 def _cells(ratio: Middle | None) -> tuple[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from neuroprompt.benchmarks.decoding import bench_decoding
+from neuroprompt.benchmarks.decoding import Decoding, bench_decoding
 from neuroprompt.benchmarks.memory import peak_bytes
 from neuroprompt.benchmarks.training import bench_training
 from neuroprompt.contracts.learning import BackboneSpec, Preprocess, Prompt
@@ -34,7 +35,8 @@ def test_every_method_is_timed() -> None:
     keys = {"images_per_second", "over_linear", "over_linear_quartiles", "generator_share", "refused"}
     more = {"plain_images_per_second", "over_plain", "over_plain_quartiles", "peak_bytes", "plain_peak_bytes"}
     where = {"batch", "rounds", "threads", "device", "precision"}
-    assert set(result.json()) == keys | more | where | {"decoded_images_per_second"}
+    fed = {"decoded_images_per_second", "first_batch_seconds", "workers_needed"}
+    assert set(result.json()) == keys | more | where | fed
     assert (result.device, result.precision) == ("cpu", "32-true")
     assert set(result.over_plain) == set(result.plain_images_per_second) == set(result.images_per_second)
     assert result.json()["over_linear"] == {name: ratio.median for name, ratio in result.over_linear.items()}
@@ -87,7 +89,8 @@ def test_peak_memory_is_what_lives_at_once() -> None:
 def test_decoding_is_timed_for_each_number_of_workers() -> None:
     result = bench_training(SPEC, ["linear"], batch=32, rounds=1, workers=[0, 0])
     assert set(result.decoded) == {"0"}
-    assert result.decoded["0"] > 0
+    assert result.decoded["0"].images_per_second > 0
+    assert result.workers_needed == {}  # of no worker is it known what it does
     with pytest.raises(BadSetting, match="workers -1"):
         bench_training(SPEC, ["linear"], batch=2, rounds=1, workers=[-1])
 
@@ -112,7 +115,19 @@ def test_every_image_is_decoded_in_every_epoch(monkeypatch: pytest.MonkeyPatch) 
 def test_decoding_by_a_worker_process() -> None:
     decoded = bench_decoding(Preprocess((16, 16)), [1], batch=4, images=8)
     assert set(decoded) == {"1"}
-    assert decoded["1"] > 0
+    assert decoded["1"].images_per_second > 0
+    assert decoded["1"].first_seconds > 0
+
+
+def test_as_many_workers_are_needed_as_decode_what_a_step_learns() -> None:
+    result = bench_training(SPEC, ["linear"], batch=2, rounds=1)
+    fed = dataclasses.replace(
+        result,
+        images_per_second={"linear": 950.0},
+        decoded={"0": Decoding(0.1, 5000.0), "2": Decoding(1.0, 200.0), "4": Decoding(1.0, 300.0)},
+    )
+    assert fed.workers_needed == {"linear": 10}  # of 100 images a second each
+    assert fed.json()["first_batch_seconds"] == {"0": 0.1, "2": 1.0, "4": 1.0}
 
 
 def test_wrong_settings() -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -168,3 +173,61 @@ def test_a_linear_probe_sees_augmented_images(tmp_path: Path) -> None:
     moved_about = dataclasses.replace(probe, augment="crop")
     other = load_file(train(moved_about, tmp_path / "moved", accelerator="cpu").folder / "prompt.safetensors")
     assert not torch.equal(plain["head.weight"], other["head.weight"])
+
+
+TRAINS = """
+import sys
+from neuroprompt.contracts.learning import Preprocess
+from neuroprompt.training.config import RunConfig
+from neuroprompt.training.dataset import load_data
+from neuroprompt.training.feed import Feed
+
+if __name__ == "__main__":
+    images = load_data("folder:" + sys.argv[1], Preprocess((24, 24)), 0, val="none").train
+    feed = Feed(images, RunConfig(augment="crop"), 3)
+    next(feed.batches(0, [[0, 1], [2, 3], [4]]))
+    print(*(worker.pid for worker in feed.loader._iterator._workers), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_import_torch_once_and_end_with_the_process_that_trains(
+    photos: Path, tmp_path: Path, ended_by: signal.Signals
+) -> None:
+    """Ended by any signal, the process leaves no worker and no server of workers; Ctrl-C reaches them all at once."""
+    script = tmp_path / "trains.py"
+    script.write_text(TRAINS)
+    other = tmp_path / "cwd" / "neuroprompt"  # the server must not take what it happens to stand beside
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise SystemExit('another neuroprompt')")
+    words = [sys.executable, "-W", "ignore", str(script), str(photos)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, stdin=pipe, stdout=pipe, stderr=pipe, cwd=other.parent, start_new_session=True
+    ) as trains:
+        assert trains.stdout is not None
+        assert trains.stderr is not None
+        workers = [int(word) for word in trains.stdout.readline().split()]
+        assert len(workers) == 3
+        (server,) = {int(_stat(pid)[1]) for pid in workers}
+        assert server != trains.pid  # all forked from one process, which has imported torch
+        if ended_by == signal.SIGINT:
+            os.killpg(trains.pid, ended_by)
+        else:
+            trains.send_signal(ended_by)
+        text = trains.stderr.read().decode()  # to its end: no process is left that could write there
+    deadline = time.monotonic() + 30  # the kernel still takes its memory away from a process that has closed its files
+    while {_stat(pid)[0] for pid in (*workers, server)} != {"Z"} and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [_stat(pid)[0] for pid in (*workers, server)] == ["Z"] * 4
+    assert text.count("Traceback") <= 1, text  # the trainer's own, of KeyboardInterrupt
+
+
+def _stat(pid: int) -> list[str]:
+    """State and parent first; one that has ended and is forgotten is a zombie, too."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ["Z"]
