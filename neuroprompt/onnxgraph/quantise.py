@@ -178,8 +178,8 @@ def quantise_dynamic(file: Path, out: Path, images: Floats | None = None, pixels
         quantize_dynamic(
             plain, out, nodes_to_quantize=names, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
         )
-    if images is not None:
-        return _counted(out, len(chosen) + _round(model, out, chosen, images, pixels))
+    patches = 0 if images is None else _round(model, out, chosen, images, pixels)
+    return _counted(out, len(chosen) + patches)
 
 
 # --- which products --------------------------------------------------------------------------------------------------
