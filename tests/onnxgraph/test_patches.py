@@ -40,7 +40,8 @@ class Tokens(nn.Module):
 def images() -> NDArray[np.float32]:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 3, 12, 8))
     mean, std = (np.array(part).reshape(-1, 1, 1) for part in (PIXELS.mean, PIXELS.std))
-    return ((pixels / 255 - mean) / std).astype(np.float32)
+    normalised: NDArray[np.float32] = ((pixels / 255 - mean) / std).astype(np.float32)
+    return normalised
 
 
 def written(folder: Path, **settings: Any) -> Path:
