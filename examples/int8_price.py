@@ -54,6 +54,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="measure on so many images at most, spread evenly")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--prompt-lr", type=float)
+    parser.add_argument("--weight-decay", type=float, default=1e-4)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -69,6 +72,9 @@ def configured(asked: argparse.Namespace, backbone: str, data: str, method: str,
         limit=asked.limit,
         epochs=asked.epochs,
         batch=asked.batch,
+        lr=asked.lr,
+        prompt_lr=asked.prompt_lr,
+        weight_decay=asked.weight_decay,
         seed=seed,
         val="none",  # so that all that is measured is measured on test images
     )
@@ -96,6 +102,7 @@ def table(asked: argparse.Namespace) -> None:
         name, size = backbone.partition("=")[0], asked.image_size
         config = configured(asked, backbone, data, asked.method)
         key = [name, data, asked.method, size, asked.limit, asked.epochs, asked.batch, asked.images]
+        key += [asked.lr, asked.prompt_lr, asked.weight_decay]
         files = kept(
             asked.out / "table.jsonl", key, lambda config=config: in_eight_bits(asked.out, config, asked.images)
         )
@@ -116,9 +123,9 @@ def in_eight_bits(out: Path, config: npt.RunConfig, images: int | None) -> dict[
         whole, eight, dynamic = (Path(folder) / f"{name}.onnx" for name in ("fp32", "int8", "int8-dynamic"))
         to_onnx(deployed(model, None if tokens is None else tokens.detach()), model.backbone.site.image, whole)
         test, calibration = images_of(run, images)
-        quantise(whole, eight, calibration)
+        quantise(whole, eight, calibration, model.preprocess)
         with contextlib.suppress(Unsupported):
-            quantise_dynamic(whole, dynamic, calibration)
+            quantise_dynamic(whole, dynamic, calibration, model.preprocess)
         return {file.stem: beside(model, test, whole, file) for file in (eight, dynamic) if file.is_file()}
 
 
@@ -131,7 +138,7 @@ def paired(asked: argparse.Namespace) -> None:
     for seed, method in product(range(asked.seeds), asked.methods):
         config = configured(asked, backbone, data, method, seed)
         key = [method, seed, backbone.partition("=")[0], data, asked.image_size, asked.limit, asked.epochs, asked.batch]
-        key.append(asked.images)
+        key += [asked.images, asked.lr, asked.prompt_lr, asked.weight_decay]
         row = kept(asked.out / "paired.jsonl", key, lambda config=config: losses(asked.out, config, asked.images))
         rows[method].append(row)
         print(method, f"seed {seed}", json.dumps(rows[method][-1]), flush=True)
@@ -190,7 +197,7 @@ def losses(out: Path, config: npt.RunConfig, images: int | None) -> dict[str, An
         for graph, module in graphs.items():
             whole, eight = (Path(folder) / f"{graph}{end}.onnx" for end in ("", ".int8"))
             to_onnx(module, model.backbone.site.image, whole)
-            quantise(whole, eight, calibration)
+            quantise(whole, eight, calibration, model.preprocess)
             measured[graph] = beside(model, test, whole, eight)
     return measured
 

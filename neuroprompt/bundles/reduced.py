@@ -104,7 +104,7 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
     progress.say(f"the {bits} file")
     data = load_data(config.data, run.model.preprocess, config.seed, config.limit, progress, val=config.val)
     calibration = None if bits == HALF else _spread(run, data.train, precision.images)
-    count = _write(whole, file, bits, calibration, progress)
+    count = halve(whole, file) if calibration is None else _write(run, file, bits, calibration, progress)
     split, images = ("val", data.val) if size_of(data.val) else ("test", data.test)
     if not size_of(images):
         raise BadData(f"{config.data} without validation and test images", "some to measure the loss of accuracy on")
@@ -129,15 +129,13 @@ def write_reduced(run: Run, folder: Path, precision: Precision, progress: Progre
     )
 
 
-def _write(whole: Path, file: Path, bits: str, calibration: Floats | None, progress: Progress) -> int:
-    """Write the file; the products of 8 bits in it, or the constants of 16."""
-    if calibration is None:
-        return halve(whole, file)
-    plain = file.with_suffix(".plain")
+def _write(run: Run, file: Path, bits: str, calibration: Floats, progress: Progress) -> int:
+    """Write the file in 8 bits beside the portable one; how many of its products take them."""
+    whole, plain, pixels = file.with_name(FILES[PORTABLE]), file.with_suffix(".plain"), run.model.preprocess
     if bits == DYNAMIC:
-        count = quantise_dynamic(whole, plain, calibration)
+        count = quantise_dynamic(whole, plain, calibration, pixels)
     else:
-        count = quantise(whole, plain, calibration, progress=progress)
+        count = quantise(whole, plain, calibration, pixels, progress=progress)
     if fuse(plain, file, share=False):
         plain.unlink()
     else:

@@ -2,8 +2,9 @@
 
     x ~ s_x (q_x - z_x), q_x in 0..255;   W_j ~ s_j q_j, q_j in -127..127 (of convolutions -64..63), by channel j
 
-Products of tokens with weights, and convolutions, take 8 bits. The first convolution, the products of attention with
-its constant prompt keys and values, and the head stay as they are: few of the operations, and most of the damage.
+Products of tokens with weights, and convolutions, take 8 bits; the first convolution where it makes tokens of patches
+(`patches`). Any other first one, the products of attention with its constant prompt keys and values, and the head stay
+as they are: few of the operations, and most of the damage.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,26 +23,35 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from neuroprompt.contracts.deployment import Floats
+from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import ParityError, Unsupported
-from neuroprompt.onnxgraph.activations import activations, largest, means, powers
+from neuroprompt.onnxgraph.activations import largest, means, powers
 from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import integer_products
+from neuroprompt.onnxgraph.patches import round_patches
+from neuroprompt.onnxgraph.ranges import ranges_of
 from neuroprompt.onnxgraph.rotate import rotate
 from neuroprompt.onnxgraph.rounding import round_weights
 from neuroprompt.onnxgraph.sensitive import sensitive
 from neuroprompt.onnxgraph.smooth import Scaled, scale_inputs, scale_values, smooth, unscale
 from neuroprompt.progress import SILENT, Progress
 
-SHRINK = np.linspace(1.0, 0.3, 36)
-"""Shares of an activation's full range that are tried; the one of the least squared error is taken."""
-SAMPLE = 100_000
-"""Numbers of an activation on which that error is measured."""
 MOST_POWERS = 10**8
 """Numbers of all inputs' powers, k^2 of a product of k inputs, that are in memory at once."""
 
 
-def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True, progress: Progress = SILENT) -> int:
+def quantise(
+    file: Path,
+    out: Path,
+    images: Floats,
+    pixels: Preprocess | None = None,
+    *,
+    reduce_range: bool = True,
+    progress: Progress = SILENT,
+) -> int:
     """Write `file` with 8-bit products to `out`, calibrated on normalised images (B, C, H, W); how many there are.
+
+    pixels: how images were normalised; without it the convolution of patches stays in 32 bits.
 
     Products of tokens whose activations 8 bits hurt most stay in 32 bits (`sensitive`), with at most a fifth of all
     weights; `progress` says how many.
@@ -56,7 +66,7 @@ def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True
     chosen = _chosen(model)
     tensors = _inputs(model, chosen)
     tensors += [node.output[0] for node in chosen if node.op_type == "Conv"]
-    ranges = _ranges(model, tensors, images)
+    ranges = ranges_of(model, tensors, images)
     tokens = [node for node in chosen if node.op_type == "MatMul"]
     left = sensitive(model, tokens, ranges, images, progress) if tokens else frozenset[str]()
     unscale(model, scaled, left)
@@ -72,12 +82,13 @@ def quantise(file: Path, out: Path, images: Floats, *, reduce_range: bool = True
             means(model, _inputs(model, [node for node in chosen if node.op_type == "Conv"]), images),
         )
     _static(model, out, images, ranges, names, reduce_range=reduce_range)
-    _round(model, out, chosen, images)
-    return _counted(out, len(chosen))
+    return _counted(out, len(chosen) + _round(model, out, chosen, images, pixels))
 
 
-def _round(model: onnx.ModelProto, out: Path, chosen: Sequence[onnx.NodeProto], images: Floats) -> None:
-    """Round the weights of tokens' products in `out` so that the products stay right on these images."""
+def _round(
+    model: onnx.ModelProto, out: Path, chosen: Sequence[onnx.NodeProto], images: Floats, pixels: Preprocess | None
+) -> int:
+    """Round the weights of tokens' products in `out` so that the products stay right; 1 if patches take 8 bits now."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     products = [node for node in chosen if node.op_type == "MatMul"]
     eight = onnx.load(str(out))
@@ -85,7 +96,9 @@ def _round(model: onnx.ModelProto, out: Path, chosen: Sequence[onnx.NodeProto], 
         weights = {node.name: numpy_helper.to_array(constants[node.input[1]]) for node in part}
         by_input = powers(model, _inputs(model, part), images)
         round_weights(eight, weights, {node.name: by_input[node.input[0]] for node in part})
+    patches = 0 if pixels is None else round_patches(eight, pixels, images)
     onnx.save(eight, str(out))
+    return patches
 
 
 def _parts(
@@ -141,10 +154,11 @@ def _static(
         )
 
 
-def quantise_dynamic(file: Path, out: Path, images: Floats | None = None) -> int:
+def quantise_dynamic(file: Path, out: Path, images: Floats | None = None, pixels: Preprocess | None = None) -> int:
     """Write `file` with 8-bit weights and activations whose range each run finds; returns how many products there are.
 
     images: normalised, (B, C, H, W); with them wide channels are smoothed, and weights rounded for their products.
+    pixels: as of `quantise`.
 
     Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
     """
@@ -164,12 +178,11 @@ def quantise_dynamic(file: Path, out: Path, images: Floats | None = None) -> int
         quantize_dynamic(
             plain, out, nodes_to_quantize=names, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
         )
-    if images is not None:
-        _round(model, out, chosen, images)
-    return _counted(out, len(chosen))
+    patches = 0 if images is None else _round(model, out, chosen, images, pixels)
+    return _counted(out, len(chosen) + patches)
 
 
-# --- which products, and their ranges --------------------------------------------------------------------------------
+# --- which products --------------------------------------------------------------------------------------------------
 
 
 def _smoothed(file: Path, images: Floats) -> tuple[onnx.ModelProto, Scaled]:
@@ -212,53 +225,6 @@ def _chosen(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 def _inputs(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
     """The activations that the nodes take, each once."""
     return list(dict.fromkeys(node.input[0] for node in nodes))
-
-
-def _ranges(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, tuple[float, float]]:
-    """For each activation its range: of tokens all of it, else the share that 8 bits give with the least squared error.
-
-    A token far out, such as the class token in the first block, counts more than its share of the numbers. Of one that
-    is cut off at once (ReLU, ReLU6) what is left counts: the ends of a range cut off just as well.
-    """
-    left = {name: _left(model, name) for name in tensors}
-    tokens = {node.input[0] for node in model.graph.node if node.op_type == "MatMul"}
-    ranges = _ranges_of(model, list(dict.fromkeys(left.values())), tokens, images)
-    return {name: ranges[left[name]] for name in tensors}
-
-
-def _left(model: onnx.ModelProto, name: str) -> str:
-    """What a Clip or Relu leaves of `name`, where nothing else takes it; else `name` itself."""
-    takers = [node for node in model.graph.node if name in node.input]
-    return takers[0].output[0] if len(takers) == 1 and takers[0].op_type in ("Clip", "Relu") else name
-
-
-def _ranges_of(
-    model: onnx.ModelProto, tensors: Sequence[str], full: Collection[str], images: Floats
-) -> dict[str, tuple[float, float]]:
-    samples: dict[str, list[NDArray[Any]]] = {name: [] for name in tensors}
-    extremes = dict.fromkeys(tensors, (0.0, 0.0))
-    rng, each = np.random.default_rng(0), max(1, SAMPLE // len(images))
-    for values in activations(model, tensors, images):
-        for name, numbers in values.items():
-            low, high = extremes[name]
-            extremes[name] = min(low, float(numbers.min())), max(high, float(numbers.max()))
-            if name not in full:
-                samples[name].append(rng.choice(numbers.reshape(-1), min(each, numbers.size), replace=False))
-    return {
-        name: extremes[name] if name in full else _best(np.concatenate(samples[name]), *extremes[name])
-        for name in tensors
-    }
-
-
-def _best(numbers: NDArray[Any], low: float, high: float) -> tuple[float, float]:
-    errors = []
-    for share in SHRINK:
-        scale = max((high - low) * share / 255, 1e-12)
-        zero = np.round(-low * share / scale)
-        levels = np.clip(np.round(numbers / scale) + zero, 0, 255)
-        errors.append(float(np.square((levels - zero) * scale - numbers).mean()))
-    share = float(SHRINK[int(np.argmin(errors))])
-    return low * share, high * share
 
 
 def _counted(file: Path, expected: int) -> int:

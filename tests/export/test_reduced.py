@@ -59,7 +59,7 @@ def test_both_files_are_in_one_bundle_with_what_was_measured(exported: tuple[Bun
     figures = json.loads(json.dumps(result.json()))["int8"]
     wanted = {"accuracy", "accuracy_fp32", "drop", "quantised_nodes", "bytes", "bytes_fp32", "agreement", "noise"}
     assert wanted <= figures.keys()
-    assert figures["quantised_nodes"] == 2 * 6
+    assert figures["quantised_nodes"] == 1 + 2 * 6, "patches, and six products of each block"
     assert figures["drop"] == figures["accuracy_fp32"] - figures["accuracy"]
     sizes = [(bundle.folder / name).stat().st_size for name in ("model.int8.onnx", "model.onnx")]
     assert [figures["bytes"], figures["bytes_fp32"]] == sizes
