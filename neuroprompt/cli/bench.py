@@ -59,7 +59,9 @@ def bench(
     ] = "auto",
     workers: Annotated[
         list[int] | None,
-        typer.Option(help="Also time decoding by so many worker processes, some 10 s (0: threads); repeatable."),
+        typer.Option(
+            help="With --training: time decoding by so many processes (0: threads), some 10 s each; repeatable."
+        ),
     ] = None,
     startup: Annotated[
         bool,
