@@ -14,8 +14,8 @@ A page is one story: its blocks share a folder, and its Python blocks share thei
 
 What a page needs stands in its front matter: `needs: digits` is the run that README trains, in runs/digits. README's
 command makes it, once for all pages. A block behind `<!-- not run: REASON -->` is not run, but its neuroprompt commands
-must parse. Behind `<!-- at hand -->` the output may have lines that this machine does not print: simulators that are
-not installed.
+must parse. Behind `<!-- at hand -->` a page may show more lines than this machine prints: those of simulators that are
+not installed here.
 """
 
 from __future__ import annotations

@@ -92,17 +92,8 @@ def test_two_nodes_of_one_train_what_one_node_of_two_trains(
     nodes = []
     for rank in range(2):
         words, environment = node(launcher, rank, port)
-        words += [
-            *WORDS.split(),
-            *OPTIONS,
-            "--method",
-            "vpt-deep",
-            "--nodes",
-            "2",
-            "--json",
-            "--out",
-            str(tmp_path / "nodes"),
-        ]
+        more = ("--method", "vpt-deep", "--nodes", "2", "--json", "--out", str(tmp_path / "nodes"))
+        words += [*WORDS.split(), *OPTIONS, *more]
         nodes.append(
             subprocess.Popen(
                 words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
