@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing as mp
-import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
-from multiprocessing.connection import wait
-from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
@@ -22,6 +14,7 @@ from neuroprompt.errors import NeuropromptError
 from neuroprompt.training.augment import augmented
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import batches
+from neuroprompt.training.workers import begin, context
 
 Key = tuple[int, int]
 """An epoch, and the place of an image."""
@@ -44,9 +37,9 @@ class Feed:
                 batch_sampler=_Rows(self),
                 num_workers=workers,
                 collate_fn=_together,
-                multiprocessing_context=_context(type(images).__module__),
+                multiprocessing_context=context(__name__, type(images).__module__),
                 persistent_workers=True,
-                worker_init_fn=_begin,
+                worker_init_fn=begin,
                 generator=torch.Generator(),  # its draws leave training's generator alone
             )
 
@@ -107,38 +100,3 @@ def _together(images: list[tuple[Tensor, int]] | NeuropromptError) -> tuple[Tens
         return images
     pixels, labels = zip(*images, strict=True)
     return torch.stack(pixels), torch.tensor(labels)
-
-
-def _context(*modules: str) -> BaseContext:
-    """How workers start: on Linux forked from a process that has imported torch and `modules` once, elsewhere spawned.
-
-    A spawned worker imports torch by itself, three seconds of a core and 300 MiB each. And they start one after the
-    other where the set's file names fill a pipe (64 KiB, 1,800 names), which a worker empties after its imports only.
-    """
-    if sys.platform != "linux":  # macOS' own libraries do not stand a fork
-        return mp.get_context("spawn")
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *modules])
-    # Else the server looks for modules where it stands first, and may find others than this process has.
-    there = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    before = {name: os.environ.get(name) for name in there}
-    os.environ.update(there)
-    try:
-        forkserver.ensure_running()  # it imports while this process goes on
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-    return context
-
-
-def _begin(worker: int) -> None:
-    """Ctrl-C is for the process that trains; a worker ends with that process, which need not be its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    trains = mp.parent_process()
-    assert trains is not None
-    threading.Thread(target=_end_after, args=(trains.sentinel,), daemon=True).start()
-
-
-def _end_after(process: int) -> None:
-    wait([process])
-    os._exit(1)
