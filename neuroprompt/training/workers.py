@@ -13,6 +13,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 
+from neuroprompt.training import worker_server
+
 
 def context(*modules: str) -> BaseContext:
     """How workers start: on Linux forked from a process that has imported `modules` once, elsewhere spawned.
@@ -23,9 +25,10 @@ def context(*modules: str) -> BaseContext:
     if sys.platform != "linux":  # macOS' own libraries do not stand a fork
         return mp.get_context("spawn")
     forking = mp.get_context("forkserver")
-    forking.set_forkserver_preload(["neuroprompt.training.worker_server", *modules])
+    forking.set_forkserver_preload([worker_server.__name__])
     # Else the server looks for modules where it stands first, and may find others than this process has.
     there = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    there[worker_server.WORDS] = " ".join([str(os.getpid()), *modules])
     before = {name: os.environ.get(name) for name in there}
     os.environ.update(there)
     try:
