@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -32,16 +34,17 @@ class Feed:
         self.rows: list[list[Key]] = []
         self.loader: DataLoader[Any] | None = None
         if workers:
-            self.loader = DataLoader(
-                self.keyed,
-                batch_sampler=_Rows(self),
-                num_workers=workers,
-                collate_fn=_together,
-                multiprocessing_context=context(__name__, type(images).__module__),
-                persistent_workers=True,
-                worker_init_fn=begin,
-                generator=torch.Generator(),  # its draws leave training's generator alone
-            )
+            with _any_number_of_workers():
+                self.loader = DataLoader(
+                    self.keyed,
+                    batch_sampler=_Rows(self),
+                    num_workers=workers,
+                    collate_fn=_together,
+                    multiprocessing_context=context(__name__, type(images).__module__),
+                    persistent_workers=True,
+                    worker_init_fn=begin,
+                    generator=torch.Generator(),  # its draws leave training's generator alone
+                )
 
     def batches(self, epoch: int, rows: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
         """For every row of indices its images, uint8 (B, 3, H, W), and labels (B,), as `epoch` has them."""
@@ -52,7 +55,9 @@ class Feed:
         if self.loader is None:
             yield from batches(self.keyed, self.rows)  # type: ignore[arg-type]
             return
-        for batch in self.loader:
+        with _any_number_of_workers():
+            loaded = iter(self.loader)
+        for batch in loaded:
             if isinstance(batch, NeuropromptError):
                 raise batch
             yield batch
@@ -93,6 +98,14 @@ class _Keyed(Dataset[tuple[Tensor, int]]):
             return [self[key] for key in keys]
         except NeuropromptError as error:
             return error
+
+
+@contextmanager
+def _any_number_of_workers() -> Iterator[None]:
+    """Without torch's own words about more workers than processors: `warn_of_workers` says it in one line."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
 
 
 def _together(images: list[tuple[Tensor, int]] | NeuropromptError) -> tuple[Tensor, Tensor] | NeuropromptError:

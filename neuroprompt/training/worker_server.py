@@ -1,6 +1,6 @@
 """What the server of workers imports: the modules that all workers need, unless the trainer ends meanwhile.
 
-A worker whose trainer dies as it begins ends without a traceback.
+A worker whose trainer dies as it begins, or while a batch changes hands, ends without a traceback.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def _end_with(trainer: int, finished: int) -> None:
     os.close(trains)
 
 
-def _quietly(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-    """Print an error, but not that the trainer's words to a new worker broke off."""
-    if not isinstance(error, (EOFError, pickle.UnpicklingError)):
+def quietly(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """Print an error, but not that the trainer's words to a worker broke off."""
+    if not isinstance(error, (EOFError, ConnectionError, pickle.UnpicklingError)):
         sys.__excepthook__(kind, error, where)
 
 
 if words := os.environ.pop(WORDS, ""):
-    sys.excepthook = _quietly
+    sys.excepthook = quietly
     number, *names = words.split()
     _import(int(number), names)

@@ -35,6 +35,11 @@ for words in (b"", pickle.dumps(list(range(50)))[:-9]):
     os.read(ended, 1)
 print("began and ended twice")
 """
+ERRORS = """
+from neuroprompt.training.worker_server import quietly
+for error in (ConnectionResetError("gone"), BrokenPipeError("gone"), EOFError("gone"), ValueError("a mistake")):
+    quietly(type(error), error, None)
+"""
 
 
 def started(folder: Path, *words: str, imports: float) -> tuple[int, str, str]:
@@ -55,3 +60,7 @@ def test_a_server_that_imports_ends_with_its_trainer(tmp_path: Path) -> None:
     """Else its output would stay open until its imports are done."""
     code, said, errors = started(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)", imports=300)
     assert (code, said, "Traceback" in errors) == (-9, "", False)
+
+
+def test_a_worker_prints_its_own_errors_alone(tmp_path: Path) -> None:
+    assert started(tmp_path, ERRORS, imports=0) == (0, "", "ValueError: a mistake\n")
