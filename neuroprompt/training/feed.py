@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from neuroprompt.contracts.learning import Images
-from neuroprompt.errors import NeuropromptError
+from neuroprompt.errors import NeuropromptError, WorkerFailed
 from neuroprompt.training.augment import augmented
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import batches
@@ -57,7 +57,14 @@ class Feed:
             return
         with _any_number_of_workers():
             loaded = iter(self.loader)
-        for batch in loaded:
+        for _ in self.rows:
+            try:
+                batch = next(loaded)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                got = "a process that decodes training images was ended by something else, perhaps for want of memory"
+                raise WorkerFailed(got, "workers that live", "type the command again, with fewer --workers") from error
             if isinstance(batch, NeuropromptError):
                 raise batch
             yield batch

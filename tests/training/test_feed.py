@@ -22,7 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from neuroprompt.contracts.learning import BackboneSpec, Images, Preprocess
-from neuroprompt.errors import BadData
+from neuroprompt.errors import BadData, WorkerFailed
 from neuroprompt.progress import Progress
 from neuroprompt.training.augment import AREA, RATIO, augmented, moved, part_of
 from neuroprompt.training.config import AUGMENTS, RunConfig, configure
@@ -130,6 +130,17 @@ def test_more_workers_than_processors_are_one_line(photos: Path, monkeypatch: py
     assert heard.lines == ["--workers 2 is more than the 1 processor(s) here: these decode no faster"]
     images = load_data(f"folder:{photos}", HOW, 0, val="none").train
     assert len(batches(images, "crop", 2, (0,))) == 4
+
+
+def test_a_worker_that_is_killed_is_one_line(photos: Path) -> None:
+    feed = Feed(load_data(f"folder:{photos}", HOW, 0, val="none").train, RunConfig(augment="crop"), 1)
+    loaded = feed.batches(0, [[0, 1]] * 9)
+    next(loaded)
+    (worker,) = feed.loader._iterator._workers  # type: ignore[union-attr]
+    worker.kill()
+    with pytest.raises(WorkerFailed, match="fewer --workers"):
+        list(loaded)
+    feed.close()
 
 
 def test_a_broken_image_in_a_worker_is_one_line(photos: Path, tmp_path: Path) -> None:
