@@ -13,7 +13,7 @@
      ├── ParityError                 two sides that must agree do not
      ├── Unpriced                    a total was asked for, and a counted term has no price
      ├── RuntimeMissing              an interpreter or package that a target needs is not there
-     ├── WorkerFailed                a target's child process died, hung or refused
+     ├── WorkerFailed                a child process (a target's, or one that decodes images) died, hung or refused
      ├── HubFailed                   the Hugging Face hub cannot be reached, or refuses
      └── CannotWrite                 the disk is full, or the place is not writable
 
@@ -107,7 +107,7 @@ class RuntimeMissing(NeuropromptError):
 
 
 class WorkerFailed(NeuropromptError):
-    """A target's child process died, hung or refused."""
+    """A child process (a target's, or one that decodes images) died, hung or refused."""
 
 
 class HubFailed(NeuropromptError):

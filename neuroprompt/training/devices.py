@@ -62,6 +62,13 @@ def warn_of_bf16(fabric: Fabric, progress: Progress) -> None:
         progress.say("this processor has no bf16 instructions, so that bf16-mixed is slow: leave out --precision")
 
 
+def warn_of_workers(workers: int, progress: Progress) -> None:
+    """Say that there are more workers than processors that this process may use."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers > processors:
+        progress.say(f"--workers {workers} is more than the {processors} processor(s) here: these decode no faster")
+
+
 def has_bf16() -> bool:
     """Whether the processor has instructions for bf16."""
     try:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing as mp
-import os
-import signal
-import sys
-import threading
+import warnings
 from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
-from multiprocessing.connection import wait
-from multiprocessing.context import BaseContext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,10 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from neuroprompt.contracts.learning import Images
-from neuroprompt.errors import NeuropromptError
+from neuroprompt.errors import NeuropromptError, WorkerFailed
 from neuroprompt.training.augment import augmented
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import batches
+from neuroprompt.training.workers import begin, context
 
 Key = tuple[int, int]
 """An epoch, and the place of an image."""
@@ -39,16 +34,17 @@ class Feed:
         self.rows: list[list[Key]] = []
         self.loader: DataLoader[Any] | None = None
         if workers:
-            self.loader = DataLoader(
-                self.keyed,
-                batch_sampler=_Rows(self),
-                num_workers=workers,
-                collate_fn=_together,
-                multiprocessing_context=_context(type(images).__module__),
-                persistent_workers=True,
-                worker_init_fn=_begin,
-                generator=torch.Generator(),  # its draws leave training's generator alone
-            )
+            with _any_number_of_workers():
+                self.loader = DataLoader(
+                    self.keyed,
+                    batch_sampler=_Rows(self),
+                    num_workers=workers,
+                    collate_fn=_together,
+                    multiprocessing_context=context(__name__, type(images).__module__),
+                    persistent_workers=True,
+                    worker_init_fn=begin,
+                    generator=torch.Generator(),  # its draws leave training's generator alone
+                )
 
     def batches(self, epoch: int, rows: Sequence[Sequence[int]]) -> Iterator[tuple[Tensor, Tensor]]:
         """For every row of indices its images, uint8 (B, 3, H, W), and labels (B,), as `epoch` has them."""
@@ -59,7 +55,16 @@ class Feed:
         if self.loader is None:
             yield from batches(self.keyed, self.rows)  # type: ignore[arg-type]
             return
-        for batch in self.loader:
+        with _any_number_of_workers():
+            loaded = iter(self.loader)
+        for _ in self.rows:
+            try:
+                batch = next(loaded)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                got = "a process that decodes training images was ended by something else, perhaps for want of memory"
+                raise WorkerFailed(got, "workers that live", "type the command again, with fewer --workers") from error
             if isinstance(batch, NeuropromptError):
                 raise batch
             yield batch
@@ -102,43 +107,16 @@ class _Keyed(Dataset[tuple[Tensor, int]]):
             return error
 
 
+@contextmanager
+def _any_number_of_workers() -> Iterator[None]:
+    """Without torch's own words about more workers than processors: `warn_of_workers` says it in one line."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
+
+
 def _together(images: list[tuple[Tensor, int]] | NeuropromptError) -> tuple[Tensor, Tensor] | NeuropromptError:
     if isinstance(images, NeuropromptError):
         return images
     pixels, labels = zip(*images, strict=True)
     return torch.stack(pixels), torch.tensor(labels)
-
-
-def _context(*modules: str) -> BaseContext:
-    """How workers start: on Linux forked from a process that has imported torch and `modules` once, elsewhere spawned.
-
-    A spawned worker imports torch by itself, three seconds of a core and 300 MiB each. And they start one after the
-    other where the set's file names fill a pipe (64 KiB, 1,800 names), which a worker empties after its imports only.
-    """
-    if sys.platform != "linux":  # macOS' own libraries do not stand a fork
-        return mp.get_context("spawn")
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *modules])
-    # Else the server looks for modules where it stands first, and may find others than this process has.
-    there = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    before = {name: os.environ.get(name) for name in there}
-    os.environ.update(there)
-    try:
-        forkserver.ensure_running()  # it imports while this process goes on
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-    return context
-
-
-def _begin(worker: int) -> None:
-    """Ctrl-C is for the process that trains; a worker ends with that process, which need not be its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    trains = mp.parent_process()
-    assert trains is not None
-    threading.Thread(target=_end_after, args=(trains.sentinel,), daemon=True).start()
-
-
-def _end_after(process: int) -> None:
-    wait([process])
-    os._exit(1)

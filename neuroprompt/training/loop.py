@@ -22,7 +22,7 @@ from neuroprompt.training.checkpoint import drop_state, load_state
 from neuroprompt.training.classifier import read_classifier
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.dataset import absolute, load_data
-from neuroprompt.training.devices import launch, warn_of_bf16
+from neuroprompt.training.devices import launch, warn_of_bf16, warn_of_workers
 from neuroprompt.training.logs import check_log
 from neuroprompt.training.model import PromptedModel, preprocess_for
 from neuroprompt.training.run_files import is_finished, load_config
@@ -117,6 +117,7 @@ def _train(
     if checkpointing:
         model.backbone.checkpoint()
     warn_of_bf16(fabric, progress)
+    warn_of_workers(workers, progress)
     with torch.random.fork_rng(devices=[]):
         saver = Saver(fabric, config, model, out, every)
         if state is None:

@@ -23,6 +23,7 @@ KILLED = {
     "eval shards": "`eval --shards`",
     "run shards": "`run --shards`",
     "train logged": "`train --log csv`",
+    "train workers": "`train --workers`",
     "verify shards": "`verify --shards`",
 }
 """The command of a case; another case gets its own name."""

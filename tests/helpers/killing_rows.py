@@ -51,6 +51,7 @@ CACHE = {"NEUROPROMPT_CACHE": "cache"}
 COMMANDS: tuple[Case, ...] = (
     Case("train", f"{TRAIN} --epochs 4 --out run", grows=runs),
     Case("train logged", f"{TRAIN} --epochs 2 --log csv --out run", grows=runs),
+    Case("train workers", f"{TRAIN} --epochs 2 --augment flip --workers 2 --out run", grows=runs),
     Case("eval", "eval BASE/run --csv a.csv"),
     Case("eval shards", "eval BASE/run --csv a.csv --engine local --shards 2 --work work", differs=log),
     Case("export nir", "export BASE/run --target nir --out out"),

@@ -22,11 +22,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from neuroprompt.contracts.learning import BackboneSpec, Images, Preprocess
-from neuroprompt.errors import BadData
+from neuroprompt.errors import BadData, WorkerFailed
 from neuroprompt.progress import Progress
 from neuroprompt.training.augment import AREA, RATIO, augmented, moved, part_of
 from neuroprompt.training.config import AUGMENTS, RunConfig, configure
 from neuroprompt.training.dataset import load_data
+from neuroprompt.training.devices import warn_of_workers
 from neuroprompt.training.feed import Feed
 from neuroprompt.training.loop import train
 
@@ -119,6 +120,29 @@ def test_worker_processes_change_nothing(photos: Path) -> None:
         assert torch.equal(ours, theirs)
 
 
+def test_more_workers_than_processors_are_one_line(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch would say it twice, in three lines; any warning is an error here."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+    heard = Heard()
+    warn_of_workers(1, heard)
+    assert heard.lines == []
+    warn_of_workers(2, heard)
+    assert heard.lines == ["--workers 2 is more than the 1 processor(s) here: these decode no faster"]
+    images = load_data(f"folder:{photos}", HOW, 0, val="none").train
+    assert len(batches(images, "crop", 2, (0,))) == 4
+
+
+def test_a_worker_that_is_killed_is_one_line(photos: Path) -> None:
+    feed = Feed(load_data(f"folder:{photos}", HOW, 0, val="none").train, RunConfig(augment="crop"), 1)
+    loaded = feed.batches(0, [[0, 1]] * 9)
+    next(loaded)
+    (worker,) = feed.loader._iterator._workers  # type: ignore[union-attr]
+    worker.kill()
+    with pytest.raises(WorkerFailed, match="fewer --workers"):
+        list(loaded)
+    feed.close()
+
+
 def test_a_broken_image_in_a_worker_is_one_line(photos: Path, tmp_path: Path) -> None:
     copy = tmp_path / "photos"
     for file in photos.rglob("*.png"):
@@ -134,6 +158,14 @@ def test_a_broken_image_in_a_worker_is_one_line(photos: Path, tmp_path: Path) ->
 def config(**options: object) -> RunConfig:
     few = {"limit": 20, "epochs": 2, "batch": 8, "settings": {"tokens": 2}, "method": "vpt-deep"}
     return configure(**{**few, "backbone": BackboneSpec(random=True, image_size=16), **options})
+
+
+class Heard(Progress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 class Interrupted(Progress):
