@@ -143,6 +143,14 @@ CLAIMS = (
         "pixels/linear", "eurosat/logistic", "clean", OURS, "nothing likely; it checks the training", bound=NO_WORSE,
     ),
     Claim(
+        "On EfficientNet-Lite0 LoRSP is above a converged logistic regression on clean images",
+        "lite/lorsp", "lite/logistic", "clean", OURS, "more seeds, images of 224 px",
+    ),
+    Claim(
+        "On EfficientNet-Lite0 a linear head is no worse than a converged logistic regression on clean images",
+        "lite/linear", "lite/logistic", "clean", OURS, "nothing likely; it checks the training", bound=NO_WORSE,
+    ),
+    Claim(
         "VPT-deep at 112 px is above a converged logistic regression at 224 px on clean images",
         "vpt-deep", "logistic-224", "clean", OURS, "both at 224 px: `large/`",
     ),
