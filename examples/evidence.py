@@ -35,6 +35,7 @@ from evidence_runs import BATCH, Team
 from evidence_study import run
 
 import neuroprompt as npt
+from neuroprompt.training.workers import begin
 
 
 def exact() -> None:
@@ -55,7 +56,8 @@ def loaded(args: argparse.Namespace, study: Study) -> tuple[Any, dict[str, Any]]
 
 
 def work(args: argparse.Namespace, todo: list[Study], turn: Any, stop: float) -> None:
-    """One worker: takes the next study until none is left or the time is over."""
+    """One worker: takes the next study until none is left or the time is over, or the process that started it ends."""
+    begin(0)
     torch.set_num_threads(1)
     exact()
     rows = read(args.results)
