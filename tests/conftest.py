@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,10 @@ from neuroprompt.simulators.runtime import WORKERS, Runtime
 THREADS = os.environ.get("NEUROPROMPT_TEST_THREADS", "1")
 os.environ["OMP_NUM_THREADS"] = THREADS
 torch.set_num_threads(int(THREADS))
+# Images for containers often forbid Python to keep bytecode: each of the hundreds of processes that tests start would
+# compile torch anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 torch.set_warn_always(True)  # else a warning is an error in whichever test comes first, and in none after it
 os.environ["COLUMNS"] = "80"  # tables are printed as on the narrowest terminal, wherever the tests run
 
