@@ -15,6 +15,7 @@ import pytest
 import torch
 from browser import NAMES, Browser, Look
 from hypothesis import settings
+from torchlib_once import list_once
 
 from neuroprompt.bundles import choice
 from neuroprompt.compiler import kept
@@ -111,6 +112,11 @@ def _nothing_measured_before(_measured: Iterator[Path], monkeypatch: pytest.Monk
     place = next(_measured)
     monkeypatch.setattr(choice, "folder", lambda: place / "forms")
     monkeypatch.setattr(kept, "folder", lambda: place / "integers")
+
+
+@pytest.fixture(autouse=True)
+def _exports_are_quicker() -> None:
+    list_once()
 
 
 @pytest.fixture(autouse=True)
