@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 from browser import NAMES, Browser, Look
 from hypothesis import settings
+from torchlib_once import list_once
 
 from neuroprompt.bundles import choice
 from neuroprompt.compiler import kept
@@ -25,6 +27,10 @@ from neuroprompt.simulators.runtime import WORKERS, Runtime
 THREADS = os.environ.get("NEUROPROMPT_TEST_THREADS", "1")
 os.environ["OMP_NUM_THREADS"] = THREADS
 torch.set_num_threads(int(THREADS))
+# Images for containers often forbid Python to keep bytecode: each of the hundreds of processes that tests start would
+# compile torch anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 torch.set_warn_always(True)  # else a warning is an error in whichever test comes first, and in none after it
 os.environ["COLUMNS"] = "80"  # tables are printed as on the narrowest terminal, wherever the tests run
 
@@ -106,6 +112,11 @@ def _nothing_measured_before(_measured: Iterator[Path], monkeypatch: pytest.Monk
     place = next(_measured)
     monkeypatch.setattr(choice, "folder", lambda: place / "forms")
     monkeypatch.setattr(kept, "folder", lambda: place / "integers")
+
+
+@pytest.fixture(autouse=True)
+def _exports_are_quicker() -> None:
+    list_once()
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from neuroprompt.extras import need
         "report runs/digits out/onnx out/lava",
         "report runs/digits runs/linear --noise all --out noise.html",
         "report out/lava --skip verify --neuron 17 --neuron 42",
+        "report out/lava --targets loihi,lava",
         "report out/lava out/onnx --prices loihi,truenorth,horowitz-45nm-int8",
     )
 )
@@ -37,6 +38,9 @@ def report(
     neuron: Annotated[
         list[str] | None,
         typer.Option(metavar="[NODE:]INDEX", help="A neuron whose potential is drawn; repeatable."),
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Verify on these, comma-separated (default: all at hand).")
     ] = None,
     skip: Annotated[
         list[str] | None,
@@ -70,6 +74,7 @@ def report(
             prices=(generator_prices, backbone_prices),
             beside=[word for word in prices.split(",") if word],
             neurons=neuron or [],
+            targets=[name.strip() for name in targets.split(",")] if targets else None,
             skip=skip or [],
             weights=weights,
             fresh=fresh,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from neuroprompt.benchmarks.latency_result import LatencyBenchmark
+from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.energy.measured import MeasuredEnergy
 from neuroprompt.energy.measured import measured as measured_energy
 from neuroprompt.errors import BadSetting, NeuropromptError
@@ -71,18 +72,24 @@ class Kept:
 
 @dataclass(frozen=True)
 class Measuring:
-    """How a report measures: under which noises, in how many rounds of the timing, and what it leaves out."""
+    """How a report measures: under which noises, in how many rounds of the timing, and what it leaves out.
+
+    `targets` are what a verification runs on; None for all at hand.
+    """
 
     kept: Kept
     noises: Sequence[str]
     rounds: int
     skip: Sequence[str]
     progress: Progress
+    targets: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         for word in self.skip:
             if word not in LONG:
                 raise BadSetting(f"--skip {word}", f"one of {', '.join(LONG)}")
+        for name in self.targets or ():
+            SpikingTarget.part(name)
 
     def measure(self, subject: Subject) -> Measured:
         """Accuracy, latency, verification and measured energy; a sentence in place of what could not be measured.
@@ -121,10 +128,11 @@ class Measuring:
 
     def _key(self, kind: type[Result]) -> str:
         wanted = " ".join(plain_noises(self.noises))
+        on = "" if self.targets is None else ",".join(sorted(self.targets))
         keys: dict[type[Result], str] = {
             Accuracy: f"accuracy {wanted}".strip(),
             LatencyBenchmark: f"latency {self.rounds}",
-            Verification: "verify",
+            Verification: f"verify {on}".strip(),
             MeasuredEnergy: "measure",
         }
         return keys[kind]
@@ -150,7 +158,8 @@ class Measuring:
         return measured_energy(subject.baked)
 
     def _verification(self, subject: Subject) -> Verification:
-        return verify(subject.spiking.model, subject.spiking.inputs, progress=self.progress).untimed()
+        spiking = subject.spiking
+        return verify(spiking.model, spiking.inputs, self.targets, self.progress).untimed()
 
 
 def _kept_in(values: Any) -> dict[str, dict[str, Any]]:

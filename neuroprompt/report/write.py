@@ -49,6 +49,7 @@ def report(
     prices: tuple[str, str] = PRICES,
     beside: Sequence[str] = (),
     neurons: Sequence[str] = (),
+    targets: Sequence[str] | None = None,
     skip: Sequence[str] = (),
     weights: Path | None = None,
     known: Known | None = None,
@@ -63,6 +64,7 @@ def report(
     noises, rounds  of the accuracy and of the timing
     prices          of the generator, and of the backbone; `beside` names other lists to compare
     neurons         INDEX or NODE:INDEX, whose potentials are drawn
+    targets         on which spikes are verified (default: all at hand)
     skip            leaves out what takes long: accuracy, latency, verify, measure (the energy counters)
     weights         the backbone's file, where it has moved
     known           results that are measured already, by run folder or bundle: of `evaluate`, `bench`, `verify`
@@ -76,7 +78,7 @@ def report(
     plain_noises(noises)
     price_lists(dict.fromkeys((*prices, *beside)))
     kept = Kept(folder / MEASURED, fresh)
-    measuring = Measuring(kept, noises, rounds, skip, progress)
+    measuring = Measuring(kept, noises, rounds, skip, progress, targets)
     subjects = gather([Path(path) for path in what], weights)
     membranes.check(subjects, neurons)
     for subject in subjects:

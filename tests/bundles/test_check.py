@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from few_blocks import few_blocks
 from onnx import numpy_helper
 
 from neuroprompt.bundles import check
@@ -21,23 +23,31 @@ from neuroprompt.bundles.forms import forms_of
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.errors import BadBundle, BadSetting
 from neuroprompt.training.assemble import assemble
-from neuroprompt.training.backbone import EMBEDDED, load_backbone
+from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
 from neuroprompt.training.metrics import TrainingMetrics
 from neuroprompt.training.run_folder import Run
 
+_few_blocks = few_blocks(1)
 
-@pytest.fixture
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
-    monkeypatch.setitem(EMBEDDED, "depth", 1)
     spec = BackboneSpec("embedded", image_size=16, random=True)
     config = RunConfig("vpt-deep", {"tokens": 3}, backbone=spec, data="digits", limit=40, classes=tuple("0123456789"))
     model = assemble(config, load_backbone(spec)).eval()
     torch.nn.init.normal_(model.head.get_parameter("weight"))
     run = Run(Path("nowhere"), config, model, TrainingMetrics())
-    export(run, tmp_path / "onnx", precision="int8", max_drop=100.0)
-    return Bundle.open(tmp_path / "onnx")
+    folder = tmp_path_factory.mktemp("exported") / "onnx"
+    export(run, folder, precision="int8", max_drop=100.0)
+    return folder
+
+
+@pytest.fixture
+def bundle(exported: Path, tmp_path: Path) -> Bundle:
+    """A copy, which tests may change."""
+    return Bundle.open(shutil.copytree(exported, tmp_path / "onnx"))
 
 
 def test_the_images_are_the_same_everywhere() -> None:

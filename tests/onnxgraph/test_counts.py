@@ -9,6 +9,7 @@ import onnx
 import pytest
 import timm
 import torch
+from few_blocks import few_blocks
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
@@ -21,6 +22,8 @@ from neuroprompt.onnxgraph.macs import count_macs
 from neuroprompt.training.assemble import assemble
 from neuroprompt.training.backbone import load_backbone
 from neuroprompt.training.config import RunConfig
+
+_few_blocks = few_blocks(3)
 
 
 class Prompted(nn.Module):
@@ -40,7 +43,7 @@ def file_of(module: nn.Module, image: tuple[int, int, int], folder: Path) -> Pat
 
 @pytest.mark.parametrize("form", ["bare", "lean", "baked", "naive"])
 def test_each_form_of_a_vit_is_counted_from_its_own_file(form: str, tmp_path: Path) -> None:
-    backbone, tokens = load_backbone(BackboneSpec("embedded", random=True)), torch.randn(6, 10, 128)
+    backbone, tokens = load_backbone(BackboneSpec("embedded", random=True)), torch.randn(3, 10, 128)
     modules: dict[str, nn.Module] = {
         "bare": backbone,
         "lean": backbone.baked(None),
@@ -48,7 +51,7 @@ def test_each_form_of_a_vit_is_counted_from_its_own_file(form: str, tmp_path: Pa
         "naive": Prompted(backbone, tokens),
     }
     found = count_graph(file_of(modules[form], (3, 64, 64), tmp_path)).total
-    assert found.macs == count_macs(modules[form], torch.zeros(1, 3, 64, 64)) > 7e7
+    assert found.macs == count_macs(modules[form], torch.zeros(1, 3, 64, 64)) > 3e7
 
 
 SWIN: dict[str, Any] = {"img_size": 32, "patch_size": 2, "window_size": 4, "embed_dim": 16, "depths": (1, 2)}

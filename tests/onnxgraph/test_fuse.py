@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 import pytest
 import timm
 import torch
+from few_blocks import few_blocks
 from net_bounds import rounding
 from torch import Tensor, nn
 
@@ -18,29 +21,40 @@ from neuroprompt.errors import BadBundle
 from neuroprompt.onnxgraph.counts import count_graph
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.fuse import fuse
-from neuroprompt.training.backbone import EMBEDDED, load_backbone
+from neuroprompt.training.backbone import load_backbone
 
 SPEC = BackboneSpec("embedded", image_size=16, random=True)
 
 
-@pytest.fixture(autouse=True)
-def _few_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(EMBEDDED, "depth", 3)
+_few_blocks = few_blocks(3)
 
 
-def forms(module: nn.Module, folder: Path) -> tuple[Path, Path, int]:
-    to_onnx(module, (3, 16, 16), folder / "model.onnx")
+@cache
+def vit(prompt: str) -> tuple[nn.Module, bytes]:
+    """Three blocks with that prompt, and the file that torch exports."""
+    torch.manual_seed(0)
+    backbone = load_backbone(SPEC)
+    tokens: Tensor | None = {"deep": torch.randn(3, 5, 128), "shallow": torch.randn(1, 5, 128), "none": None}[prompt]
+    module = backbone.baked(tokens)
+    return module, file_of(module)
+
+
+def file_of(module: nn.Module) -> bytes:
+    with TemporaryDirectory() as folder:
+        to_onnx(module, (3, 16, 16), Path(folder) / "model.onnx")
+        return (Path(folder) / "model.onnx").read_bytes()
+
+
+def forms(exported: bytes, folder: Path) -> tuple[Path, Path, int]:
+    (folder / "model.onnx").write_bytes(exported)
     return folder / "model.onnx", folder / "fused.onnx", fuse(folder / "model.onnx", folder / "fused.onnx")
 
 
 @pytest.mark.floats
 @pytest.mark.parametrize("prompt", ["deep", "shallow", "none"])
 def test_the_fused_file_computes_the_same_in_every_batch(prompt: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    backbone = load_backbone(SPEC)
-    tokens: Tensor | None = {"deep": torch.randn(3, 5, 128), "shallow": torch.randn(1, 5, 128), "none": None}[prompt]
-    module = backbone.baked(tokens)
-    portable, fused, count = forms(module, tmp_path)
+    module, exported = vit(prompt)
+    portable, fused, count = forms(exported, tmp_path)
     assert count == 3
     assert operators(fused)["MultiHeadAttention"] == 3
     assert "Softmax" not in operators(fused)
@@ -55,8 +69,7 @@ def test_the_fused_file_computes_the_same_in_every_batch(prompt: str, tmp_path: 
 
 
 def test_no_weight_is_written_twice(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    portable, fused, _ = forms(load_backbone(SPEC).baked(torch.randn(3, 5, 128)), tmp_path)
+    portable, fused, _ = forms(vit("deep")[1], tmp_path)
     prompts = 3 * 2 * 5 * 128 * 4
     assert fused.stat().st_size < prompts + 60_000 < portable.stat().st_size / 20
     assert abs(count_graph(fused).footprint - count_graph(portable).footprint) < 1000, "shapes, and no weight"
@@ -64,7 +77,7 @@ def test_no_weight_is_written_twice(tmp_path: Path) -> None:
 
 
 def test_a_network_without_attention_has_no_fused_file(tmp_path: Path) -> None:
-    _, fused, count = forms(timm.create_model("resnet10t", num_classes=0).eval(), tmp_path)
+    _, fused, count = forms(file_of(timm.create_model("resnet10t", num_classes=0).eval()), tmp_path)
     assert count == 0
     assert not fused.exists()
     (tmp_path / "no.onnx").write_text("no")
@@ -74,7 +87,7 @@ def test_a_network_without_attention_has_no_fused_file(tmp_path: Path) -> None:
 
 def test_a_graph_with_loops_stays_as_it_is(tmp_path: Path) -> None:
     """A loop's body may take any value of the graph, the ones that fusing removes among them."""
-    portable, fused, count = forms(load_backbone(SPEC).baked(None), tmp_path)
+    portable, fused, count = forms(vit("none")[1], tmp_path)
     assert count == 3
     fused.unlink()
     model = onnx.load(str(portable))

@@ -40,10 +40,16 @@ def module(request: pytest.FixtureRequest) -> nn.Module:
         return nn.Sequential(backbone.baked(tokens), nn.Linear(WIDTH, 10)).eval()
 
 
+@pytest.fixture(scope="module")
+def exported(module: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("exported") / "model.onnx"
+    to_onnx(module, (3, 16, 16), file)
+    return file
+
+
 @pytest.fixture
-def model(module: nn.Module, tmp_path: Path) -> onnx.ModelProto:
-    to_onnx(module, (3, 16, 16), tmp_path / "model.onnx")
-    model = onnx.load(str(tmp_path / "model.onnx"))
+def model(exported: Path) -> onnx.ModelProto:
+    model = onnx.load(str(exported))
     for i, node in enumerate(model.graph.node):
         node.name = node.name or f"node_{i}"
     return model

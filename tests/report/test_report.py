@@ -21,7 +21,7 @@ from PIL import Image
 from neuroprompt.bundles.bundle import MANIFEST, Bundle, put_file
 from neuroprompt.contracts.deployment import Exporter
 from neuroprompt.contracts.learning import BackboneSpec
-from neuroprompt.errors import BadBundle, BadSetting, CannotWrite
+from neuroprompt.errors import BadBundle, BadSetting, CannotWrite, UnknownName
 from neuroprompt.report.write import Report
 from neuroprompt.report.write import report as write_report
 from neuroprompt.training.config import configure
@@ -30,7 +30,9 @@ from neuroprompt.training.loop import train
 SECTIONS = {
     "glance", "accuracy", "prompt", "spikes", "membranes", "float-fixed", "energy", "latency", "scales", "provenance"
 }  # fmt: skip
-QUICK: dict[str, Any] = {"noises": ["jpeg:25", "gaussian:0.1"], "rounds": 2}
+QUICK: dict[str, Any] = {"noises": ["jpeg:25", "gaussian:0.1"], "rounds": 2, "targets": ["loihi", "snntorch", "sinabs"]}
+"""Three targets: each other takes seconds to start. Pages of the documentation show a report on all."""
+VERIFIED = "verify loihi,sinabs,snntorch"
 Made = Callable[..., Path]
 
 
@@ -86,9 +88,21 @@ def test_the_numbers_are_those_that_were_measured(report: tuple[Path, Report]) -
     with (folder / "accuracy-under-noise.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "spike-nvpt"]
     kept = json.loads((folder / "measured.json").read_text())
-    (accuracy,) = (v for k in kept.values() if "verify" in k for name, v in k.items() if name.startswith("accuracy"))
+    (accuracy,) = (v for k in kept.values() if VERIFIED in k for name, v in k.items() if name.startswith("accuracy"))
     assert {row["noise"]: float(row["accuracy"]) for row in rows} == {"clean": accuracy["clean"], **accuracy["noise"]}
     assert [row["noise"] for row in rows] == ["clean", *QUICK["noises"]]
+
+
+def test_spikes_are_verified_on_the_targets_that_were_named(
+    report: tuple[Path, Report], chain: dict[str, Path], tmp_path: Path
+) -> None:
+    kept = json.loads((report[0].with_name("r_files") / "measured.json").read_text())
+    (verified,) = (results[VERIFIED] for results in kept.values() if VERIFIED in results)
+    assert {"loihi-float", "loihi-fixed", "snntorch"} <= set(verified["targets"])
+    assert {*verified["targets"], *verified["skipped"]} == {"loihi-float", "loihi-fixed", "snntorch", "sinabs"}
+    with pytest.raises(UnknownName, match="no-such"):
+        write_report([chain["lava"]], tmp_path / "r.html", targets=["loihi", "no-such"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_there_is_said(report: tuple[Path, Report]) -> None:
