@@ -1,4 +1,4 @@
-"""Runs a graph on images, and sums up the activations inside it: their largest, their means, their powers."""
+"""Runs a graph on images, and sums up the activations inside it: their largest, their powers."""
 
 from __future__ import annotations
 
@@ -39,16 +39,6 @@ def largest(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> d
             peak = np.abs(numbers).reshape(-1, numbers.shape[-1]).max(axis=0)
             peaks[name] = np.maximum(peaks.get(name, peak), peak)
     return peaks
-
-
-def means(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, NDArray[Any]]:
-    """The mean of each activation (B, C, ...) by channel."""
-    sums: dict[str, NDArray[Any]] = {}
-    for values in activations(model, tensors, images):
-        for name, numbers in values.items():
-            axes = tuple(range(2, numbers.ndim))
-            sums[name] = sums.get(name, 0.0) + numbers.mean(axis=axes, dtype=np.float64).sum(axis=0)
-    return {name: total / len(images) for name, total in sums.items()}
 
 
 def powers(model: onnx.ModelProto, tensors: Sequence[str], images: Floats) -> dict[str, NDArray[Any]]:

@@ -1,10 +1,10 @@
 """Writes an ONNX file with 8-bit products: calibrated on images, or with ranges that each run finds anew (dynamic).
 
-    x ~ s_x (q_x - z_x), q_x in 0..255;   W_j ~ s_j q_j, q_j in -127..127 (of convolutions -64..63), by channel j
+    x ~ s_x (q_x - z_x), q_x in 0..255;   W_j ~ s_j q_j, q_j in -127..127, by channel j
 
 Products of tokens with weights, and convolutions, take 8 bits; the first convolution where it makes tokens of patches
-(`patches`). Any other first one, the products of attention with its constant prompt keys and values, and the head stay
-as they are: few of the operations, and most of the damage.
+(`patches`). Any other first one with a depthwise one right after it, the products of attention with its constant prompt
+keys and values, and the head stay as they are: few of the operations, and most of the damage.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from onnx import numpy_helper
 from neuroprompt.contracts.deployment import Floats
 from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.errors import ParityError, Unsupported
-from neuroprompt.onnxgraph.activations import largest, means, powers
-from neuroprompt.onnxgraph.correct import correct_biases
+from neuroprompt.onnxgraph.activations import largest, powers
+from neuroprompt.onnxgraph.convolutions import follows, is_depthwise, round_convolutions
 from neuroprompt.onnxgraph.counts import integer_products
 from neuroprompt.onnxgraph.patches import round_patches
 from neuroprompt.onnxgraph.ranges import ranges_of
@@ -56,9 +56,9 @@ def quantise(
     Products of tokens whose activations 8 bits hurt most stay in 32 bits (`sensitive`), with at most a fifth of all
     weights; `progress` says how many.
 
-    reduce_range: 7 bits for weights of convolutions. Where a processor adds two 8-bit products in 16 bits (AVX2 and
-    AVX-512 without VNNI), sums of full-range weights saturate, and the same file answers otherwise there. Weights of
-    tokens' products have 8 bits and do not saturate (`rounding`).
+    reduce_range: 7 bits for weights of convolutions of several pixels and inputs. Where a processor adds two 8-bit
+    products in 16 bits (AVX2 and AVX-512 without VNNI), sums of full-range weights saturate, and the same file answers
+    otherwise there. All other weights have 8 bits and do not saturate (`convolutions`, `rounding`).
 
     Raises Unsupported where there is nothing to quantise, ParityError where a product that should be was not.
     """
@@ -74,14 +74,9 @@ def quantise(
     if left:
         progress.say(f"{len(left)} of {len(tokens)} products of tokens stay in 32 bits: 8 would hurt them most")
     names = [node.name for node in chosen]
-    if any(node.op_type == "Conv" for node in chosen):
-        _static(model, out, images, ranges, names, reduce_range=reduce_range)
-        correct_biases(
-            model,
-            onnx.load(str(out)),
-            means(model, _inputs(model, [node for node in chosen if node.op_type == "Conv"]), images),
-        )
-    _static(model, out, images, ranges, names, reduce_range=reduce_range)
+    convolutions = [node for node in chosen if node.op_type == "Conv"]
+    by_channel = round_convolutions(model, convolutions, images, reduce_range=reduce_range)
+    _static(model, out, images, _overrides(ranges, by_channel), names, reduce_range=reduce_range)
     return _counted(out, len(chosen) + _round(model, out, chosen, images, pixels))
 
 
@@ -120,19 +115,31 @@ def _parts(
         yield part
 
 
+def _overrides(
+    ranges: Mapping[str, tuple[float, float]], by_channel: Mapping[str, NDArray[np.float32]]
+) -> dict[str, list[dict[str, Any]]]:
+    """What ONNX Runtime need not find: ranges of activations, scales of weights that are whole multiples of them."""
+    found = {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
+    zero = np.array(0, np.int8)
+    given = {
+        name: [{"axis": 0, "scale": np.array(scale), "zero_point": zero} for scale in each]
+        for name, each in by_channel.items()
+    }
+    return found | given
+
+
 def _static(
     model: onnx.ModelProto,
     out: Path,
     images: Floats,
-    ranges: Mapping[str, tuple[float, float]],
+    overrides: Mapping[str, list[dict[str, Any]]],
     names: list[str],
     *,
     reduce_range: bool,
 ) -> None:
-    """Write `model` with the nodes of these names in 8 bits and these ranges, as ONNX Runtime quantises it."""
+    """Write `model` with the nodes of these names in 8 bits, as ONNX Runtime quantises it but for `overrides`."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    overrides = {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
     with TemporaryDirectory() as folder, _quiet():
         plain = Path(folder) / "plain.onnx"
         onnx.save(model, str(plain))
@@ -149,7 +156,7 @@ def _static(
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
                 "OpTypesToExcludeOutputQuantization": ["MatMul"],  # the next operator takes floats
-                "TensorQuantOverrides": overrides,
+                "TensorQuantOverrides": dict(overrides),
             },
         )
 
@@ -207,7 +214,11 @@ def _named(file: Path) -> onnx.ModelProto:
 
 
 def _chosen(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The products with weights that take 8 bits: all but the first convolution and the head."""
+    """The products with weights that take 8 bits: all but the head and the first convolution.
+
+    A depthwise convolution that follows the first one stays in 32 bits with it: the channels that it takes are of very
+    different ranges, and it is about a hundredth of the multiply-accumulates.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
     products = [
         node
@@ -216,7 +227,10 @@ def _chosen(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     ]
     first = next((node for node in products if node.op_type == "Conv"), None)
     outputs = {value.name for value in model.graph.output}
-    chosen = [node for node in products if node is not first and not outputs & set(node.output)]
+    early = [
+        node for node in products if first is not None and follows(model, first, node) and is_depthwise(model, node)
+    ]
+    chosen = [node for node in products if node is not first and node not in early and not outputs & set(node.output)]
     if not chosen:
         raise Unsupported("a network without products to quantise", "one with tokens or several convolutions")
     return chosen

@@ -20,7 +20,6 @@ from neuroprompt.energy.estimate import estimate
 from neuroprompt.errors import ParityError, Unsupported
 from neuroprompt.onnxgraph import quantise as quantising
 from neuroprompt.onnxgraph.bytewise import join_biases
-from neuroprompt.onnxgraph.correct import correct_biases
 from neuroprompt.onnxgraph.counts import count_graph, integer_products
 from neuroprompt.onnxgraph.file import operators, to_onnx
 from neuroprompt.onnxgraph.half import halve
@@ -121,31 +120,6 @@ def test_convolutions_but_for_the_first(tmp_path: Path, images: NDArray[np.float
     assert 0 < np.abs(near - exact).max() < 0.1 * np.ptp(exact)
     with pytest.raises(Unsupported, match="without products of tokens"):
         quantise_dynamic(tmp_path / "net.onnx", tmp_path / "dynamic.onnx")
-
-
-def test_the_mean_error_of_weights_goes_into_the_bias() -> None:
-    """Two groups of one input each, in powers of two, so that every sum is exact."""
-    exact = np.array([1.0, 1.0, 0.5, 0.5], np.float32).reshape(4, 1, 1, 1)
-    bias = np.array([3.0, 0.0, 1.0, -1.0], np.float32)
-    value = helper.make_tensor_value_info
-    ends = [value("x", TensorProto.FLOAT, ["n", 2, 1, 1])], [value("y", TensorProto.FLOAT, ["n", 4, 1, 1])]
-    arrays: dict[str, NDArray[Any]] = {"w": exact, "b": bias}
-    constants = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    conv = helper.make_node("Conv", ["x", "w", "b"], ["y"], name="conv", group=2)
-    model = helper.make_model(helper.make_graph([conv], "g", *ends, constants))
-    whole = np.array([3, 4, 2, 2], np.int8).reshape(4, 1, 1, 1)
-    arrays = {"q": whole, "s": np.full(4, 0.25, np.float32), "z": np.zeros(4, np.int8), "b": bias}
-    constants = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    nodes = [
-        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["w"], axis=0),
-        helper.make_node("Conv", ["x", "w", "b"], ["y"], name="conv", group=2),
-    ]
-    rounded = helper.make_model(helper.make_graph(nodes, "g", *ends, constants))
-    assert correct_biases(model, rounded, {"x": np.array([8.0, 4.0])}) == 1
-    new = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    assert new.keys() == {"w", model.graph.node[0].input[2]}
-    np.testing.assert_array_equal(new[model.graph.node[0].input[2]], bias + np.array([0.25 * 8, 0, 0, 0]))
-    onnx.checker.check_model(model)
 
 
 def test_levels_are_not_spent_on_what_is_cut_off(tmp_path: Path, images: NDArray[np.float32]) -> None:
