@@ -24,7 +24,7 @@ VERBS = {
     "verify": "model inputs targets progress labels decode reader first",
     "energy": "what generator_prices backbone_prices onnx seconds",
     "bench": "what weights tokens batch rounds threads cpu_time progress",
-    "report": "what out noises rounds prices beside neurons skip weights known fresh command progress",
+    "report": "what out noises rounds prices beside neurons targets skip weights known fresh command progress",
     "card": "bundle accuracy prices licence",
     "push": "bundle repo private progress",
     "pull": "repo out revision progress",

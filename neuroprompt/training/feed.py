@@ -60,8 +60,8 @@ class Feed:
         for _ in self.rows:
             try:
                 batch = next(loaded)
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
+            except (RuntimeError, EOFError, ConnectionError) as error:  # the latter two while a batch changes hands
+                if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                     raise
                 got = "a process that decodes training images was ended by something else, perhaps for want of memory"
                 raise WorkerFailed(got, "workers that live", "type the command again, with fewer --workers") from error

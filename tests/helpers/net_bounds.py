@@ -21,6 +21,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -73,20 +74,27 @@ class _Rounded(TorchDispatchMode):
         self.generator = generator
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name, kwargs = func.overloadpacket.__name__, kwargs or {}
-        rule = RULES.get(name, RULES.get(name.removesuffix("_")))
-        if rule is None and name not in EXACT:
-            raise NotImplementedError(f"no rule for the rounding of {name}")
-        if rule is not None and name not in RULES:  # in place: the arguments as they were
-            before = tuple(a.clone() if isinstance(a, Tensor) else a for a in args)
-        else:
-            before = args
+        rule, in_place = _rule(func)
+        if rule is None:
+            return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        before = tuple(a.clone() if isinstance(a, Tensor) else a for a in args) if in_place else args
         out = func(*args, **kwargs)
         z = out[0] if isinstance(out, tuple) else out
-        if rule is not None and (z.is_floating_point() or z.is_complex()):
+        if z.is_floating_point() or z.is_complex():
             bound = rule(func, before, kwargs, z).nan_to_num(0, 0, 0)  # infinities of masks are exact
-            z.add_(U32 * bound * _signs(z, self.generator))
+            z.add_((U32 * bound).mul_(_signs(z, self.generator)))
         return out
+
+
+@cache
+def _rule(func: Any) -> tuple[Rule | None, bool]:
+    """The rule of an operation, None where it is exact; and whether it works in place, on the arguments themselves."""
+    name = func.overloadpacket.__name__
+    rule = RULES.get(name, RULES.get(name.removesuffix("_")))
+    if rule is None and name not in EXACT:
+        raise NotImplementedError(f"no rule for the rounding of {name}")
+    return rule, name not in RULES
 
 
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
