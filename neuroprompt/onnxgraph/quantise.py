@@ -3,7 +3,7 @@
     x ~ s_x (q_x - z_x), q_x in 0..255;   W_j ~ s_j q_j, q_j in -127..127, by channel j
 
 Products of tokens with weights, and convolutions, take 8 bits; the first convolution where it makes tokens of patches
-(`patches`). Any other first one with a depthwise one right after it, the products of attention with its constant prompt
+(`patches`). Any other first one and a depthwise one right after it, the products of attention with its constant prompt
 keys and values, and the head stay as they are: few of the operations, and most of the damage.
 """
 
