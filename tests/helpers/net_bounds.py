@@ -83,7 +83,7 @@ class _Rounded(TorchDispatchMode):
         z = out[0] if isinstance(out, tuple) else out
         if z.is_floating_point() or z.is_complex():
             bound = rule(func, before, kwargs, z).nan_to_num(0, 0, 0)  # infinities of masks are exact
-            z.add_((U32 * bound).mul_(_signs(z, self.generator)))
+            z.add_(U32 * bound * _signs(z, self.generator))
         return out
 
 
