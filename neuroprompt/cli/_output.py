@@ -100,6 +100,11 @@ class TerminalProgress(Progress):
         notes.print(harmless(line), markup=False)
 
 
+def listed(text: str | None) -> list[str] | None:
+    """The names in an option that takes several, separated by commas; None where it was not given."""
+    return [name.strip() for name in text.split(",")] if text else None
+
+
 def emit(result: Mapping[str, Any], json: bool, *tables: Table | str) -> None:
     """Print `result` as JSON, or the tables and lines for a person."""
     if json:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from neuroprompt.cli._app import app
-from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, listed, stdout_is_ours, table
 from neuroprompt.extras import need
 
 
@@ -40,7 +40,7 @@ def report(
         typer.Option(metavar="[NODE:]INDEX", help="A neuron whose potential is drawn; repeatable."),
     ] = None,
     targets: Annotated[
-        str | None, typer.Option(help="Verify on these, comma-separated (default: all at hand).")
+        str | None, typer.Option(help="Targets to verify on, separated by commas (default: all at hand).")
     ] = None,
     skip: Annotated[
         list[str] | None,
@@ -74,7 +74,7 @@ def report(
             prices=(generator_prices, backbone_prices),
             beside=[word for word in prices.split(",") if word],
             neurons=neuron or [],
-            targets=[name.strip() for name in targets.split(",")] if targets else None,
+            targets=listed(targets),
             skip=skip or [],
             weights=weights,
             fresh=fresh,

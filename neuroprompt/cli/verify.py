@@ -23,7 +23,7 @@ from neuroprompt.cli._graphs import (
     graph_with_inputs,
     graph_with_runs,
 )
-from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, stdout_is_ours, table
+from neuroprompt.cli._output import Json, TerminalProgress, emit, examples, listed, stdout_is_ours, table
 from neuroprompt.cli._panels import panels
 from neuroprompt.cli._verified import of_the_chips, unlike_values
 from neuroprompt.errors import BadSetting
@@ -119,7 +119,7 @@ def verify(
         )
     listed_prices, split = _data_set.prices_of(prices), _data_set.split_of(engine, engine_words, shards, work)
     with stdout_is_ours():
-        names = [name.strip() for name in targets.split(",")] if targets else None
+        names = listed(targets)
         if data is None:
             model, inputs, reading = _model(
                 what, steps, stimulus, (dt, library, reset), seed, (split_signs, wide, tuning)

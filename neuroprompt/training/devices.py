@@ -66,7 +66,7 @@ def warn_of_workers(workers: int, progress: Progress) -> None:
     """Say that there are more workers than processors that this process may use."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers > processors:
-        progress.say(f"--workers {workers} is more than the {processors} processor(s) here: these decode no faster")
+        progress.say(f"--workers {workers}, processors here: {processors}; more workers than that decode no faster")
 
 
 def has_bf16() -> bool:

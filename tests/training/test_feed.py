@@ -127,7 +127,7 @@ def test_more_workers_than_processors_are_one_line(photos: Path, monkeypatch: py
     warn_of_workers(1, heard)
     assert heard.lines == []
     warn_of_workers(2, heard)
-    assert heard.lines == ["--workers 2 is more than the 1 processor(s) here: these decode no faster"]
+    assert heard.lines == ["--workers 2, processors here: 1; more workers than that decode no faster"]
     images = load_data(f"folder:{photos}", HOW, 0, val="none").train
     assert len(batches(images, "crop", 2, (0,))) == 4
 
