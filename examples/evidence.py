@@ -31,7 +31,7 @@ import torch
 import torch.multiprocessing as mp
 from evidence_data import Study, backbone_of, prepare, size_at, studies, tensors_of
 from evidence_results import read, write
-from evidence_runs import BATCH, Team
+from evidence_runs import BATCH, Team, mixed
 from evidence_study import run
 
 import neuroprompt as npt
@@ -61,7 +61,7 @@ def work(args: argparse.Namespace, todo: list[Study], turn: Any, stop: float) ->
     torch.set_num_threads(1)
     exact()
     rows = read(args.results)
-    device = torch.cuda.get_device_name() if args.device == "cuda" else args.device
+    device = torch.cuda.get_device_name() if args.device == "cuda" else f"cpu, {'bf16' if mixed('cpu') else 'fp32'}"
     while time.time() < stop:
         with turn.get_lock():
             mine, turn.value = turn.value, turn.value + 1

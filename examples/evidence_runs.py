@@ -5,23 +5,48 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from evidence_data import Split, Study
+from timm.models.vision_transformer import Block
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 import neuroprompt as npt
 from neuroprompt.contracts.learning import Stream
 from neuroprompt.progress import SILENT
 from neuroprompt.training.begin import begin_prompt
-from neuroprompt.training.devices import launch
+from neuroprompt.training.devices import has_bf16, launch
 from neuroprompt.training.model import PromptedModel
 from neuroprompt.training.optimiser import set_rate
 
 WEIGHT_DECAY, BATCH = 1e-4, 64
+
+
+def mixed(device: str) -> bool:
+    """Whether training there is in bfloat16 where that is quick: on a GPU, on a processor with instructions for it."""
+    return device == "cuda" or has_bf16()
+
+
+@contextmanager
+def quick_on_cpu(backbone: torch.nn.Module) -> Iterator[None]:
+    """Train on a processor in half the time: blocks compiled, attention as products.
+
+    torch's fused attention takes 25 ms for the gradient of one block in bfloat16, its products 4.
+    """
+    blocks = [module for module in backbone.modules() if isinstance(module, Block)]
+    for block in blocks:
+        block.compile()
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        for block in blocks:
+            block._compiled_call_impl = None  # tests run as they are written, in 32 bits
 
 
 class Beside(Stream):
@@ -124,16 +149,17 @@ class Team:
         order = order.view(len(self.runs), study.epochs * each, batch).to(self.device)
         torch.manual_seed(self.runs[0][0])
         self.train(True)
-        for step in range(min(steps or study.epochs * each, study.epochs * each)):
-            set_rate(optimiser, config, step, each)
-            rows = order[:, step]
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-                logits = self.logits(images[rows].float() / 255)
-            losses = cross_entropy(logits.float().flatten(0, 1), labels[rows].flatten(), reduction="sum") / batch
-            losses = losses + sum(m.prompt.penalty() for m in self.models)
-            optimiser.zero_grad()
-            losses.backward()
-            optimiser.step()
+        with quick_on_cpu(self.backbone) if self.device.type == "cpu" else nullcontext():
+            for step in range(min(steps or study.epochs * each, study.epochs * each)):
+                set_rate(optimiser, config, step, each)
+                rows = order[:, step]
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed(self.device.type)):
+                    logits = self.logits(images[rows].float() / 255)
+                losses = cross_entropy(logits.float().flatten(0, 1), labels[rows].flatten(), reduction="sum") / batch
+                losses = losses + sum(m.prompt.penalty() for m in self.models)
+                optimiser.zero_grad()
+                losses.backward()
+                optimiser.step()
         self.train(False)
 
     @torch.no_grad()

@@ -4,7 +4,8 @@
     python examples/int8_price.py paired OUT --backbone NAME=WEIGHTS --data SET --image-size 96 [--seeds 5]
 
 `table` trains `linear` (or --method) on every backbone and data set, and measures the graph with 8-bit products, ranges
-calibrated or dynamic, on all test images, and on those training images that --limit left out. `paired` trains the
+calibrated or dynamic, on all test images, and on those training images that --limit left out; and OpenVINO's bfloat16,
+where it and the processor's instructions are there. `paired` trains the
 prompts of --methods from the same seeds, and quantises the baked graph and the naive one, where the prompt's tokens
 pass through the 8-bit products as well. A row is written into OUT as soon as it is measured; the same line again goes
 on from there. Points lost have the 95 % interval of their mean over images, each right or wrong in both files.
@@ -115,7 +116,7 @@ def table(asked: argparse.Namespace) -> None:
 
 
 def in_eight_bits(out: Path, config: npt.RunConfig, images: int | None) -> dict[str, Any]:
-    """What int8 and, where there are tokens, int8-dynamic cost one run, on all images that it was not trained on."""
+    """What fewer bits cost one run, on all images that it was not trained on: int8, int8-dynamic, OpenVINO's bf16."""
     run = npt.train(config, out / f"{config.backbone.name}-{Path(config.data).name}-{config.digest()[:8]}")
     model = run.model.eval()
     tokens = model.prompt.tokens()
@@ -126,7 +127,11 @@ def in_eight_bits(out: Path, config: npt.RunConfig, images: int | None) -> dict[
         quantise(whole, eight, calibration, model.preprocess)
         with contextlib.suppress(Unsupported):
             quantise_dynamic(whole, dynamic, calibration, model.preprocess)
-        return {file.stem: beside(model, test, whole, file) for file in (eight, dynamic) if file.is_file()}
+        rows = {file.stem: beside(model, test, whole, file) for file in (eight, dynamic) if file.is_file()}
+        if ImageTarget.part("openvino").computes_in("bf16"):
+            for name, file in (("bf16", whole), ("int8 and bf16", eight)):
+                rows[f"OpenVINO, {name}"] = beside(model, test, whole, file, "openvino", precision="bf16")
+        return rows
 
 
 # --- prompts against prompts -----------------------------------------------------------------------------------------
@@ -227,9 +232,11 @@ def inputs(model: Any, images: Any, places: list[int]) -> Iterator[tuple[Tensor,
             yield model.inputs(as_floats(raw)), labels
 
 
-def beside(model: Any, images: Any, whole: Path, eight: Path) -> dict[str, float]:
-    """Both files on the same images, one thread each."""
-    runtimes = [ImageTarget.named("onnxruntime", threads=1) for _ in range(2)]
+def beside(
+    model: Any, images: Any, whole: Path, eight: Path, target: str = "onnxruntime", **more: Any
+) -> dict[str, float]:
+    """Both files on the same images, one thread each: the first in ONNX Runtime, the second in `target`."""
+    runtimes = ImageTarget.named("onnxruntime", threads=1), ImageTarget.named(target, threads=1, **more)
     parts: list[list[Tensor]] = [[], [], []]
     for batch, labels in inputs(model, images, list(range(size_of(images)))):
         for part, runtime, file in zip(parts, runtimes, (whole, eight), strict=False):

@@ -15,6 +15,9 @@ from neuroprompt.errors import BadBundle, BadSetting, Unsupported
 from neuroprompt.extras import install, need
 from neuroprompt.onnxgraph.external import check_external
 
+PRECISIONS = {"float": "FP32", "bf16": "BF16", "fp16": "FP16"}
+"""Our names of a precision, and OpenVINO's."""
+
 
 class OpenVino(ImageTarget):
     """OpenVINO, by default on the CPU; products of a file's 8-bit integers stay 8-bit, all others are float32.
@@ -22,6 +25,8 @@ class OpenVino(ImageTarget):
     Left alone it computes in bfloat16 where the processor can, and logits differ from PyTorch's in the third digit:
     float32 is asked for, so that the parity of a file holds here too.
 
+    `precision`: of what is not in 8 bits: float, or bf16 or fp16 where the device has instructions for it (AMX,
+    AVX512-BF16; a GPU). It is not part of a file, and no export has checked it.
     `threads`: of one run, 0 for one per core. `provider`: cpu, or another device that OpenVINO has here. `at_once`:
     runs at a time, each by a thread that calls `logits`. A compiled model is kept until another file is asked for.
     """
@@ -29,14 +34,21 @@ class OpenVino(ImageTarget):
     title: ClassVar[str] = "OpenVINO"
     about: ClassVar[str] = "OpenVINO on the CPU: the backbone with its prompt baked in, in float32 or 8 bits"
 
-    def __init__(self, threads: int = 0, provider: str = "cpu", at_once: int = 1) -> None:
+    def __init__(self, threads: int = 0, provider: str = "cpu", at_once: int = 1, precision: str = "float") -> None:
         if threads < 0 or at_once < 1:
             raise BadSetting(f"threads {threads}, {at_once} at once", "0 (one per core) or more, and at least 1")
+        if precision not in PRECISIONS:
+            raise BadSetting(f"precision {precision!r} of images", f"one of {', '.join(PRECISIONS)}")
         need("openvino")
-        self.threads, self.provider, self.at_once = threads, provider, at_once
+        self.threads, self.provider, self.at_once, self.precision = threads, provider, at_once, precision
         self._opening = Lock()
         self._compiled: tuple[object, Any] | None = None
         self._idle: list[Any] = []
+
+    @classmethod
+    def computes_in(cls, precision: str) -> bool:
+        """Whether the package is here, and this processor computes in float, bf16 or fp16."""
+        return cls.available().ok and PRECISIONS[precision] in _abilities(_core(), "CPU")
 
     @classmethod
     def available(cls) -> Availability:
@@ -80,16 +92,16 @@ class OpenVino(ImageTarget):
         return self._compiled[1]
 
     def _compile(self, file: Path) -> Any:
-        # Its import sends an event to Google Analytics, unless the package that does so is missing.
-        sys.modules.setdefault("openvino_telemetry", cast(Any, None))
-        import openvino
-
-        core = openvino.Core()
+        core = _core()
         devices = {device.lower(): device for device in core.available_devices}
         if self.provider.lower() not in devices:
             raise BadSetting(f"provider {self.provider!r} of OpenVINO", f"one of {', '.join(devices)}")
         device = devices[self.provider.lower()]
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        abilities = _abilities(core, device)
+        if PRECISIONS[self.precision] not in abilities:
+            there = ", ".join(name for name, ability in PRECISIONS.items() if ability in abilities)
+            raise BadSetting(f"precision {self.precision} of OpenVINO's {self.provider}", f"what it has here: {there}")
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": PRECISIONS[self.precision].lower().replace("p", "")}
         if device == "CPU":
             # Threads that are tied to cores wait for whoever else runs there.
             settings |= {"NUM_STREAMS": self.at_once, "ENABLE_CPU_PINNING": False}
@@ -97,6 +109,18 @@ class OpenVino(ImageTarget):
                 settings["INFERENCE_NUM_THREADS"] = self.threads * self.at_once
         check_external(file)
         return core.compile_model(core.read_model(file), device, settings)
+
+
+def _core() -> Any:
+    # Its import sends an event to Google Analytics, unless the package that does so is missing.
+    sys.modules.setdefault("openvino_telemetry", cast(Any, None))
+    import openvino
+
+    return openvino.Core()
+
+
+def _abilities(core: Any, device: str) -> list[str]:
+    return list(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
 
 
 def _first_line(error: Exception) -> str:

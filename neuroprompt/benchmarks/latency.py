@@ -37,7 +37,8 @@ from neuroprompt.training.model import PromptedModel
 
 RATIOS = (
     *((form, "bare") for form in ("baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused")),
-    *((form, "bare") for form in ("int8", "int8_dynamic", "fp16", "openvino", "openvino_int8", "web", "web_int8")),
+    *((form, "bare") for form in ("int8", "int8_dynamic", "fp16", "openvino", "openvino_bf16")),
+    *((form, "bare") for form in ("openvino_int8", "openvino_int8_bf16", "web", "web_int8")),
     ("baked", "lean"),
     ("baked_fused", "baked"),
     ("baked_fused", "lean_fused"),
@@ -45,6 +46,9 @@ RATIOS = (
 
 BESIDE, WEB = "openvino", "web"
 """The runtimes that are timed beside ONNX Runtime, where they are at hand."""
+
+TURN = 0.02
+"""Seconds of a turn: what short runs need for steady times."""
 
 
 def bench(
@@ -95,10 +99,12 @@ def bench_model(
     baked_fused and lean_fused: both with ONNX Runtime's fused attention, where the backbone has attention that fits;
     lean_fused is the fairest rival, the fastest graph without a prompt. int8, fp16: the bundle's files in fewer bits,
     where it has them; int8_dynamic: the baked graph with 8-bit weights, where it has tokens. openvino, openvino_int8:
-    the files baked and int8 in OpenVINO, where it is installed. web, web_int8: the same in onnxruntime-web, in a
+    the files baked and int8 in OpenVINO, where it is installed; openvino_bf16, openvino_int8_bf16: with what is not in
+    8 bits in bfloat16, where the processor has instructions for it. web, web_int8: the same in onnxruntime-web, in a
     headless Chromium, one thread as on the exported page, by the browser's clock; `missing` says why where it is not
     at hand. pytorch: the unbaked model in PyTorch. Every round runs all, in an order drawn anew, and a ratio is of two
-    times of one round: what else the machine does meets all alike.
+    times of one round: what else the machine does meets all alike. Each is called once untimed before it is timed, for
+    20 ms at least, so its weights are in the caches.
     `threads` are torch's own by default; 1 is steadier on a busy machine, where two threads wait for each other.
     `cpu_time`: by the processor time of one thread, which hardly depends on what else the machine does. A browser is
     another process, and is left out.
@@ -131,9 +137,13 @@ def bench_model(
                 to_onnx(module(), shape, files[name])
         files |= _fused(files, baked_files or {}) | _reduced(files["baked"], Path(folder), baked_files or {})
         runs |= {name: _runner(file, images, threads) for name, file in files.items()}
-        if ImageTarget.part(BESIDE).available().ok:
-            pairs = ((BESIDE, "baked"), (f"{BESIDE}_int8", "int8"))
-            runs |= {name: _runner(files[of], images, threads, BESIDE) for name, of in pairs if of in files}
+        for precision in ("float", "bf16"):
+            if ImageTarget.part(BESIDE).computes_in(precision):
+                end = "" if precision == "float" else f"_{precision}"
+                more = {} if precision == "float" else {"precision": precision}
+                for name, of in ((BESIDE, "baked"), (f"{BESIDE}_int8", "int8")):
+                    if of in files:
+                        runs[name + end] = _runner(files[of], images, threads, BESIDE, **more)
         expected = runs["pytorch"]()
         parity = compare(runs["baked"](), expected)
         for name in {"baked_fused", BESIDE} & runs.keys():
@@ -146,7 +156,7 @@ def bench_model(
             if not cpu_time:
                 web, missing = _web(stack, files, images, expected, progress)
             clock = time.process_time if cpu_time else time.perf_counter
-            seconds = in_turn({**runs, **web}, rounds, progress, clock)
+            seconds = in_turn({**runs, **web}, rounds, progress, clock, at_least=TURN)
         joules = _measured({name: runs[name] for name in ("bare", "baked")}, batch)
     return LatencyBenchmark(
         ms={name: middle([1e3 * s for s in times]) for name, times in seconds.items()},
@@ -252,6 +262,6 @@ def _pytorch(module: nn.Module, images: Tensor, threads: int) -> Floats:
     return logits
 
 
-def _runner(file: Path, images: Tensor, threads: int, target: str = "onnxruntime") -> Callable[[], Floats]:
-    runtime = ImageTarget.named(target, threads=threads)
+def _runner(file: Path, images: Tensor, threads: int, target: str = "onnxruntime", **more: Any) -> Callable[[], Floats]:
+    runtime = ImageTarget.named(target, threads=threads, **more)
     return partial(runtime.logits, file, images.numpy())

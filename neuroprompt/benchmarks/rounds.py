@@ -70,16 +70,32 @@ def in_turn(
     rounds: int,
     progress: Progress,
     clock: Callable[[], float] = time.perf_counter,
+    *,
+    at_least: float = 0.0,
 ) -> dict[str, list[float]]:
-    """Seconds of every run in every round, by `clock`; the first rounds warm up and are not kept."""
+    """Seconds of every run in every round, by `clock`; the first rounds warm up and are not kept.
+
+    `at_least`: seconds of a run's turn. It is called once untimed, then timed until so many seconds are over, and their
+    mean counts: its weights are then in the caches, as where one model runs again and again, and not those of whatever
+    ran before it. With 0 it is called once.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     order, draw = list(runs), random.Random(0)
     for i in progress.track(range(WARM_UP + rounds), "timing"):
         draw.shuffle(order)
         for name in order:
-            start = clock()
-            result = runs[name]()
-            elapsed = clock() - start
+            if at_least:
+                runs[name]()
+            end, took = clock() + at_least, [_timed(runs[name], clock)]
+            while clock() < end:
+                took.append(_timed(runs[name], clock))
             if i >= WARM_UP:
-                seconds[name].append(float(result) if isinstance(result, Took) else elapsed)
+                seconds[name].append(statistics.fmean(took))
     return seconds
+
+
+def _timed(run: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    result = run()
+    elapsed = clock() - start
+    return float(result) if isinstance(result, Took) else elapsed

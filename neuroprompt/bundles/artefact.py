@@ -24,7 +24,7 @@ class Settings:
     """How to run a bundle; None is the bundle's own default, and what a bundle has no use for is an error.
 
     target       which target runs the neurons, or an ONNX bundle: onnxruntime, openvino
-    precision    "fixed" (the chip's integers) or "float"
+    precision    of neurons: "fixed" (the chip's integers) or "float"; of images in OpenVINO: "float", "bf16" or "fp16"
     lanes        images side by side on that target
     listed       a text file with an image a line, instead of images
     out          where the labels go (.csv, .jsonl, .parquet), or the spikes (.npz)

@@ -41,7 +41,7 @@ class Classifier(Artefact):
 
     def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Ran:
         """A prediction for every image, or all of them in the file `settings.out`."""
-        settings.refuse("precision", "lanes", why="a Lava bundle: this one has no neurons")
+        settings.refuse("lanes", why="a Lava bundle: this one has no neurons")
         target = _image_target(settings.target or RUNTIME)
         batch = BATCH if settings.batch_size is None else settings.batch_size
         if batch < 1:
@@ -62,10 +62,12 @@ class Classifier(Artefact):
         classify = Classify(preprocess_of(self.bundle), classes_of(self.bundle), infer, batch, workers)
         of = {"bundle": self.bundle.digest, "form": choice.form}
         of |= {} if target.name == RUNTIME else {"runtime": target.name}
+        of |= {} if settings.precision is None else {"images in": settings.precision}
         ran = classified(classify, files, of, settings.out, progress)
         assert isinstance(ran, Predictions | Labels)
         why = "the one that this file was begun with" if started else choice.why
-        return replace(ran, how=How(target.title, choice.form, why))
+        title = target.title if settings.precision is None else f"{target.title} in {settings.precision}"
+        return replace(ran, how=How(title, choice.form, why))
 
     def redone(self) -> list[Redone]:
         """Every file in every runtime that is here."""
@@ -131,4 +133,9 @@ def _runtime(target: type[ImageTarget], settings: Settings, threads: int, at_onc
         values["provider"] = settings.provider
     if settings.graph_level is not None:
         values["level"] = settings.graph_level
+    if settings.precision not in (None, "float"):
+        if target.name == RUNTIME:
+            got = f"precision {settings.precision} of images in {target.title}"
+            raise BadSetting(got, "float", "for bf16 --target openvino")
+        values["precision"] = settings.precision
     return ImageTarget.named(target.name, **values)

@@ -84,16 +84,17 @@ def bench(
 ) -> None:
     """Time the baked graph beside others of the same model; only ratios within one run count.
 
-    bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what
-    'export --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt
-    alone costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. int8, int8_dynamic, fp16: files
-    in fewer bits. openvino, openvino_int8: baked and int8 in OpenVINO, where it is installed. web, web_int8: the same
-    in a headless Chromium, as on the page of 'export --target web'. pytorch: the model as trained, in PyTorch. Of a
-    bundle, 'run' takes the 32-bit file that was clearly faster here. With --training: a step as 'train' takes it beside
-    that of a plain loop with prompts as ordinary tokens, and the most memory that each holds. With --spiking: our Lava
-    run beside that of a plain converter, our emulator beside Lava, batches of images, growing nets, and sparse spikes.
-    With --startup: the processor time in which a new process of each verb starts. With --bulk: images a second of a
-    folder, beside those of ONNX Runtime on the same images decoded before, and of a loop that takes one at a time.
+    bare: timm's own graph without a prompt. naive: that graph with the prompt as ordinary tokens. baked: what 'export
+    --target onnx' writes. lean: the bare backbone in the baked one's form; baked over lean is what the prompt alone
+    costs. baked_fused and lean_fused: both with ONNX Runtime's fused attention. int8, int8_dynamic, fp16: files in
+    fewer bits. openvino, openvino_int8: baked and int8 in OpenVINO, where it is installed; with _bf16, as 'run
+    --precision bf16' has them. web, web_int8: the same in a headless Chromium, as on the page of 'export --target web'.
+    pytorch: the model as trained, in PyTorch. Of a bundle, 'run' takes the 32-bit file that was clearly faster here.
+    With --training: a step as 'train' takes it beside that of a plain loop with prompts as ordinary tokens, and the
+    most memory that each holds. With --spiking: our Lava run beside that of a plain converter, our emulator beside
+    Lava, batches of images, growing nets, and sparse spikes. With --startup: the processor time in which a new process
+    of each verb starts. With --bulk: images a second of a folder, beside those of ONNX Runtime on the same images
+    decoded before, and of a loop that takes one at a time.
     """
     _check_together(bundle, backbone, bulk, training=training, spiking=spiking, startup=startup)
     if training and threads is not None:

@@ -24,6 +24,7 @@ from neuroprompt.cli._panels import panels
         "run out/onnx cat.jpg dog.png",
         "run out/onnx images/ --out labels.csv",
         "run out/onnx images/ --target openvino",
+        "run out/onnx images/ --target openvino --precision bf16",
         "run out/onnx --list files.txt --out labels.parquet --threads 8",
         "run out/lava --precision fixed",
         "run out/lava --precision float --out spikes.npz",
@@ -64,7 +65,11 @@ def run(
         ),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="fixed (the chip's integers) or float, of neurons (default: fixed).")
+        str | None,
+        typer.Option(
+            help="Of neurons: fixed (the chip's integers) or float (default: fixed). Of images in OpenVINO: float, or "
+            "bf16 or fp16 where the device computes in it (default: float)."
+        ),
     ] = None,
     target: Annotated[
         str | None,

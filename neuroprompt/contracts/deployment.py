@@ -124,11 +124,16 @@ class ImageTarget(Target):
     """A target that runs an exported backbone; `title` is what people call it.
 
     A constructor takes `threads` of one run (0: one per core), `at_once`, how many threads call `logits` at a time, and
-    `provider`, the device.
+    `provider`, the device; `precision`, too, where the target has others than "float".
     """
 
     kind = "image target"
     title: ClassVar[str]
+
+    @classmethod
+    def computes_in(cls, precision: str) -> bool:
+        """Whether it is here, and this processor computes in `precision`: "float" (32 bits), "bf16" or "fp16"."""
+        return precision == "float" and cls.available().ok
 
     @abstractmethod
     def logits(self, file: Path, images: Floats) -> Floats:

@@ -31,7 +31,9 @@ def _few_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bench_of_a_backbone_by_processor_time() -> None:
     result = bench(SPEC, tokens=50, batch=2, rounds=3, cpu_time=True)
     forms = {"baked", "naive", "lean", "pytorch", "baked_fused", "lean_fused", "int8_dynamic"}
-    forms |= {"openvino"} if ImageTarget.part("openvino").available().ok else set()
+    openvino = ImageTarget.part("openvino")
+    names = {"float": "openvino", "bf16": "openvino_bf16"}
+    forms |= {name for precision, name in names.items() if openvino.computes_in(precision)}
     assert set(result.ms) == forms | {"bare"}
     assert set(result.missing) == {"web"}, "a browser is another process"
     beside = {"baked_over_lean", "baked_fused_over_baked", "baked_fused_over_lean_fused"}

@@ -95,8 +95,10 @@ def test_bench_times_it_beside_the_others(exported: tuple[Bundle, Exported]) -> 
     (kept,) = recalled(bundle)
     fused = result.ratio["baked_fused_over_baked"]
     assert (kept.threads, kept.batch, kept.median, kept.high) == (1, 1, fused.median, fused.high)
-    if ImageTarget.part("openvino").available().ok:
-        assert {"openvino_over_bare", "openvino_int8_over_bare"} <= result.ratio.keys()
+    openvino = ImageTarget.part("openvino")
+    for precision, end in (("float", ""), ("bf16", "_bf16")):
+        both = {f"openvino{end}_over_bare", f"openvino_int8{end}_over_bare"}
+        assert both & result.ratio.keys() == (both if openvino.computes_in(precision) else set())
     assert {"int8_over_bare", "int8_dynamic_over_bare"} <= result.ratio.keys()
     assert ({"web_over_bare", "web_int8_over_bare"} <= result.ratio.keys()) != ("web" in result.missing)
     assert result.joules["int8"] < result.joules["baked"]

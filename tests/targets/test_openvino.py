@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from label_images import means_bundle
 from net_bounds import rounding
+from PIL import Image
 from torch import nn
 
+from neuroprompt.bundles.artefact import run
+from neuroprompt.bundles.labels import FORMAT, part_of
 from neuroprompt.contracts.deployment import ImageTarget, Target
 from neuroprompt.contracts.learning import BackboneSpec
-from neuroprompt.errors import BadBundle, BadSetting, RuntimeMissing, Unsupported
+from neuroprompt.errors import BadBundle, BadCheckpoint, BadSetting, RuntimeMissing, Unsupported
 from neuroprompt.onnxgraph.file import to_onnx
 from neuroprompt.onnxgraph.fuse import fuse
 from neuroprompt.onnxgraph.quantise import quantise
@@ -64,6 +69,50 @@ def test_both_32_bit_files_compute_in_float32(module: nn.Module, file: Path) -> 
             assert np.abs(target.logits(path, images.numpy()) - expected).max() <= 2 * rounding(module, images)
 
 
+@pytest.mark.floats
+def test_bf16_on_request(module: nn.Module, file: Path) -> None:
+    """bfloat16 keeps 8 bits of a number's 24, so its roundings are 2^16 times as large as those of float32."""
+    if not ImageTarget.part("openvino").computes_in("bf16"):
+        pytest.skip("this processor has no bf16 instructions")
+    images = torch.randn(2, 3, 16, 16)
+    with torch.inference_mode():
+        expected = module(images).numpy()
+    wrong = np.abs(ImageTarget.named("openvino", threads=1, precision="bf16").logits(file, images.numpy()) - expected)
+    bound = 2 * rounding(module, images)
+    assert bound < wrong.max() <= 2**16 * bound
+
+
+def test_what_the_processor_does_not_compute_in(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino = ImageTarget.part("openvino")
+    assert openvino.computes_in("float")
+    monkeypatch.setattr(f"{openvino.__module__}._abilities", lambda core, device: ["FP32", "INT8"])
+    assert not openvino.computes_in("bf16")
+    with pytest.raises(BadSetting, match=r"^precision bf16 of OpenVINO's cpu; expected what it has here: float$"):
+        ImageTarget.named("openvino", precision="bf16").logits(file, np.zeros((1, 3, 16, 16), np.float32))
+
+
+def test_run_in_bf16(tmp_path: Path) -> None:
+    """Means that bfloat16 holds exactly, labelled; and a file that was begun in 32 bits does not go on."""
+    size = {"size": [4, 4], "mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bicubic"}
+    bundle = means_bundle(tmp_path / "means", size, ("r", "g", "b"))
+    Image.new("RGB", (4, 4), (0, 255, 0)).save(tmp_path / "green.png")
+    asked: dict[str, Any] = {"images": [tmp_path / "green.png"], "out": tmp_path / "labels.jsonl"}
+    with pytest.raises(
+        BadSetting, match=r"^precision bf16 of images in ONNX Runtime; expected float; for bf16 --target"
+    ):
+        run(bundle, **asked, precision="bf16")
+    if not ImageTarget.part("openvino").computes_in("bf16"):
+        pytest.skip("this processor has no bf16 instructions")
+    ran = run(bundle, **asked, target="openvino", precision="bf16")
+    assert ran.json()["how"]["runtime"] == "OpenVINO in bf16"
+    rows = (tmp_path / "labels.jsonl").read_text()
+    assert '"label": "g"' in rows
+    begun = {"format": FORMAT, "batch": 8, "bundle": bundle.digest, "form": "portable", "runtime": "openvino"}
+    part_of(tmp_path / "labels.jsonl").write_text(f"{json.dumps(begun)}\n{rows}")
+    with pytest.raises(BadCheckpoint, match="of another bundle or other settings"):
+        run(bundle, **asked, target="openvino", precision="bf16")
+
+
 def test_products_of_8_bits_stay_8_bits(file: Path) -> None:
     """Its logits are ONNX Runtime's of the same file, and not those of the file in 32 bits."""
     images = np.random.default_rng(0).standard_normal((8, 3, 16, 16)).astype(np.float32)
@@ -100,6 +149,8 @@ def test_wrong_input_is_one_line(file: Path, tmp_path: Path) -> None:
         ImageTarget.named("openvino").logits(file, np.zeros((1, 3, 9, 9), np.float32))
     with pytest.raises(BadSetting, match="provider 'abacus' of OpenVINO; expected one of cpu"):
         ImageTarget.named("openvino", provider="abacus").logits(file, np.zeros((1, 3, 16, 16), np.float32))
+    with pytest.raises(BadSetting, match=r"^precision 'half' of images; expected one of float, bf16, fp16$"):
+        ImageTarget.named("openvino", precision="half")
     with pytest.raises(BadSetting, match="threads -1"):
         ImageTarget.named("openvino", threads=-1)
 
