@@ -61,14 +61,16 @@ class OpenVino(ImageTarget):
         """Logits (B, K) of normalised images (B, C, H, W); raises BadBundle where they do not fit, and Unsupported."""
         with self._opening:
             compiled = self._open(file)
+            expected = compiled.input(0).partial_shape
+            got = f"{file} refuses images of shape {tuple(images.shape)}"
+            if not expected.compatible(type(expected)(list(images.shape))):  # else, with AVX2, no rows and no error
+                raise BadBundle(got, f"shape {expected}")
             request = self._idle.pop() if self._idle else compiled.create_infer_request()
         try:
             result = request.infer([np.ascontiguousarray(images, dtype=np.float32)])
             logits: Floats = np.array(result[0])  # the request writes its own array again
         except Exception as error:  # OpenVINO raises RuntimeError and others
-            expected = f"shape {compiled.input(0).get_partial_shape()}"
-            got = f"{file} refuses images of shape {tuple(images.shape)} ({_first_line(error)})"
-            raise BadBundle(got, expected) from error
+            raise BadBundle(f"{got} ({_first_line(error)})", f"shape {expected}") from error
         with self._opening:
             if self._compiled is not None and self._compiled[1] is compiled:
                 self._idle.append(request)

@@ -69,7 +69,6 @@ def test_both_32_bit_files_compute_in_float32(module: nn.Module, file: Path) -> 
             assert np.abs(target.logits(path, images.numpy()) - expected).max() <= 2 * rounding(module, images)
 
 
-@pytest.mark.floats
 def test_bf16_on_request(module: nn.Module, file: Path) -> None:
     """bfloat16 keeps 8 bits of a number's 24, so its roundings are 2^16 times as large as those of float32."""
     if not ImageTarget.part("openvino").computes_in("bf16"):
