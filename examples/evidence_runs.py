@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from evidence_data import Split, Study
-from timm.models.vision_transformer import Block
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
@@ -38,7 +37,7 @@ def quick_on_cpu(backbone: torch.nn.Module) -> Iterator[None]:
 
     torch's fused attention takes 25 ms for the gradient of one block in bfloat16, its products 4.
     """
-    blocks = [module for module in backbone.modules() if isinstance(module, Block)]
+    blocks = [module for module in backbone.modules() if type(module).__name__ == "Block"]
     for block in blocks:
         block.compile()
     try:
