@@ -137,13 +137,11 @@ def bench_model(
                 to_onnx(module(), shape, files[name])
         files |= _fused(files, baked_files or {}) | _reduced(files["baked"], Path(folder), baked_files or {})
         runs |= {name: _runner(file, images, threads) for name, file in files.items()}
-        for precision in ("float", "bf16"):
+        for precision, end in (("float", ""), ("bf16", "_bf16")):
             if ImageTarget.part(BESIDE).computes_in(precision):
-                end = "" if precision == "float" else f"_{precision}"
-                more = {} if precision == "float" else {"precision": precision}
                 for name, of in ((BESIDE, "baked"), (f"{BESIDE}_int8", "int8")):
                     if of in files:
-                        runs[name + end] = _runner(files[of], images, threads, BESIDE, **more)
+                        runs[name + end] = _runner(files[of], images, threads, BESIDE, precision=precision)
         expected = runs["pytorch"]()
         parity = compare(runs["baked"](), expected)
         for name in {"baked_fused", BESIDE} & runs.keys():

@@ -42,6 +42,8 @@ class Classifier(Artefact):
     def run(self, images: Sequence[Path | str], settings: Settings, progress: Progress = SILENT) -> Ran:
         """A prediction for every image, or all of them in the file `settings.out`."""
         settings.refuse("lanes", why="a Lava bundle: this one has no neurons")
+        if settings.precision == "float":  # as it is without
+            settings = replace(settings, precision=None)
         target = _image_target(settings.target or RUNTIME)
         batch = BATCH if settings.batch_size is None else settings.batch_size
         if batch < 1:
@@ -133,7 +135,7 @@ def _runtime(target: type[ImageTarget], settings: Settings, threads: int, at_onc
         values["provider"] = settings.provider
     if settings.graph_level is not None:
         values["level"] = settings.graph_level
-    if settings.precision not in (None, "float"):
+    if settings.precision is not None:
         if target.name == RUNTIME:
             got = f"precision {settings.precision} of images in {target.title}"
             raise BadSetting(got, "float", "for bf16 --target openvino")
