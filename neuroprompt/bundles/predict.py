@@ -138,6 +138,6 @@ def _runtime(target: type[ImageTarget], settings: Settings, threads: int, at_onc
     if settings.precision is not None:
         if target.name == RUNTIME:
             got = f"precision {settings.precision} of images in {target.title}"
-            raise BadSetting(got, "float", "for bf16 --target openvino")
+            raise BadSetting(got, "float", "for bf16 add --target openvino")
         values["precision"] = settings.precision
     return ImageTarget.named(target.name, **values)

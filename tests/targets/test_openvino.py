@@ -97,7 +97,7 @@ def test_run_in_bf16(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), (0, 255, 0)).save(tmp_path / "green.png")
     asked: dict[str, Any] = {"images": [tmp_path / "green.png"], "out": tmp_path / "labels.jsonl"}
     with pytest.raises(
-        BadSetting, match=r"^precision bf16 of images in ONNX Runtime; expected float; for bf16 --target"
+        BadSetting, match=r"^precision bf16 of images in ONNX Runtime; expected float; for bf16 add --target"
     ):
         run(bundle, **asked, precision="bf16")
     if not ImageTarget.part("openvino").computes_in("bf16"):
