@@ -221,6 +221,7 @@ SETTINGS = tuple(
             "spike/narrow-jitter", "eurosat/spike-nvpt",
             "A narrow start with noise in the currents (jitter 0.1) helps Spike-NVPT",
         ),
+        ("spike/jitter", "eurosat/spike-nvpt", "Noise in the currents (jitter 0.25) helps Spike-NVPT"),
         ("spike/warm", "eurosat/spike-nvpt", "A start from trained VPT-deep prompts helps Spike-NVPT"),
         ("pixels/threshold", "pixels/lorsp", "A threshold of 0.05 helps LoRSP"),
     )

@@ -180,7 +180,8 @@ def _search(rows: list[dict[str, Any]]) -> Search:
         row["val"] for row in rows if row["method"] != "linear" and row["lr_prompt"] == row["lr_head"] == DEFAULT
     ]
     at_default = round(statistics.fmean(default), 4) if default else None
-    return Search(len(rows), seconds, prompt, head, best, rows[0]["device"], at_default)
+    device = " and ".join(dict.fromkeys(row["device"] for row in rows))
+    return Search(len(rows), seconds, prompt, head, best, device, at_default)
 
 
 def _run(row: dict[str, Any]) -> Run:
