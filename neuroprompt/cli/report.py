@@ -40,7 +40,7 @@ def report(
         typer.Option(metavar="[NODE:]INDEX", help="A neuron whose potential is drawn; repeatable."),
     ] = None,
     targets: Annotated[
-        str | None, typer.Option(help="Targets to verify on, separated by commas (default: all at hand).")
+        str | None, typer.Option(help="Targets to check, separated by commas (default: all that are installed).")
     ] = None,
     skip: Annotated[
         list[str] | None,

@@ -15,7 +15,7 @@ from materials import materials_of
 from PIL import Image
 
 from neuroprompt.cli._app import VERBS
-from neuroprompt.contracts.deployment import Availability, SpikingTarget, Target
+from neuroprompt.contracts.deployment import Availability, ImageTarget, SpikingTarget, Target
 from neuroprompt.contracts.learning import Prompt
 from neuroprompt.onnxgraph.parity import TOLERANCE
 
@@ -156,7 +156,8 @@ def test_bench_puts_all_forms_in_one_run(command: Command, onnx_bundle: Path) ->
         *("baked", "naive", "lean", "bare", "pytorch"),
         *("baked_fused", "lean_fused", "int8_dynamic"),
     }
-    assert ("openvino" in result.json["ms"]) == Target.part("openvino").available().ok
+    for precision, name in (("float", "openvino"), ("bf16", "openvino_bf16")):
+        assert (name in result.json["ms"]) == ImageTarget.part("openvino").computes_in(precision)
     assert 0 < result.json["max_rel_diff"] <= TOLERANCE
 
 

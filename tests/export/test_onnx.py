@@ -26,7 +26,7 @@ from neuroprompt.bundles.forms import chosen_form
 from neuroprompt.bundles.image_files import read_image
 from neuroprompt.bundles.predict import predict
 from neuroprompt.bundles.results import Prediction, Unread
-from neuroprompt.contracts.deployment import Exported, Exporter
+from neuroprompt.contracts.deployment import Exported, Exporter, ImageTarget
 from neuroprompt.contracts.learning import BackboneSpec
 from neuroprompt.contracts.specs import Preprocess
 from neuroprompt.energy.energy import count
@@ -227,6 +227,7 @@ def test_bench_of_a_bundle(exported: tuple[Bundle, Exported]) -> None:
     files = {"baked", "naive", "lean", "bare", "pytorch", "baked_fused", "lean_fused", "int8_dynamic"}
     assert set(result.ms) - {"openvino", "openvino_bf16", "web"} == files
     assert ("openvino" in result.ms) == (find_spec("openvino") is not None)
+    assert ("openvino_bf16" in result.ms) == ImageTarget.part("openvino").computes_in("bf16")
     # Two blocks, each with an Expand and a Concat for keys and values; the batch's size is read once: two nodes.
     assert result.nodes["baked"] == bundle.about["nodes"]["baked"] <= result.nodes["lean"] + 2 * 4 + 2
     assert 0 < result.max_rel_diff <= TOLERANCE
