@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,8 @@ from neuroprompt.onnxgraph.external import check_external
 
 PRECISIONS = {"float": "FP32", "bf16": "BF16", "fp16": "FP16"}
 """Our names of a precision, and OpenVINO's."""
+
+_MAKING = Lock()
 
 
 class OpenVino(ImageTarget):
@@ -114,6 +117,15 @@ class OpenVino(ImageTarget):
 
 
 def _core() -> Any:
+    with _MAKING:
+        return _only_core()
+
+
+@cache
+def _only_core() -> Any:
+    # One for good. Each brings a stack for signals, since AMX needs a large one, and gives back the one before it as it
+    # goes. Of two that go in the order in which they came, the second gives back the first one's, which is gone: then
+    # the next signal, such as Ctrl-C, kills the process without a word.
     # Its import sends an event to Google Analytics, unless the package that does so is missing.
     sys.modules.setdefault("openvino_telemetry", cast(Any, None))
     import openvino

@@ -164,6 +164,34 @@ def test_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         ImageTarget.named("openvino")
 
 
+TWO_OF_THEM = """
+import os, signal, sys
+from pathlib import Path
+
+import numpy as np
+
+from neuroprompt.contracts.deployment import ImageTarget
+
+there = [ImageTarget.named("openvino", threads=1) for _ in range(2)]
+for target in there:
+    target.logits(Path(sys.argv[1]), np.ones((1, 3, 16, 16), np.float32))
+del target
+while there:
+    del there[0]
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_ctrl_c_after_two_of_them(file: Path) -> None:
+    """The memory in which a signal is handled is still there, where OpenVINO has brought its own (with AMX)."""
+    command = [sys.executable, "-c", TWO_OF_THEM, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")
+
+
 SENDS_NOTHING = """
 import sys
 from pathlib import Path
