@@ -6,10 +6,13 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +24,7 @@ from neuroprompt.bundles import choice
 from neuroprompt.compiler import kept
 from neuroprompt.contracts.deployment import SpikingTarget
 from neuroprompt.errors import RuntimeMissing
+from neuroprompt.processes import what_happened
 from neuroprompt.simulators.runtime import WORKERS, Runtime
 
 # One thread a process (pytest-xdist), or as many as are asked for; children read the variable.
@@ -59,6 +63,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     share = -(-len(others) // processes)
     parts = ((*longest[k::processes], *others[k * share :][:share]) for k in range(processes))
     items[:] = itertools.chain.from_iterable(parts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Say how a process of pytest-xdist died: it says only that it did."""
+    if error is not None:
+        code = None
+        with suppress(subprocess.TimeoutExpired):
+            code = node.gateway._io.popen.wait(10)
+        print(f"\n{node.gateway.id} {what_happened(code, 10, str(error))}", file=sys.stderr)
 
 
 @pytest.fixture(scope="session")
