@@ -203,6 +203,7 @@ CLAIMS = (
         "LSPT is above SPT on clean images",
         "memory/lstm", "memory/spt", "clean", OURS, MAE,
     ),
+    *(Claim(f"LSPT is above VAPT {on_text}", "memory/lstm", "memory/vapt", on, OURS, MAE) for on, on_text in ON),
     *(
         Claim(
             f"Two rates, searched, help {what} {on_text}: above 0.01 for both",

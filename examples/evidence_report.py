@@ -263,12 +263,13 @@ def _cost(device: str, spent: tuple[int, float]) -> tuple[object, ...]:
 def still_open(results: Results) -> str:
     """Studies that were searched and not tested, and those that are planned and were not begun."""
     tested = {run.study for run in results.runs}
-    begun = [name for name in results.studies if name not in tested]
-    waiting = [name for name in planned() if name not in results.studies]
-    return "\n".join((
-        item("**Searched, not tested** (no result): " + ", ".join(f"`{name}`" for name in begun) + "."),
-        item("**Planned in `examples/evidence.toml`, not begun**: " + ", ".join(f"`{name}`" for name in waiting) + "."),
-    ))  # fmt: skip
+    left = {
+        "Searched, not tested** (no result)": [name for name in results.studies if name not in tested],
+        "Planned in `examples/evidence.toml`, not begun**": [name for name in planned() if name not in results.studies],
+    }
+    return "\n".join(
+        item(f"**{what}: " + ", ".join(f"`{name}`" for name in names) + ".") for what, names in left.items() if names
+    )
 
 
 def main() -> None:
