@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
 from importlib import metadata, util
@@ -15,6 +16,7 @@ from neuroprompt.contracts.deployment import Availability, Floats, ImageTarget
 from neuroprompt.errors import BadBundle, BadSetting, Unsupported
 from neuroprompt.extras import install, need
 from neuroprompt.onnxgraph.external import check_external
+from neuroprompt.onnxgraph.faster import cpuinfo
 
 PRECISIONS = {"float": "FP32", "bf16": "BF16", "fp16": "FP16"}
 """Our names of a precision, and OpenVINO's."""
@@ -43,6 +45,8 @@ class OpenVino(ImageTarget):
         if precision not in PRECISIONS:
             raise BadSetting(f"precision {precision!r} of images", f"one of {', '.join(PRECISIONS)}")
         need("openvino")
+        if not _has_avx():
+            raise Unsupported("OpenVINO on a processor without AVX", "one with AVX", "run it without --target")
         self.threads, self.provider, self.at_once, self.precision = threads, provider, at_once, precision
         self._opening = Lock()
         self._compiled: tuple[object, Any] | None = None
@@ -55,9 +59,11 @@ class OpenVino(ImageTarget):
 
     @classmethod
     def available(cls) -> Availability:
-        """Whether the package is there."""
+        """Whether the package is there, on a processor with AVX."""
         if util.find_spec("openvino") is None:
             return Availability(False, "in process", fix=install("openvino"))
+        if not _has_avx():
+            return Availability(False, "in process", fix="needs a processor with AVX")
         return Availability(True, "in process", metadata.version("openvino"))
 
     def logits(self, file: Path, images: Floats) -> Floats:
@@ -77,9 +83,6 @@ class OpenVino(ImageTarget):
         with self._opening:
             if self._compiled is not None and self._compiled[1] is compiled:
                 self._idle.append(request)
-        if len(logits) != len(images):  # with SSE4.1 alone it gives no rows, and no error
-            got = f"OpenVINO gave {len(logits)} rows of logits for {len(images)} images"
-            raise Unsupported(got, "a processor with AVX", "run it without --target")
         return logits
 
     def _open(self, file: Path) -> Any:
@@ -131,6 +134,12 @@ def _only_core() -> Any:
     import openvino
 
     return openvino.Core()
+
+
+def _has_avx() -> bool:
+    """Whether OpenVINO may use AVX: with SSE4.1 alone it gives no rows and no error, or the process dies."""
+    flags = cpuinfo("flags").split()
+    return os.environ.get("ONEDNN_MAX_CPU_ISA") != "SSE41" and ("avx" in flags or not flags)
 
 
 def _abilities(core: Any, device: str) -> list[str]:

@@ -55,16 +55,16 @@ def machine() -> dict[str, Any]:
 
 def processor_flags() -> tuple[str, ...]:
     """Those of FLAGS that this processor has; none where the system does not say."""
-    words = _cpuinfo("flags", "Features").split()
+    words = cpuinfo("flags", "Features").split()
     return tuple(flag for flag in FLAGS if flag in words)
 
 
 def processor_name() -> str:
     """What the processor is called, as far as the system says, with what it has for products."""
-    return " ".join((_cpuinfo("model name") or platform.processor() or platform.machine(), *processor_flags()))
+    return " ".join((cpuinfo("model name") or platform.processor() or platform.machine(), *processor_flags()))
 
 
-def _cpuinfo(*keys: str) -> str:
+def cpuinfo(*keys: str) -> str:
     """The value of the first line of Linux's /proc/cpuinfo that begins with one of `keys`; "" where there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

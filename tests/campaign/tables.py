@@ -21,6 +21,7 @@ KILLED = {
     "bench": "`bench`, small",
     "demo": "`demo`, small",
     "eval shards": "`eval --shards`",
+    "run openvino": "`run --target openvino --out`",
     "run shards": "`run --shards`",
     "train logged": "`train --log csv`",
     "train workers": "`train --workers`",

@@ -63,6 +63,7 @@ COMMANDS: tuple[Case, ...] = (
     Case("graph c", "export BASE/graph.nir --target c --steps 10 --out out"),
     Case("graph c-float32", "export BASE/graph.nir --target c-float32 --steps 10 --out out"),
     Case("run images", "run BASE/means BASE/images --out l.csv --threads 1"),
+    Case("run openvino", "run BASE/means BASE/images --target openvino --out l.csv --threads 1"),
     Case("run items", f"{ITEMS} --out l.csv"),
     Case("run shards", f"{ITEMS} --engine local --shards 2 --work work --out l.csv", differs=log),
     Case("run figure", f"{ITEMS} --labels BASE/labels.npy --figure f.png"),
