@@ -264,11 +264,13 @@ def still_open(results: Results) -> str:
     """Studies that were searched and not tested, and those that are planned and were not begun."""
     tested = {run.study for run in results.runs}
     left = {
-        "Searched, not tested** (no result)": [name for name in results.studies if name not in tested],
-        "Planned in `examples/evidence.toml`, not begun**": [name for name in planned() if name not in results.studies],
+        "**Searched, not tested** (no result)": [name for name in results.studies if name not in tested],
+        "**Planned in `examples/evidence.toml`, not begun**": [
+            name for name in planned() if name not in results.studies
+        ],
     }
     return "\n".join(
-        item(f"**{what}: " + ", ".join(f"`{name}`" for name in names) + ".") for what, names in left.items() if names
+        item(f"{what}: " + ", ".join(f"`{name}`" for name in names) + ".") for what, names in left.items() if names
     )
 
 
