@@ -21,6 +21,8 @@ from neuroprompt.onnxgraph.faster import cpuinfo
 PRECISIONS = {"float": "FP32", "bf16": "BF16", "fp16": "FP16"}
 """Our names of a precision, and OpenVINO's."""
 
+WITH_AVX = ("a processor with AVX", "run it without --target")
+
 _MAKING = Lock()
 
 
@@ -46,7 +48,7 @@ class OpenVino(ImageTarget):
             raise BadSetting(f"precision {precision!r} of images", f"one of {', '.join(PRECISIONS)}")
         need("openvino")
         if not _has_avx():
-            raise Unsupported("OpenVINO on a processor without AVX", "one with AVX", "run it without --target")
+            raise Unsupported("OpenVINO on a processor without AVX", *WITH_AVX)
         self.threads, self.provider, self.at_once, self.precision = threads, provider, at_once, precision
         self._opening = Lock()
         self._compiled: tuple[object, Any] | None = None
@@ -83,6 +85,8 @@ class OpenVino(ImageTarget):
         with self._opening:
             if self._compiled is not None and self._compiled[1] is compiled:
                 self._idle.append(request)
+        if len(logits) != len(images):  # without AVX, where the system does not say what the processor has
+            raise Unsupported(f"{len(logits)} rows of logits for {len(images)} images from OpenVINO", *WITH_AVX)
         return logits
 
     def _open(self, file: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -156,8 +157,35 @@ def test_without_avx_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
     there = Target.part("openvino").available()
     assert (there.ok, there.fix) == (False, "needs a processor with AVX")
-    with pytest.raises(Unsupported, match=r"^OpenVINO on a processor without AVX; expected one with AVX; run it"):
+    with pytest.raises(Unsupported, match=r"^OpenVINO on a processor without AVX; expected a processor with AVX; run"):
         ImageTarget.named("openvino")
+
+
+NO_ROWS = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from neuroprompt.contracts.deployment import ImageTarget
+from neuroprompt.errors import Unsupported
+
+sys.modules[ImageTarget.part("openvino").__module__]._has_avx = lambda: True
+try:
+    ImageTarget.named("openvino", threads=1).logits(Path(sys.argv[1]), np.ones((3, 3, 16, 16), np.float32))
+except Unsupported as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="another kind of processor")
+def test_where_nothing_says_that_there_is_no_avx_its_rows_are_counted(file: Path) -> None:
+    env = {**os.environ, "ONEDNN_MAX_CPU_ISA": "SSE41"}
+    command = [sys.executable, "-c", NO_ROWS, str(file)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout.startswith("0 rows of logits for 3 images from OpenVINO; expected a processor with AVX"), (
+        done.stderr
+    )
 
 
 def test_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
