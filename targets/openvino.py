@@ -21,6 +21,9 @@ from neuroprompt.onnxgraph.faster import cpuinfo
 PRECISIONS = {"float": "FP32", "bf16": "BF16", "fp16": "FP16"}
 """Our names of a precision, and OpenVINO's."""
 
+NO_16_BITS = ("AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
+"""What ONEDNN_MAX_CPU_ISA may say where no product takes 16 bits."""
+
 WITH_AVX = ("a processor with AVX", "run it without --target")
 
 _MAKING = Lock()
@@ -147,7 +150,10 @@ def _has_avx() -> bool:
 
 
 def _abilities(core: Any, device: str) -> list[str]:
-    return list(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
+    """What a device computes in; OpenVINO's answer knows nothing of ONEDNN_MAX_CPU_ISA, its kernels do."""
+    there = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    limited = device == "CPU" and os.environ.get("ONEDNN_MAX_CPU_ISA") in NO_16_BITS
+    return [ability for ability in there if not (limited and ability in ("BF16", "FP16"))]
 
 
 def _first_line(error: Exception) -> str:

@@ -88,6 +88,13 @@ def test_what_the_processor_does_not_compute_in(file: Path, monkeypatch: pytest.
         ImageTarget.named("openvino", precision="bf16").logits(file, np.zeros((1, 3, 16, 16), np.float32))
 
 
+def test_what_the_processor_may_not_compute_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    openvino = ImageTarget.part("openvino")
+    assert openvino.computes_in("float")
+    assert not openvino.computes_in("bf16")
+
+
 def test_run_in_bf16(tmp_path: Path) -> None:
     """Means that bfloat16 holds exactly, labelled; and a file that was begun in 32 bits does not go on."""
     size = {"size": [4, 4], "mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bicubic"}
