@@ -15,6 +15,9 @@ MAE = "backbones trained by MAE or MoCo"
 RATES = "other sets: `rates-cifar10/`, `rates-caltech101/`"
 PARAMETERS = "as many parameters on both sides: here 80,448 against 1,920"
 
+AGAIN = "searched and trained again"
+"""`sign`, bits of -1 and 1, is in the deep form the model of `binary-vpt`, bits of 0 and 1: LN(2 B - 1) = LN(B)."""
+
 ON = (("clean", "on clean images"), ("noise", "in the mean under noise"))
 
 CLAIMS = (
@@ -48,28 +51,26 @@ CLAIMS = (
         "binary-vpt", "vpt-deep", "noise", OURS, "a larger backbone, other sets",
     ),
     Claim(
-        "Signs help: bits of -1 and 1 are no worse than VPT-deep on clean images",
+        f"The bits help, {AGAIN}: binary VPT is no worse than VPT-deep on clean images",
         "sign", "vpt-deep", "clean", OURS, "a larger backbone, other sets", bound=NO_WORSE,
     ),
     Claim(
-        "Signs help: bits of -1 and 1 are above VPT-deep in the mean under noise",
+        f"The bits help, {AGAIN}: binary VPT is above VPT-deep in the mean under noise",
         "sign", "vpt-deep", "noise", OURS, "a larger backbone, other sets",
     ),
-    Claim(
-        "Signs help: bits of -1 and 1, without neurons, are above Spike-NVPT on clean images",
-        "sign", "spike-nvpt", "clean", OURS, "signs in Spike-NVPT too; a larger backbone, other sets",
+    *(
+        Claim(
+            f"The neurons help, {AGAIN}: Spike-NVPT is above binary VPT {on_text}",
+            "spike-nvpt", "sign", on, OURS, "another surrogate, threshold or number of steps",
+        )
+        for on, on_text in ON
     ),
-    Claim(
-        "Signs help: bits of -1 and 1, without neurons, are above Spike-NVPT in the mean under noise",
-        "sign", "spike-nvpt", "noise", OURS, "signs in Spike-NVPT too; a larger backbone, other sets",
-    ),
-    Claim(
-        "Signs help: bits of -1 and 1 are above bits of 0 and 1 on clean images",
-        "sign", "binary-vpt", "clean", OURS, "a larger backbone, other sets",
-    ),
-    Claim(
-        "Signs help: bits of -1 and 1 are above bits of 0 and 1 in the mean under noise",
-        "sign", "binary-vpt", "noise", OURS, "a larger backbone, other sets",
+    *(
+        Claim(
+            f"Control: bits of -1 and 1 are above bits of 0 and 1, the same model, {on_text}",
+            "sign", "binary-vpt", on, OURS, "what differs is chance and the choice of rates alone",
+        )
+        for on, on_text in ON
     ),
     Claim(
         "LoRSP is above LoR-VP on clean images",
@@ -209,7 +210,7 @@ CLAIMS = (
             f"Two rates, searched, help {what} {on_text}: above 0.01 for both",
             f"eurosat/{study}", f"rates-eurosat/{study}", on, OURS, RATES,
         )
-        for study, what in (("spike-nvpt", "Spike-NVPT"), ("sign", "bits of -1 and 1"))
+        for study, what in (("spike-nvpt", "Spike-NVPT"), ("sign", "binary VPT"))
         for on, on_text in ON
     ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ OVERVIEW = {
     "vpt-deep": "eurosat/vpt-deep",
     "spike-nvpt": "eurosat/spike-nvpt",
     "binary-vpt": "eurosat/binary-vpt",
-    "binary-vpt, signs": "eurosat/sign",
+    "binary-vpt, again": "eurosat/sign",
     "gate-vpt": "memory/gates-open",
     "lspt": "memory/lstm",
     "lspt, LIF memory": "memory/lif",

@@ -23,8 +23,8 @@ from neuroprompt.training.statistics import Interval
 
 HERE = Path(__file__).parent
 WORDS = {
-    "neurons": ("The neurons", "noise", "all three"),
-    "bits": ("The bits", "noise", "all three"),
+    "neurons": ("The neurons help:", "noise", "all three"),
+    "bits": ("The bits help:", "noise", "all three"),
     "spike": ("Spike-NVPT is above", "noise", "all three"),
     "lorsp_eurosat": ("LoRSP is above LoR-VP", "clean", "EuroSAT"),
     "lorsp_cifar": ("LoRSP is above LoR-VP", "clean", "CIFAR-10"),
@@ -33,10 +33,12 @@ WORDS = {
     "memory": ("LSPT's memory", "clean", "EuroSAT"),
     "coding": ("LSPT's spatial coding", "clean", "EuroSAT"),
     "lspt": ("LSPT is above VPT-deep", "clean", "EuroSAT"),
-    "signs": ("Signs help: bits of -1 and 1 are above VPT-deep", "noise", "all three"),
-    "signs_clean": ("Signs help: bits of -1 and 1 are no worse", "clean", "all three"),
-    "signs_spike": ("Signs help: bits of -1 and 1, without neurons, are above Spike", "noise", "all three"),
-    "signs_spike_clean": ("Signs help: bits of -1 and 1, without neurons, are above Spike", "clean", "all three"),
+    "bits_clean": ("The bits help:", "clean", "all three"),
+    "again": ("The bits help, searched", "noise", "all three"),
+    "again_clean": ("The bits help, searched", "clean", "all three"),
+    "neurons_again": ("The neurons help, searched", "noise", "all three"),
+    "control": ("Control: bits", "noise", "all three"),
+    "control_clean": ("Control: bits", "clean", "all three"),
     "topk_noise": ("Spikes are better than the largest", "noise", "both"),
     "dropout_noise": ("Spikes are better than dropout", "noise", "both"),
     "spt_clean": ("SPT is above VPT-deep", "clean", "EuroSAT"),
@@ -44,8 +46,8 @@ WORDS = {
     "lspt_spt": ("LSPT is above SPT", "clean", "EuroSAT"),
     "lspt_gates": ("LSPT is above GateVPT", "clean", "EuroSAT"),
     "gates": ("GateVPT gains", "clean", "EuroSAT"),
-    "rates_signs": ("Two rates, searched, help bits", "clean", "EuroSAT"),
-    "rates_signs_noise": ("Two rates, searched, help bits", "noise", "EuroSAT"),
+    "rates_signs": ("Two rates, searched, help binary VPT", "clean", "EuroSAT"),
+    "rates_signs_noise": ("Two rates, searched, help binary VPT", "noise", "EuroSAT"),
     "rates_spike": ("Two rates, searched, help Spike-NVPT", "clean", "EuroSAT"),
     "rates_spike_noise": ("Two rates, searched, help Spike-NVPT", "noise", "EuroSAT"),
 }
@@ -55,7 +57,7 @@ WORDS = {
 def page(results: Results) -> str:
     """RESULTS.md's text."""
     words = {name: points(_difference(results, *of)) for name, of in WORDS.items()}
-    words["neurons"] = points(_turned(_difference(results, *WORDS["neurons"])))
+    words |= {name: points(_turned(_difference(results, *WORDS[name]))) for name in ("neurons", "neurons_again")}
     tables = {
         "runs": len(results.runs),
         "short": table(("claim", "difference", "seeds", "verdict"), [_short(claim, results) for claim in CLAIMS]),

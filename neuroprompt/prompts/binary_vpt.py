@@ -21,6 +21,9 @@ class BinaryVPT(Prompt):
     P - threshold ("atan"). Deep: L = depth, new tokens at every block; shallow: L = 1. P starts uniform in
     [threshold - 1/2, threshold + 1/2], as wide as Spike-NVPT's currents, so about half of the bits are 1.
 
+    `sign` is another model in the shallow form alone, or where a block does not normalise its tokens first: elsewhere
+    LN(2 B - 1) = LN(B), and `scale` changes nothing either.
+
     Spike-NVPT deploys a threshold on P too, so it differs from this method by its surrogate gradient alone: what its
     neurons bring to training is the difference between the two. Raises BadSetting, Unsupported.
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from float_bounds import U32, gamma
+from torch.nn import functional
 
 from neuroprompt.contracts.learning import Prompt, PromptSite
 from neuroprompt.errors import BadSetting
@@ -61,6 +62,22 @@ def test_its_bits_are_those_that_spike_nvpt_deploys() -> None:
     prompt = binary_vpt(tokens=50)
     prompt.p.data.copy_(spiking.p)
     assert torch.equal(prompt.tokens(), spiking.eval().tokens())
+
+
+def test_signs_are_the_same_model_where_a_block_normalises_its_tokens() -> None:
+    """LN(2 B - 1) = LN(B), here without LN's epsilon, and the gradient of P is the same. Powers of 2 are exact."""
+    site = PromptSite(depth=3, width=64, image=(3, 32, 32), patch=16)
+    made = []
+    for sign in (False, True):
+        torch.manual_seed(0)
+        prompt = binary_vpt(site, tokens=4, sign=sign).double().train()
+        prompt.p.data.copy_(torch.linspace(-0.5, 0.5, 64).roll(5).expand(3, 4, 64).double() + prompt.threshold)
+        normalised = functional.layer_norm(prompt.tokens(), (64,), eps=0.0)
+        (normalised * torch.arange(64.0, dtype=torch.float64)).sum().backward()
+        made.append((normalised.detach(), prompt.p.grad))
+    assert torch.equal(made[0][0], made[1][0])
+    assert made[0][1].any()
+    assert torch.equal(made[0][1], made[1][1])
 
 
 def test_bits_can_be_learned() -> None:
