@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from neuroprompt.report.figures import LINES, new_figure, rendered
 from neuroprompt.training.statistics import interval
 
-TOKENS = {"vpt-deep": "VPT-deep", "spike-nvpt": "Spike-NVPT", "binary-vpt": "binary VPT", "sign": "signed bits"}
+TOKENS = {"vpt-deep": "VPT-deep", "spike-nvpt": "Spike-NVPT", "binary-vpt": "binary VPT", "sign": "binary VPT, again"}
 ON_PIXELS = {"linear": "linear", "lor-vp": "LoR-VP", "lorsp": "LoRSP", "lpf": "LoRSP without spikes"}
 KINDS = {"gaussian": "sigma", "salt-pepper": "probability", "blur": "sigma (px)", "jpeg": "quality"}
 VERDICTS = {CONFIRMED: LINES[2], CONTRADICTED: LINES[1], OPEN: "#777777"}
