@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evidence_rule import ABLATED, NO_WORSE, PIXELS, Claim
+from evidence_rule import ABLATED, NO_WORSE, PIXELS, SETS, Claim
 
 SPIKE_NVPT = "ViT-B/16, seven of VTAB-1k's sets (arXiv 2604.18284)"
 MORE_SETS = "ViT-B/16 at 224 px on the paper's sets, with its noise levels"
@@ -12,13 +12,18 @@ ABLATION = "ViT-B/32 at 224 px (arXiv 2606.01945)"
 BOTH = "other sets, a larger backbone, rates chosen by more seeds"
 LSPT = "more than VPT with MAE and MoCo is claimed (arXiv 2402.17406)"
 MAE = "backbones trained by MAE or MoCo"
-RATES = "other sets: `rates-cifar10/`, `rates-caltech101/`"
+RATES = "other sets: `rates-cifar10/sign`, `rates-caltech101/sign`"
+LARGER = "a larger backbone, other sets"
+SPIKING = "as many parameters on both sides: here 26,752 against 1,920"
 PARAMETERS = "as many parameters on both sides: here 80,448 against 1,920"
 
 AGAIN = "searched and trained again"
 """`sign`, bits of -1 and 1, is in the deep form the model of `binary-vpt`, bits of 0 and 1: LN(2 B - 1) = LN(B)."""
 
 ON = (("clean", "on clean images"), ("noise", "in the mean under noise"))
+
+SEARCHED = {name: (f"{key}/spike-nvpt", f"rates-{key}/spike-nvpt") for key, name in SETS.items()}
+"""Spike-NVPT with rates of each set's own search, and with 0.01 for both."""
 
 CLAIMS = (
     Claim(
@@ -206,11 +211,24 @@ CLAIMS = (
     ),
     *(Claim(f"LSPT is above VAPT {on_text}", "memory/lstm", "memory/vapt", on, OURS, MAE) for on, on_text in ON),
     *(
+        Claim(f"A memory of LIF neurons is no worse in LSPT than its LSTM {on_text}", "memory/lif", "memory/lstm", on,
+              OURS, "other sets, a larger backbone", bound=NO_WORSE)
+        for on, on_text in ON
+    ),
+    *(
+        Claim(f"A memory of LIF neurons helps LSPT {on_text}", "memory/lif", "memory/no-memory", on, OURS, SPIKING)
+        for on, on_text in ON
+    ),
+    *(
+        Claim(f"Two rates, searched, help Spike-NVPT {on_text}: above 0.01 for both", "", "", on, OURS, LARGER,
+              of=SEARCHED)
+        for on, on_text in ON
+    ),
+    *(
         Claim(
-            f"Two rates, searched, help {what} {on_text}: above 0.01 for both",
-            f"eurosat/{study}", f"rates-eurosat/{study}", on, OURS, RATES,
+            f"Two rates, searched, help binary VPT {on_text}: above 0.01 for both",
+            "eurosat/sign", "rates-eurosat/sign", on, OURS, RATES,
         )
-        for study, what in (("spike-nvpt", "Spike-NVPT"), ("sign", "binary VPT"))
         for on, on_text in ON
     ),
 )  # fmt: skip

@@ -46,10 +46,13 @@ WORDS = {
     "lspt_spt": ("LSPT is above SPT", "clean", "EuroSAT"),
     "lspt_gates": ("LSPT is above GateVPT", "clean", "EuroSAT"),
     "gates": ("GateVPT gains", "clean", "EuroSAT"),
+    "lif": ("A memory of LIF neurons is no worse", "clean", "EuroSAT"),
+    "lif_noise": ("A memory of LIF neurons is no worse", "noise", "EuroSAT"),
+    "lif_helps": ("A memory of LIF neurons helps", "clean", "EuroSAT"),
     "rates_signs": ("Two rates, searched, help binary VPT", "clean", "EuroSAT"),
     "rates_signs_noise": ("Two rates, searched, help binary VPT", "noise", "EuroSAT"),
-    "rates_spike": ("Two rates, searched, help Spike-NVPT", "clean", "EuroSAT"),
-    "rates_spike_noise": ("Two rates, searched, help Spike-NVPT", "noise", "EuroSAT"),
+    "rates_spike": ("Two rates, searched, help Spike-NVPT", "clean", "all three"),
+    "rates_spike_noise": ("Two rates, searched, help Spike-NVPT", "noise", "all three"),
 }
 """The differences that evidence_report.md names in its text: the claim's first words, on what, and where."""
 

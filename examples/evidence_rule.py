@@ -48,6 +48,7 @@ NO_WORSE = -1.0
 class Claim:
     """`first` is above `second` (or no worse), by `size` points if the paper says so: studies, or names in each group.
 
+    `of`: by data set the two studies, where their names do not follow from the groups.
     `on` is "clean", "noise" (the mean over all), "largest" (of the single noises) or "ood" (images from elsewhere).
     `paper` is the published figure with its setting, `change` what would change the verdict beside more seeds.
     """
@@ -61,9 +62,12 @@ class Claim:
     bound: float = 0.0
     size: float | None = None
     groups: Mapping[str, str] = field(default_factory=lambda: SETS)
+    of: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def pairs(self) -> dict[str, tuple[str, str]]:
         """By data set the two studies that are compared."""
+        if self.of:
+            return dict(self.of)
         if "/" in self.first:
             return {ELSEWHERE if self.on == "ood" else "EuroSAT": (self.first, self.second)}
         return {name: (f"{key}/{self.first}", f"{key}/{self.second}") for key, name in self.groups.items()}
