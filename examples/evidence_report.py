@@ -18,49 +18,13 @@ from evidence_claims import CLAIMS, SETTINGS
 from evidence_overview import HEAD, measured, rows, share
 from evidence_results import RESULTS, Results, Run, Study, loaded
 from evidence_rule import CONFIRMED, NO_WORSE, OPEN, Claim, Finding, findings
-
-from neuroprompt.training.statistics import Interval
+from evidence_words import points, words
 
 HERE = Path(__file__).parent
-WORDS = {
-    "neurons": ("The neurons help:", "noise", "all three"),
-    "bits": ("The bits help:", "noise", "all three"),
-    "spike": ("Spike-NVPT is above", "noise", "all three"),
-    "lorsp_eurosat": ("LoRSP is above LoR-VP", "clean", "EuroSAT"),
-    "lorsp_cifar": ("LoRSP is above LoR-VP", "clean", "CIFAR-10"),
-    "lorsp_noise": ("LoRSP is above LoR-VP", "noise", "all three"),
-    "spikes_noise": ("The spikes help", "noise", "all three"),
-    "memory": ("LSPT's memory", "clean", "EuroSAT"),
-    "coding": ("LSPT's spatial coding", "clean", "EuroSAT"),
-    "lspt": ("LSPT is above VPT-deep", "clean", "EuroSAT"),
-    "bits_clean": ("The bits help:", "clean", "all three"),
-    "again": ("The bits help, searched", "noise", "all three"),
-    "again_clean": ("The bits help, searched", "clean", "all three"),
-    "neurons_again": ("The neurons help, searched", "noise", "all three"),
-    "control": ("Control: bits", "noise", "all three"),
-    "control_clean": ("Control: bits", "clean", "all three"),
-    "topk_noise": ("Spikes are better than the largest", "noise", "both"),
-    "dropout_noise": ("Spikes are better than dropout", "noise", "both"),
-    "spt_clean": ("SPT is above VPT-deep", "clean", "EuroSAT"),
-    "spt_noise": ("SPT is above VPT-deep", "noise", "EuroSAT"),
-    "lspt_spt": ("LSPT is above SPT", "clean", "EuroSAT"),
-    "lspt_gates": ("LSPT is above GateVPT", "clean", "EuroSAT"),
-    "gates": ("GateVPT gains", "clean", "EuroSAT"),
-    "lif": ("A memory of LIF neurons is no worse", "clean", "EuroSAT"),
-    "lif_noise": ("A memory of LIF neurons is no worse", "noise", "EuroSAT"),
-    "lif_helps": ("A memory of LIF neurons helps", "clean", "EuroSAT"),
-    "rates_signs": ("Two rates, searched, help binary VPT", "clean", "EuroSAT"),
-    "rates_signs_noise": ("Two rates, searched, help binary VPT", "noise", "EuroSAT"),
-    "rates_spike": ("Two rates, searched, help Spike-NVPT", "clean", "all three"),
-    "rates_spike_noise": ("Two rates, searched, help Spike-NVPT", "noise", "all three"),
-}
-"""The differences that evidence_report.md names in its text: the claim's first words, on what, and where."""
 
 
 def page(results: Results) -> str:
     """RESULTS.md's text."""
-    words = {name: points(_difference(results, *of)) for name, of in WORDS.items()}
-    words |= {name: points(_turned(_difference(results, *WORDS[name]))) for name in ("neurons", "neurons_again")}
     tables = {
         "runs": len(results.runs),
         "short": table(("claim", "difference", "seeds", "verdict"), [_short(claim, results) for claim in CLAIMS]),
@@ -73,23 +37,7 @@ def page(results: Results) -> str:
         "machine": machine(results),
         "open": still_open(results),
     }
-    return Template((HERE / "evidence_report.md").read_text()).substitute(words, **tables)
-
-
-def _difference(results: Results, start: str, on: str, where: str) -> Interval:
-    """The interval of the claim that begins so, at one place."""
-    claim = next(claim for claim in CLAIMS if claim.text.startswith(start) and claim.on == on)
-    return next(finding.difference for finding in findings(claim, results) if finding.where == where)
-
-
-def _turned(of: Interval) -> Interval:
-    """Second minus first."""
-    return Interval(-of.mean, -of.high, -of.low, of.n, of.deviation)
-
-
-def points(difference: Interval) -> str:
-    """Mean and interval, in points."""
-    return f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+    return Template((HERE / "evidence_report.md").read_text()).substitute(words(results), **tables)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
