@@ -40,6 +40,8 @@ WORDS = {
     "pair": ("One pair", "clean", "all three"),
     "pair_noise": ("One pair", "noise", "all three"),
     "pair_caltech": ("One pair", "clean", "Caltech-101"),
+    "pair_searched": ("This one pair", "clean", "Caltech-101"),
+    "pair_searched_noise": ("This one pair", "noise", "Caltech-101"),
     "pair_vpt": ("With this one pair Spike-NVPT is no worse than VPT", "clean", "all three"),
     "pair_vpt_noise": ("With this one pair Spike-NVPT is above VPT", "noise", "all three"),
     "pair_bits": ("With this one pair Spike-NVPT is above binary", "clean", "all three"),
